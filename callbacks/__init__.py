@@ -1,0 +1,1 @@
+"""Callbacks of appraise, imported on first use."""

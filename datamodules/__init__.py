@@ -1,0 +1,1 @@
+"""Data modules of appraise, imported on first use."""

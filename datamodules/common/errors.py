@@ -1,0 +1,23 @@
+"""Errors that a user can act on: each message says what failed, the value, what is allowed and what to do."""
+
+from __future__ import annotations
+
+
+class AppraiseError(Exception):
+    """Base of every error that the package raises on purpose."""
+
+
+class ConfigurationError(AppraiseError, ValueError):
+    """An option has a value that cannot work, alone or together with another."""
+
+
+class LabelError(AppraiseError, ValueError):
+    """A label list is malformed; the message names the file and the line."""
+
+
+class VideoError(AppraiseError, OSError):
+    """A video cannot be opened, decoded in time, or written; the message names the file."""
+
+
+class CheckpointError(AppraiseError, RuntimeError):
+    """A file of weights does not fit; the message lists the keys."""

@@ -1,0 +1,1 @@
+"""Labelled video for quality assessment."""

@@ -1,0 +1,1 @@
+"""Methods of appraise, imported on first use."""

@@ -1,0 +1,1 @@
+"""Commands that need methods and data; imported by the front door alone."""

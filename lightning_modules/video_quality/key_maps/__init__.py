@@ -1,0 +1,1 @@
+"""One key map per source of weights."""
