@@ -54,9 +54,8 @@ def encode_video(
         preset: Speed of the encoder; ignored by the encoders that have none. SVT-AV1 numbers them 0..13: a name
             there means its default.
         pix_fmt: Pixel format of the stream, for example ``yuv420p`` or, 10-bit, ``yuv420p10le``.
-        options: Further private options of the encoder, for example
-            ``{"x264-params": "zones=0,7,q=20/8,15,q=45"}`` (x264 follows zones under ``crf``, not under ``qp``); they
-            win over the ones above.
+        options: Further private options of the encoder, for example ``{"x264-params": "keyint=8"}``; they win over
+            the ones above.
 
     Returns:
         The path that was written.
