@@ -1,0 +1,71 @@
+"""Gather per-sample results of a test run over batches and processes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities.types import STEP_OUTPUT
+from torch import Tensor
+
+
+class CollectTestResults(Callback):
+    """Collect what :meth:`columns` picks from each test batch and hand the whole to :meth:`finish`.
+
+    Rows whose ``valid`` is False (padding of the sampler, unreadable files) are dropped, so that N processes see
+    each sample once. Rows arrive in :meth:`finish` ordered by their ``index``, on every process.
+    """
+
+    def __init__(self) -> None:
+        self._parts: list[dict[str, Tensor]] = []
+
+    def columns(self, module: L.LightningModule, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Tensor]:
+        """Pick named columns, each (B, ...), from the step's outputs and the batch."""
+        raise NotImplementedError
+
+    def finish(self, trainer: L.Trainer, module: L.LightningModule, table: dict[str, Tensor]) -> None:
+        """Use the collected table; called once, on every process, when testing ends."""
+        raise NotImplementedError
+
+    def on_test_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Forget an earlier run."""
+        self._parts = []
+
+    def on_test_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: STEP_OUTPUT,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keep this batch's columns."""
+        if not isinstance(outputs, dict):
+            return
+        picked = self.columns(pl_module, dict(outputs), batch)
+        picked |= {"index": batch["index"], "valid": batch["valid"]}
+        self._parts.append({name: column.detach() for name, column in picked.items()})
+
+    def on_test_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Join batches and processes, then finish."""
+        if not self._parts:
+            return
+        names = list(self._parts[0])
+        table = {name: torch.cat([part[name] for part in self._parts]) for name in names}
+        if trainer.world_size > 1:
+            # The sampler pads all ranks to one length, so the gathered tensors have one shape.
+            table = {name: _flatten_ranks(pl_module.all_gather(column)) for name, column in table.items()}
+        keep = table.pop("valid")
+        table = {name: column[keep].cpu() for name, column in table.items()}
+        order = table["index"].argsort()
+        self._parts = []
+        self.finish(trainer, pl_module, {name: column[order] for name, column in table.items()})
+
+
+def _flatten_ranks(gathered: Any) -> Tensor:
+    """(ranks, N, ...) -> (ranks * N, ...)."""
+    tensor = torch.as_tensor(gathered)
+    return tensor.flatten(0, 1)

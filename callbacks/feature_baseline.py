@@ -1,0 +1,65 @@
+"""The baseline that a learned model must beat: the best single hand-made feature."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback
+from rich.progress import track
+
+from datamodules.video.reader import open_video
+from datamodules.video_quality.features import handmade_features
+from lightning_modules.video_quality.metrics import srcc
+
+if TYPE_CHECKING:
+    from datamodules.video_quality.labels import LabelledVideo
+
+log = logging.getLogger(__name__)
+
+
+class FeatureBaseline(Callback):
+    """Log the test SRCC of the hand-made feature that ranks the training videos best.
+
+    Feature and sign are chosen on the training split alone; ``test/best_feature_srcc`` is then measured on the test
+    split, and the feature is named in the log.
+
+    Args:
+        frames: Frames read from each video, evenly spaced.
+    """
+
+    def __init__(self, frames: int = 8) -> None:
+        self.frames = frames
+
+    def on_test_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Measure on both splits; one process does the work."""
+        data: Any = getattr(trainer, "datamodule", None)
+        value = torch.full((), torch.nan, device=pl_module.device)
+        if data is not None and trainer.is_global_zero and not trainer.fast_dev_run:
+            value.fill_(self._measure(data.videos("train"), data.videos("test")))
+        value = trainer.strategy.broadcast(value)
+        if bool(torch.isfinite(value)):
+            pl_module.log("test/best_feature_srcc", value)
+
+    def _measure(self, train: list[LabelledVideo], test: list[LabelledVideo]) -> float:
+        if len(train) < 3 or len(test) < 3:
+            return float("nan")
+        train_table, test_table = self._table(train), self._table(test)
+        train_mos = torch.tensor([video.mos for video in train], dtype=torch.float64)
+        test_mos = torch.tensor([video.mos for video in test], dtype=torch.float64)
+        ranks = {name: float(srcc(column, train_mos)) for name, column in train_table.items()}
+        best = max(ranks, key=lambda name: abs(ranks[name]))
+        sign = 1.0 if ranks[best] >= 0 else -1.0
+        log.info("best hand-made feature: %s%s", "" if sign > 0 else "-", best)
+        return float(srcc(sign * test_table[best], test_mos))
+
+    def _table(self, videos: list[LabelledVideo]) -> dict[str, torch.Tensor]:
+        rows = []
+        for video in track(videos, description="hand-made features", transient=True):
+            reader = open_video(video.path)
+            count = reader.info.frames_announced
+            picked = torch.linspace(0, max(0, count - 1), min(self.frames, max(1, count))).long().tolist()
+            rows.append(handmade_features(reader.read(picked).frames))
+        return {name: torch.tensor([row[name] for row in rows], dtype=torch.float64) for name in rows[0]}

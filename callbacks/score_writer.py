@@ -1,0 +1,207 @@
+"""Write one row per scored video as soon as it is scored, and reuse rows of a stopped run."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import os
+import time
+from pathlib import Path
+from typing import IO, Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback
+
+from datamodules.common.atomic_write import atomic_path
+from datamodules.common.fingerprint import config_digest, file_key, file_sha256, tensors_digest
+
+log = logging.getLogger(__name__)
+
+FIELDS = (
+    "file", "status", "score_raw", "score_1_5", "seconds", "clips", "score_std", "frames_decoded", "frames_announced",
+    "width", "height", "fps", "duration", "upsampled", "reader", "error",
+)  # fmt: skip
+# Options of the data module that change where scores are read from, not what they are.
+NOT_IN_SCORE = frozenset({"path", "num_workers", "root", "labels", "train_labels", "val_labels", "test_labels", "demo"})
+
+
+class ScoreWriter(Callback):
+    """Write ``scores.csv`` and ``scores.jsonl`` while predicting, flushed a row at a time.
+
+    A row of an earlier run is reused, and its video not scored again, only if the file's size and modification time,
+    the weights and every option that can change a score agree; rows that disagree are dropped. A file that could not
+    be read gets a row with status ``error`` and the reason; it is tried again in the next run.
+
+    Args:
+        output: Folder of the two files; None takes the run's folder.
+    """
+
+    def __init__(self, output: str | None = None) -> None:
+        self.output = output
+        self._rows: dict[str, dict[str, Any]] = {}
+        self._files: list[IO[str]] = []
+        self._run_key = ""
+        self._started = 0.0
+        self._errors = 0
+
+    def folder(self, trainer: L.Trainer) -> Path:
+        """Folder that the rows go to."""
+        return Path(self.output or trainer.default_root_dir)
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Read the rows of an earlier run and tell the data module which videos are done."""
+        if stage != "predict":
+            return
+        data: Any = getattr(trainer, "datamodule", None)
+        self._run_key = run_key(trainer, pl_module, data)
+        self._rows = {}
+        self._errors = 0
+        folder = self.folder(trainer)
+        for shard in [folder / "scores.jsonl", *sorted(folder.glob("scores.rank*.jsonl"))]:
+            self._rows |= self._reusable_rows(shard)
+        trainer.strategy.barrier()
+        if data is not None and self._rows:
+            data.exclude(list(self._rows))
+            log.info("%d videos were scored before and are reused from %s", len(self._rows), folder)
+
+    def on_predict_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Open this process's files, beginning with the reused rows."""
+        folder = self.folder(trainer)
+        folder.mkdir(parents=True, exist_ok=True)
+        if trainer.is_global_zero:
+            write_rows(folder, list(self._rows.values()))
+            for stale in folder.glob("scores.rank*.jsonl"):
+                stale.unlink()
+            names = ["scores.jsonl", "scores.csv"]
+        else:
+            names = [f"scores.rank{trainer.global_rank}.jsonl"]
+        trainer.strategy.barrier()
+        self._files = [(folder / name).open("a", encoding="utf-8", newline="") for name in names]
+
+    def on_predict_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Start the clock of the network."""
+        self._started = time.perf_counter()
+
+    def on_predict_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Write the batch's rows and flush them to disk."""
+        network_seconds = (time.perf_counter() - self._started) / max(1, len(batch["video"]))
+        for position, record in enumerate(batch["record"]):
+            failed = record["status"] == "error"
+            if not failed and not bool(batch["valid"][position]):
+                continue  # padding of the sampler: another process has this video
+            if failed:
+                self._errors += 1
+                log.warning("not scored: %s", record["error"])
+            self._write(self._row(record, outputs, position, network_seconds))
+
+    def on_predict_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Join the rows of all processes and say how many failed."""
+        self._close()
+        trainer.strategy.barrier()
+        if not trainer.is_global_zero:
+            return
+        folder = self.folder(trainer)
+        rows: dict[str, dict[str, Any]] = {}
+        shards = sorted(folder.glob("scores.rank*.jsonl"))
+        for shard in [folder / "scores.jsonl", *shards]:
+            rows |= {row["file"]: row for row in read_rows(shard)}
+        write_rows(folder, list(rows.values()))
+        for shard in shards:
+            shard.unlink()
+        failed = sum(row["status"] == "error" for row in rows.values())
+        log.info("%d videos scored, %d not readable: %s", len(rows) - failed, failed, folder / "scores.csv")
+
+    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Close the files."""
+        self._close()
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        """Close the files; every row written so far stays."""
+        self._close()
+
+    def _reusable_rows(self, path: Path) -> dict[str, dict[str, Any]]:
+        rows = {row["file"]: row for row in read_rows(path) if row["status"] == "ok"}
+        return {file: row for file, row in rows.items() if row.get("key") == self._key(Path(file))}
+
+    def _key(self, path: Path) -> str:
+        return config_digest({"run": self._run_key, "file": file_key(path)}) if path.is_file() else ""
+
+    def _row(self, record: dict[str, Any], outputs: dict[str, Any], position: int, seconds: float) -> dict[str, Any]:
+        row: dict[str, Any] = dict.fromkeys(FIELDS, "")
+        row |= {name: record[name] for name in FIELDS if name in record}
+        row["file"] = record["path"]
+        row["seconds"] = round(record["seconds"] + seconds, 4)
+        row["key"] = self._key(Path(record["path"]))
+        if record["status"] == "ok":
+            row["clips"] = int(outputs["clips"])
+            for name in ("score_raw", "score_1_5", "score_std"):
+                value = float(outputs[name][position])
+                row[name] = value if value == value else ""  # NaN: there is no such score
+        return row
+
+    def _write(self, row: dict[str, Any]) -> None:
+        for file in self._files:
+            if file.name.endswith(".csv"):
+                csv.writer(file).writerow([row[name] for name in FIELDS])
+            else:
+                file.write(json.dumps(row) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _close(self) -> None:
+        for file in self._files:
+            file.close()
+        self._files = []
+
+
+def run_key(trainer: L.Trainer, module: L.LightningModule, data: L.LightningDataModule | None) -> str:
+    """Digest of the weights and of every option that can change a score."""
+    if trainer.ckpt_path:
+        weights = file_sha256(Path(str(trainer.ckpt_path)))
+    else:
+        weights = tensors_digest(module.state_dict())
+    options = {name: value for name, value in dict(data.hparams).items() if name not in NOT_IN_SCORE} if data else {}
+    return config_digest(
+        {
+            "weights": weights,
+            "model": {name: repr(value) for name, value in dict(module.hparams).items()},
+            "data": {name: repr(value) for name, value in options.items()},
+            "precision": str(trainer.precision),
+            "threads": torch.get_num_threads(),
+        }
+    )
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """Rows of a JSON-lines file; a last line cut off by a crash is left out."""
+    if not path.is_file():
+        return []
+    rows = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            log.warning("%s: a line that is not JSON was dropped (a run was stopped while writing it)", path)
+    return rows
+
+
+def write_rows(folder: Path, rows: list[dict[str, Any]]) -> None:
+    """Write ``rows`` to ``scores.csv`` and ``scores.jsonl``, each whole or not at all."""
+    with atomic_path(folder / "scores.jsonl") as temporary:
+        temporary.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    with atomic_path(folder / "scores.csv") as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(FIELDS)
+        writer.writerows([row[name] for name in FIELDS] for row in rows)

@@ -1,0 +1,96 @@
+"""What every method shares: how it is optimised, how its metrics are named, and how its noise is seeded."""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import Literal
+
+import lightning as L
+import torch
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+
+Stage = Literal["train", "val", "test"]
+
+
+def warmup_cosine(step: int, warmup_steps: int, total_steps: int) -> float:
+    """Factor of the learning rate: linear warm-up, then half a cosine down to zero.
+
+    Args:
+        step: Optimiser steps taken so far.
+        warmup_steps: Steps until the factor is 1.
+        total_steps: Steps at which the factor is 0.
+
+    Example:
+        >>> [round(warmup_cosine(step, 2, 6), 2) for step in (0, 1, 2, 4, 6)]
+        [0.5, 1.0, 1.0, 0.5, 0.0]
+    """
+    if step < warmup_steps:
+        return (step + 1) / max(1, warmup_steps)
+    progress = min(1.0, (step - warmup_steps) / max(1, total_steps - warmup_steps))
+    return 0.5 * (1.0 + math.cos(math.pi * progress))
+
+
+class Method(L.LightningModule):
+    """Base of all methods.
+
+    A subclass names its default optimiser in :meth:`default_optimizer` and may override :meth:`parameter_groups`.
+
+    Args:
+        optimizer: Builds the optimiser from parameters; None takes the method's own default.
+        scheduler: Builds the schedule from the optimiser; None takes warm-up, then cosine, a step at a time.
+        scheduler_interval: Whether ``scheduler`` advances every optimiser step or every epoch.
+        warmup_epochs: Length of the default schedule's warm-up, in epochs.
+    """
+
+    def __init__(
+        self,
+        optimizer: OptimizerCallable | None = None,
+        scheduler: LRSchedulerCallable | None = None,
+        scheduler_interval: Literal["step", "epoch"] = "step",
+        warmup_epochs: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self._make_optimizer = optimizer
+        self._make_scheduler = scheduler
+        self._scheduler_interval: Literal["step", "epoch"] = scheduler_interval
+        self._warmup_epochs = warmup_epochs
+
+    def parameter_groups(self) -> list[torch.nn.Parameter]:
+        """Parameters that train; frozen ones are left out."""
+        return [parameter for parameter in self.parameters() if parameter.requires_grad]
+
+    def default_optimizer(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
+        """Optimiser of the method's paper."""
+        return torch.optim.AdamW(parameters)
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Build the optimiser and its schedule."""
+        parameters = self.parameter_groups()
+        optimizer = self._make_optimizer(parameters) if self._make_optimizer else self.default_optimizer(parameters)
+        if self._make_scheduler is not None:
+            return {  # type: ignore[return-value]  # Lightning's TypedDict wants its own copy of the scheduler union
+                "optimizer": optimizer,
+                "lr_scheduler": {"scheduler": self._make_scheduler(optimizer), "interval": self._scheduler_interval},
+            }
+        total = max(1, int(self.trainer.estimated_stepping_batches))
+        epochs = self.trainer.max_epochs or 1
+        warmup = round(total * self._warmup_epochs / epochs) if epochs > 0 else 0
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_cosine(step, warmup, total))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def log_stage(self, stage: Stage, values: dict[str, Tensor | float], batch_size: int | None = None) -> None:
+        """Log ``values`` as ``stage/name``; epoch values when ``batch_size`` is None."""
+        named = {f"{stage}/{name}": value for name, value in values.items()}
+        if batch_size is None:
+            self.log_dict(named)
+        else:
+            self.log_dict(named, batch_size=batch_size, on_step=False, on_epoch=True, sync_dist=True)
+
+    def step_generator(self) -> torch.Generator:
+        """Generator seeded from (seed, rank, step): ranks differ, and a resumed run repeats."""
+        seed = int(os.environ.get("PL_GLOBAL_SEED", "0"))
+        mixed = (seed * 1_000_003 + self.global_rank) * 2_147_483_647 + self.global_step
+        return torch.Generator(device=self.device).manual_seed(mixed % (2**63))
