@@ -13,8 +13,8 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 
 from datamodules.common.errors import AppraiseError, ConfigurationError
 
-# Elements of noise alive at a time. 2**16 floats stay in the cache of a core; a GPU wants long launches instead.
-_CHUNK_CPU = 1 << 16
+# Elements of noise alive at a time. 2**17 floats stay in the cache of a core; a GPU wants long launches instead.
+_CHUNK_CPU = 1 << 17
 _CHUNK_ACCELERATOR = 1 << 22
 
 
@@ -119,7 +119,7 @@ def perturbed_topk(
 
     References:
         Berthet et al., "Learning with Differentiable Perturbed Optimizers", NeurIPS 2020, Proposition 3.1.
-        Cordonnier et al., "Differentiable Patch Selection for Image Recognition", CVPR 2021, section 3.2.
+        Cordonnier et al., "Differentiable Patch Selection for Image Recognition", CVPR 2021.
     """
     _check(scores, k)
     if num_samples < 1:
@@ -155,7 +155,7 @@ class PerturbedTopK(nn.Module):
                 [0., 0., 1.]])
 
     References:
-        Cordonnier et al., "Differentiable Patch Selection for Image Recognition", CVPR 2021, section 3.2.
+        Cordonnier et al., "Differentiable Patch Selection for Image Recognition", CVPR 2021.
     """
 
     def __init__(

@@ -44,7 +44,7 @@ def importance_map(class_token: Tensor, patch_tokens: Tensor) -> Tensor:
         tensor([[1., 0.]])
 
     References:
-        Lu et al., "KVQ: Kwai Video Quality Assessment for Short-form Videos", CVPR 2024, section 4.2.
+        Lu et al., "KVQ: Kwai Video Quality Assessment for Short-form Videos", CVPR 2024.
     """
     dtype = torch.promote_types(torch.promote_types(class_token.dtype, patch_tokens.dtype), torch.float32)
     return F.cosine_similarity(class_token.to(dtype).unsqueeze(1), patch_tokens.to(dtype), dim=-1)
@@ -80,8 +80,8 @@ class QualityAwareRegionSelection(nn.Module):
         (torch.Size([1, 3, 2, 8, 8]), tensor([[1]]))
 
     References:
-        Lu et al., "KVQ: Kwai Video Quality Assessment for Short-form Videos", CVPR 2024, section 4.2;
-        Wang et al., "Efficient Video Transformers with Spatial-Temporal Token Selection", ECCV 2022, section 3.3.
+        Lu et al., "KVQ: Kwai Video Quality Assessment for Short-form Videos", CVPR 2024;
+        Wang et al., "Efficient Video Transformers with Spatial-Temporal Token Selection", ECCV 2022.
     """
 
     def __init__(
