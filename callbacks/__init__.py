@@ -1,1 +1,42 @@
 """Callbacks of appraise, imported on first use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from datamodules.common.lazy_names import PublicName, lazy_names
+
+if TYPE_CHECKING:
+    from callbacks.feature_baseline import FeatureBaseline as FeatureBaseline
+    from callbacks.plain_progress import PlainProgress as PlainProgress
+    from callbacks.rank_pairs import RankPairs as RankPairs
+    from callbacks.region_overlap import RegionOverlap as RegionOverlap
+    from callbacks.region_overlay import RegionOverlay as RegionOverlay
+    from callbacks.run_record import RunRecord as RunRecord
+    from callbacks.score_scatter import ScoreScatter as ScoreScatter
+    from callbacks.score_writer import ScoreWriter as ScoreWriter
+
+PUBLIC = {
+    "FeatureBaseline": PublicName("callbacks.feature_baseline", "test SRCC of the best single hand-made feature"),
+    "PlainProgress": PublicName("callbacks.plain_progress", "progress as plain lines, for files and pipes"),
+    "RankPairs": PublicName("callbacks.rank_pairs", "rank-pair accuracy and the KVQ challenge score"),
+    "RegionOverlap": PublicName("callbacks.region_overlap", "overlap of the selected windows with the labelled region"),
+    "RegionOverlay": PublicName("callbacks.region_overlay", "pictures or videos of the selected regions"),
+    "RunRecord": PublicName("callbacks.run_record", "config.yaml and run.json beside the checkpoints (always on)"),
+    "ScoreScatter": PublicName("callbacks.score_scatter", "scatter plot of predicted against true score"),
+    "ScoreWriter": PublicName("callbacks.score_writer", "a csv and a JSON line per scored video, resumable"),
+}
+
+__all__ = [
+    "FeatureBaseline",
+    "PlainProgress",
+    "RankPairs",
+    "RegionOverlap",
+    "RegionOverlay",
+    "RunRecord",
+    "ScoreScatter",
+    "ScoreWriter",
+]
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = lazy_names(__name__, PUBLIC)

@@ -1,1 +1,21 @@
 """Methods of appraise, imported on first use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from datamodules.common.lazy_names import PublicName, lazy_names
+
+if TYPE_CHECKING:
+    from lightning_modules.video_quality.module import KSVQE as KSVQE
+
+PUBLIC = {
+    "KSVQE": PublicName(
+        "lightning_modules.video_quality.module", "video quality by content, distortion and the region that matters"
+    ),
+}
+
+__all__ = ["KSVQE"]
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = lazy_names(__name__, PUBLIC)

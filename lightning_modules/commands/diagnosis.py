@@ -1,0 +1,3 @@
+"""temp"""
+def explain(error, command, args, configs):
+    return str(error)

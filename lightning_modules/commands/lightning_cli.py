@@ -1,0 +1,258 @@
+"""``fit``, ``validate``, ``test`` and ``predict``: LightningCLI with its traps closed."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import yaml
+from jsonargparse import Namespace
+from lightning.pytorch.callbacks import Callback, ModelSummary, ProgressBar
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+
+import callbacks
+import datamodules
+import lightning_modules
+from callbacks.plain_progress import PlainProgress
+from callbacks.run_record import RunRecord
+from lightning_modules.commands import checkpoint, diagnosis, loggers
+from lightning_modules.commands.config_files import ConfigFile, describe, resolve_config_options, run_name
+from lightning_modules.commands.console import RESULTS, set_up_console
+from lightning_modules.commands.errors import CommandLineError
+from lightning_modules.commands.links import LINKED, Claim, linked_value
+from lightning_modules.commands.parser import PARSER_MODE, AppraiseParser, parse_explicit, prepare_parsing
+from lightning_modules.commands.report import best_checkpoint, metric_lines, next_command
+from lightning_modules.commands.run_folder import claim_run_folder
+
+log = logging.getLogger("appraise")
+results = logging.getLogger(RESULTS)
+
+
+def run(command: str, arguments: Sequence[str]) -> int:
+    """Run one of the four commands.
+
+    Args:
+        command: ``fit``, ``validate``, ``test`` or ``predict``.
+        arguments: What follows it on the command line.
+
+    Returns:
+        0; everything else is an exception.
+    """
+    set_up_console()
+    resolved, configs = resolve_config_options(arguments)
+    for config in configs:
+        log.info("%s", describe(config))
+    import_public_classes()
+    prepare_parsing()
+    AppraiseCLI(command, ["--help" if argument == "--help-all" else argument for argument in resolved], configs)
+    return 0
+
+
+def import_public_classes() -> None:
+    """Import every public class, so that the command line finds it by its bare name."""
+    for package in (lightning_modules, datamodules, callbacks):
+        for name in package.PUBLIC:
+            try:
+                getattr(package, name)
+            except ImportError as error:  # one broken part leaves the others usable; `doctor` names it too
+                log.warning("warning: %s.%s cannot be used: %s", package.__name__, name, error)
+
+
+class AppraiseCLI(LightningCLI):
+    """LightningCLI in subclass mode that never overrules the user in silence.
+
+    Args:
+        command: The subcommand.
+        arguments: What follows it, with configuration files as absolute paths.
+        configs: The configuration files, in order.
+    """
+
+    def __init__(self, command: str, arguments: Sequence[str], configs: Sequence[ConfigFile]) -> None:
+        self.command = command
+        self.configs = list(configs)
+        self.claims: dict[str, Claim] = {}
+        self.folder = Path()
+        super().__init__(
+            model_class=L.LightningModule,
+            datamodule_class=L.LightningDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            parser_class=AppraiseParser,
+            parser_kwargs={
+                "parser_mode": PARSER_MODE,
+                **{name: {"parser_mode": PARSER_MODE} for name in self.subcommands()},
+            },
+            save_config_callback=RunRecord,
+            save_config_kwargs={"save_to_log_dir": False},
+            trainer_defaults={"use_distributed_sampler": False},  # the data modules bring a sampler that marks padding
+            seed_everything_default=0,
+            auto_configure_optimizers=False,
+            args=[command, *arguments],
+        )
+
+    # Parsing
+
+    def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
+        parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        parser.set_defaults({"weights_only": True})  # a checkpoint from elsewhere runs no code
+        if subcommand == "predict":
+            parser.set_defaults({"return_predictions": False})  # writers keep them, memory does not
+        parser.add_argument(
+            "--output",
+            type=str | None,
+            default=None,
+            help="Folder of the run (default: runs/<name of the config>); `fit` makes the next free version_N below it.",
+        )
+        if subcommand == "fit":
+            parser.add_argument(
+                "--test_after_fit", type=bool, default=False, help="Test the best checkpoint when training has ended."
+            )
+        return parser
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Link the facts that the data owns to the model's arguments of the same names."""
+        for name in LINKED:
+            function = linked_value(name, lambda: self.claims, self._model_argument)
+            parser.link_arguments("data", f"model.init_args.{name}", compute_fn=function, apply_on="instantiate")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse, with a checkpoint's hyper-parameters below what the user states, and never against it."""
+        try:
+            stated = parse_explicit(parser, args)[self.command]
+            saved = checkpoint.read_saved_model(stated.ckpt_path) if stated.get("ckpt_path") else None
+            self.config = parser.parse_args(self._with_saved(list(args), stated, saved))
+        except CommandLineError as error:
+            raise CommandLineError(diagnosis.explain(error, self.command, args, self.configs)) from error
+        model = self._plain_config("model")
+        stated_model = _names_of(stated, "model")
+        stated_values = {name: value for name, value in _init_args(model).items() if name in stated_model}
+        if saved is not None:
+            checkpoint.check_agreement(saved, str(model["class_path"]), stated_values, self.command)
+            self.claims = {name: Claim(value, str(saved.path)) for name, value in saved.arguments.items()}
+            self._ignore_weights(saved.path)
+        self.claims |= {name: Claim(value, f"--model.init_args.{name}") for name, value in stated_values.items()}
+
+    def _with_saved(self, args: list[str], stated: Namespace, saved: checkpoint.SavedModel | None) -> list[str]:
+        """Command line with what the checkpoint holds: the model before, facts about the data after the user's."""
+        if saved is None:
+            return args
+        accepted = _accepted_arguments(stated.get("data"))
+        before = checkpoint.model_arguments(saved, _class_path(stated.get("model")))
+        after = checkpoint.data_arguments(saved, _names_of(stated, "data"), accepted)
+        return [args[0], *before, *args[1:], *after]
+
+    def _parse_ckpt_path(self) -> None:
+        """Do nothing: :meth:`parse_arguments` has read the checkpoint, and lets no value of it win in silence."""
+
+    def _ignore_weights(self, path: Path) -> None:
+        """With a checkpoint, the file that its weights once began from is not read."""
+        weights = self._model_argument(checkpoint.WEIGHTS)
+        if weights is not None:
+            log.info("%s is not read: %s holds all weights", weights, path)
+            self.config[self.command].model.init_args[checkpoint.WEIGHTS] = None
+
+    def _model_argument(self, name: str) -> object:
+        return (self.config[self.command].model.get("init_args") or Namespace()).get(name)
+
+    def _plain_config(self, key: str) -> dict[str, Any]:
+        text = self.parser.dump(self.config, skip_link_targets=False, skip_unset=False)
+        return dict(yaml.safe_load(text)[self.command][key])
+
+    # Building
+
+    def before_instantiate_classes(self) -> None:
+        """Decide the run's folder and fill the gaps of the loggers."""
+        config = self.config[self.command]
+        if self.command == "predict" and not config.ckpt_path and self._model_argument(checkpoint.WEIGHTS) is None:
+            raise CommandLineError(
+                "predict needs trained weights: add --ckpt_path FILE (`fit` names the checkpoint at its end), or name "
+                f"weights with --model.init_args.{checkpoint.WEIGHTS} FILE where the model has that option"
+            )
+        self.folder = self._claim_folder(config)
+        for logger in loggers.logger_settings(config.trainer.logger):
+            loggers.complete_logger(logger, self.folder)
+
+    def _claim_folder(self, config: Namespace) -> Path:
+        given = config.output or config.trainer.default_root_dir
+        name = run_name(self.configs, str(config.model.class_path).rpartition(".")[2])
+        base = Path(given) if given else Path("runs", name, *(() if self.command == "fit" else (self.command,)))
+        config["output"] = str(base)
+        if config.trainer.fast_dev_run:
+            return base / "fast_dev_run"  # Lightning writes nothing then
+        return claim_run_folder(base, numbered=self.command == "fit")
+
+    def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
+        """Build the trainer in the run's folder."""
+        kwargs["default_root_dir"] = str(self.folder)
+        trainer_config = self.config_init[self.command].trainer
+        if trainer_config.logger in (None, True):
+            kwargs["logger"] = False if trainer_config.fast_dev_run else loggers.default_loggers(self.folder)
+        trainer = super().instantiate_trainer(**kwargs)
+        for saver in trainer.checkpoint_callbacks:
+            if getattr(saver, "dirpath", "") is None:
+                setattr(saver, "dirpath", str(self.folder / "checkpoints"))  # noqa: B010  # known to ModelCheckpoint only
+        return trainer
+
+    def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Callback]) -> L.Trainer:
+        if not sys.stdout.isatty():
+            given = [*(config["callbacks"] or []), *callbacks]
+            if config["enable_progress_bar"] is not False and not any(isinstance(c, ProgressBar) for c in given):
+                callbacks = [*callbacks, PlainProgress()]
+            if config["enable_model_summary"] is not False and not any(isinstance(c, ModelSummary) for c in given):
+                callbacks = [*callbacks, ModelSummary()]
+        return super()._instantiate_trainer(config, callbacks)
+
+    # Running
+
+    def fit(self, **kwargs: Any) -> None:
+        """Train; then test the best checkpoint if asked, and say where it is and what to do next."""
+        self.trainer.fit(**kwargs)
+        best = best_checkpoint(self.trainer)
+        if self.config.fit.test_after_fit:
+            self.test(
+                model=self.model, datamodule=self.datamodule, ckpt_path="best" if best else None, weights_only=True
+            )
+        if best:
+            results.info("checkpoint %s", best)
+            results.info("%s", next_command(self.configs, best))
+
+    def validate(self, **kwargs: Any) -> None:
+        """Measure on the validation split, a metric a line."""
+        self._report(self.trainer.validate(**{**kwargs, "verbose": False}))
+
+    def test(self, **kwargs: Any) -> None:
+        """Measure on the test split, a metric a line."""
+        self._report(self.trainer.test(**{**kwargs, "verbose": False}))
+
+    def _report(self, metrics: Sequence[Mapping[str, float]]) -> None:
+        for line in metric_lines(metrics):
+            results.info("%s", line)
+
+
+def _class_path(setting: object) -> str | None:
+    return str(setting["class_path"]) if isinstance(setting, Namespace) and setting.get("class_path") else None
+
+
+def _init_args(setting: Mapping[str, Any]) -> Mapping[str, Any]:
+    return setting.get("init_args") or {}
+
+
+def _names_of(stated: Namespace, key: str) -> set[str]:
+    """Names of the arguments of ``model`` or ``data`` that the user states."""
+    setting = stated.get(key)
+    arguments = setting.get("init_args") if isinstance(setting, Namespace) else None
+    return set(vars(arguments)) if isinstance(arguments, Namespace) else set()
+
+
+def _accepted_arguments(setting: object) -> set[str]:
+    """Names of the arguments that the class named in a setting takes."""
+    class_path = _class_path(setting)
+    if class_path is None:
+        return set()
+    module, _, name = class_path.rpartition(".")
+    return set(inspect.signature(getattr(sys.modules[module], name)).parameters)
