@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import lightning as L
@@ -21,7 +22,9 @@ class CollectTestResults(Callback):
     def __init__(self) -> None:
         self._parts: list[dict[str, Tensor]] = []
 
-    def columns(self, module: L.LightningModule, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Tensor]:
+    def columns(
+        self, module: L.LightningModule, outputs: dict[str, Any], batch: VideoQualityBatch
+    ) -> dict[str, Tensor]:
         """Pick named columns, each (B, ...), from the step's outputs and the batch."""
         raise NotImplementedError
 
@@ -38,14 +41,14 @@ class CollectTestResults(Callback):
         trainer: L.Trainer,
         pl_module: L.LightningModule,
         outputs: STEP_OUTPUT,
-        batch: Any,
+        batch: Mapping[str, Any],
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
         """Keep this batch's columns."""
-        if not isinstance(outputs, dict):
+        if not isinstance(outputs, Mapping):
             return
-        picked = self.columns(pl_module, dict(outputs), batch)
+        picked = self.columns(outputs, batch)
         picked |= {"index": batch["index"], "valid": batch["valid"]}
         self._parts.append({name: column.detach() for name, column in picked.items()})
 
@@ -65,7 +68,6 @@ class CollectTestResults(Callback):
         self.finish(trainer, pl_module, {name: column[order] for name, column in table.items()})
 
 
-def _flatten_ranks(gathered: Any) -> Tensor:
+def _flatten_ranks(gathered: object) -> Tensor:
     """(ranks, N, ...) -> (ranks * N, ...)."""
-    tensor = torch.as_tensor(gathered)
-    return tensor.flatten(0, 1)
+    return torch.as_tensor(gathered).flatten(0, 1)

@@ -6,11 +6,13 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import lightning as L
+import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
+from numpy.typing import NDArray
 from rich.progress import track
 
-from datamodules.video.reader import open_video
+from datamodules.video.reader import KeepFrames, VideoInfo, read_video
 from datamodules.video_quality.features import handmade_features
 from lightning_modules.video_quality.metrics import srcc
 
@@ -58,8 +60,20 @@ class FeatureBaseline(Callback):
     def _table(self, videos: list[LabelledVideo]) -> dict[str, torch.Tensor]:
         rows = []
         for video in track(videos, description="hand-made features", transient=True):
-            reader = open_video(video.path)
-            count = reader.info.frames_announced
-            picked = torch.linspace(0, max(0, count - 1), min(self.frames, max(1, count))).long().tolist()
-            rows.append(handmade_features(reader.read(picked).frames))
+            kept = EvenFrames(self.frames)
+            read_video(str(video.path), kept)
+            rows.append(handmade_features(kept.frames()))
         return {name: torch.tensor([row[name] for row in rows], dtype=torch.float64) for name in rows[0]}
+
+
+class EvenFrames(KeepFrames):
+    """Keep at most ``count`` frames, evenly spaced from the first to the last."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self._count = count
+
+    def start(self, info: VideoInfo) -> NDArray[np.int64]:
+        """Ask for the frames."""
+        self._asked = np.linspace(0, info.frames - 1, min(self._count, info.frames)).round().astype(np.int64)
+        return super().start(info)

@@ -20,7 +20,9 @@ class RankPairs(CollectTestResults):
     the test split are left out and counted.
     """
 
-    def columns(self, module: L.LightningModule, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Tensor]:
+    def columns(
+        self, module: L.LightningModule, outputs: dict[str, Any], batch: VideoQualityBatch
+    ) -> dict[str, Tensor]:
         """Predicted and true score."""
         return {"score_raw": outputs["score_raw"], "mos": batch["mos"]}
 

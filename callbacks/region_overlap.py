@@ -59,7 +59,9 @@ class RegionOverlap(CollectTestResults):
         super().__init__()
         self.seed = seed
 
-    def columns(self, module: L.LightningModule, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Tensor]:
+    def columns(
+        self, module: L.LightningModule, outputs: dict[str, Any], batch: VideoQualityBatch
+    ) -> dict[str, Tensor]:
         """Overlap of each candidate, and which ones were chosen."""
         size = torch.tensor(
             [[record["width"], record["height"]] for record in batch["record"]], device=batch["region"].device

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from datamodules.common.atomic_write import atomic_path
 from datamodules.video.encode import encode_video
-from datamodules.video.reader import open_video
+from datamodules.video.reader import KeepFrames, read_video
+from datamodules.video_quality.batch import VideoQualityBatch
 
 HEAT_WEIGHT = 0.45  # of the importance colours over the frame
 DIMMED = 0.35  # brightness outside the selected window
@@ -42,8 +43,8 @@ class RegionOverlay(Callback):
         self,
         trainer: L.Trainer,
         pl_module: L.LightningModule,
-        outputs: Any,
-        batch: Any,
+        outputs: dict[str, Any],
+        batch: VideoQualityBatch,
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
@@ -56,7 +57,9 @@ class RegionOverlay(Callback):
             folder.mkdir(parents=True, exist_ok=True)
             target = folder / overlay_name(record["path"], ".png" if self.kind == "sheet" else ".mp4")
             group = outputs["frame_group"].cpu()
-            decoded = open_video(record["path"]).read(batch["frame_index"][position, 0].tolist()).frames
+            kept = KeepFrames(batch["frame_index"][position, 0].cpu().numpy())
+            read_video(record["path"], kept)
+            decoded = torch.from_numpy(kept.frames())
             windows = window_boxes(
                 outputs["region_index"][position, 0].cpu(),
                 int(outputs["candidates"]),
@@ -145,10 +148,8 @@ def write_sheet(path: Path, frames: Tensor, group: Tensor, windows: Tensor, heat
         figure.savefig(temporary, dpi=120, format="png")
 
 
-def write_overlay_video(
-    path: Path, frames: Tensor, group: Tensor, windows: Tensor, heat: Tensor, fps: float
-) -> None:
-    """The sampled frames with the window of their key frame outlined and importance as colour; see :func:`write_sheet`."""
+def write_overlay_video(path: Path, frames: Tensor, group: Tensor, windows: Tensor, heat: Tensor, fps: float) -> None:
+    """Write the sampled frames, the window of their key frame outlined and importance as colour."""
     height, width = frames.shape[1] // 2 * 2, frames.shape[2] // 2 * 2  # 4:2:0 wants even sizes
     colour = _heat_colours(heat, frames.shape[1], frames.shape[2])
     drawn = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,9 @@ class ScoreScatter(CollectTestResults):
         super().__init__()
         self.filename = filename
 
-    def columns(self, module: L.LightningModule, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Tensor]:
+    def columns(
+        self, module: L.LightningModule, outputs: dict[str, Any], batch: VideoQualityBatch
+    ) -> dict[str, Tensor]:
         """Predicted and true score."""
         return {"score_raw": outputs["score_raw"], "mos": batch["mos"]}
 
@@ -95,8 +98,7 @@ def send_figure(trainer: L.Trainer, name: str, figure: Figure, saved: Path) -> N
 
 def _pixels(figure: Figure) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """Render a figure to (H, W, 3) uint8."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba(), dtype=np.uint8)[..., :3].copy()
+    stream = io.BytesIO()
+    figure.savefig(stream, format="raw")
+    width, height = (round(side) for side in figure.get_size_inches() * figure.dpi)
+    return np.frombuffer(stream.getvalue(), dtype=np.uint8).reshape(height, width, 4)[..., :3].copy()

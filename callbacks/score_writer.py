@@ -16,6 +16,7 @@ from lightning.pytorch.callbacks import Callback
 
 from datamodules.common.atomic_write import atomic_path
 from datamodules.common.fingerprint import config_digest, file_key, file_sha256, tensors_digest
+from datamodules.video_quality.batch import VideoQualityBatch, VideoRecord
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +82,12 @@ class ScoreWriter(Callback):
         self._files = [(folder / name).open("a", encoding="utf-8", newline="") for name in names]
 
     def on_predict_batch_start(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        batch: VideoQualityBatch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
     ) -> None:
         """Start the clock of the network."""
         self._started = time.perf_counter()
@@ -90,8 +96,8 @@ class ScoreWriter(Callback):
         self,
         trainer: L.Trainer,
         pl_module: L.LightningModule,
-        outputs: Any,
-        batch: Any,
+        outputs: dict[str, Any],
+        batch: VideoQualityBatch,
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
@@ -138,9 +144,9 @@ class ScoreWriter(Callback):
     def _key(self, path: Path) -> str:
         return config_digest({"run": self._run_key, "file": file_key(path)}) if path.is_file() else ""
 
-    def _row(self, record: dict[str, Any], outputs: dict[str, Any], position: int, seconds: float) -> dict[str, Any]:
+    def _row(self, record: VideoRecord, outputs: dict[str, Any], position: int, seconds: float) -> dict[str, Any]:
         row: dict[str, Any] = dict.fromkeys(FIELDS, "")
-        row |= {name: record[name] for name in FIELDS if name in record}
+        row |= {name: value for name, value in record.items() if name in FIELDS}
         row["file"] = record["path"]
         row["seconds"] = round(record["seconds"] + seconds, 4)
         row["key"] = self._key(Path(record["path"]))
@@ -168,10 +174,7 @@ class ScoreWriter(Callback):
 
 def run_key(trainer: L.Trainer, module: L.LightningModule, data: L.LightningDataModule | None) -> str:
     """Digest of the weights and of every option that can change a score."""
-    if trainer.ckpt_path:
-        weights = file_sha256(Path(str(trainer.ckpt_path)))
-    else:
-        weights = tensors_digest(module.state_dict())
+    weights = file_sha256(Path(str(trainer.ckpt_path))) if trainer.ckpt_path else tensors_digest(module.state_dict())
     options = {name: value for name, value in dict(data.hparams).items() if name not in NOT_IN_SCORE} if data else {}
     return config_digest(
         {

@@ -71,7 +71,7 @@ class Method(L.LightningModule):
         parameters = self.parameter_groups()
         optimizer = self._make_optimizer(parameters) if self._make_optimizer else self.default_optimizer(parameters)
         if self._make_scheduler is not None:
-            return {  # type: ignore[return-value]  # Lightning's TypedDict wants its own copy of the scheduler union
+            return {
                 "optimizer": optimizer,
                 "lr_scheduler": {"scheduler": self._make_scheduler(optimizer), "interval": self._scheduler_interval},
             }
