@@ -22,9 +22,7 @@ class CollectTestResults(Callback):
     def __init__(self) -> None:
         self._parts: list[dict[str, Tensor]] = []
 
-    def columns(
-        self, module: L.LightningModule, outputs: dict[str, Any], batch: VideoQualityBatch
-    ) -> dict[str, Tensor]:
+    def columns(self, outputs: Mapping[str, Any], batch: Mapping[str, Any]) -> dict[str, Tensor]:
         """Pick named columns, each (B, ...), from the step's outputs and the batch."""
         raise NotImplementedError
 

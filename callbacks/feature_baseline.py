@@ -39,7 +39,7 @@ class FeatureBaseline(Callback):
         """Measure on both splits; one process does the work."""
         data: Any = getattr(trainer, "datamodule", None)
         value = torch.full((), torch.nan, device=pl_module.device)
-        if data is not None and trainer.is_global_zero and not trainer.fast_dev_run:
+        if data is not None and trainer.is_global_zero and not getattr(trainer, "fast_dev_run", False):
             value.fill_(self._measure(data.videos("train"), data.videos("test")))
         value = trainer.strategy.broadcast(value)
         if bool(torch.isfinite(value)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import lightning as L
@@ -20,9 +21,7 @@ class RankPairs(CollectTestResults):
     the test split are left out and counted.
     """
 
-    def columns(
-        self, module: L.LightningModule, outputs: dict[str, Any], batch: VideoQualityBatch
-    ) -> dict[str, Tensor]:
+    def columns(self, outputs: Mapping[str, Any], batch: Mapping[str, Any]) -> dict[str, Tensor]:
         """Predicted and true score."""
         return {"score_raw": outputs["score_raw"], "mos": batch["mos"]}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import lightning as L
@@ -59,9 +60,7 @@ class RegionOverlap(CollectTestResults):
         super().__init__()
         self.seed = seed
 
-    def columns(
-        self, module: L.LightningModule, outputs: dict[str, Any], batch: VideoQualityBatch
-    ) -> dict[str, Tensor]:
+    def columns(self, outputs: Mapping[str, Any], batch: Mapping[str, Any]) -> dict[str, Tensor]:
         """Overlap of each candidate, and which ones were chosen."""
         size = torch.tensor(
             [[record["width"], record["height"]] for record in batch["record"]], device=batch["region"].device

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +37,7 @@ class ScoreScatter(CollectTestResults):
         super().__init__()
         self.filename = filename
 
-    def columns(
-        self, module: L.LightningModule, outputs: dict[str, Any], batch: VideoQualityBatch
-    ) -> dict[str, Tensor]:
+    def columns(self, outputs: Mapping[str, Any], batch: Mapping[str, Any]) -> dict[str, Tensor]:
         """Predicted and true score."""
         return {"score_raw": outputs["score_raw"], "mos": batch["mos"]}
 
