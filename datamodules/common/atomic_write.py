@@ -1,0 +1,115 @@
+"""Writing files so that a stopped run leaves whole files and whole rows."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+
+@contextmanager
+def atomic_path(target: str | Path) -> Iterator[Path]:
+    """Give a temporary path beside ``target`` that replaces it when the block ends without an error.
+
+    The temporary file keeps the suffix of ``target`` (writers choose a format by it), is synchronised to the disk
+    before the rename, and is removed when the block raises, so that ``target`` is either the old file or the new one.
+
+    Args:
+        target: File to write; missing parent folders are made.
+
+    Yields:
+        Path of the temporary file.
+    """
+    target = Path(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.stem}-", suffix=target.suffix)
+    os.close(descriptor)
+    temporary = Path(name)
+    try:
+        yield temporary
+        _use_default_mode(temporary)
+        _synchronise(temporary)
+        temporary.replace(target)
+        _synchronise_folder(target.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(target: str | Path, content: bytes) -> None:
+    """Write ``content`` to ``target`` at once: readers see the old file or the new one, never a part."""
+    with atomic_path(target) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(target: str | Path, content: str) -> None:
+    """Write ``content`` as UTF-8 to ``target`` at once: readers see the old file or the new one, never a part."""
+    write_bytes(target, content.encode("utf-8"))
+
+
+def write_with(target: str | Path, writer: Callable[[Path], None]) -> None:
+    """Let ``writer`` fill a temporary path, then move it to ``target`` at once (for figures, tensors, videos)."""
+    with atomic_path(target) as temporary:
+        writer(temporary)
+
+
+def flush_row(stream: IO[str]) -> None:
+    """Push what was written to an open text file down to the disk, so that the row survives a crash."""
+    stream.flush()
+    os.fsync(stream.fileno())
+
+
+def append_row(target: str | Path, row: str) -> None:
+    r"""Append one line to a text file and synchronise it; a half-written last line is ended first.
+
+    Args:
+        target: Text file, made when missing.
+        row: The line without its newline; it must not hold one.
+
+    Raises:
+        ValueError: If ``row`` holds a newline.
+    """
+    if "\n" in row:
+        raise ValueError(f"a row must be one line, but {row[:60]!r} holds a newline; escape it first")
+    target = Path(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    torn = _lacks_final_newline(target)
+    with target.open("a", encoding="utf-8", newline="") as stream:
+        stream.write(("\n" if torn else "") + row + "\n")
+        flush_row(stream)
+
+
+def _lacks_final_newline(path: Path) -> bool:
+    if not path.exists() or path.stat().st_size == 0:
+        return False
+    with path.open("rb") as stream:
+        stream.seek(-1, os.SEEK_END)
+        return stream.read(1) != b"\n"
+
+
+def _use_default_mode(path: Path) -> None:
+    """Give the file the permissions that ``open`` would have given: mkstemp's are for the owner alone."""
+    mask = os.umask(0)
+    os.umask(mask)
+    path.chmod(0o666 & ~mask)
+
+
+def _synchronise(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _synchronise_folder(folder: Path) -> None:
+    """Make the rename itself durable; Windows has no descriptor for a folder and needs none."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,94 @@
+"""One sampler for every data module: each sample counts once, over any number of processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sized
+from dataclasses import dataclass
+
+import torch
+import torch.distributed
+from torch.utils.data import Dataset, DistributedSampler
+
+
+@dataclass(frozen=True, slots=True)
+class SampleIndex:
+    """What the sampler asks of a dataset.
+
+    Attributes:
+        index: Row of the sample.
+        valid: False for a repeat that only pads the ranks to equal length: load nothing, count nothing.
+        epoch: Epoch that the sampler is in. It travels with the index because workers that persist keep a copy of the
+            dataset from the first epoch and would otherwise never learn of the next.
+        rank: Process that draws the sample, for generators that must differ between processes.
+    """
+
+    index: int
+    valid: bool = True
+    epoch: int = 0
+    rank: int = 0
+
+
+class PaddedDistributedSampler(DistributedSampler[SampleIndex]):
+    """Deal the rows of a dataset to the processes of a run and mark what is only padding.
+
+    A subclass of torch's ``DistributedSampler`` by intent: Lightning replaces any other sampler when
+    ``use_distributed_sampler`` is true (its default), which would split the rows twice and count padding as samples;
+    it leaves a ``DistributedSampler`` alone. Without an initialised process group it is one process that sees all.
+
+    Args:
+        rows: The dataset, or the number of its rows.
+        shuffle: Draw the rows in an order that changes with the epoch; the same order on every rank.
+        seed: Seed of that order.
+        num_replicas: Number of processes; None asks ``torch.distributed``.
+        rank: Number of this process; None asks ``torch.distributed``.
+
+    Example:
+        >>> [list(PaddedDistributedSampler(3, num_replicas=2, rank=rank)) for rank in range(2)][1]
+        [SampleIndex(index=1, valid=True, epoch=0, rank=1), SampleIndex(index=0, valid=False, epoch=0, rank=1)]
+    """
+
+    def __init__(
+        self,
+        rows: Sized | int,
+        *,
+        shuffle: bool = False,
+        seed: int = 0,
+        num_replicas: int | None = None,
+        rank: int | None = None,
+    ) -> None:
+        running = torch.distributed.is_available() and torch.distributed.is_initialized()
+        replicas = num_replicas if num_replicas is not None else torch.distributed.get_world_size() if running else 1
+        own = rank if rank is not None else torch.distributed.get_rank() if running else 0
+        self.rows = rows if isinstance(rows, int) else len(rows)
+        super().__init__(_Rows(self.rows), num_replicas=replicas, rank=own, shuffle=shuffle, seed=seed)
+
+    def __iter__(self) -> Iterator[SampleIndex]:
+        """Yield the rows of this rank: every ``num_replicas``-th one, then padding where the last round is short."""
+        order = self._order()
+        for position in range(self.rank, len(self) * self.num_replicas, self.num_replicas):
+            valid = position < self.rows
+            yield SampleIndex(order[position if valid else 0], valid, self.epoch, self.rank)
+
+    def __len__(self) -> int:
+        """Samples of one rank, padding included; the same on every rank."""
+        return -(-self.rows // self.num_replicas)
+
+    def _order(self) -> list[int]:
+        if not self.shuffle:
+            return list(range(self.rows))
+        generator = torch.Generator().manual_seed(self.seed + self.epoch)
+        order: list[int] = torch.randperm(self.rows, generator=generator).tolist()
+        return order
+
+
+class _Rows(Dataset[SampleIndex]):
+    """A dataset that only has a length: torch's sampler wants one."""
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return self.rows
+
+    def __getitem__(self, index: int) -> SampleIndex:
+        return SampleIndex(index)

@@ -1,0 +1,209 @@
+"""Fragments: small full-resolution crops on a g x g grid, put side by side (grid mini-patch sampling).
+
+Wu et al., "FAST-VQA: Efficient End-to-end Video Quality Assessment with Fragment Sampling", ECCV 2022, section 3.1.
+Two points differ from the authors' program on purpose. A video that is smaller than the mosaic is enlarged first and
+the grid is laid over the enlarged picture (theirs is laid over the original extent and so sees one corner). The last
+position of a cell can be drawn too (theirs stops one pixel before it). In evaluation the offsets come from a hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn.functional import interpolate
+
+from datamodules.common.errors import ConfigurationError, VideoError
+
+Draw = Callable[[int, tuple[int, ...]], NDArray[np.int64]]  # (bound, shape) -> values in 0..bound - 1
+_PIXEL_LIMIT = 1 << 26  # of one enlarged frame, 201 MB of RGB: a picture of 1 x 9000 would need far more
+
+
+@dataclass(frozen=True)
+class FragmentGrid:
+    """The layout of a mosaic.
+
+    Args:
+        grid_size: Cells along each side.
+        fragment_size: Side of a fragment in pixels.
+        aligned: Frames over which the offsets stay the same.
+
+    Raises:
+        ConfigurationError: If a value is below 1.
+    """
+
+    grid_size: int = 9
+    fragment_size: int = 32
+    aligned: int = 8
+
+    def __post_init__(self) -> None:
+        for name in ("grid_size", "fragment_size", "aligned"):
+            if getattr(self, name) < 1:
+                raise ConfigurationError(f"{name} is {getattr(self, name)}; it must be at least 1")
+
+    @property
+    def side(self) -> int:
+        """Side S of the mosaic in pixels."""
+        return self.grid_size * self.fragment_size
+
+
+@dataclass(frozen=True)
+class FragmentPlaces:
+    """Where the fragments of one clip lie.
+
+    Attributes:
+        rows: Top row of each fragment for each frame of the clip, int64 ``(T, g, g)``.
+        columns: Left column of each fragment, int64 ``(T, g, g)``.
+    """
+
+    rows: NDArray[np.int64]
+    columns: NDArray[np.int64]
+
+
+def enlarged_size(width: int, height: int, side: int) -> tuple[int, int]:
+    """Width and height after a picture that is smaller than the mosaic is enlarged, keeping its shape.
+
+    Raises:
+        VideoError: If the enlarged picture would be absurdly large (a very long and thin one).
+
+    Example:
+        >>> enlarged_size(192, 144, 288), enlarged_size(1280, 720, 288)
+        ((384, 288), (1280, 720))
+    """
+    short = min(width, height)
+    if short >= side:
+        return width, height
+    size = max(side, round(width * side / short)), max(side, round(height * side / short))
+    if size[0] * size[1] > _PIXEL_LIMIT:
+        raise VideoError(f"a picture of {width} x {height} pixels is too thin to be cut into fragments")
+    return size
+
+
+def enlarge(frames: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+    """Resize uint8 frames ``(M, h, w, 3)`` to ``(M, height, width, 3)``, bilinear, rounded."""
+    if frames.shape[1:3] == (height, width):
+        return frames
+    planes = torch.from_numpy(frames).permute(0, 3, 1, 2)
+    larger = interpolate(planes, size=(height, width), mode="bilinear", align_corners=False)
+    result: NDArray[np.uint8] = larger.permute(0, 2, 3, 1).contiguous().numpy()
+    return result
+
+
+def hashed_draw(width: int, height: int, frames: int, clip: int) -> Draw:
+    """Draws for evaluation: a function of the video's size, its frame count and the number of the clip alone.
+
+    A renamed copy of a file so gets the same offsets, on every machine and in every version of NumPy, since the values
+    are bytes of SHAKE-256 and come from no random generator.
+
+    Args:
+        width: Width of the upright video in pixels.
+        height: Height of the upright video in pixels.
+        frames: Frames of the video.
+        clip: Number of the clip, from 0.
+    """
+    state = hashlib.shake_256(f"fragments {width} {height} {frames} {clip}".encode("ascii"))
+    used = 0
+
+    def draw(bound: int, shape: tuple[int, ...]) -> NDArray[np.int64]:
+        nonlocal used
+        count = int(np.prod(shape))
+        stream = state.digest(8 * (used + count))[8 * used :]
+        used += count
+        values = np.frombuffer(stream, dtype="<u8") % np.uint64(bound)
+        return values.astype(np.int64).reshape(shape)
+
+    return draw
+
+
+def random_draw(generator: np.random.Generator) -> Draw:
+    """Draws for training, from a generator."""
+    return lambda bound, shape: generator.integers(0, bound, size=shape, dtype=np.int64)
+
+
+def place_fragments(grid: FragmentGrid, width: int, height: int, clip_length: int, draw: Draw) -> FragmentPlaces:
+    """Choose where the fragments of one clip lie.
+
+    Args:
+        grid: Layout of the mosaic.
+        width: Width of the picture in pixels, at least ``grid.side``.
+        height: Height of the picture in pixels, at least ``grid.side``.
+        clip_length: Frames of the clip, T.
+        draw: Source of the offsets within the cells.
+
+    Returns:
+        Places that are constant over each run of ``grid.aligned`` frames.
+    """
+    groups = -(-clip_length // grid.aligned)
+    shape = (groups, grid.grid_size, grid.grid_size)
+    rows = _origins(height, grid)[:, None] + draw(_room(height, grid), shape)
+    columns = _origins(width, grid)[None, :] + draw(_room(width, grid), shape)
+    group = np.arange(clip_length) // grid.aligned
+    return FragmentPlaces(rows[group], columns[group])
+
+
+def _origins(length: int, grid: FragmentGrid) -> NDArray[np.int64]:
+    """First pixel of each cell along one side."""
+    cell = length // grid.grid_size
+    return np.minimum(cell * np.arange(grid.grid_size, dtype=np.int64), length - grid.fragment_size)
+
+
+def _room(length: int, grid: FragmentGrid) -> int:
+    """Number of places that a fragment can take within a cell."""
+    return max(0, length // grid.grid_size - grid.fragment_size) + 1
+
+
+def cut_fragments(frames: NDArray[np.uint8], places: FragmentPlaces, fragment_size: int) -> NDArray[np.uint8]:
+    """Cut the fragments out of frames and put them side by side, in one gather.
+
+    Each row of a fragment is one item of 3 x fragment_size bytes, so that one fancy index moves them all.
+
+    Args:
+        frames: uint8 ``(M, H, W, 3)``, C-contiguous.
+        places: Places for the same M frames, ``(M, g, g)``.
+        fragment_size: Side of a fragment in pixels.
+
+    Returns:
+        Mosaics, uint8 ``(M, S, S, 3)`` with S = g * fragment_size.
+
+    Raises:
+        ValueError: If a fragment leaves the picture, or the frames are not contiguous.
+    """
+    count, height, width, _ = frames.shape
+    rows, columns = places.rows, places.columns
+    if min(rows.min(), columns.min()) < 0 or max(rows.max() - height, columns.max() - width) > -fragment_size:
+        raise ValueError(f"a fragment of {fragment_size} pixels leaves the picture of {width} x {height}")
+    if not frames.flags.c_contiguous:
+        raise ValueError("frames must be contiguous in memory")
+    strips = np.ndarray(
+        (count, height, width - fragment_size + 1),
+        dtype=np.dtype((np.void, 3 * fragment_size)),
+        buffer=frames.data,
+        strides=frames.strides[:3],
+    )
+    lines = rows[:, :, None, :] + np.arange(fragment_size)[None, None, :, None]
+    mosaic = strips[np.arange(count)[:, None, None, None], lines, columns[:, :, None, :]]
+    side = rows.shape[1] * fragment_size
+    return mosaic.view(np.uint8).reshape(count, side, side, 3)
+
+
+def resize_whole(frames: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """Resize whole frames to a square without keeping their shape: key frames for the content branch.
+
+    Bilinear with antialiasing: a picture of 720 lines shrinks more than six times, and plain bilinear sampling would
+    read a tenth of its pixels and turn fine texture into noise that the frozen content network never saw.
+
+    Args:
+        frames: uint8 ``(M, H, W, 3)``.
+        size: Side R in pixels.
+
+    Returns:
+        uint8 ``(M, 3, R, R)``.
+    """
+    planes = torch.from_numpy(frames).permute(0, 3, 1, 2)
+    small = interpolate(planes, size=(size, size), mode="bilinear", align_corners=False, antialias=True)
+    result: NDArray[np.uint8] = small.contiguous().numpy()
+    return result

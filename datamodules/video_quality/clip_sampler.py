@@ -1,0 +1,170 @@
+"""From the frames of one video to the tensors of one item: clips, fragments and key frames in one decoding pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from datamodules.common.errors import ConfigurationError
+from datamodules.video.clips import (
+    KeyFrameLayout,
+    centred_starts,
+    clip_indices,
+    key_frame_positions,
+    random_starts,
+)
+from datamodules.video.fragments import (
+    Draw,
+    FragmentGrid,
+    FragmentPlaces,
+    cut_fragments,
+    enlarge,
+    enlarged_size,
+    hashed_draw,
+    place_fragments,
+    random_draw,
+    resize_whole,
+)
+from datamodules.video.reader import FrameChunk, VideoInfo
+
+
+@dataclass(frozen=True)
+class ClipSettings:
+    """How clips are drawn from a video.
+
+    Args:
+        grid: Layout of the fragments.
+        clip_length: Frames of a clip, T.
+        frame_interval: Distance of its frames in frames of the video.
+        clips: Clips of a video, K.
+        key_frame_layout: Which frames of a clip the content branch sees.
+        num_key_frames: How many of them, N_t.
+        content_size: Side of a key frame in pixels, R.
+
+    Raises:
+        ConfigurationError: If a value is below 1 or the layout does not fit the clip.
+    """
+
+    grid: FragmentGrid = field(default_factory=FragmentGrid)
+    clip_length: int = 32
+    frame_interval: int = 2
+    clips: int = 3
+    key_frame_layout: KeyFrameLayout = "segment_centers"
+    num_key_frames: int = 4
+    content_size: int = 112
+
+    def __post_init__(self) -> None:
+        for name in ("clip_length", "frame_interval", "clips", "num_key_frames", "content_size"):
+            if getattr(self, name) < 1:
+                raise ConfigurationError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        self.key_positions()
+
+    def key_positions(self) -> NDArray[np.int64]:
+        """Positions of the key frames within a clip, int64 ``(N_t,)``."""
+        return key_frame_positions(self.key_frame_layout, self.clip_length, self.num_key_frames)
+
+
+@dataclass(frozen=True)
+class SampledClips:
+    """The tensors of one item.
+
+    Attributes:
+        fragments: uint8 ``(K, 3, T, S, S)``.
+        key_frames: uint8 ``(K, N_t, 3, R, R)``.
+        frame_index: int64 ``(K, T)``.
+        upsampled: True when the picture was enlarged first.
+    """
+
+    fragments: Tensor
+    key_frames: Tensor
+    frame_index: Tensor
+    upsampled: bool
+
+
+def blank_clips(settings: ClipSettings) -> SampledClips:
+    """Zeros in the shapes of an item, for padding and for files that cannot be read."""
+    side, size = settings.grid.side, settings.content_size
+    return SampledClips(
+        fragments=torch.zeros((settings.clips, 3, settings.clip_length, side, side), dtype=torch.uint8),
+        key_frames=torch.zeros((settings.clips, settings.num_key_frames, 3, size, size), dtype=torch.uint8),
+        frame_index=torch.zeros((settings.clips, settings.clip_length), dtype=torch.int64),
+        upsampled=False,
+    )
+
+
+class ClipSampler:
+    """Consumer of a video's frames that fills the tensors of one item as the frames come.
+
+    The frames of all clips are asked for at once, each once, so that overlapping clips are decoded once; only the
+    mosaics and the key frames are kept, so that memory does not grow with the resolution.
+
+    Args:
+        settings: How clips are drawn.
+        seeds: None for evaluation (centred clips, hashed offsets); numbers that seed a training draw.
+    """
+
+    def __init__(self, settings: ClipSettings, seeds: tuple[int, ...] | None = None) -> None:
+        self.settings = settings
+        self._seeds = seeds
+        self._clips = blank_clips(settings)
+
+    def start(self, info: VideoInfo) -> NDArray[np.int64]:
+        """Draw clips and offsets for a video; return the frames that are needed."""
+        settings = self.settings
+        generator = None if self._seeds is None else np.random.default_rng(self._seeds)
+        plan = (info.frames, settings.clips, settings.clip_length, settings.frame_interval)
+        starts = centred_starts(*plan) if generator is None else random_starts(*plan, generator)
+        self._index = clip_indices(starts, info.frames, settings.clip_length, settings.frame_interval)
+        self._size = enlarged_size(info.width, info.height, settings.grid.side)
+        self._places = [self._place(self._draw(info, clip, generator)) for clip in range(settings.clips)]
+        self._clips = blank_clips(settings)
+        return np.unique(self._index)
+
+    def add(self, chunk: FrameChunk) -> None:
+        """Cut the fragments of some frames and resize those that are key frames."""
+        width, height = self._size
+        frames = np.ascontiguousarray(enlarge(chunk.frames, width, height))
+        row_of = {index: row for row, index in enumerate(chunk.indices.tolist())}
+        for clip in range(self.settings.clips):
+            wanted = self._index[clip]
+            positions = np.flatnonzero(np.isin(wanted, chunk.indices))
+            if positions.size == 0:
+                continue
+            rows = np.array([row_of[index] for index in wanted[positions].tolist()])
+            places = self._places[clip]
+            there = FragmentPlaces(places.rows[positions], places.columns[positions])
+            picked = frames if np.array_equal(rows, np.arange(len(frames))) else frames[rows]
+            mosaic = torch.from_numpy(cut_fragments(picked, there, self.settings.grid.fragment_size))
+            self._clips.fragments[clip][:, torch.from_numpy(positions)] = mosaic.permute(3, 0, 1, 2)
+        self._add_key_frames(chunk, row_of)
+
+    def result(self, info: VideoInfo) -> SampledClips:
+        """The filled tensors."""
+        return SampledClips(
+            fragments=self._clips.fragments,
+            key_frames=self._clips.key_frames,
+            frame_index=torch.from_numpy(self._index),
+            upsampled=self._size != (info.width, info.height),
+        )
+
+    def _add_key_frames(self, chunk: FrameChunk, row_of: dict[int, int]) -> None:
+        """Resize the key frames of this chunk, each once even when several clips share it."""
+        key_index = self._index[:, self.settings.key_positions()]
+        for index in np.intersect1d(key_index, chunk.indices).tolist():
+            row = row_of[index]
+            small = torch.from_numpy(resize_whole(chunk.frames[row : row + 1], self.settings.content_size))[0]
+            for clip, key in np.argwhere(key_index == index).tolist():
+                self._clips.key_frames[clip, key] = small
+
+    def _place(self, draw: Draw) -> FragmentPlaces:
+        width, height = self._size
+        return place_fragments(self.settings.grid, width, height, self.settings.clip_length, draw)
+
+    def _draw(self, info: VideoInfo, clip: int, generator: np.random.Generator | None) -> Draw:
+        if generator is None:
+            return hashed_draw(info.width, info.height, info.frames, clip)
+        return random_draw(generator)
