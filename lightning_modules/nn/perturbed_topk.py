@@ -273,7 +273,7 @@ class _PerturbedTopK(torch.autograd.Function):
             for sign in (1, -1) if plan.antithetic else (1,):
                 used = noise if sign > 0 else noise[:, : max(0, plan.pairs - first)]
                 noisy = torch.add(compute.unsqueeze(1), used, alpha=sign * plan.sigma)
-                positions = _positions(noisy.view(-1, d), plan.k).view(rows, -1, plan.k)
+                positions = _positions(noisy.view(-1, d), plan.k).view(rows, used.shape[1], plan.k)
                 if keep:
                     start = first if sign > 0 else plan.draws + first
                     kept[:, start : start + positions.shape[1]] = positions
