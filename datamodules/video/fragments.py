@@ -156,18 +156,21 @@ def _room(length: int, grid: FragmentGrid) -> int:
     return max(0, length // grid.grid_size - grid.fragment_size) + 1
 
 
-def cut_fragments(frames: NDArray[np.uint8], places: FragmentPlaces, fragment_size: int) -> NDArray[np.uint8]:
+def cut_fragments(
+    frames: NDArray[np.uint8], which: NDArray[np.int64], places: FragmentPlaces, fragment_size: int
+) -> NDArray[np.uint8]:
     """Cut the fragments out of frames and put them side by side, in one gather.
 
     Each row of a fragment is one item of 3 x fragment_size bytes, so that one fancy index moves them all.
 
     Args:
         frames: uint8 ``(M, H, W, 3)``, C-contiguous.
-        places: Places for the same M frames, ``(M, g, g)``.
+        which: Frame that each mosaic is cut from, int64 ``(N,)`` in ``0..M - 1``.
+        places: Places for these N mosaics, ``(N, g, g)``.
         fragment_size: Side of a fragment in pixels.
 
     Returns:
-        Mosaics, uint8 ``(M, S, S, 3)`` with S = g * fragment_size.
+        Mosaics, uint8 ``(N, S, S, 3)`` with S = g * fragment_size.
 
     Raises:
         ValueError: If a fragment leaves the picture, or the frames are not contiguous.
@@ -185,9 +188,10 @@ def cut_fragments(frames: NDArray[np.uint8], places: FragmentPlaces, fragment_si
         strides=frames.strides[:3],
     )
     lines = rows[:, :, None, :] + np.arange(fragment_size)[None, None, :, None]
-    mosaic = strips[np.arange(count)[:, None, None, None], lines, columns[:, :, None, :]]
+    mosaic = strips[which[:, None, None, None], lines, columns[:, :, None, :]]
     side = rows.shape[1] * fragment_size
-    return mosaic.view(np.uint8).reshape(count, side, side, 3)
+    result: NDArray[np.uint8] = mosaic.view(np.uint8).reshape(len(which), side, side, 3)
+    return result
 
 
 def resize_whole(frames: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:

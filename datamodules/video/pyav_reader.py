@@ -129,7 +129,7 @@ class PyAVVideo:
         """RGB picture ``(H, W, 3)`` with the rotation flag applied, in the size of the first frame."""
         turned = self._turns % 2 == 1
         width, height = (self.info.height, self.info.width) if turned else (self.info.width, self.info.height)
-        picture = frame.to_ndarray(format="rgb24", width=width, height=height)
+        picture = np.asarray(frame.to_ndarray(format="rgb24", width=width, height=height), dtype=np.uint8)
         return np.rot90(picture, self._turns) if self._turns else picture
 
     def _timeout(self) -> float:

@@ -137,8 +137,7 @@ class ClipSampler:
             rows = np.array([row_of[index] for index in wanted[positions].tolist()])
             places = self._places[clip]
             there = FragmentPlaces(places.rows[positions], places.columns[positions])
-            picked = frames if np.array_equal(rows, np.arange(len(frames))) else frames[rows]
-            mosaic = torch.from_numpy(cut_fragments(picked, there, self.settings.grid.fragment_size))
+            mosaic = torch.from_numpy(cut_fragments(frames, rows, there, self.settings.grid.fragment_size))
             self._clips.fragments[clip][:, torch.from_numpy(positions)] = mosaic.permute(3, 0, 1, 2)
         self._add_key_frames(chunk, row_of)
 

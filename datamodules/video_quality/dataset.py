@@ -1,0 +1,154 @@
+"""A video file as tensors: opened, decoded once, cut into fragments and key frames."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from typing import Literal, TypedDict
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, get_worker_info
+
+from datamodules.common.errors import VideoError
+from datamodules.common.sampler import SampleIndex
+from datamodules.video.reader import ReaderName, VideoInfo, read_video
+from datamodules.video_quality.batch import VideoQualityBatch, VideoRecord
+from datamodules.video_quality.clip_sampler import ClipSampler, ClipSettings, SampledClips, blank_clips
+from datamodules.video_quality.labels import LabelledVideo
+
+
+class VideoQualityItem(TypedDict):
+    """One video: the fields of ``VideoQualityBatch`` without the batch axis."""
+
+    fragments: Tensor
+    key_frames: Tensor
+    frame_index: Tensor
+    index: int
+    mos: float
+    pattern: int
+    region: tuple[float, float, float, float]
+    valid: bool
+    video: str
+    record: VideoRecord
+
+
+class VideoQualityDataset(Dataset[VideoQualityItem]):
+    """Videos of one split.
+
+    Args:
+        videos: The videos, in the order of their list.
+        clips: How clips are drawn.
+        training: Draw clips and offsets at random, from ``(seed, rank, epoch, index)``; otherwise they follow from the
+            video alone.
+        seed: Seed of the random draws.
+        reader: First reader.
+        decode_timeout: Seconds for opening and decoding one file.
+        on_error: "raise" stops at a file that cannot be read; "report" gives zeros with ``valid`` False.
+        rows: Rows of ``videos`` that are used; None uses all. ``index`` stays the row in the whole list.
+    """
+
+    def __init__(
+        self,
+        videos: Sequence[LabelledVideo],
+        clips: ClipSettings,
+        *,
+        training: bool = False,
+        seed: int = 0,
+        reader: ReaderName = "decord",
+        decode_timeout: float = 60.0,
+        on_error: Literal["raise", "report"] = "raise",
+        rows: Sequence[int] | None = None,
+    ) -> None:
+        self.videos = list(videos)
+        self.rows = list(range(len(self.videos))) if rows is None else list(rows)
+        self.clips = clips
+        self._training = training
+        self._seed = seed
+        self._reader: ReaderName = reader
+        self._timeout = decode_timeout
+        self._on_error = on_error
+
+    def __len__(self) -> int:
+        """Number of videos that are used."""
+        return len(self.rows)
+
+    def __getitem__(self, sample: SampleIndex | int) -> VideoQualityItem:
+        """Read one video; a sample that only pads is not read."""
+        if isinstance(sample, int):
+            sample = SampleIndex(sample)
+        row = self.rows[sample.index]
+        video = self.videos[row]
+        if not sample.valid:
+            return _item(row, video, blank_clips(self.clips), _record(video.path, None, 0.0), valid=False)
+        seeds = (self._seed, sample.rank, sample.epoch, row) if self._training else None
+        start = time.perf_counter()
+        sampler = ClipSampler(self.clips, seeds)
+        try:
+            info = read_video(
+                video.path, sampler, reader=self._reader, timeout=self._timeout, threads=_decoding_threads()
+            )
+        except VideoError as error:
+            if self._on_error == "raise":
+                raise
+            record = _record(video.path, None, time.perf_counter() - start, error=str(error))
+            return _item(row, video, blank_clips(self.clips), record, valid=False)
+        clips = sampler.result(info)
+        record = _record(video.path, info, time.perf_counter() - start, upsampled=clips.upsampled)
+        return _item(row, video, clips, record, valid=True)
+
+
+def _decoding_threads() -> int:
+    """One decoding thread in a loader's worker process, since there are several of those; FFmpeg's choice elsewhere."""
+    return 1 if get_worker_info() is not None else 0
+
+
+def _record(
+    path: str, info: VideoInfo | None, seconds: float, *, error: str = "", upsampled: bool = False
+) -> VideoRecord:
+    return VideoRecord(
+        path=path,
+        status="error" if error else "ok",
+        error=error,
+        width=info.width if info else 0,
+        height=info.height if info else 0,
+        fps=info.fps if info else 0.0,
+        duration=info.duration if info else 0.0,
+        frames_decoded=info.frames if info else 0,
+        frames_announced=info.frames_announced if info else 0,
+        upsampled=upsampled,
+        reader=info.reader if info else "",
+        seconds=seconds,
+    )
+
+
+def _item(row: int, video: LabelledVideo, clips: SampledClips, record: VideoRecord, *, valid: bool) -> VideoQualityItem:
+    return VideoQualityItem(
+        fragments=clips.fragments,
+        key_frames=clips.key_frames,
+        frame_index=clips.frame_index,
+        index=row,
+        mos=video.mos,
+        pattern=video.pattern,
+        region=video.region if video.region is not None else (math.nan,) * 4,
+        valid=valid,
+        video=video.name,
+        record=record,
+    )
+
+
+def collate(items: Sequence[VideoQualityItem]) -> VideoQualityBatch:
+    """Stack items into one batch; all must come from one dataset."""
+    return VideoQualityBatch(
+        fragments=torch.stack([item["fragments"] for item in items]),
+        key_frames=torch.stack([item["key_frames"] for item in items]),
+        frame_index=torch.stack([item["frame_index"] for item in items]),
+        index=torch.tensor([item["index"] for item in items], dtype=torch.int64),
+        mos=torch.tensor([item["mos"] for item in items], dtype=torch.float32),
+        pattern=torch.tensor([item["pattern"] for item in items], dtype=torch.int64),
+        region=torch.tensor([item["region"] for item in items], dtype=torch.float32),
+        valid=torch.tensor([item["valid"] for item in items], dtype=torch.bool),
+        video=[item["video"] for item in items],
+        record=[item["record"] for item in items],
+    )

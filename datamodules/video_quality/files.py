@@ -1,0 +1,49 @@
+"""Finding the videos of a folder."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from datamodules.common.errors import ConfigurationError
+from datamodules.video_quality.labels import LabelledVideo
+
+_SUFFIXES = "3gp asf avi f4v flv m2ts m4v mkv mov mp4 mpeg mpg mts mxf ogv ts vob webm wmv y4m"
+VIDEO_SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
+
+
+def find_videos(path: str | Path) -> list[LabelledVideo]:
+    """List the videos of a folder and its sub-folders, or one file.
+
+    A folder gives the files whose suffix is that of a video, whatever they hold: a text file named ``.mp4`` is listed
+    and reported later. Hidden files and folders are passed over. One file is taken whatever its suffix.
+
+    Args:
+        path: Folder or file.
+
+    Returns:
+        Videos sorted by path; ``name`` is relative to the folder, with forward slashes.
+
+    Raises:
+        ConfigurationError: If there is no such path, or no video in it.
+    """
+    root = Path(path)
+    if root.is_file():
+        return [LabelledVideo(path=str(root.absolute()), name=root.name)]
+    if not root.is_dir():
+        raise ConfigurationError(f"path {str(path)!r} does not exist; give a folder of videos or one file")
+    found: list[Path] = []
+    for folder, folders, files in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [Path(folder) / name for name in files if _is_video(name)]
+    if not found:
+        suffixes = " ".join(sorted(VIDEO_SUFFIXES))
+        raise ConfigurationError(
+            f"path {str(path)!r} holds no video (suffixes {suffixes}); give another folder or a file"
+        )
+    names = sorted((file.relative_to(root).as_posix(), file) for file in found)
+    return [LabelledVideo(path=str(file.absolute()), name=name) for name, file in names]
+
+
+def _is_video(name: str) -> bool:
+    return not name.startswith(".") and Path(name).suffix.lower() in VIDEO_SUFFIXES

@@ -1,0 +1,325 @@
+"""Label lists of video quality: five formats, each read as what it is said to be and never guessed.
+
+========================  ============================================================  ==========================
+format                    a record                                                      what else it tells
+========================  ============================================================  ==========================
+``kvq``                   ``filename,score`` (header)                                   reference = row // 7 and
+                                                                                        pattern = row % 7
+``duration_fps_mos``      ``path, duration, fps, mos`` (no header; -1 where unknown)    nothing
+``ksvqe``                 ``path,cls,dis,mos`` (no header)                              pattern = dis
+``divide``                ``path, aesthetic, technical, overall`` (no header)           nothing
+``manifest``              ``file,mos`` and optional ``pattern,reference,split,x1,y1,x2,y2`` (header)  all of it
+========================  ============================================================  ==========================
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from datamodules.common.errors import ConfigurationError, LabelError
+from datamodules.common.manifest import Row, Table, check_width, fail, parse_integer, parse_number, read_rows
+
+LabelFormat = Literal["kvq", "duration_fps_mos", "ksvqe", "divide", "manifest"]
+DivideColumn = Literal["aesthetic", "technical", "overall"]
+SplitName = Literal["train", "val", "test"]
+KVQ_GROUP = 7  # one source and its six processed versions
+_CORNERS = ("x1", "y1", "x2", "y2")
+
+
+@dataclass(frozen=True)
+class LabelledVideo:
+    """One record of a label list.
+
+    Attributes:
+        path: Absolute path of the file.
+        name: The path as the list writes it.
+        mos: Mean opinion score; NaN where the list gives none.
+        pattern: Number of the processing pattern; -1 where unknown.
+        reference: Name of the source that the video was made from; None where the format does not tell.
+        region: Region that counts as x1, y1, x2, y2 in pixels of the upright source; None where unknown.
+        line: Line of the list, from 1; 0 for a file that was found in a folder.
+        split: The split that the list itself names; None where it names none.
+    """
+
+    path: str
+    name: str
+    mos: float = math.nan
+    pattern: int = -1
+    reference: str | None = None
+    region: tuple[float, float, float, float] | None = None
+    line: int = 0
+    split: SplitName | None = None
+
+
+@dataclass(frozen=True)
+class RankPair:
+    """Two videos of which people preferred one.
+
+    Attributes:
+        video1: First video, as the label list writes it.
+        video2: Second video.
+        rank: 1 when the first is better, 2 when the second is.
+        group: "source": both were made from one source; "nonsource": from two.
+        line: Line of the list, from 1.
+    """
+
+    video1: str
+    video2: str
+    rank: Literal[1, 2]
+    group: Literal["source", "nonsource"]
+    line: int
+
+
+@dataclass(frozen=True)
+class _Record:
+    """A record before it is checked: the score is still text."""
+
+    line: int
+    name: str
+    score: str
+    pattern: int = -1
+    reference: str | None = None
+    region: tuple[float, float, float, float] | None = None
+    split: SplitName | None = None
+
+
+def read_labels(
+    path: str | Path,
+    label_format: LabelFormat,
+    root: str | Path | None = None,
+    *,
+    divide_column: DivideColumn = "overall",
+    require_scores: bool = True,
+    require_files: bool = True,
+) -> list[LabelledVideo]:
+    """Read a label list and check every line of it.
+
+    Args:
+        path: The list.
+        label_format: What the list is; nothing is guessed from its name or content.
+        root: Folder that the names are relative to; None means the folder of the list.
+        divide_column: Which of the three scores of the ``divide`` format is the label.
+        require_scores: Reject an empty score; False (for ``predict``) reads it as NaN.
+        require_files: Reject a video that does not exist.
+
+    Returns:
+        The videos in the order of the list, at least one.
+
+    Raises:
+        LabelError: If the list is empty or malformed, a score is missing, NaN or infinite, a name occurs twice or a
+            video does not exist; the message names the list and the line.
+        ConfigurationError: If ``label_format`` is none of the five.
+    """
+    path = Path(path)
+    folder = Path(root) if root is not None else path.parent
+    records = _read_records(path, label_format, divide_column)
+    _check_unique(path, records)
+    videos = [_video(path, folder, record, require_scores) for record in records]
+    if require_files:
+        _check_present(path, videos)
+    return videos
+
+
+def read_rank_pairs(path: str | Path, names: Iterable[str] | None = None) -> list[RankPair]:
+    """Read a list of rank pairs: csv with the header ``video1,video2,rank,group``.
+
+    Args:
+        path: The list.
+        names: Names that the label lists know; None accepts any.
+
+    Raises:
+        LabelError: If it is malformed, a rank is not 1 or 2, a group is neither "source" nor "nonsource", or a video
+            is in none of the label lists.
+    """
+    table = Table(path, ["video1", "video2", "rank", "group"], [])
+    known = None if names is None else set(names)
+    pairs = []
+    for row, first, second, rank, group in zip(
+        table.rows, *(table.column(name) for name in ("video1", "video2", "rank", "group")), strict=True
+    ):
+        if rank not in ("1", "2"):
+            raise fail(path, row.line, f"rank {rank!r} must be 1 (video1 is better) or 2 (video2 is better)")
+        if group not in ("source", "nonsource"):
+            raise fail(path, row.line, f"group {group!r} must be 'source' or 'nonsource'")
+        for name in (first, second):
+            if not name or (known is not None and name not in known):
+                raise fail(path, row.line, f"video {name!r} is in no label list; correct the name or drop the pair")
+        pairs.append(
+            RankPair(first, second, 1 if rank == "1" else 2, "source" if group == "source" else "nonsource", row.line)
+        )
+    return pairs
+
+
+def _read_records(path: Path, label_format: LabelFormat, divide_column: DivideColumn) -> list[_Record]:
+    if label_format == "kvq":
+        return _kvq(path)
+    if label_format == "duration_fps_mos":
+        return _duration_fps_mos(path)
+    if label_format == "ksvqe":
+        return _ksvqe(path)
+    if label_format == "divide":
+        return _divide(path, divide_column)
+    if label_format == "manifest":
+        return _manifest(path)
+    raise ConfigurationError(f"label_format is {label_format!r}; allowed are {', '.join(get_args(LabelFormat))}")
+
+
+def _kvq(path: Path) -> list[_Record]:
+    """``filename,score`` in groups of seven consecutive rows; the order is the only sign of source and pattern."""
+    table = Table(path, ["filename", "score"], [])
+    if table.columns != ("filename", "score"):
+        raise fail(path, 1, f"the header is {','.join(table.columns)}; the kvq format has filename,score")
+    names = table.column("filename")
+    _check_consecutive(path, table.rows, names)
+    if len(names) % KVQ_GROUP:
+        raise LabelError(
+            f"{path}: {len(names)} rows are no whole number of groups of {KVQ_GROUP} (a source and its six versions); "
+            "restore the missing rows or use label_format manifest"
+        )
+    return [
+        _Record(row.line, name, score, pattern=number % KVQ_GROUP, reference=names[number - number % KVQ_GROUP])
+        for number, (row, name, score) in enumerate(zip(table.rows, names, table.column("score"), strict=True))
+    ]
+
+
+def _check_consecutive(path: Path, rows: list[Row], names: list[str]) -> None:
+    """Raise unless the names are one prefix and rising numbers without a gap: a sorted or filtered list misleads."""
+    expected: tuple[str, int] | None = None
+    for row, name in zip(rows, names, strict=True):
+        match = re.fullmatch(r"(.*?)(\d+)(\.\w+)", name)
+        if match is None:
+            raise fail(path, row.line, f"{name!r} does not end in a number, as every name of the kvq format does")
+        found = (match[1], int(match[2]))
+        if expected is not None and found != expected:
+            raise fail(
+                path,
+                row.line,
+                f"{name!r} breaks the order (number {expected[1]} was expected); the kvq format reads source and "
+                "pattern from the order, so give the list as it was released",
+            )
+        expected = (found[0], found[1] + 1)
+
+
+def _four_fields(path: Path) -> list[tuple[int, str, str, str, str]]:
+    """Records of four fields without a header; a name that holds a comma needs quotes."""
+    records = []
+    for row in read_rows(path):
+        check_width(path, row, 4)
+        name, first, second, third = row.fields
+        records.append((row.line, name, first, second, third))
+    return records
+
+
+def _duration_fps_mos(path: Path) -> list[_Record]:
+    records = []
+    for line, name, duration, fps, mos in _four_fields(path):
+        parse_number(path, line, "duration", duration)
+        parse_number(path, line, "fps", fps)
+        records.append(_Record(line, name, mos))
+    return records
+
+
+def _ksvqe(path: Path) -> list[_Record]:
+    records = []
+    for line, name, kind, distortion, mos in _four_fields(path):
+        parse_integer(path, line, "cls", kind)  # the released program reads it and never uses it
+        records.append(_Record(line, name, mos, pattern=parse_integer(path, line, "dis", distortion)))
+    return records
+
+
+def _divide(path: Path, column: DivideColumn) -> list[_Record]:
+    columns = get_args(DivideColumn)
+    if column not in columns:
+        raise ConfigurationError(f"divide_column is {column!r}; it must be one of {', '.join(columns)}")
+    records = []
+    for line, name, *scores in _four_fields(path):
+        for other, text in zip(columns, scores, strict=True):
+            if text:
+                parse_number(path, line, f"{other} score", text)
+        records.append(_Record(line, name, scores[columns.index(column)]))
+    return records
+
+
+def _manifest(path: Path) -> list[_Record]:
+    table = Table(path, ["file", "mos"], ["pattern", "reference", "split", *_CORNERS])
+    corners = [table.column(name) for name in _CORNERS]
+    records = []
+    for number, row in enumerate(table.rows):
+        pattern = table.column("pattern")[number]
+        records.append(
+            _Record(
+                line=row.line,
+                name=table.column("file")[number],
+                score=table.column("mos")[number],
+                pattern=parse_integer(path, row.line, "pattern", pattern) if pattern else -1,
+                reference=table.column("reference")[number] or None,
+                region=_region(path, row.line, [values[number] for values in corners]),
+                split=_split(path, row.line, table.column("split")[number]),
+            )
+        )
+    return records
+
+
+def _region(path: Path, line: int, texts: list[str]) -> tuple[float, float, float, float] | None:
+    if not any(texts):
+        return None
+    x1, y1, x2, y2 = (parse_number(path, line, name, text) for name, text in zip(_CORNERS, texts, strict=True))
+    if not (0 <= x1 < x2 and 0 <= y1 < y2):
+        raise fail(path, line, f"region {x1:g},{y1:g},{x2:g},{y2:g} must hold 0 <= x1 < x2 and 0 <= y1 < y2")
+    return x1, y1, x2, y2
+
+
+def _split(path: Path, line: int, text: str) -> SplitName | None:
+    if text == "":
+        return None
+    for name in get_args(SplitName):
+        if text == name:
+            chosen: SplitName = name
+            return chosen
+    raise fail(path, line, f"split {text!r} must be train, val or test")
+
+
+def _check_unique(path: Path, records: list[_Record]) -> None:
+    first: dict[str, int] = {}
+    for record in records:
+        if not record.name:
+            raise fail(path, record.line, "the name of the video is empty; write its path")
+        if record.name in first:
+            earlier = first[record.name]
+            raise fail(path, record.line, f"{record.name!r} was already named in line {earlier}; drop one of the two")
+        first[record.name] = record.line
+
+
+def _video(path: Path, folder: Path, record: _Record, require_score: bool) -> LabelledVideo:
+    if record.score == "" and not require_score:
+        mos = math.nan
+    elif record.score == "":
+        raise fail(path, record.line, f"{record.name!r} has no score; only predict works without one")
+    else:
+        mos = parse_number(path, record.line, f"the score of {record.name!r},", record.score)
+    return LabelledVideo(
+        path=str((folder / record.name).absolute()),
+        name=record.name,
+        mos=mos,
+        pattern=record.pattern,
+        reference=record.reference,
+        region=record.region,
+        line=record.line,
+        split=record.split,
+    )
+
+
+def _check_present(path: Path, videos: list[LabelledVideo]) -> None:
+    absent = [video for video in videos if not Path(video.path).is_file()]
+    if absent:
+        more = f" ({len(absent)} of {len(videos)} videos are absent)" if len(absent) > 1 else ""
+        raise fail(
+            path,
+            absent[0].line,
+            f"there is no video {absent[0].path}{more}; correct root, or drop the row",
+        )

@@ -1,0 +1,129 @@
+"""Where the videos of each split come from: lists, one list that is split, a folder, or the generated demo."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from datamodules.common.errors import ConfigurationError
+from datamodules.video_quality.files import find_videos
+from datamodules.video_quality.labels import (
+    DivideColumn,
+    LabelFormat,
+    LabelledVideo,
+    RankPair,
+    read_labels,
+    read_rank_pairs,
+)
+from datamodules.video_quality.splits import Splits, SplitSettings, split_by_column, split_by_reference
+
+Split = Literal["train", "val", "test", "predict"]
+_KNOWN_RANGES: dict[LabelFormat, tuple[float, float]] = {"kvq": (1.0, 5.0), "divide": (1.0, 5.0)}
+
+
+@dataclass(frozen=True)
+class LabelSources:
+    """The arguments of the data module that say where videos and labels are.
+
+    Raises:
+        ConfigurationError: If they contradict each other.
+    """
+
+    root: str | None = None
+    label_format: LabelFormat | None = None
+    train_labels: str | None = None
+    val_labels: str | None = None
+    test_labels: str | None = None
+    labels: str | None = None
+    path: str | None = None
+    divide_column: DivideColumn = "overall"
+    split: SplitSettings = field(default_factory=SplitSettings)
+
+    def __post_init__(self) -> None:
+        if self.labels is not None and any((self.train_labels, self.val_labels, self.test_labels)):
+            raise ConfigurationError("labels is one list that is split; give either labels or train/val/test_labels")
+        if self._has_lists and self.label_format is None:
+            raise ConfigurationError(
+                "label lists are given without label_format; name it (kvq, duration_fps_mos, ksvqe, divide or "
+                "manifest), it is never guessed"
+            )
+        if self.root is not None and not self._has_lists:
+            raise ConfigurationError(
+                f"root is {self.root!r} but no label list is given; give train_labels, val_labels and test_labels or "
+                "labels, or score unlabelled videos with path"
+            )
+
+    @property
+    def _has_lists(self) -> bool:
+        return any((self.labels, self.train_labels, self.val_labels, self.test_labels))
+
+    @property
+    def is_demo(self) -> bool:
+        """True when nothing is given: the generated demo is the data."""
+        return not self._has_lists and self.path is None
+
+    @property
+    def label_range(self) -> tuple[float, float] | None:
+        """Ends of the opinion scale where the source of the labels tells them; None where it does not."""
+        if self.is_demo:
+            return (1.0, 5.0)
+        return _KNOWN_RANGES.get(self.label_format) if self.label_format is not None else None
+
+    def load(self, split: Split, *, demo: Path | None = None, require_files: bool = True) -> list[LabelledVideo]:
+        """Read the videos of one split.
+
+        Args:
+            split: Which. "predict" is the videos of ``path``, or those of the test split where there is no ``path``.
+            demo: Folder of the generated demo.
+            require_files: Reject lists that name absent videos.
+
+        Raises:
+            ConfigurationError: If nothing is given for this split.
+            LabelError: If a list is wrong.
+        """
+        if split == "predict" and self.path is not None:
+            return find_videos(self.path)
+        wanted: Literal["train", "val", "test"] = "test" if split == "predict" else split
+        scores = split != "predict"
+        if demo is not None:
+            return self._split_list(str(demo / "manifest.csv"), "manifest", None, scores, require_files)[wanted]
+        if self.labels is not None:
+            assert self.label_format is not None
+            videos = self._split_list(self.labels, self.label_format, self.root, scores, require_files)[wanted]
+            if not videos:
+                raise ConfigurationError(f"{self.labels} leaves the {wanted} split empty; raise {wanted}_fraction")
+            return videos
+        file = {"train": self.train_labels, "val": self.val_labels, "test": self.test_labels}[wanted]
+        if file is None:
+            raise ConfigurationError(f"{wanted}_labels is not given, but the {split} videos are needed; name the list")
+        return self._read(file, scores, require_files)
+
+    def rank_pairs(self, file: str, splits: dict[Split, list[LabelledVideo]] | None = None) -> list[RankPair]:
+        """Read the rank pairs; with ``splits``, check that every video is in one of them."""
+        names = None if splits is None else [video.name for videos in splits.values() for video in videos]
+        return read_rank_pairs(file, names)
+
+    def _read(self, file: str, scores: bool, require_files: bool) -> list[LabelledVideo]:
+        assert self.label_format is not None
+        return read_labels(
+            file,
+            self.label_format,
+            self.root,
+            divide_column=self.divide_column,
+            require_scores=scores,
+            require_files=require_files,
+        )
+
+    def _split_list(
+        self, file: str, label_format: LabelFormat, root: str | None, scores: bool, require_files: bool
+    ) -> Splits:
+        videos = read_labels(
+            file,
+            label_format,
+            root,
+            divide_column=self.divide_column,
+            require_scores=scores,
+            require_files=require_files,
+        )
+        return split_by_column(videos) or split_by_reference(videos, self.split)
