@@ -88,6 +88,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if command not in COMMANDS:
         sys.stderr.write(f"appraise: {unknown_command(command)}\n")
         return 2
+    if "-h" in rest or "--help" in rest:
+        from lightning_modules.commands.help_text import command_help
+
+        sys.stdout.write(command_help(command, COMMANDS[command][1]))
+        return 0
     return _run(command, rest)
 
 
@@ -113,10 +118,10 @@ def _run(command: str, arguments: list[str]) -> int:
 
 
 def one_sentence(error: BaseException) -> str:
-    """Message of an error without the traceback that a data loader's worker puts around it.
+    r"""Message of an error without the traceback that a data loader's worker puts around it.
 
     Example:
-        >>> one_sentence(ValueError("Caught ValueError in DataLoader worker process 0.\\n  ...\\nValueError: a.mp4: bad"))
+        >>> one_sentence(ValueError("Caught ValueError in worker process 0.\n...\nValueError: a.mp4: bad"))
         'a.mp4: bad'
     """
     text = str(error).strip()

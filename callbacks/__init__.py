@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from callbacks.rank_pairs import RankPairs as RankPairs
     from callbacks.region_overlap import RegionOverlap as RegionOverlap
     from callbacks.region_overlay import RegionOverlay as RegionOverlay
-    from callbacks.run_record import RunRecord as RunRecord
     from callbacks.score_scatter import ScoreScatter as ScoreScatter
     from callbacks.score_writer import ScoreWriter as ScoreWriter
 
@@ -22,7 +21,6 @@ PUBLIC = {
     "RankPairs": PublicName("callbacks.rank_pairs", "rank-pair accuracy and the KVQ challenge score"),
     "RegionOverlap": PublicName("callbacks.region_overlap", "overlap of the selected windows with the labelled region"),
     "RegionOverlay": PublicName("callbacks.region_overlay", "pictures or videos of the selected regions"),
-    "RunRecord": PublicName("callbacks.run_record", "config.yaml and run.json beside the checkpoints (always on)"),
     "ScoreScatter": PublicName("callbacks.score_scatter", "scatter plot of predicted against true score"),
     "ScoreWriter": PublicName("callbacks.score_writer", "a csv and a JSON line per scored video, resumable"),
 }
@@ -33,7 +31,6 @@ __all__ = [
     "RankPairs",
     "RegionOverlap",
     "RegionOverlay",
-    "RunRecord",
     "ScoreScatter",
     "ScoreWriter",
 ]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Any
+from collections.abc import Mapping
 
 import lightning as L
-import torch
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.utilities.types import STEP_OUTPUT
+from torch import Tensor
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class PlainProgress(ProgressBar):
         self._epoch_started = self._last_line = time.monotonic()
 
     def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: STEP_OUTPUT, batch: Any, batch_idx: int
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: STEP_OUTPUT, batch: object, batch_idx: int
     ) -> None:
         """Say how far the epoch is."""
         self._step(f"epoch {trainer.current_epoch}", batch_idx + 1, self.total_train_batches)
@@ -70,24 +70,24 @@ class PlainProgress(ProgressBar):
         trainer: L.Trainer,
         pl_module: L.LightningModule,
         outputs: STEP_OUTPUT,
-        batch: Any,
+        batch: object,
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
         """Say how far the test is."""
-        self._step("test", batch_idx + 1, self.total_test_batches_current_dataloader)
+        self._step("test", batch_idx + 1, trainer.num_test_batches[dataloader_idx])
 
     def on_predict_batch_end(
         self,
         trainer: L.Trainer,
         pl_module: L.LightningModule,
-        outputs: Any,
-        batch: Any,
+        outputs: object,
+        batch: object,
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
         """Say how far the prediction is."""
-        self._step("predict", batch_idx + 1, self.total_predict_batches_current_dataloader)
+        self._step("predict", batch_idx + 1, trainer.num_predict_batches[dataloader_idx])
 
     def _step(self, what: str, done: int, total: float) -> None:
         now = time.monotonic()
@@ -102,11 +102,11 @@ class PlainProgress(ProgressBar):
             log.info("%s", text)
 
 
-def shown_metrics(metrics: dict[str, Any]) -> str:
+def shown_metrics(metrics: Mapping[str, Tensor | float]) -> str:
     """Metrics as ``name value`` in one line.
 
     Example:
-        >>> shown_metrics({"val/srcc": torch.tensor(0.8312), "v_num": 3})
+        >>> shown_metrics({"val/srcc": 0.8312, "v_num": 3})
         'val/srcc 0.8312'
     """
     plain = {name: float(value) for name, value in metrics.items() if name != "v_num" and not name.endswith("_step")}

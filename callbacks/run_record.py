@@ -18,7 +18,18 @@ from lightning.pytorch.loggers import WandbLogger
 
 from datamodules.common.atomic_write import atomic_path
 
-PACKAGES = ("appraise", "lightning", "torch", "torchmetrics", "timm", "transformers", "jsonargparse", "numpy", "av", "decord")
+PACKAGES = (
+    "appraise",
+    "lightning",
+    "torch",
+    "torchmetrics",
+    "timm",
+    "transformers",
+    "jsonargparse",
+    "numpy",
+    "av",
+    "decord",
+)
 
 
 class RunRecord(SaveConfigCallback):

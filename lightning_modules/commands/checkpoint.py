@@ -53,7 +53,7 @@ def read_saved_model(path: str) -> SavedModel | None:
         content = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
-            f"{file} is no checkpoint of tensors and plain values, so it is not loaded: other Python objects in it could "
+            f"{file} is no checkpoint of tensors and plain values alone, so it is not loaded: other objects could "
             "run code"
         ) from error
     except (RuntimeError, EOFError, ValueError, KeyError) as error:

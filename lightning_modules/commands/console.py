@@ -16,6 +16,7 @@ _HIDDEN_LINES = (
     "GPU available:",  # one line an accelerator kind, all False on a CPU; run.json names the device
     "TPU available:",
     "HPU available:",
+    "Restoring states from the checkpoint path at",  # the line after it says that they were restored
     "Seed set to",  # run.json and config.yaml hold the seed
     "Trainer already configured with model summary callbacks",  # our own choice of summary, see `bars_and_summary`
     "`Trainer.fit` stopped: `max_epochs=",  # the normal end
@@ -27,7 +28,8 @@ _HIDDEN_WARNINGS = (
     r".*Experiment logs directory .* exists and is not empty.*",  # the run's own folder: config.yaml is there first
     r".*Checkpoint directory .* exists and is not empty.*",  # likewise
     r".*The number of training batches .* is smaller than the logging interval.*",  # tiny demo; epochs are logged too
-    r".*It is recommended to use .*sync_dist=True.* when logging on epoch level.*",  # torchmetrics objects sync themselves
+    r".*It is recommended to use .*sync_dist=True.* when logging on epoch level.*",  # metric objects do it themselves
+    r"The dirpath has changed from.*",  # a resumed run, and a test, write to a folder of their own
 )
 
 
@@ -57,7 +59,12 @@ def set_up_console() -> None:
 
 
 def _show_warning(
-    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: object = None, line: str | None = None
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: object = None,
+    line: object = None,
 ) -> None:
     """One line a warning, without the source line that Python adds."""
     text = " ".join(str(message).split())

@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import logging
 import sys
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import yaml
 from jsonargparse import Namespace
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, ModelSummary, ProgressBar
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, _InstantiatorFn
 
 import callbacks
 import datamodules
 import lightning_modules
 from callbacks.plain_progress import PlainProgress
 from callbacks.run_record import RunRecord
+from datamodules.common.errors import AppraiseError
 from lightning_modules.commands import checkpoint, diagnosis, loggers
 from lightning_modules.commands.config_files import ConfigFile, describe, resolve_config_options, run_name
 from lightning_modules.commands.console import RESULTS, set_up_console
 from lightning_modules.commands.errors import CommandLineError
 from lightning_modules.commands.links import LINKED, Claim, linked_value
-from lightning_modules.commands.parser import PARSER_MODE, AppraiseParser, parse_explicit, prepare_parsing
+from lightning_modules.commands.parser import PARSER_OPTIONS, AppraiseParser, parse_explicit, prepare_parsing
 from lightning_modules.commands.report import best_checkpoint, metric_lines, next_command
 from lightning_modules.commands.run_folder import claim_run_folder
 
@@ -49,7 +53,10 @@ def run(command: str, arguments: Sequence[str]) -> int:
         log.info("%s", describe(config))
     import_public_classes()
     prepare_parsing()
-    AppraiseCLI(command, ["--help" if argument == "--help-all" else argument for argument in resolved], configs)
+    try:
+        AppraiseCLI(command, ["--help" if argument == "--help-all" else argument for argument in resolved], configs)
+    except MisconfigurationException as error:  # Lightning's word for options that do not go together
+        raise CommandLineError(" ".join(str(error).split())) from error
     return 0
 
 
@@ -83,10 +90,7 @@ class AppraiseCLI(LightningCLI):
             subclass_mode_model=True,
             subclass_mode_data=True,
             parser_class=AppraiseParser,
-            parser_kwargs={
-                "parser_mode": PARSER_MODE,
-                **{name: {"parser_mode": PARSER_MODE} for name in self.subcommands()},
-            },
+            parser_kwargs={**PARSER_OPTIONS, **{name: dict(PARSER_OPTIONS) for name in self.subcommands()}},
             save_config_callback=RunRecord,
             save_config_kwargs={"save_to_log_dir": False},
             trainer_defaults={"use_distributed_sampler": False},  # the data modules bring a sampler that marks padding
@@ -97,7 +101,12 @@ class AppraiseCLI(LightningCLI):
 
     # Parsing
 
-    def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
+    def _prepare_subcommand_parser(
+        self,
+        klass: type,
+        subcommand: str,
+        **kwargs: Any,  # noqa: ANN401  # as inherited
+    ) -> LightningArgumentParser:
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
         parser.set_defaults({"weights_only": True})  # a checkpoint from elsewhere runs no code
         if subcommand == "predict":
@@ -106,7 +115,7 @@ class AppraiseCLI(LightningCLI):
             "--output",
             type=str | None,
             default=None,
-            help="Folder of the run (default: runs/<name of the config>); `fit` makes the next free version_N below it.",
+            help="Folder of the run (default: runs/<name of the config>); `fit` adds the next free version_N.",
         )
         if subcommand == "fit":
             parser.add_argument(
@@ -120,31 +129,26 @@ class AppraiseCLI(LightningCLI):
             function = linked_value(name, lambda: self.claims, self._model_argument)
             parser.link_arguments("data", f"model.init_args.{name}", compute_fn=function, apply_on="instantiate")
 
-    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:  # noqa: ANN401  # as inherited
         """Parse, with a checkpoint's hyper-parameters below what the user states, and never against it."""
         try:
-            stated = parse_explicit(parser, args)[self.command]
-            saved = checkpoint.read_saved_model(stated.ckpt_path) if stated.get("ckpt_path") else None
-            self.config = parser.parse_args(self._with_saved(list(args), stated, saved))
+            given = _value_of("--ckpt_path", args)
+            saved = checkpoint.read_saved_model(given) if given else None
+            stated = parse_explicit(parser, _insert(args, _class_of(saved)))[self.command]
+            if saved is None and stated.get("ckpt_path"):  # named in a configuration file
+                saved = checkpoint.read_saved_model(str(stated.ckpt_path))
+            self.config = parser.parse_args(_with_saved(args, stated, saved))
         except CommandLineError as error:
-            raise CommandLineError(diagnosis.explain(error, self.command, args, self.configs)) from error
+            options = [option for action in self._parser(self.command)._actions for option in action.option_strings]
+            raise CommandLineError(diagnosis.explain(str(error), self.command, options, self.configs)) from error
         model = self._plain_config("model")
-        stated_model = _names_of(stated, "model")
-        stated_values = {name: value for name, value in _init_args(model).items() if name in stated_model}
+        stated_names = _names_of(stated, "model")
+        stated_values = {name: value for name, value in _init_args(model).items() if name in stated_names}
         if saved is not None:
             checkpoint.check_agreement(saved, str(model["class_path"]), stated_values, self.command)
             self.claims = {name: Claim(value, str(saved.path)) for name, value in saved.arguments.items()}
             self._ignore_weights(saved.path)
         self.claims |= {name: Claim(value, f"--model.init_args.{name}") for name, value in stated_values.items()}
-
-    def _with_saved(self, args: list[str], stated: Namespace, saved: checkpoint.SavedModel | None) -> list[str]:
-        """Command line with what the checkpoint holds: the model before, facts about the data after the user's."""
-        if saved is None:
-            return args
-        accepted = _accepted_arguments(stated.get("data"))
-        before = checkpoint.model_arguments(saved, _class_path(stated.get("model")))
-        after = checkpoint.data_arguments(saved, _names_of(stated, "data"), accepted)
-        return [args[0], *before, *args[1:], *after]
 
     def _parse_ckpt_path(self) -> None:
         """Do nothing: :meth:`parse_arguments` has read the checkpoint, and lets no value of it win in silence."""
@@ -157,7 +161,8 @@ class AppraiseCLI(LightningCLI):
             self.config[self.command].model.init_args[checkpoint.WEIGHTS] = None
 
     def _model_argument(self, name: str) -> object:
-        return (self.config[self.command].model.get("init_args") or Namespace()).get(name)
+        arguments = self.config[self.command].model.get("init_args")
+        return arguments.get(name) if arguments else None
 
     def _plain_config(self, key: str) -> dict[str, Any]:
         text = self.parser.dump(self.config, skip_link_targets=False, skip_unset=False)
@@ -186,13 +191,31 @@ class AppraiseCLI(LightningCLI):
             return base / "fast_dev_run"  # Lightning writes nothing then
         return claim_run_folder(base, numbered=self.command == "fit")
 
-    def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
+    def _add_instantiators(self) -> None:
+        self.parser.add_instantiator(_Builder(self, "model"), L.LightningModule, subclasses=True)
+        self.parser.add_instantiator(_Builder(self, "data"), L.LightningDataModule, subclasses=True)
+
+    def instantiate_classes(self) -> None:
+        """Build data, model and trainer; give the run's folder back if that fails."""
+        try:
+            super().instantiate_classes()
+        except BaseException as error:
+            with contextlib.suppress(OSError):  # holds something after all
+                self.folder.rmdir()
+            if isinstance(error.__cause__, AppraiseError):  # a link's own error, inside the parser's
+                raise error.__cause__ from None
+            raise
+
+    def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:  # noqa: ANN401  # as inherited
         """Build the trainer in the run's folder."""
         kwargs["default_root_dir"] = str(self.folder)
         trainer_config = self.config_init[self.command].trainer
         if trainer_config.logger in (None, True):
             kwargs["logger"] = False if trainer_config.fast_dev_run else loggers.default_loggers(self.folder)
-        trainer = super().instantiate_trainer(**kwargs)
+        try:
+            trainer = super().instantiate_trainer(**kwargs)
+        except ValueError as error:  # Lightning's other way to say it
+            raise CommandLineError(" ".join(str(error).split())) from error
         for saver in trainer.checkpoint_callbacks:
             if getattr(saver, "dirpath", "") is None:
                 setattr(saver, "dirpath", str(self.folder / "checkpoints"))  # noqa: B010  # known to ModelCheckpoint only
@@ -209,7 +232,7 @@ class AppraiseCLI(LightningCLI):
 
     # Running
 
-    def fit(self, **kwargs: Any) -> None:
+    def fit(self, **kwargs: Any) -> None:  # noqa: ANN401  # as inherited
         """Train; then test the best checkpoint if asked, and say where it is and what to do next."""
         self.trainer.fit(**kwargs)
         best = best_checkpoint(self.trainer)
@@ -221,17 +244,57 @@ class AppraiseCLI(LightningCLI):
             results.info("checkpoint %s", best)
             results.info("%s", next_command(self.configs, best))
 
-    def validate(self, **kwargs: Any) -> None:
+    def validate(self, **kwargs: Any) -> None:  # noqa: ANN401  # as inherited
         """Measure on the validation split, a metric a line."""
         self._report(self.trainer.validate(**{**kwargs, "verbose": False}))
 
-    def test(self, **kwargs: Any) -> None:
+    def test(self, **kwargs: Any) -> None:  # noqa: ANN401  # as inherited
         """Measure on the test split, a metric a line."""
         self._report(self.trainer.test(**{**kwargs, "verbose": False}))
 
     def _report(self, metrics: Sequence[Mapping[str, float]]) -> None:
         for line in metric_lines(metrics):
             results.info("%s", line)
+
+
+class _Builder(_InstantiatorFn):
+    """Builds a class; its saved hyper-parameters hold the linked facts that it takes, and no others."""
+
+    def __call__(  # type: ignore[override]  # Lightning's is generic in the class
+        self,
+        class_type: type,
+        *args: object,
+        applied_instantiation_links: dict[str, object],
+        **kwargs: object,
+    ) -> object:
+        accepted = inspect.signature(class_type).parameters
+        own = {key: value for key, value in applied_instantiation_links.items() if key.rpartition(".")[2] in accepted}
+        return super().__call__(class_type, *args, applied_instantiation_links=own, **kwargs)
+
+
+def _value_of(option: str, args: Sequence[str]) -> str | None:
+    """Last value of an option on a command line."""
+    values = [after for before, after in pairwise(args) if before == option]
+    values += [argument.partition("=")[2] for argument in args if argument.startswith(f"{option}=")]
+    return values[-1] if values else None
+
+
+def _insert(args: Sequence[str], early: Sequence[str]) -> list[str]:
+    """Put arguments right after the subcommand, so that all others overrule them."""
+    return [args[0], *early, *args[1:]]
+
+
+def _class_of(saved: checkpoint.SavedModel | None) -> list[str]:
+    return ["--model", saved.class_path] if saved is not None and saved.class_path else []
+
+
+def _with_saved(args: Sequence[str], stated: Namespace, saved: checkpoint.SavedModel | None) -> list[str]:
+    """Command line with what a checkpoint holds: the model before, facts about the data after the user's."""
+    if saved is None:
+        return list(args)
+    before = checkpoint.model_arguments(saved, _class_path(stated.get("model")))
+    after = checkpoint.data_arguments(saved, _names_of(stated, "data"), _accepted_arguments(stated.get("data")))
+    return [*_insert(args, before), *after]
 
 
 def _class_path(setting: object) -> str | None:

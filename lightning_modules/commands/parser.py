@@ -15,7 +15,10 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from lightning_modules.commands.errors import CommandLineError
 
-PARSER_MODE = "omegaconf+"  # resolves ${...} once, at the end, so that it follows what the command line changed
+PARSER_OPTIONS: dict[str, object] = {
+    "parser_mode": "omegaconf+",  # resolves ${...} once, at the end, so that it follows what the command line changed
+    "allow_abbrev": False,  # else a mistyped `--trainer.max_epoch` is taken for another option
+}
 
 
 class AppraiseParser(LightningArgumentParser):
@@ -46,10 +49,10 @@ def _forget_former_arguments(parser_or_action: object, prev_val: object, value: 
         return
     for key in ("init_args", "dict_kwargs"):
         if key in prev_val:
-            prev_val[key] = Namespace() if key == "init_args" else {}
+            prev_val[key] = type(prev_val[key])()
 
 
-def parse_explicit(parser: AppraiseParser, arguments: Sequence[str]) -> Namespace:
+def parse_explicit(parser: LightningArgumentParser, arguments: Sequence[str]) -> Namespace:
     """Parse only what the command line and the configuration files state, without any default.
 
     Interpolations are left as text, since what they point to may be a default.

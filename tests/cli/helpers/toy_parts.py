@@ -38,7 +38,8 @@ class ToyModel(L.LightningModule):
         self.net = nn.Sequential(nn.Linear(FEATURES, width), *[nn.Linear(width, width) for _ in range(depth)])
 
     def loss(self, batch: list[Tensor]) -> Tensor:
-        return self.net(batch[0]).mean(1).sub(batch[0].mean(1)).square().mean()
+        predicted: Tensor = self.net(batch[0]).mean(1)
+        return (predicted - batch[0].mean(1)).square().mean()
 
     def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
         loss = self.loss(batch)

@@ -1,0 +1,79 @@
+"""``appraise list``: the names that a configuration or a command line may use. No heavy import."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import callbacks
+import datamodules
+import lightning_modules
+from datamodules.common.lazy_names import PublicName
+from lightning_modules.commands.config_files import config_folder, config_names
+from lightning_modules.commands.errors import CommandLineError
+
+KINDS = ("methods", "data", "callbacks", "configs", "parts")
+_USE = {
+    "methods": "--model NAME",
+    "data": "--data NAME",
+    "callbacks": "--trainer.callbacks+ NAME",
+    "configs": "--config NAME",
+    "parts": "--trainer NAME or --trainer.logger NAME",
+}
+
+
+def run(command: str, arguments: Sequence[str]) -> int:
+    """Print the names of the asked kinds, or of all.
+
+    Args:
+        command: ``list``.
+        arguments: Any of ``methods``, ``data``, ``callbacks``, ``configs``, ``parts``.
+
+    Raises:
+        CommandLineError: If another kind is asked for.
+    """
+    unknown = [argument for argument in arguments if argument not in KINDS]
+    if unknown:
+        raise CommandLineError(
+            f'there is no list of "{unknown[0]}": ask for {", ".join(KINDS)}, or for nothing to see all'
+        )
+    sections = [_section(kind, named_things(kind)) for kind in arguments or KINDS]
+    sys.stdout.write("\n".join(sections))
+    return 0
+
+
+def named_things(kind: str) -> dict[str, str]:
+    """Names of one kind with a line about each.
+
+    Args:
+        kind: One of ``methods``, ``data``, ``callbacks``, ``configs``, ``parts``.
+    """
+    if kind in ("configs", "parts"):
+        names = (name for name in config_names(parts=True) if name.startswith("_parts/") == (kind == "parts"))
+        return {name: config_summary(config_folder() / f"{name}.yaml") for name in names}
+    tables: dict[str, Mapping[str, PublicName]] = {
+        "methods": lightning_modules.PUBLIC,
+        "data": datamodules.PUBLIC,
+        "callbacks": callbacks.PUBLIC,
+    }
+    return {name: place.summary for name, place in tables[kind].items()}
+
+
+def config_summary(path: Path) -> str:
+    """First sentence of a configuration file's leading comment, after the command that runs it."""
+    words: list[str] = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            break
+        text = line.lstrip("# ").strip()
+        if not text.startswith(("python ", "appraise ")):
+            words.append(text)
+    return re.split(r"\. (?=[A-Z])", " ".join(words))[0].strip().removesuffix(".")
+
+
+def _section(kind: str, things: Mapping[str, str]) -> str:
+    width = max(map(len, things), default=0) + 2
+    rows = [f"  {name:<{width}}{line}".rstrip() for name, line in things.items()]
+    return "\n".join([f"{kind} ({_USE[kind]}):", *rows]) + "\n"
