@@ -1,0 +1,239 @@
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from scipy import stats
+from torch import Tensor
+
+from datamodules.common.errors import ConfigurationError
+from lightning_modules.video_quality import metrics as room
+from lightning_modules.video_quality.metrics import (
+    QualityMetrics,
+    krcc,
+    kvq_challenge_score,
+    match_moments,
+    plcc,
+    rank_pair_accuracy,
+    rmse,
+    srcc,
+)
+from lightning_modules.video_quality.score_map import fit_four_parameter_logistic, four_parameter_logistic
+
+
+def pairs(count: int, seed: int, levels: int | None = None) -> tuple[Tensor, Tensor]:
+    source = torch.Generator().manual_seed(seed)
+    pred = torch.randn(count, generator=source, dtype=torch.float64)
+    target = 0.7 * pred + torch.randn(count, generator=source, dtype=torch.float64)
+    if levels:  # ties on both sides
+        pred, target = (pred * levels).round() / levels, (target * levels).round() / levels
+    return pred, target
+
+
+@pytest.mark.parametrize("levels", [None, 1, 3])
+@pytest.mark.parametrize("count", [3, 10, 500])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_correlations_equal_scipy(count: int, seed: int, levels: int | None) -> None:
+    pred, target = pairs(count, seed, levels)
+    assert srcc(pred, target) == pytest.approx(stats.spearmanr(pred, target).statistic, abs=1e-12, nan_ok=True)
+    assert plcc(pred, target) == pytest.approx(stats.pearsonr(pred, target).statistic, abs=1e-12, nan_ok=True)
+    assert krcc(pred, target) == pytest.approx(stats.kendalltau(pred, target).statistic, abs=1e-12, nan_ok=True)
+
+
+def test_kendall_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    pred, target = pairs(100, 0, levels=2)
+    whole = krcc(pred, target)
+    monkeypatch.setattr(room, "_PAIRS_AT_A_TIME", 700)
+    assert krcc(pred, target) == pytest.approx(whole, abs=1e-12)
+
+
+@pytest.mark.parametrize("measure", [srcc, plcc, krcc])
+@pytest.mark.parametrize(
+    ("pred", "target"),
+    [([], []), ([1.0, 2.0], [1.0, 2.0]), ([1.0] * 4, [1.0, 2.0, 3.0, 4.0]), ([math.nan, 1.0, 2.0], [1.0, 2.0, 3.0])],
+)
+def test_no_correlation_is_nan(measure: object, pred: list[float], target: list[float]) -> None:
+    assert math.isnan(measure(torch.tensor(pred), torch.tensor(target)))  # type: ignore[operator]
+    assert math.isnan(measure(torch.tensor(target), torch.tensor(pred)))  # type: ignore[operator]
+
+
+def test_perfect_order_is_exactly_one() -> None:
+    pred = torch.arange(50.0) ** 3
+    target = torch.arange(50.0)
+    assert srcc(pred, target) == 1.0
+    assert srcc(-pred, target) == -1.0
+    assert krcc(pred, target) == pytest.approx(1.0)
+    assert plcc(target * 1e30, target) == pytest.approx(1.0)
+
+
+def test_infinite_scores_have_a_rank() -> None:
+    pred = torch.tensor([-math.inf, 0.0, math.inf, math.inf])
+    target = torch.tensor([1.0, 2.0, 3.0, 3.0])
+    assert srcc(pred, target) == 1.0
+    assert krcc(pred, target) == pytest.approx(1.0)
+
+
+def test_rmse_before_the_map() -> None:
+    pred, target = pairs(40, 0)
+    moved = match_moments(9 * pred - 3, target)
+    assert float(moved.mean()) == pytest.approx(float(target.mean()))
+    assert float(moved.std()) == pytest.approx(float(target.std()))
+    z = (pred - pred.mean()) / pred.std()
+    expected = (z * target.std() + target.mean() - target).square().mean().sqrt()
+    assert rmse(moved, target) == pytest.approx(float(expected))
+    assert rmse(match_moments(torch.ones(40), target), target) == pytest.approx(float(target.std(correction=0)))
+    assert math.isnan(rmse(torch.zeros(0), torch.zeros(0)))
+    assert match_moments(torch.zeros(0), torch.zeros(0)).shape == (0,)
+
+
+def test_shapes_must_agree() -> None:
+    for measure in (srcc, plcc, krcc, rmse, match_moments):
+        with pytest.raises(ConfigurationError, match="pairs"):
+            measure(torch.zeros(3, 1), torch.zeros(3))
+
+
+def test_rank_pairs() -> None:
+    first = torch.tensor([3.0, 1.0, 2.0, 2.0])
+    second = torch.tensor([1.0, 3.0, 2.0, 2.0])
+    assert rank_pair_accuracy(first, second, torch.tensor([1, 2, 1, 2])) == 0.75  # a tie answers 1
+    assert math.isnan(rank_pair_accuracy(first[:0], second[:0], torch.zeros(0)))
+    assert math.isnan(rank_pair_accuracy(first * math.nan, second, torch.ones(4)))
+    with pytest.raises(ConfigurationError, match="neither 1"):
+        rank_pair_accuracy(first, second, torch.tensor([0, 1, 1, 1]))
+    with pytest.raises(ConfigurationError, match="4 pairs and 3 ranks"):
+        rank_pair_accuracy(first, second, torch.ones(3))
+
+
+def test_challenge_score() -> None:
+    assert kvq_challenge_score(1.0, 1.0, 1.0, 1.0) == pytest.approx(1.0)
+    assert kvq_challenge_score(0.8, 0.6, 0.4, 0.2) == pytest.approx(0.45 * 1.4 + 0.05 * 0.6)
+
+
+class TestQualityMetrics:
+    def test_values(self) -> None:
+        pred, target = (part.float() for part in pairs(60, 0))
+        metrics = QualityMetrics()
+        for batch in range(0, 60, 7):
+            metrics.update(
+                pred[batch : batch + 7], target[batch : batch + 7], torch.ones(7, dtype=torch.bool)[: 60 - batch]
+            )
+        found = metrics.compute()
+        mapped = four_parameter_logistic(pred.double(), fit_four_parameter_logistic(pred, target))
+        expected = {
+            "srcc": stats.spearmanr(pred, target).statistic,
+            "plcc": stats.pearsonr(pred, target).statistic,
+            "krcc": stats.kendalltau(pred, target).statistic,
+            "rmse": rmse(match_moments(pred, target), target),
+            "plcc_logistic": plcc(mapped, target),
+            "rmse_logistic": rmse(mapped, target),
+        }
+        assert found.keys() == expected.keys()
+        for name, value in expected.items():
+            assert found[name].shape == ()
+            assert float(found[name]) == pytest.approx(value, abs=1e-5), name
+
+    def test_padding_and_unknown_labels_do_not_count(self) -> None:
+        pred, target = (part.float() for part in pairs(20, 1))
+        plain, padded = QualityMetrics(), QualityMetrics()
+        plain.update(pred, target)
+        padded.update(
+            torch.cat([pred, torch.tensor([99.0, -99.0])]),
+            torch.cat([target, torch.tensor([math.nan, 3.0])]),
+            torch.tensor([True] * 21 + [False]),
+        )
+        assert {k: float(v) for k, v in padded.compute().items()} == {k: float(v) for k, v in plain.compute().items()}
+
+    def test_order_of_delivery_does_not_count(self) -> None:
+        pred, target = (part.float() for part in pairs(40, 2, levels=3))
+        shuffled = torch.randperm(40, generator=torch.Generator().manual_seed(0))
+        one, other = QualityMetrics(), QualityMetrics()
+        one.update(pred, target)
+        for row in shuffled.split(9):
+            other.update(pred[row], target[row])
+        assert {k: float(v) for k, v in one.compute().items()} == {k: float(v) for k, v in other.compute().items()}
+
+    @pytest.mark.parametrize("count", [0, 1, 2])
+    def test_too_few_samples_are_nan(self, count: int) -> None:
+        metrics = QualityMetrics()
+        metrics.update(torch.arange(count).float(), torch.arange(count).float())
+        assert all(math.isnan(value) for value in metrics.compute().values())
+
+    @pytest.mark.filterwarnings("ignore:The ``compute`` method of metric")
+    def test_without_any_update_it_is_nan(self) -> None:
+        assert all(math.isnan(value) for value in QualityMetrics().compute().values())
+
+    def test_constant_and_broken_predictions(self) -> None:
+        target = torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0])
+        constant = QualityMetrics()
+        constant.update(torch.zeros(5), target)
+        found = constant.compute()
+        assert math.isnan(found["srcc"])
+        assert math.isnan(found["plcc_logistic"])
+        assert float(found["rmse"]) == pytest.approx(math.sqrt(2))
+        assert float(found["rmse_logistic"]) == pytest.approx(math.sqrt(2))
+        broken = QualityMetrics()
+        broken.update(torch.tensor([0.0, math.nan, 1.0, 2.0, 3.0]), target)
+        assert all(math.isnan(value) for value in broken.compute().values())
+
+    def test_reset_and_half_precision(self) -> None:
+        metrics = QualityMetrics()
+        metrics.update(torch.ones(3), torch.ones(3))
+        metrics.reset()
+        metrics.update(torch.tensor([1.0, 2.0, 3.0]).bfloat16(), torch.tensor([1.0, 2.0, 3.0]))
+        assert float(metrics.compute()["srcc"]) == 1.0
+        assert len(metrics.pairs()[0]) == 3
+
+    def test_shapes_must_agree(self) -> None:
+        with pytest.raises(ConfigurationError, match="one shape"):
+            QualityMetrics().update(torch.zeros(3), torch.zeros(3), torch.ones(2, dtype=torch.bool))
+
+
+WORKER = """
+import json, sys
+import torch
+import torch.distributed as dist
+from lightning_modules.video_quality.metrics import QualityMetrics
+
+rank, folder = int(sys.argv[1]), sys.argv[2]
+dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
+data = torch.load(f"{folder}/data.pt", weights_only=True)
+result = []
+for split in data:  # what each of the two processes sees
+    metrics = QualityMetrics()
+    for pred, target, valid in split[rank]:
+        metrics.update(pred, target, valid)
+    result.append({name: float(value) for name, value in metrics.compute().items()})
+open(f"{folder}/{rank}.json", "w").write(json.dumps(result))
+dist.destroy_process_group()
+"""
+
+
+def test_two_processes_give_the_metrics_of_one(tmp_path: Path, repository: Path) -> None:
+    pred, target = (part.float() for part in pairs(31, 3))
+    yes = torch.ones(31, dtype=torch.bool)
+    padded = [torch.cat([part, part[:1]]) for part in (pred, target)] + [torch.cat([yes, ~yes[:1]])]
+    interleaved = [[[part[rank::2] for part in padded]] for rank in range(2)]
+    lopsided: list[list[list[Tensor]]] = [[[pred, target, yes]], []]  # the second process saw no batch at all
+    invalid = [[[pred, target, yes]], [[pred[:3], target[:3], ~yes[:3]]]]
+    torch.save([interleaved, lopsided, invalid], tmp_path / "data.pt")
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-c", WORKER, str(rank), str(tmp_path)],
+            cwd=repository,
+            stderr=subprocess.PIPE,
+        )
+        for rank in range(2)
+    ]
+    for worker in workers:
+        _, errors = worker.communicate(timeout=120)
+        assert worker.returncode == 0, errors.decode()
+    alone = QualityMetrics()
+    alone.update(pred, target)
+    expected = {name: float(value) for name, value in alone.compute().items()}
+    for rank in range(2):
+        assert json.loads((tmp_path / f"{rank}.json").read_text()) == [expected] * 3
