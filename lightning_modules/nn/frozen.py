@@ -1,0 +1,133 @@
+"""Networks that must not learn: no gradient, evaluation mode for ever, no batch statistics that drift.
+
+Setting ``requires_grad`` to false freezes less than it seems to: ``model.train()`` puts the batch norms of a "frozen"
+network back into training mode, where their running statistics follow the new data, and a later conversion to
+synchronised batch norms replaces them. `Freezable` closes both holes for a class of its own, `Frozen` for any module.
+"""
+
+from __future__ import annotations
+
+from typing import Self, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+
+class FrozenBatchNorm(nn.Module):
+    """Batch norm with fixed statistics: an affine map of each channel.
+
+    It keeps the names of the entries of `torch.nn.BatchNorm2d`, so files fit, yet it is no batch norm to PyTorch:
+    neither ``train()`` nor ``SyncBatchNorm.convert_sync_batchnorm`` touches it.
+
+    Shape:
+        - input: ``(N, C, ...)``, floating point.
+        - output: the same shape.
+
+    Args:
+        num_features: Number of channels C.
+        eps: Added to the variance, as in the batch norm it stands for.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+
+    def __init__(self, num_features: int, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(num_features), requires_grad=False)
+        self.bias = nn.Parameter(torch.zeros(num_features), requires_grad=False)
+        self.register_buffer("running_mean", torch.zeros(num_features))
+        self.register_buffer("running_var", torch.ones(num_features))
+        self.register_buffer("num_batches_tracked", torch.tensor(0))
+
+    @classmethod
+    def from_batch_norm(cls, norm: _BatchNorm) -> FrozenBatchNorm:
+        """Take over weights and statistics of an affine batch norm.
+
+        Raises:
+            ValueError: If the norm has no weights or keeps no running statistics, since nothing fixed is there to keep.
+        """
+        if norm.running_mean is None or not norm.affine:
+            raise ValueError(f"A batch norm without running statistics and weights cannot be frozen: {norm}.")
+        frozen = cls(norm.num_features, norm.eps)
+        frozen.load_state_dict(norm.state_dict())
+        return frozen.to(norm.weight.device, norm.weight.dtype)
+
+    def scale_and_shift(self) -> tuple[Tensor, Tensor]:
+        """The map as ``x * scale + shift``, each of shape (C,)."""
+        scale = self.weight * torch.rsqrt(self.running_var + self.eps)
+        return scale, self.bias - self.running_mean * scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise ``(N, C, ...)`` with the fixed statistics."""
+        shape = (1, -1) + (1,) * (x.dim() - 2)
+        scale, shift = self.scale_and_shift()
+        return x * scale.view(shape) + shift.view(shape)
+
+
+def freeze_batch_norms(module: nn.Module) -> None:
+    """Replace every batch norm below ``module`` by a `FrozenBatchNorm`, in place."""
+    for name, child in module.named_children():
+        if isinstance(child, _BatchNorm):
+            setattr(module, name, FrozenBatchNorm.from_batch_norm(child))
+        else:
+            freeze_batch_norms(child)
+
+
+class Freezable(nn.Module):
+    """Base of modules that may be frozen for good with `freeze`.
+
+    Once frozen, ``train()`` leaves the module and all below it in evaluation mode. Whether gradients *flow through* it
+    (to what stands before it) is for ``forward`` to decide: parameters get none in any case.
+
+    Example:
+        >>> class Probe(Freezable):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.norm = nn.BatchNorm1d(2)
+        >>> probe = Probe().freeze()
+        >>> probe.train().training, probe.norm.weight.requires_grad
+        (False, False)
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.frozen = False
+
+    def freeze(self) -> Self:
+        """Fix every parameter and batch statistic below, for ever; returns the module itself."""
+        freeze_batch_norms(self)
+        self.requires_grad_(False)
+        self.frozen = True
+        return self.train(False)
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode as `torch.nn.Module.train` does, except that a frozen module stays in evaluation mode."""
+        return super().train(mode and not self.frozen)
+
+
+class Frozen(Freezable):
+    """Any module, frozen and run without gradient.
+
+    Args:
+        module: The network; it is changed in place (`freeze_batch_norms`) and reachable as ``.module``.
+
+    Example:
+        >>> frozen = Frozen(nn.Linear(2, 1))
+        >>> frozen(torch.ones(1, 2, requires_grad=True)).requires_grad
+        False
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+        self.freeze()
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Run the module without gradient; inputs and output are those of the module."""
+        with torch.no_grad():
+            return cast(Tensor, self.module(*inputs))
