@@ -11,7 +11,6 @@ from torch import Tensor
 
 from datamodules.video_quality.batch import VideoQualityBatch
 from lightning_modules.base import Method, Stage
-from lightning_modules.video_quality.key_maps import WeightSource, load_weights
 from lightning_modules.video_quality.losses import (
     pairwise_rank_loss,
     plcc_loss,
@@ -19,7 +18,7 @@ from lightning_modules.video_quality.losses import (
     token_labels,
 )
 from lightning_modules.video_quality.metrics import QualityMetrics
-from lightning_modules.video_quality.network import KSVQENetwork, KSVQEOutput
+from lightning_modules.video_quality.network import KSVQENetwork, KSVQEOutput, key_frame_groups
 from lightning_modules.video_quality.preprocess import VideoQualityPreprocess
 from lightning_modules.video_quality.presets import PresetName, resolve_preset
 from lightning_modules.video_quality.score_map import fit_four_parameter_logistic, four_parameter_logistic
@@ -63,6 +62,8 @@ class KSVQE(Method):
         freeze_distortion: Keep the distortion extractor's weights and statistics as they were loaded.
         drop_path: Largest stochastic depth of the backbone.
         dropout: Dropout of the score head.
+        network: Any other value of :class:`~lightning_modules.video_quality.presets.KSVQEConfig`, by name, for example
+            ``{content_patch: 32}``.
         plcc_weight: Weight of the PLCC loss.
         rank_weight: Weight of the pairwise rank loss.
         contrastive_weight: Weight of the supervised contrastive loss over processing patterns.
@@ -112,6 +113,7 @@ class KSVQE(Method):
         freeze_distortion: bool | None = None,
         drop_path: float | None = None,
         dropout: float | None = None,
+        network: dict[str, bool | int | float | str | list[bool] | list[int]] | None = None,
         plcc_weight: float = 1.0,
         rank_weight: float = 0.0,
         contrastive_weight: float = 0.3,
@@ -121,7 +123,7 @@ class KSVQE(Method):
         weight_decay: float = 0.05,
         label_range: tuple[float, float] = (1.0, 5.0),
         weights: str | None = None,
-        weights_source: WeightSource = "auto",
+        weights_source: Literal["auto"] = "auto",
         content_weights: str | None = None,
         distortion_weights: str | None = None,
         optimizer: OptimizerCallable | None = None,
@@ -130,16 +132,17 @@ class KSVQE(Method):
         warmup_epochs: float = 2.5,
     ) -> None:
         super().__init__(optimizer, scheduler, scheduler_interval, warmup_epochs)
-        self.config = resolve_preset(
-            preset,
-            **{name: value for name, value in locals().items() if name in CONFIG_ARGUMENTS and value is not None},
-        )
-        resolved = asdict(self.config)
+        given = {name: value for name, value in locals().items() if name in CONFIG_ARGUMENTS}
+        self.config = resolve_preset(preset, **{**(network or {}), **given})
+        resolved = {
+            name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self.config).items()
+        }
         self.save_hyperparameters(
             {
                 "_class_path": "lightning_modules.KSVQE",
                 "preset": preset,
-                **{name: resolved[name] for name in CONFIG_ARGUMENTS},
+                **{name: resolved.pop(name) for name in CONFIG_ARGUMENTS},
+                "network": resolved,
                 "plcc_weight": plcc_weight,
                 "rank_weight": rank_weight,
                 "contrastive_weight": contrastive_weight,
@@ -162,6 +165,8 @@ class KSVQE(Method):
             (distortion_weights, "contrique"),
         ):
             if file is not None:
+                from lightning_modules.video_quality.key_maps import load_weights
+
                 load_weights(self.network, file, source)
 
     def default_optimizer(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
@@ -253,7 +258,9 @@ class KSVQE(Method):
             "clips": scores.shape[1],
             "region_index": torch.stack([clip.selection.index for clip in clips], dim=1),
             "importance": torch.stack([clip.importance for clip in clips], dim=1),
-            "frame_group": self.network.frame_group,
+            "frame_group": key_frame_groups(
+                self.config.key_frame_layout, batch["fragments"].shape[3], batch["key_frames"].shape[2]
+            ),
             "candidates": clips[0].selection.candidate_scores.shape[-1],
             "grid_size": self.config.grid_size,
         }
