@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Mapping
 from typing import Literal
 
 import lightning as L
@@ -81,7 +82,7 @@ class Method(L.LightningModule):
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_cosine(step, warmup, total))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def log_stage(self, stage: Stage, values: dict[str, Tensor | float], batch_size: int | None = None) -> None:
+    def log_stage(self, stage: Stage, values: Mapping[str, Tensor | float], batch_size: int | None = None) -> None:
         """Log ``values`` as ``stage/name``; epoch values when ``batch_size`` is None."""
         named = {f"{stage}/{name}": value for name, value in values.items()}
         if batch_size is None:

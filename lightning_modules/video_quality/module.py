@@ -268,7 +268,8 @@ class KSVQE(Method):
     def _to_1_5(self, raw: Tensor) -> Tensor:
         worst, best = self.hparams["label_range"]
         mos = four_parameter_logistic(raw, self.score_map.to(raw.dtype))
-        return 1 + 4 * ((mos - worst) / (best - worst)).clamp(0, 1)
+        scaled: Tensor = (mos - worst) / (best - worst)
+        return 1 + 4 * scaled.clamp(0, 1)
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation metrics and fit the map from raw score to MOS on the same scores."""
@@ -289,3 +290,8 @@ class KSVQE(Method):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Save the score map of the newest validation; weight averaging would save the one before it."""
         checkpoint["state_dict"]["score_map"] = self.score_map.detach().clone()
+
+
+def plain(value: object) -> object:
+    """A tuple as the list that a checkpoint and a YAML file hold in its place."""
+    return list(value) if isinstance(value, tuple) else value
