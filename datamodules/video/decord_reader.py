@@ -1,4 +1,4 @@
-"""Reading with decord: its index of packets is trusted, its frames are handed over without a copy."""
+"""Reading with decord: frames are handed over without a copy."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import torch.utils.dlpack
 from numpy.typing import NDArray
 
 from datamodules.common.errors import VideoError
-from datamodules.video.header import Header, check_complete, read_header
 from datamodules.video.limits import Deadline
 from datamodules.video.reader import FrameChunk, VideoInfo, chunk_length
+from datamodules.video.survey import CannotOpenError, Survey, survey, trusted_times
 
 if TYPE_CHECKING:
     import decord
@@ -33,33 +33,34 @@ class DecordVideo:
     Args:
         path: The file.
         threads: Decoding threads; 0 lets FFmpeg choose.
-        deadline: Bounds the look at the header.
+        deadline: Bounds the survey.
 
     Raises:
-        VideoError: If decord cannot open the file or decode its first frame, or the file is cut off.
+        VideoError: If decord cannot open the file or decode its first frame, the file is damaged or cut off, or
+            decord counts other frames than are shown (it does not know edit lists).
     """
 
     def __init__(self, path: str, threads: int, deadline: Deadline) -> None:
         self.path = path
-        header = _header(path, deadline)
-        self._reader = _open(path, threads, quietly=header is None)
+        found = _survey(path, deadline)
+        self._reader = _open(path, threads, quietly=found is None)
         frames = len(self._reader)
-        self._times = self._frame_times(frames)
+        if found is None:
+            found = _decord_survey(self._reader)
+        elif found.trimmed:
+            raise VideoError(f"{path}: an edit list cuts away {found.trimmed} frames that it would show")
+        elif found.frames != frames:
+            raise VideoError(f"{path}: its index has {frames} frames, the file {found.frames}")
+        self._times = found.times
         self._first = self._decode([0])
-        height, width = int(self._first.shape[1]), int(self._first.shape[2])
-        if header is None:
-            fps = float(self._reader.get_avg_fps())
-            header = Header(-1, width, height, fps, frames / fps if fps > 0 else 0.0, frames, False)
-        else:
-            check_complete(path, header, frames, float(self._times[-1]), max(deadline.remaining(), 0.1))
         self.info = VideoInfo(
             path=path,
-            width=width,
-            height=height,
-            fps=header.fps,
-            duration=header.duration or (frames / header.fps if header.fps > 0 else 0.0),
+            width=int(self._first.shape[2]),
+            height=int(self._first.shape[1]),
+            fps=found.fps,
+            duration=found.duration,
             frames=frames,
-            frames_announced=header.announced or frames,
+            frames_announced=found.announced,
             reader="decord",
         )
 
@@ -74,28 +75,31 @@ class DecordVideo:
             yield FrameChunk(part, self._decode(part.tolist()), self._times[part])
 
     def _decode(self, indices: list[int]) -> NDArray[np.uint8]:
-        from decord import DECORDError
+        from decord import DECORDError, DECORDLimitReachedError
 
         try:
             batch = self._reader.get_batch(indices)
-        except (DECORDError, RuntimeError, IndexError) as error:
+        except (DECORDError, DECORDLimitReachedError, RuntimeError, IndexError) as error:
             where = f"frames {indices[0]} to {indices[-1]}"
             raise VideoError(f"{self.path}: {where} of {len(self._reader)} cannot be decoded") from error
         # the capsule shares decord's memory: asnumpy() would copy 88 MB for 32 frames of 720p
         frames: NDArray[np.uint8] = torch.utils.dlpack.from_dlpack(batch.to_dlpack()).numpy()
         return frames
 
-    def _frame_times(self, frames: int) -> NDArray[np.float64]:
-        times = np.asarray(self._reader.get_frame_timestamp(list(range(frames))), dtype=np.float64)
-        return times[:, 0]
 
-
-def _header(path: str, deadline: Deadline) -> Header | None:
-    """What PyAV reads in the header; None when it cannot, decord may still open the file."""
+def _survey(path: str, deadline: Deadline) -> Survey | None:
+    """The survey; None where PyAV cannot open the file, since decord's older FFmpeg may still do."""
     try:
-        return read_header(path, max(deadline.remaining(), 0.1))
-    except VideoError:
+        return survey(path, deadline)
+    except CannotOpenError:
         return None
+
+
+def _decord_survey(reader: decord.VideoReader) -> Survey:
+    """What decord alone tells of a file."""
+    frames, fps = len(reader), float(reader.get_avg_fps())
+    times = np.asarray(reader.get_frame_timestamp(list(range(frames))), dtype=np.float64)[:, 0]
+    return Survey(-1, fps, frames / fps if fps > 0 else 0.0, frames, frames, 0, trusted_times(times, fps))
 
 
 def _open(path: str, threads: int, *, quietly: bool) -> decord.VideoReader:

@@ -89,8 +89,7 @@ def enlarge(frames: NDArray[np.uint8], width: int, height: int) -> NDArray[np.ui
         return frames
     planes = torch.from_numpy(frames).permute(0, 3, 1, 2)
     larger = interpolate(planes, size=(height, width), mode="bilinear", align_corners=False)
-    result: NDArray[np.uint8] = larger.permute(0, 2, 3, 1).contiguous().numpy()
-    return result
+    return np.ascontiguousarray(larger.permute(0, 2, 3, 1).numpy())
 
 
 def hashed_draw(width: int, height: int, frames: int, clip: int) -> Draw:
@@ -209,5 +208,4 @@ def resize_whole(frames: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     """
     planes = torch.from_numpy(frames).permute(0, 3, 1, 2)
     small = interpolate(planes, size=(size, size), mode="bilinear", align_corners=False, antialias=True)
-    result: NDArray[np.uint8] = small.contiguous().numpy()
-    return result
+    return np.ascontiguousarray(small.numpy())

@@ -1,34 +1,19 @@
-"""Reading with PyAV: packets are counted first, then decoded from the start, converting only the wanted frames."""
+"""Reading with PyAV: every frame is decoded from the start, only the wanted ones are converted."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import av
-import av.container
 import av.error
 import av.video.stream
 import numpy as np
 from numpy.typing import NDArray
 
 from datamodules.common.errors import VideoError
-from datamodules.video.header import Header, best_stream, check_complete, describe, header_of, open_container
 from datamodules.video.limits import Deadline
 from datamodules.video.reader import FrameChunk, FramesMissingError, VideoInfo, chunk_length
-
-
-@dataclass(frozen=True)
-class _Count:
-    """Packets of one stream.
-
-    Attributes:
-        frames: Packets that hold a frame to be shown.
-        last_time: Latest presentation time among them, in seconds.
-    """
-
-    frames: int
-    last_time: float
+from datamodules.video.survey import describe, open_container, survey
 
 
 class PyAVVideo:
@@ -40,15 +25,16 @@ class PyAVVideo:
         deadline: Checked between packets and between frames.
 
     Raises:
-        VideoError: If it cannot be opened, its first frame cannot be decoded, or it is cut off.
+        VideoError: If it cannot be opened, its first frame cannot be decoded, or it is damaged or cut off.
     """
 
     def __init__(self, path: str, threads: int, deadline: Deadline) -> None:
         self.path = path
         self._deadline = deadline
-        header, count = self._survey()
-        check_complete(path, header, count.frames, count.last_time, self._timeout())
-        self._decoded = self._decode(header.stream, threads)
+        self._fault = ""
+        found = survey(path, deadline)
+        self._times = found.times
+        self._decoded = self._decode(found.stream, threads)
         first = next(self._decoded, None)
         if first is None:
             raise VideoError(f"{path}: not one frame can be decoded")
@@ -59,10 +45,10 @@ class PyAVVideo:
             path=path,
             width=width,
             height=height,
-            fps=header.fps,
-            duration=header.duration or (count.frames / header.fps if header.fps > 0 else 0.0),
-            frames=count.frames,
-            frames_announced=header.announced or count.frames,
+            fps=found.fps,
+            duration=found.duration,
+            frames=found.frames,
+            frames_announced=found.announced,
             reader="pyav",
         )
 
@@ -73,7 +59,6 @@ class PyAVVideo:
         for start in range(0, len(indices), length):
             part = indices[start : start + length]
             frames = np.empty((len(part), self.info.height, self.info.width, 3), dtype=np.uint8)
-            times = np.empty(len(part), dtype=np.float64)
             for row, index in enumerate(part.tolist()):
                 while position < index:
                     following = next(self._decoded, None)
@@ -81,31 +66,11 @@ class PyAVVideo:
                         raise self._missing(position + 1)
                     position, frame = position + 1, following
                 frames[row] = self._upright(frame)
-                times[row] = frame.time if frame.time is not None else np.nan
-            yield FrameChunk(part, frames, times)
-
-    def _survey(self) -> tuple[Header, _Count]:
-        """Read the header and count the packets; packets that an edit list cuts away are not shown and not counted."""
-        with open_container(self.path, self._timeout()) as container:
-            stream = best_stream(container, self.path)
-            header = header_of(container, stream)
-            frames, last = 0, 0.0
-            try:
-                for packet in container.demux(stream):
-                    self._deadline.check()
-                    if packet.size and not packet.is_discard:
-                        frames += 1
-                        if packet.pts is not None and packet.time_base is not None:
-                            last = max(last, float(packet.pts * packet.time_base))
-            except av.error.FFmpegError as error:
-                raise VideoError(f"{self.path}: damaged after {frames} frames ({describe(error)})") from error
-        if frames == 0:
-            raise VideoError(f"{self.path}: its video stream holds no frame")
-        return header, _Count(frames, last)
+            yield FrameChunk(part, frames, self._times[part])
 
     def _decode(self, stream_index: int, threads: int) -> Iterator[av.VideoFrame]:
         """Decode every frame in order; an error inside a packet ends the stream as its end does."""
-        with open_container(self.path, self._timeout()) as container:
+        with open_container(self.path, self._deadline) as container:
             stream = container.streams[stream_index]
             assert isinstance(stream, av.video.stream.VideoStream)
             stream.thread_type = "AUTO"
@@ -117,8 +82,6 @@ class PyAVVideo:
             except av.error.FFmpegError as error:
                 self._fault = describe(error)
 
-    _fault = ""
-
     def _missing(self, decodable: int) -> FramesMissingError:
         reason = f" ({self._fault})" if self._fault else ""
         return FramesMissingError(
@@ -129,8 +92,8 @@ class PyAVVideo:
         """RGB picture ``(H, W, 3)`` with the rotation flag applied, in the size of the first frame."""
         turned = self._turns % 2 == 1
         width, height = (self.info.height, self.info.width) if turned else (self.info.width, self.info.height)
-        picture = np.asarray(frame.to_ndarray(format="rgb24", width=width, height=height), dtype=np.uint8)
-        return np.rot90(picture, self._turns) if self._turns else picture
-
-    def _timeout(self) -> float:
-        return max(self._deadline.remaining(), 0.1)
+        # POINT repeats the colour samples of 4:2:0 and 4:2:2, as the conversion of 8-bit video does in any mode and
+        # as decord does for 10 bits too; a frame of another size than the first is interpolated
+        mode = "POINT" if (frame.width, frame.height) == (width, height) else "BILINEAR"
+        picture = frame.to_ndarray(format="rgb24", width=width, height=height, interpolation=mode)
+        return np.rot90(np.asarray(picture, dtype=np.uint8), self._turns)

@@ -9,8 +9,8 @@ Both readers agree on these rules:
 - The video stream with the most pixels is read, not the first one.
 - Frames are upright (the rotation flag is applied), RGB uint8; 10-bit and full-range video is converted by swscale.
 - Frame ``i`` is the i-th that the decoder puts out, in presentation order; times are those of the container.
-- The number of frames is never taken from the header: decord's index of packets or a count of packets by PyAV is. A
-  file that holds clearly less than its header promises is an error (``datamodules.video.header``). Where decoding
+- The number of frames is never taken from the header: the packets are counted (``datamodules.video.survey``), without
+  those that an edit list cuts away. A file that holds clearly less than its header promises is an error. Where decoding
   still ends before that count, at most ``TAIL_TOLERANCE`` of it (at least one frame) may be missing: the count is then
   lowered to what decodes and the consumer is asked again; more is an error.
 - Opening and decoding one file must end within a time limit, whichever reader does it.

@@ -89,11 +89,20 @@ def blank_clips(settings: ClipSettings) -> SampledClips:
     """Zeros in the shapes of an item, for padding and for files that cannot be read."""
     side, size = settings.grid.side, settings.content_size
     return SampledClips(
-        fragments=torch.zeros((settings.clips, 3, settings.clip_length, side, side), dtype=torch.uint8),
-        key_frames=torch.zeros((settings.clips, settings.num_key_frames, 3, size, size), dtype=torch.uint8),
+        fragments=_zeros((settings.clips, 3, settings.clip_length, side, side)),
+        key_frames=_zeros((settings.clips, settings.num_key_frames, 3, size, size)),
         frame_index=torch.zeros((settings.clips, settings.clip_length), dtype=torch.int64),
         upsampled=False,
     )
+
+
+def _zeros(shape: tuple[int, ...]) -> Tensor:
+    """A uint8 tensor of zeros.
+
+    Small copies go through NumPy in this file: torch splits them over its threads, and on a machine that is busy with
+    training each such split can wait milliseconds for its turn.
+    """
+    return torch.from_numpy(np.zeros(shape, dtype=np.uint8))
 
 
 class ClipSampler:
@@ -110,7 +119,6 @@ class ClipSampler:
     def __init__(self, settings: ClipSettings, seeds: tuple[int, ...] | None = None) -> None:
         self.settings = settings
         self._seeds = seeds
-        self._clips = blank_clips(settings)
 
     def start(self, info: VideoInfo) -> NDArray[np.int64]:
         """Draw clips and offsets for a video; return the frames that are needed."""
@@ -137,8 +145,8 @@ class ClipSampler:
             rows = np.array([row_of[index] for index in wanted[positions].tolist()])
             places = self._places[clip]
             there = FragmentPlaces(places.rows[positions], places.columns[positions])
-            mosaic = torch.from_numpy(cut_fragments(frames, rows, there, self.settings.grid.fragment_size))
-            self._clips.fragments[clip][:, torch.from_numpy(positions)] = mosaic.permute(3, 0, 1, 2)
+            mosaic = cut_fragments(frames, rows, there, self.settings.grid.fragment_size)
+            self._clips.fragments[clip].numpy()[:, positions] = mosaic.transpose(3, 0, 1, 2)
         self._add_key_frames(chunk, row_of)
 
     def result(self, info: VideoInfo) -> SampledClips:
@@ -155,9 +163,9 @@ class ClipSampler:
         key_index = self._index[:, self.settings.key_positions()]
         for index in np.intersect1d(key_index, chunk.indices).tolist():
             row = row_of[index]
-            small = torch.from_numpy(resize_whole(chunk.frames[row : row + 1], self.settings.content_size))[0]
+            small = resize_whole(chunk.frames[row : row + 1], self.settings.content_size)[0]
             for clip, key in np.argwhere(key_index == index).tolist():
-                self._clips.key_frames[clip, key] = small
+                self._clips.key_frames.numpy()[clip, key] = small
 
     def _place(self, draw: Draw) -> FragmentPlaces:
         width, height = self._size

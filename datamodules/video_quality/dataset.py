@@ -9,7 +9,7 @@ from typing import Literal, TypedDict
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, get_worker_info
+from torch.utils.data import Dataset, default_collate, get_worker_info
 
 from datamodules.common.errors import VideoError
 from datamodules.common.sampler import SampleIndex
@@ -139,11 +139,14 @@ def _item(row: int, video: LabelledVideo, clips: SampledClips, record: VideoReco
 
 
 def collate(items: Sequence[VideoQualityItem]) -> VideoQualityBatch:
-    """Stack items into one batch; all must come from one dataset."""
+    """Stack items into one batch; all must come from one dataset.
+
+    Torch's own stacking of the large tensors writes straight into shared memory inside a worker process.
+    """
     return VideoQualityBatch(
-        fragments=torch.stack([item["fragments"] for item in items]),
-        key_frames=torch.stack([item["key_frames"] for item in items]),
-        frame_index=torch.stack([item["frame_index"] for item in items]),
+        fragments=default_collate([item["fragments"] for item in items]),
+        key_frames=default_collate([item["key_frames"] for item in items]),
+        frame_index=default_collate([item["frame_index"] for item in items]),
         index=torch.tensor([item["index"] for item in items], dtype=torch.int64),
         mos=torch.tensor([item["mos"] for item in items], dtype=torch.float32),
         pattern=torch.tensor([item["pattern"] for item in items], dtype=torch.int64),
