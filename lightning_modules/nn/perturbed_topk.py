@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
@@ -223,14 +224,18 @@ def _positions(scores: Tensor, k: int) -> Tensor:
     """Rank ``(n, d)`` without NaN and return the positions of the top k, ``(n, k)`` int64, ascending."""
     if k == 1:
         return scores.argmax(dim=-1, keepdim=True)
-    chosen = scores.topk(k, dim=-1, sorted=False).indices
     if scores.device.type != "cpu":
-        return chosen.sort(dim=-1).values
-    # On a CPU, to mark and to list the marks is several times cheaper than to sort; on a GPU listing would wait.
+        return scores.topk(k, dim=-1, sorted=False).indices.sort(dim=-1).values
+    # NumPy selects and lists with vector instructions: on one thread it is five times faster than torch.topk on two.
     n, d = scores.shape
-    mask = torch.zeros(n, d, dtype=torch.bool).scatter_(-1, chosen, True)
-    flat = mask.view(-1).nonzero().view(n, k)
-    return flat.sub_(torch.arange(0, n * d, d).unsqueeze(-1))
+    values = scores.numpy()
+    threshold = np.partition(values, d - k, axis=-1)[:, d - k, None]
+    flat = np.flatnonzero(values >= threshold)
+    if flat.size != n * k:  # some row has several scores equal to its threshold: its first ones win
+        above, level = values > threshold, values == threshold
+        room = k - above.sum(axis=-1, keepdims=True)
+        flat = np.flatnonzero(above | (level & (level.cumsum(axis=-1) <= room)))
+    return torch.from_numpy(flat).view(n, k).sub_(torch.arange(0, n * d, d).unsqueeze(-1))
 
 
 def _noise(plan: _Plan, rows: int, like: Tensor) -> Iterator[tuple[int, Tensor]]:
