@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
 from numpy.typing import NDArray
+from rich.console import Console
 from rich.progress import track
 
 from datamodules.video.reader import KeepFrames, VideoInfo, read_video
@@ -59,7 +60,9 @@ class FeatureBaseline(Callback):
 
     def _table(self, videos: list[LabelledVideo]) -> dict[str, torch.Tensor]:
         rows = []
-        for video in track(videos, description="hand-made features", transient=True):
+        log.info("measuring the hand-made features of %d videos", len(videos))
+        terminal = Console(stderr=True)
+        for video in track(videos, "hand-made features", console=terminal, disable=not terminal.is_terminal):
             kept = EvenFrames(self.frames)
             read_video(str(video.path), kept)
             rows.append(handmade_features(kept.frames()))

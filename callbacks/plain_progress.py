@@ -40,6 +40,12 @@ class PlainProgress(ProgressBar):
         """Speak again."""
         self._enabled = True
 
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Say how large the model is."""
+        total = sum(parameter.numel() for parameter in pl_module.parameters())
+        trained = sum(parameter.numel() for parameter in pl_module.parameters() if parameter.requires_grad)
+        self._say(f"{type(pl_module).__name__}: {total / 1e6:.3g} M parameters, {trained / 1e6:.3g} M of them trained")
+
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Start the clock of the epoch."""
         self._epoch_started = self._last_line = time.monotonic()

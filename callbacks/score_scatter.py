@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from matplotlib.figure import Figure
+from matplotlib.image import imread
 from torch import Tensor
 
 from callbacks.collect import CollectTestResults
@@ -58,7 +58,7 @@ class ScoreScatter(CollectTestResults):
             lines = ["index,score_raw,mos", *(f"{index},{score:.6g},{value:.6g}" for index, score, value in rows)]
             temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
         log.info("scatter plot: %s", folder / self.filename)
-        send_figure(trainer, "test/scatter", figure, folder / self.filename)
+        send_picture(trainer, "test/scatter", folder / self.filename)
 
 
 def draw_scatter(scores: Tensor, mos: Tensor, score_map: Tensor | None = None) -> Figure:
@@ -85,19 +85,11 @@ def draw_scatter(scores: Tensor, mos: Tensor, score_map: Tensor | None = None) -
     return figure
 
 
-def send_figure(trainer: L.Trainer, name: str, figure: Figure, saved: Path) -> None:
-    """Log a figure to every logger that shows pictures."""
+def send_picture(trainer: L.Trainer, name: str, saved: Path) -> None:
+    """Log a PNG to every logger that shows pictures."""
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoardLogger):
-            figure.set_dpi(110)
-            logger.experiment.add_image(name, _pixels(figure), trainer.global_step, dataformats="HWC")
+            pixels = np.rint(imread(saved)[..., :3] * 255).astype(np.uint8)
+            logger.experiment.add_image(name, pixels, trainer.global_step, dataformats="HWC")
         elif isinstance(logger, WandbLogger):
             logger.log_image(name, [str(saved)])
-
-
-def _pixels(figure: Figure) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Render a figure to (H, W, 3) uint8."""
-    stream = io.BytesIO()
-    figure.savefig(stream, format="raw")
-    width, height = (round(side) for side in figure.get_size_inches() * figure.dpi)
-    return np.frombuffer(stream.getvalue(), dtype=np.uint8).reshape(height, width, 4)[..., :3].copy()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -11,6 +13,7 @@ from torch import Tensor
 
 from datamodules.video_quality.batch import VideoQualityBatch
 from lightning_modules.base import Method, Stage
+from lightning_modules.video_quality.key_maps import WeightSource, content_settings, load_weights
 from lightning_modules.video_quality.losses import (
     pairwise_rank_loss,
     plcc_loss,
@@ -22,6 +25,8 @@ from lightning_modules.video_quality.network import KSVQENetwork, KSVQEOutput, k
 from lightning_modules.video_quality.preprocess import VideoQualityPreprocess
 from lightning_modules.video_quality.presets import PresetName, resolve_preset
 from lightning_modules.video_quality.score_map import fit_four_parameter_logistic, four_parameter_logistic
+
+log = logging.getLogger(__name__)
 
 # Arguments that a preset fills when they are left at None.
 CONFIG_ARGUMENTS = (
@@ -123,7 +128,7 @@ class KSVQE(Method):
         weight_decay: float = 0.05,
         label_range: tuple[float, float] = (1.0, 5.0),
         weights: str | None = None,
-        weights_source: Literal["auto"] = "auto",
+        weights_source: WeightSource = "auto",
         content_weights: str | None = None,
         distortion_weights: str | None = None,
         optimizer: OptimizerCallable | None = None,
@@ -133,7 +138,8 @@ class KSVQE(Method):
     ) -> None:
         super().__init__(optimizer, scheduler, scheduler_interval, warmup_epochs)
         given = {name: value for name, value in locals().items() if name in CONFIG_ARGUMENTS}
-        self.config = resolve_preset(preset, **{**(network or {}), **given})
+        tower = content_settings(content_weights) if content_weights and not Path(content_weights).is_file() else {}
+        self.config = resolve_preset(preset, **{**tower, **(network or {}), **given})
         resolved = {
             name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self.config).items()
         }
@@ -159,15 +165,36 @@ class KSVQE(Method):
         self.val_metrics = QualityMetrics()
         self.test_metrics = QualityMetrics()
         self.register_buffer("score_map", torch.full((4,), torch.nan))
-        for file, source in (
-            (weights, weights_source),
-            (content_weights, "openai_clip"),
-            (distortion_weights, "contrique"),
-        ):
-            if file is not None:
-                from lightning_modules.video_quality.key_maps import load_weights
+        self._random_parts = self._load(weights, weights_source, content_weights, distortion_weights)
 
-                load_weights(self.network, file, source)
+    def _load(
+        self, weights: str | None, source: WeightSource, content: str | None, distortion: str | None
+    ) -> tuple[str, ...]:
+        """Load what is named; returns the frozen parts that stay random."""
+        filled: set[str] = set()
+        named: tuple[tuple[str | None, WeightSource], ...] = (
+            (content, "auto"),
+            (distortion, "contrique"),
+            (weights, source),
+        )
+        for file, kind in named:
+            if file is not None:
+                filled.update(load_weights(self.network, file, kind).loaded)
+        frozen = {"content": self.config.freeze_content, "distortion": self.config.freeze_distortion}
+        return tuple(
+            part
+            for part, is_frozen in frozen.items()
+            if is_frozen and getattr(self.network, part) is not None and not any(f"{part}." in key for key in filled)
+        )
+
+    def on_fit_start(self) -> None:
+        """Warn of frozen parts that nothing was loaded into."""
+        if self._random_parts and self.trainer.ckpt_path is None:
+            log.warning(
+                "The %s extractor is frozen with random weights, so that it tells nothing: name a file of weights "
+                "(content_weights, distortion_weights or weights) or begin from a checkpoint.",
+                " and the ".join(self._random_parts),
+            )
 
     def default_optimizer(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
         """AdamW as in section 4.2 of the supplement."""
@@ -197,10 +224,8 @@ class KSVQE(Method):
         mos = batch["mos"][known]
         losses = {"plcc_loss": plcc_loss(score, mos), "rank_loss": pairwise_rank_loss(score, mos)}
         losses["contrastive_loss"] = self._contrastive_loss(output.distortion_tokens, batch, generator)
-        loss = sum(
-            (self.hparams[name.replace("_loss", "_weight")] * value for name, value in losses.items()),
-            start=score.new_zeros(()),
-        )
+        weighted = [self.hparams[name.replace("_loss", "_weight")] * value for name, value in losses.items()]
+        loss = torch.stack(weighted).sum()
         self.log_stage("train", {"loss": loss, **losses}, batch_size=len(known))
         return loss
 
