@@ -32,6 +32,12 @@ CPU_CHUNK_BYTES = 16 * 2**20  # of bias per step without gradient: what the last
 GPU_CHUNK_BYTES = 512 * 2**20
 
 
+class _SavedIndices(FunctionCtx):
+    """What autograd's context carries here, for the type checker."""
+
+    saved_tensors: tuple[Tensor, Tensor]
+
+
 class _Reorder(torch.autograd.Function):
     """Rows of ``(B, L, C)`` by a permutation; its backward pass is the inverse permutation, not a scatter-add."""
 
@@ -42,7 +48,7 @@ class _Reorder(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, None, None]:
-        index, inverse = cast(tuple[Tensor, Tensor], ctx.saved_tensors)
+        index, inverse = cast(_SavedIndices, ctx).saved_tensors
         return cast(Tensor, _Reorder.apply(grad, inverse, index)), None, None
 
 

@@ -1,0 +1,114 @@
+"""Read files of weights without running code from them, and copy weights strictly."""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from datamodules.common.errors import CheckpointError
+
+WRAPPERS = ("state_dict", "model_state_dict", "model")
+
+
+def load_state_dict_file(path: str | Path) -> dict[str, Tensor]:
+    """Names and tensors of a file of weights, on the CPU.
+
+    Reads safetensors, what ``torch.save`` wrote (with ``weights_only=True``), and TorchScript archives, the form of
+    OpenAI's CLIP. A dictionary inside ``state_dict`` or ``model`` is unwrapped; entries that are no tensors are left
+    out where the file holds more than weights.
+
+    Args:
+        path: The file.
+
+    Raises:
+        CheckpointError: If the file is missing, unreadable, needs code to load, or holds no tensors.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"There is no file of weights at {path}: check the path.")
+    try:
+        loaded = _read(path)
+    except (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError, SafetensorError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(
+            f"The file {path} cannot be read as weights ({reason}): give a .safetensors file, or one that torch.load "
+            "reads with weights_only=True."
+        ) from error
+    for wrapper in WRAPPERS:
+        if isinstance(loaded, Mapping) and isinstance(loaded.get(wrapper), Mapping):
+            loaded = loaded[wrapper]
+    state = {str(k): v for k, v in loaded.items() if isinstance(v, Tensor)} if isinstance(loaded, Mapping) else {}
+    if not state:
+        raise CheckpointError(f"The file {path} holds no named tensors: give a state dict.")
+    return state
+
+
+def _read(path: Path) -> object:
+    if path.suffix == ".safetensors":
+        return load_file(path)
+    if _is_torchscript(path):
+        return dict(torch.jit.load(str(path), map_location="cpu").state_dict())  # type: ignore[no-untyped-call]
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _is_torchscript(path: Path) -> bool:
+    """Whether a file is a TorchScript archive, told from one of ``torch.save`` by its constants."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith("/constants.pkl") for name in archive.namelist())
+
+
+def strip_prefix(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The entries without a prefix that all of them have (``module.`` of DataParallel); otherwise as they are.
+
+    Example:
+        >>> list(strip_prefix({"module.a": torch.zeros(1)}, "module."))
+        ['a']
+    """
+    if state and all(key.startswith(prefix) for key in state):
+        return {key.removeprefix(prefix): value for key, value in state.items()}
+    return dict(state)
+
+
+def load_strictly(module: nn.Module, state: Mapping[str, Tensor], covered: Iterable[str], origin: str) -> None:
+    """Copy ``state`` into ``module``; it must hold exactly the ``covered`` keys, with the module's shapes.
+
+    Args:
+        module: What takes the weights.
+        state: Tensors by the module's own keys; floating dtypes are converted.
+        covered: Keys of the module that the source is bound to hold.
+        origin: What the weights are, for the error.
+
+    Raises:
+        CheckpointError: If a key is missing, left over, or of another shape; all are listed, and nothing is copied.
+    """
+    own = module.state_dict()
+    expected = set(covered)
+    shapes = [
+        f"{key} is {tuple(value.shape)}, the network needs {tuple(own[key].shape)}"
+        for key, value in state.items()
+        if key in own and value.shape != own[key].shape
+    ]
+    raise_for_keys(origin, missing=expected - set(state), unexpected=set(state) - expected, shapes=shapes)
+    module.load_state_dict(dict(state), strict=False)
+
+
+def raise_for_keys(
+    origin: str, *, missing: Iterable[str] = (), unexpected: Iterable[str] = (), shapes: Iterable[str] = ()
+) -> None:
+    """Raise `CheckpointError` that lists every key that does not fit; return where all do."""
+    lists = {"missing": sorted(missing), "not expected": sorted(unexpected), "of another shape": sorted(shapes)}
+    problems = [f"{len(keys)} {name}: {', '.join(keys)}" for name, keys in lists.items() if keys]
+    if problems:
+        raise CheckpointError(
+            f"The weights of {origin} do not fit the network, nothing was loaded; choose the preset and options that "
+            f"they were made for. Keys {'; '.join(problems)}."
+        )
