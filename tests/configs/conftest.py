@@ -1,0 +1,80 @@
+"""Generated trees in the formats of the shipped configurations, and the smallest network."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from datamodules.video.encode import encode_video
+
+REFERENCES = 5
+VERSIONS = 7  # a source and its six processed versions
+
+
+@pytest.fixture(scope="session")
+def video_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with 35 tiny encoded videos and label lists in the formats ``kvq`` and ``duration_fps_mos``."""
+    root = tmp_path_factory.mktemp("tree")
+    (root / "train").mkdir()
+    rng = np.random.default_rng(0)
+    rows, scores = [], []
+    for number in range(REFERENCES * VERSIONS):
+        reference, version = divmod(number, VERSIONS)
+        coarse = np.random.default_rng(reference).integers(0, 255, (1, 12, 16, 3))
+        frames = np.repeat(np.kron(coarse, np.ones((1, 6, 6, 1))), 6, axis=0)
+        noisy = np.clip(frames + rng.normal(0, 8, frames.shape), 0, 255).astype(np.uint8)
+        name = f"train/{number + 1:04d}.mp4"
+        encode_video(root / name, noisy, fps=12, qp=20 + 4 * version)
+        scores.append(round(4.5 - 0.4 * version + 0.1 * reference, 3))
+        rows.append(name)
+    pairs = list(zip(rows, scores, strict=True))
+    (root / "kvq.csv").write_text("filename,score\n" + "".join(f"{name},{score}\n" for name, score in pairs))
+    (root / "konvid.txt").write_text("".join(f"{name}, 0.5, 12.0, {score}\n" for name, score in pairs))
+    (root / "pairs.csv").write_text(
+        "video1,video2,rank,group\n"
+        + "".join(
+            f"{rows[a]},{rows[b]},{1 if scores[a] >= scores[b] else 2},{'source' if a // 7 == b // 7 else 'nonsource'}\n"
+            for a in range(0, len(rows), 2)
+            for b in range(1, len(rows), 9)
+            if a != b
+        )
+    )
+    return root
+
+
+@pytest.fixture(scope="session")
+def smallest_network() -> list[str]:
+    """Arguments that swap in the smallest network with all parts, keeping a configuration's own switches."""
+    sizes = {
+        "embed_dim": 8,
+        "swin_heads": [1, 2],
+        "content_width": 16,
+        "content_layers": 1,
+        "content_heads": 2,
+        "distortion_width": 4,
+        "distortion_dim": 8,
+        "head_hidden": 4,
+    }
+    return [
+        "--model.init_args.preset=tiny",
+        f"--model.init_args.network={json.dumps(sizes)}",
+        "--model.init_args.tuning_stage=0",
+        "--model.init_args.num_samples=4",
+        "--model.init_args.content_weights=null",
+        "--model.init_args.distortion_weights=null",
+        "--model.init_args.contrastive_tokens=64",
+    ]
+
+
+@pytest.fixture(autouse=True)
+def two_threads() -> Iterator[None]:
+    """Small operations on many threads take longer than on few."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
