@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import zipfile
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -50,13 +51,14 @@ def read_saved_model(path: str) -> SavedModel | None:
     if not file.is_file():
         raise CommandLineError(_missing(file))
     try:
-        content = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+        # Mapped, since only the hyper-parameters are wanted; files from before torch 1.6 cannot be.
+        content = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"{file} is no checkpoint of tensors and plain values alone, so it is not loaded: other objects could "
             "run code"
         ) from error
-    except (RuntimeError, EOFError, ValueError, KeyError) as error:
+    except (RuntimeError, EOFError, ValueError, LookupError, OSError) as error:
         raise CheckpointError(f"{file} cannot be read as a checkpoint (is it complete?)") from error
     if not isinstance(content, Mapping) or "state_dict" not in content:
         raise CheckpointError(
@@ -132,4 +134,5 @@ def data_arguments(saved: SavedModel, stated_names: Collection[str], accepted: C
         accepted: Arguments that the data module's class takes.
     """
     facts = {name: saved.arguments.get(name) for name in LINKED if name in accepted and name not in stated_names}
-    return [f"--data.init_args.{name}={json.dumps(value)}" for name, value in facts.items() if value is not None]
+    texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in facts.items()}
+    return [f"--data.init_args.{name}={text}" for name, text in texts.items() if facts[name] is not None]

@@ -118,7 +118,10 @@ def run_name(configs: Sequence[ConfigFile], fallback: str) -> str:
     """
     for config in configs:
         if config.packaged:
-            return config.path.relative_to(config_folder().resolve()).with_suffix("").as_posix()
+            name = config.path.relative_to(config_folder().resolve()).with_suffix("").as_posix()
+            if not name.startswith(_PARTS):
+                return name
+            continue
         if config.path.stem != "config":  # the record of an earlier run knows its own folder
             return config.path.stem
     return fallback

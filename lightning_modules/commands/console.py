@@ -16,6 +16,7 @@ _HIDDEN_LINES = (
     "GPU available:",  # one line an accelerator kind, all False on a CPU; run.json names the device
     "TPU available:",
     "HPU available:",
+    "Loading `train_dataloader` to estimate number of stepping batches",  # how a schedule learns its length
     "Restoring states from the checkpoint path at",  # the line after it says that they were restored
     "Seed set to",  # run.json and config.yaml hold the seed
     "Trainer already configured with model summary callbacks",  # our own choice of summary, see `bars_and_summary`

@@ -17,6 +17,7 @@ import torch
 import yaml
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
+from omegaconf.errors import OmegaConfBaseException
 
 import callbacks
 import datamodules
@@ -43,7 +44,7 @@ _NO_MODULE = re.compile(r"No module named '([\w.]+)'")
 _NOT_SUBCLASS = re.compile(
     r"Not a valid subclass of (\w+)|is not a subclass of (\w+)|does not correspond to a subclass of (\w+)"
 )
-_WRONG_TYPE = re.compile(r"Expected a <class '([\w.]+)'>\. Got value: (.*)")
+_WRONG_TYPE = re.compile(r"Expected a (<class '[\w.]+'>|typing\.\w+\[.*\])\. Got value: (.*)")
 _UNION = re.compile(r"Subtypes: \[(.*)\]")
 _GIVEN = re.compile(r"Given value: (.*)")
 _NESTED_VALUE = re.compile(r"NestedArg\(key='[^']*', val=(.*)\)$")
@@ -78,6 +79,21 @@ def explain(message: str, command: str, options: Collection[str], configs: Seque
             return sentence
     short = " ".join(message.split())
     return short if len(short) <= LONGEST else f"{short[:LONGEST]} ... (APPRAISE_DEBUG=1 shows all)"
+
+
+def explain_reference(error: OmegaConfBaseException, command: str) -> str:
+    """Say in one sentence which ``${...}`` leads nowhere.
+
+    Args:
+        error: OmegaConf's error.
+        command: The command, below whose name all keys are.
+    """
+    key = str(error.full_key).removeprefix(f"{command}.")
+    first_line = str(error).splitlines()[0]
+    target = re.search(r"resolved to '([^']+)'", first_line)
+    if target is None:
+        return f"{key}: {first_line}"
+    return f"{key} refers to {target[1].removeprefix(f'{command}.')}, which is not there"
 
 
 def _explain_missing(message: str, command: str) -> str | None:
@@ -150,7 +166,7 @@ def _explain_value(message: str, key: str) -> str | None:
     wrong = _WRONG_TYPE.findall(message)
     if wrong:
         kind, value = wrong[-1]
-        return f"{key}: expected {kind.rpartition('.')[2]}, got {value}"
+        return f"{key}: expected {_readable(kind)}, got {value}"
     unions, given = _UNION.findall(message), _given(message)
     if unions and given:
         return f"{key}: expected {_readable(unions[-1])}, got {given}"
@@ -180,6 +196,8 @@ def _readable(union: str) -> str:
     """
     plain = re.sub(r"<class '(?:[\w.]*\.)?(\w+)'>", r"\1", union).replace("NoneType", "null")
     plain = re.sub(r"\b(?:\w+\.)+(\w+)", r"\1", plain)
+    if plain.startswith("Literal["):
+        return f"one of {plain[len('Literal[') : -1]}"
     return plain if "[" in plain else " or ".join(part.strip() for part in plain.split(","))
 
 

@@ -17,6 +17,7 @@ from jsonargparse import Namespace
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, ModelSummary, ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, _InstantiatorFn
+from omegaconf.errors import OmegaConfBaseException
 
 import callbacks
 import datamodules
@@ -84,6 +85,7 @@ class AppraiseCLI(LightningCLI):
         self.configs = list(configs)
         self.claims: dict[str, Claim] = {}
         self.folder = Path()
+        self.recorded: Namespace
         super().__init__(
             model_class=L.LightningModule,
             datamodule_class=L.LightningDataModule,
@@ -141,6 +143,8 @@ class AppraiseCLI(LightningCLI):
         except CommandLineError as error:
             options = [option for action in self._parser(self.command)._actions for option in action.option_strings]
             raise CommandLineError(diagnosis.explain(str(error), self.command, options, self.configs)) from error
+        except OmegaConfBaseException as error:  # ${...} that leads nowhere
+            raise CommandLineError(diagnosis.explain_reference(error, self.command)) from error
         model = self._plain_config("model")
         stated_names = _names_of(stated, "model")
         stated_values = {name: value for name, value in _init_args(model).items() if name in stated_names}
@@ -179,6 +183,7 @@ class AppraiseCLI(LightningCLI):
                 f"weights with --model.init_args.{checkpoint.WEIGHTS} FILE where the model has that option"
             )
         self.folder = self._claim_folder(config)
+        self.recorded = config.clone()  # the record does not tie the next run to this one's folder
         for logger in loggers.logger_settings(config.trainer.logger):
             loggers.complete_logger(logger, self.folder)
 
@@ -208,6 +213,7 @@ class AppraiseCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:  # noqa: ANN401  # as inherited
         """Build the trainer in the run's folder."""
+        self.config[self.command] = self.recorded
         kwargs["default_root_dir"] = str(self.folder)
         trainer_config = self.config_init[self.command].trainer
         if trainer_config.logger in (None, True):
@@ -216,6 +222,7 @@ class AppraiseCLI(LightningCLI):
             trainer = super().instantiate_trainer(**kwargs)
         except ValueError as error:  # Lightning's other way to say it
             raise CommandLineError(" ".join(str(error).split())) from error
+        loggers.quieten(trainer.loggers)
         for saver in trainer.checkpoint_callbacks:
             if getattr(saver, "dirpath", "") is None:
                 setattr(saver, "dirpath", str(self.folder / "checkpoints"))  # noqa: B010  # known to ModelCheckpoint only
@@ -226,8 +233,8 @@ class AppraiseCLI(LightningCLI):
             given = [*(config["callbacks"] or []), *callbacks]
             if config["enable_progress_bar"] is not False and not any(isinstance(c, ProgressBar) for c in given):
                 callbacks = [*callbacks, PlainProgress()]
-            if config["enable_model_summary"] is not False and not any(isinstance(c, ModelSummary) for c in given):
-                callbacks = [*callbacks, ModelSummary()]
+            if config["enable_model_summary"] is None and not any(isinstance(c, ModelSummary) for c in given):
+                config["enable_model_summary"] = False  # PlainProgress has a line for it
         return super()._instantiate_trainer(config, callbacks)
 
     # Running
@@ -243,6 +250,12 @@ class AppraiseCLI(LightningCLI):
         if best:
             results.info("checkpoint %s", best)
             results.info("%s", next_command(self.configs, best))
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        try:
+            super()._run_subcommand(subcommand)
+        finally:
+            loggers.finish(self.trainer.loggers)
 
     def validate(self, **kwargs: Any) -> None:  # noqa: ANN401  # as inherited
         """Measure on the validation split, a metric a line."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from jsonargparse import Namespace
-from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 
 from lightning_modules.commands.errors import CommandLineError
 
@@ -44,6 +45,19 @@ def complete_logger(logger: Namespace, folder: Path) -> None:
         arguments["name"] = ""
         arguments["version"] = "" if kind == "CSVLogger" else "tensorboard"
     logger["init_args"] = arguments
+
+
+def quieten(used: Sequence[Logger]) -> None:
+    """Keep W&B from warning about an argument that Lightning passes to it and nobody has set."""
+    for logger in used:
+        if isinstance(logger, WandbLogger):
+            logger._wandb_init.pop("anonymous", None)
+
+
+def finish(used: Sequence[Logger]) -> None:
+    """End W&B's run, so that the next command in this process gets one of its own."""
+    if any(isinstance(logger, WandbLogger) for logger in used) and "wandb" in sys.modules:
+        sys.modules["wandb"].finish()
 
 
 def check_wandb(arguments: Namespace) -> None:

@@ -7,8 +7,10 @@ the tests of each behaviour.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NoReturn
+from pathlib import Path
+from typing import Any, NoReturn
 
+import yaml
 from jsonargparse import Namespace, _typehints, set_parsing_settings
 from jsonargparse._common import parser_context
 from lightning.pytorch.cli import LightningArgumentParser
@@ -29,6 +31,49 @@ class AppraiseParser(LightningArgumentParser):
         if not self.exit_on_error:
             super().error(message, ex)
         raise CommandLineError(message) from ex
+
+    def parse_string(self, content: str, *args: Any, **kwargs: Any) -> Namespace:  # noqa: ANN401  # as inherited
+        """Parse the content of a configuration file, after completing its references to other files."""
+        parsed: Namespace = super().parse_string(complete_references(content), *args, **kwargs)
+        return parsed
+
+
+def complete_references(content: str) -> str:
+    """Replace a file named by a key by its content, where dotted keys beside it add to that file.
+
+    ``trainer: ../_parts/trainer/cpu.yaml`` together with ``trainer.max_epochs: 3`` would else be the second alone.
+    Relative paths are seen from the current folder, which the parser sets to that of the configuration file.
+
+    Args:
+        content: YAML text.
+
+    Returns:
+        YAML text; the given one where there is nothing to complete.
+
+    Example:
+        >>> complete_references("trainer: absent.yaml")
+        'trainer: absent.yaml'
+    """
+    try:
+        settings = yaml.safe_load(content)
+    except yaml.YAMLError:
+        return content  # the parser says what is wrong with it
+    changed = False
+    for key, value in list(settings.items()) if isinstance(settings, dict) else ():
+        additions = [name for name in settings if isinstance(name, str) and name.startswith(f"{key}.")]
+        if not additions or not isinstance(value, str) or not Path(value).is_file():
+            continue
+        merged = yaml.safe_load(Path(value).read_text(encoding="utf-8"))
+        if not isinstance(merged, dict):
+            continue
+        for name in additions:
+            *path, last = name.split(".")[1:]
+            place = merged
+            for step in path:
+                place = place.setdefault(step, {})
+            place[last] = settings.pop(name)
+        settings[key], changed = merged, True
+    return yaml.safe_dump(settings, sort_keys=False) if changed else content
 
 
 def prepare_parsing() -> None:

@@ -33,7 +33,7 @@ def best_checkpoint(trainer: L.Trainer) -> str | None:
 
 def program() -> str:
     """How this program was called, for commands to copy."""
-    return "python cli.py" if Path(sys.argv[0]).name == "cli.py" else "appraise"
+    return f"python {sys.argv[0]}" if Path(sys.argv[0]).name == "cli.py" else "appraise"
 
 
 def next_command(configs: Sequence[ConfigFile], path: str) -> str:
