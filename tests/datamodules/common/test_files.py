@@ -1,0 +1,138 @@
+"""Atomic writing, fingerprints and tables."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from datamodules.common.atomic_write import append_row, write_bytes, write_text, write_with
+from datamodules.common.errors import LabelError
+from datamodules.common.fingerprint import config_digest, file_key, file_sha256, tensors_digest
+from datamodules.common.manifest import Table, parse_integer, parse_number, read_rows
+
+
+def test_a_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
+    target = tmp_path / "folder" / "table.csv"
+    write_text(target, "old")
+
+    def fail_half_way(path: Path) -> None:
+        path.write_text("new")
+        raise RuntimeError("half way")
+
+    with pytest.raises(RuntimeError, match="half way"):
+        write_with(target, fail_half_way)
+    assert target.read_text() == "old"
+    assert [file.name for file in target.parent.iterdir()] == ["table.csv"]
+
+
+def write_three(path: Path) -> None:
+    path.write_bytes(b"345")
+
+
+def test_writes_replace_whole_files(tmp_path: Path) -> None:
+    target = tmp_path / "a.bin"
+    write_bytes(target, b"12")
+    write_with(target, write_three)
+    assert target.read_bytes() == b"345"
+    assert target.stat().st_mode & 0o777 == 0o666 & ~_umask()
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def test_rows_are_appended_and_a_torn_row_is_ended(tmp_path: Path) -> None:
+    target = tmp_path / "new" / "rows.jsonl"
+    append_row(target, "one")
+    append_row(target, "two")
+    with target.open("a") as stream:
+        stream.write("torn")
+    append_row(target, "three")
+    assert target.read_text().splitlines() == ["one", "two", "torn", "three"]
+    with pytest.raises(ValueError, match="newline"):
+        append_row(target, "a\nb")
+
+
+def test_fingerprints_follow_content(tmp_path: Path) -> None:
+    first, second = tmp_path / "a", tmp_path / "b"
+    first.write_bytes(b"x" * 10)
+    second.write_bytes(b"x" * 10)
+    assert file_sha256(first) == file_sha256(second)
+    key = file_key(first)
+    os.utime(first, ns=(0, 5))
+    assert file_key(first) != key
+    assert file_key(first) == "10-5"
+
+
+def test_tensor_digests_see_names_shapes_types_and_values() -> None:
+    base = {"w": torch.arange(4.0), "b": torch.tensor(1, dtype=torch.int64)}
+    same = {"b": torch.tensor(1, dtype=torch.int64), "w": torch.arange(4.0)}
+    assert tensors_digest(base) == tensors_digest(same)
+    others = [
+        {**base, "w": torch.arange(4.0).view(2, 2)},
+        {**base, "w": torch.arange(4.0).double()},
+        {**base, "w": torch.arange(4.0) + 1},
+        {"w2": base["w"], "b": base["b"]},
+        {**base, "empty": torch.zeros(0)},
+    ]
+    assert len({tensors_digest(other) for other in [base, *others]}) == 6
+    assert tensors_digest({"h": torch.zeros(3, dtype=torch.bfloat16)})
+
+
+def test_config_digests_refuse_objects() -> None:
+    assert config_digest({"a": [1, 2]}) != config_digest({"a": [2, 1]})
+    with pytest.raises(TypeError):
+        config_digest({"a": object()})
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_bytes(text.encode())
+    return path
+
+
+def test_rows_keep_their_lines(tmp_path: Path) -> None:
+    rows = read_rows(write(tmp_path / "a.csv", '\ufeffa, b\r\n\r\n"x, y",2\r\n'))
+    assert [(row.line, row.fields) for row in rows] == [(1, ("a", "b")), (3, ("x, y", "2"))]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "empty"),
+        ("\n\n", "empty"),
+        ("file\na.mp4\n", "line 1: the header lacks mos"),
+        ("file,mos,file\n", "names a column twice"),
+        ("file,mos,colour\n", "unknown column 'colour'"),
+        ("file,mos\n", "no video"),
+        ("file,mos\na.mp4,1\nb.mp4\n", "line 3: 1 fields, expected 2"),
+        ('file,mos\n"a.mp4,1\n', "not valid csv"),
+    ],
+)
+def test_tables_name_the_line(tmp_path: Path, text: str, message: str) -> None:
+    path = write(tmp_path / "list.csv", text)
+    with pytest.raises(LabelError, match=message) as caught:
+        Table(path, ["file", "mos"], ["split"])
+    assert str(path) in str(caught.value)
+
+
+def test_absent_and_binary_lists(tmp_path: Path) -> None:
+    with pytest.raises(LabelError, match="no such list"):
+        read_rows(tmp_path / "absent.csv")
+    (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00\x80")
+    with pytest.raises(LabelError, match="UTF-8"):
+        read_rows(tmp_path / "binary.csv")
+
+
+def test_numbers(tmp_path: Path) -> None:
+    assert parse_number("f", 2, "score", "3.5") == 3.5
+    assert parse_integer("f", 2, "pattern", "-1") == -1
+    for text in ("nan", "inf", "x", ""):
+        with pytest.raises(LabelError, match="f, line 2: score"):
+            parse_number("f", 2, "score", text)
+    with pytest.raises(LabelError, match="whole number"):
+        parse_integer("f", 2, "pattern", "1.5")
