@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -54,7 +55,10 @@ def _read(path: Path) -> object:
     if path.suffix == ".safetensors":
         return load_file(path)
     if _is_torchscript(path):
-        return dict(torch.jit.load(str(path), map_location="cpu").state_dict())  # type: ignore[no-untyped-call]
+        with warnings.catch_warnings():
+            # TorchScript is deprecated for new models; OpenAI's files will not change.
+            warnings.simplefilter("ignore", FutureWarning)
+            return dict(torch.jit.load(str(path), map_location="cpu").state_dict())  # type: ignore[no-untyped-call]
     return torch.load(path, map_location="cpu", weights_only=True)
 
 

@@ -67,6 +67,8 @@ class ContriqueDistortion(Freezable, KeepsDerived[FoldedNetwork]):
         freeze: Fix weights and batch statistics for ever.
     """
 
+    derived_limit = 1  # one folded copy is as large as the network
+
     def __init__(self, dim: int = 128, pixels: DistortionInput = "unit", freeze: bool = True) -> None:
         super().__init__()
         self.dim = dim

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from lightning_modules.nn.frozen import Freezable, Frozen, FrozenBatchNorm, freeze_batch_norms
+
+
+def small() -> nn.Sequential:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.5))
+    network(torch.randn(8, 3, 6, 6))  # statistics other than 0 and 1
+    return network
+
+
+def test_nothing_changes_in_a_frozen_network() -> None:
+    x = torch.randn(2, 3, 6, 6)
+    network = small()
+    expected = network.eval()(x)
+    frozen = Frozen(network).train()
+    before = {key: value.clone() for key, value in frozen.state_dict().items()}
+    for _ in range(2):
+        torch.testing.assert_close(frozen(x), expected)
+    assert not frozen.training
+    assert not any(module.training for module in frozen.modules())
+    assert not any(p.requires_grad for p in frozen.parameters())
+    assert all(torch.equal(value, before[key]) for key, value in frozen.state_dict().items())
+
+
+def test_input_gets_no_gradient() -> None:
+    x = torch.randn(2, 3, 6, 6, requires_grad=True)
+    assert not Frozen(small())(x).requires_grad
+
+
+def test_frozen_batch_norm_keeps_the_names_and_escapes_synchronisation() -> None:
+    network = small()
+    names = set(network.state_dict())
+    freeze_batch_norms(network)
+    assert set(network.state_dict()) == names
+    converted = nn.SyncBatchNorm.convert_sync_batchnorm(network)
+    assert isinstance(converted[1], FrozenBatchNorm)
+
+
+def test_batch_norm_without_statistics_cannot_be_frozen() -> None:
+    with pytest.raises(ValueError, match="cannot be frozen"):
+        freeze_batch_norms(nn.Sequential(nn.BatchNorm1d(3, track_running_stats=False)))
+
+
+def test_gradient_may_flow_through_a_freezable() -> None:
+    class Double(Freezable):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.Linear(2, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            out: torch.Tensor = self.inner(x)
+            return out
+
+    double = Double().freeze()
+    x = torch.ones(1, 2, requires_grad=True)
+    double.train()(x).sum().backward()
+    assert x.grad is not None
+    assert double.inner.weight.grad is None
+    assert not double.inner.training
+
+
+def test_channels_last_survives() -> None:
+    x = torch.randn(2, 3, 6, 6).contiguous(memory_format=torch.channels_last)
+    assert Frozen(small())(x).is_contiguous(memory_format=torch.channels_last)
