@@ -8,6 +8,7 @@ from datamodules.common.lazy_names import PublicName, lazy_names
 
 if TYPE_CHECKING:
     from callbacks.feature_baseline import FeatureBaseline as FeatureBaseline
+    from callbacks.parameter_ema import ParameterEMA as ParameterEMA
     from callbacks.plain_progress import PlainProgress as PlainProgress
     from callbacks.rank_pairs import RankPairs as RankPairs
     from callbacks.region_overlap import RegionOverlap as RegionOverlap
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 PUBLIC = {
     "FeatureBaseline": PublicName("callbacks.feature_baseline", "test SRCC of the best single hand-made feature"),
+    "ParameterEMA": PublicName("callbacks.parameter_ema", "moving average of the parameters that train"),
     "PlainProgress": PublicName("callbacks.plain_progress", "progress as plain lines, for files and pipes"),
     "RankPairs": PublicName("callbacks.rank_pairs", "rank-pair accuracy and the KVQ challenge score"),
     "RegionOverlap": PublicName("callbacks.region_overlap", "overlap of the selected windows with the labelled region"),
@@ -27,6 +29,7 @@ PUBLIC = {
 
 __all__ = [
     "FeatureBaseline",
+    "ParameterEMA",
     "PlainProgress",
     "RankPairs",
     "RegionOverlap",

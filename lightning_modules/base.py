@@ -90,8 +90,15 @@ class Method(L.LightningModule):
         else:
             self.log_dict(named, batch_size=batch_size, on_step=False, on_epoch=True, sync_dist=True)
 
+    def on_train_batch_start(self, batch: object, batch_idx: int) -> None:
+        """Seed dropout from (seed, rank, step): ranks differ, and a resumed run repeats the one that was not stopped."""
+        torch.manual_seed(self.step_seed())
+
     def step_generator(self) -> torch.Generator:
-        """Generator seeded from (seed, rank, step): ranks differ, and a resumed run repeats."""
+        """Generator of an operator's noise for this step, seeded as dropout is."""
+        return torch.Generator(device=self.device).manual_seed(self.step_seed())
+
+    def step_seed(self) -> int:
+        """Seed of this rank and step."""
         seed = int(os.environ.get("PL_GLOBAL_SEED", "0"))
-        mixed = (seed * 1_000_003 + self.global_rank) * 2_147_483_647 + self.global_step
-        return torch.Generator(device=self.device).manual_seed(mixed % (2**63))
+        return ((seed * 1_000_003 + self.global_rank) * 2_147_483_647 + self.global_step) % (2**63)

@@ -35,15 +35,12 @@ def video_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pairs = list(zip(rows, scores, strict=True))
     (root / "kvq.csv").write_text("filename,score\n" + "".join(f"{name},{score}\n" for name, score in pairs))
     (root / "konvid.txt").write_text("".join(f"{name}, 0.5, 12.0, {score}\n" for name, score in pairs))
-    (root / "pairs.csv").write_text(
-        "video1,video2,rank,group\n"
-        + "".join(
-            f"{rows[a]},{rows[b]},{1 if scores[a] >= scores[b] else 2},{'source' if a // 7 == b // 7 else 'nonsource'}\n"
-            for a in range(0, len(rows), 2)
-            for b in range(1, len(rows), 9)
-            if a != b
-        )
-    )
+    lines = ["video1,video2,rank,group"]
+    for first in range(0, len(rows), 2):
+        for second in range(1, len(rows), 9):
+            group = "source" if first // VERSIONS == second // VERSIONS else "nonsource"
+            lines.append(f"{rows[first]},{rows[second]},{1 if scores[first] >= scores[second] else 2},{group}")
+    (root / "pairs.csv").write_text("\n".join(lines) + "\n")
     return root
 
 

@@ -1,0 +1,228 @@
+"""The LightningModule: steps on random clips, hyper-parameters, checkpoints, the score map."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import pytest
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from callbacks.parameter_ema import ParameterEMA
+from lightning_modules.video_quality.module import KSVQE
+
+SMALLEST: dict[str, Any] = {
+    "preset": "tiny",
+    "clip_length": 8,
+    "tuning_stage": 0,
+    "num_samples": 4,
+    "network": {
+        "embed_dim": 8,
+        "swin_heads": [1, 2],
+        "content_width": 16,
+        "content_layers": 1,
+        "content_heads": 2,
+        "distortion_width": 4,
+        "distortion_dim": 8,
+        "head_hidden": 4,
+    },
+}
+
+
+class RandomClips(Dataset[dict[str, Any]]):
+    """Clips whose MOS is their brightness, in the batch contract."""
+
+    def __init__(self, count: int = 8, clips: int = 1) -> None:
+        self.count, self.clips = count, clips
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, row: int) -> dict[str, Any]:
+        noise = torch.Generator().manual_seed(row)
+        size = (self.clips, 3, 8, 288, 288)
+        fragments = torch.randint(0, 100 + 15 * row, size, generator=noise, dtype=torch.uint8)
+        return {
+            "fragments": fragments,
+            "key_frames": fragments[:, :, ::2, :112, :112].transpose(1, 2).contiguous(),
+            "index": row,
+            "mos": torch.tensor(1 + row / self.count * 4),
+            "pattern": row % 3,
+            "valid": True,
+            "region": torch.full((4,), torch.nan),
+        }
+
+
+def loader(count: int = 8, clips: int = 1) -> DataLoader[dict[str, Any]]:
+    return DataLoader(RandomClips(count, clips), batch_size=4)
+
+
+def trainer(folder: Path, **options: Any) -> L.Trainer:
+    defaults: dict[str, Any] = {"max_epochs": 1, "logger": False, "accelerator": "cpu", "enable_progress_bar": False}
+    return L.Trainer(**(defaults | {"default_root_dir": folder, "enable_model_summary": False} | options))
+
+
+def fit(folder: Path, module: KSVQE, **options: Any) -> L.Trainer:
+    run = trainer(folder, **options)
+    run.fit(module, loader(), loader())
+    return run
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def test_same_seed_gives_the_same_weights_and_another_seed_does_not(tmp_path: Path) -> None:
+    def weights(seed: int) -> Tensor:
+        L.seed_everything(seed)
+        module = KSVQE(**SMALLEST)
+        fit(tmp_path, module)
+        return torch.cat([parameter.detach().flatten() for parameter in module.parameters()])
+
+    assert torch.equal(weights(1), weights(1))
+    assert not torch.equal(weights(1), weights(2))
+
+
+def test_resume_repeats_the_run_that_was_not_stopped(tmp_path: Path) -> None:
+    def build() -> KSVQE:
+        L.seed_everything(3)
+        return KSVQE(**SMALLEST, learning_rate=1e-3)
+
+    whole = build()
+    fit(tmp_path / "whole", whole, max_epochs=2)
+    # The schedule must not depend on where the run stops, so both are planned for two epochs.
+    first = build()
+    half = trainer(tmp_path / "half", max_epochs=2, callbacks=[_StopAfterFirstEpoch()])
+    half.fit(first, loader(), loader())
+    half.save_checkpoint(tmp_path / "half.ckpt")
+    resumed = build()
+    trainer(tmp_path / "resumed", max_epochs=2).fit(
+        resumed, loader(), loader(), ckpt_path=str(tmp_path / "half.ckpt"), weights_only=True
+    )
+    for name, parameter in whole.named_parameters():
+        torch.testing.assert_close(resumed.get_parameter(name), parameter, rtol=0, atol=0)
+
+
+class _StopAfterFirstEpoch(L.Callback):
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        trainer.should_stop = True
+
+
+def test_checkpoint_rebuilds_the_module_without_any_other_file(tmp_path: Path) -> None:
+    module = KSVQE(**SMALLEST, label_range=(0.0, 100.0))
+    run = fit(tmp_path, module)
+    run.save_checkpoint(tmp_path / "a.ckpt")
+    loaded = torch.load(tmp_path / "a.ckpt", weights_only=True)  # plain values only
+    assert loaded["hyper_parameters"]["label_range"] == [0.0, 100.0]
+    again = KSVQE.load_from_checkpoint(tmp_path / "a.ckpt", weights_only=True)
+    assert again.config == module.config
+    for name, value in module.state_dict().items():
+        assert torch.equal(value, again.state_dict()[name]) or (value.isnan().all() and name == "score_map"), name
+
+
+def test_an_explicit_argument_beats_the_preset_and_both_are_saved() -> None:
+    module = KSVQE(**SMALLEST, gate="binary")
+    assert module.config.gate == "binary"
+    assert module.hparams["gate"] == "binary"
+    assert module.hparams["sigma"] == module.config.sigma
+    assert module.hparams["network"]["embed_dim"] == 8
+
+
+@pytest.mark.parametrize("averaging", [False, True], ids=["plain", "averaged"])
+def test_checkpoint_holds_the_map_of_its_own_validation(tmp_path: Path, averaging: bool) -> None:
+    callbacks = [ParameterEMA(decay=0.5)] if averaging else []
+    module = KSVQE(**SMALLEST)
+    run = fit(tmp_path, module, callbacks=callbacks, max_epochs=2)
+    newest = module.score_map.clone()
+    run.save_checkpoint(tmp_path / "a.ckpt")
+    saved = torch.load(tmp_path / "a.ckpt", weights_only=True)["state_dict"]["score_map"]
+    assert torch.isfinite(saved).all()
+    assert torch.equal(saved, newest)
+
+
+def test_averaging_leaves_frozen_weights_as_they_are(tmp_path: Path) -> None:
+    frozen = KSVQE(**(SMALLEST | {"freeze_distortion": True}))
+    assert frozen.network.distortion is not None
+    before = {name: value.clone() for name, value in frozen.network.distortion.extractor.state_dict().items()}
+    fit(tmp_path, frozen, callbacks=[ParameterEMA(decay=0.9)])
+    for name, value in frozen.network.distortion.extractor.state_dict().items():
+        assert torch.equal(value, before[name]), name
+
+
+def test_every_trainable_parameter_gets_a_gradient() -> None:
+    module = KSVQE(**SMALLEST, rank_weight=1.0)
+    module.log_stage = lambda *_, **__: None  # type: ignore[method-assign]  # no trainer here
+    module.step_generator = lambda: torch.Generator().manual_seed(0)  # type: ignore[method-assign]
+    batch = next(iter(loader(4)))
+    module.training_step(batch, 0).backward()
+    without = [name for name, p in module.named_parameters() if p.requires_grad and p.grad is None]
+    assert without == []
+
+
+def test_rows_without_label_or_not_valid_change_nothing() -> None:
+    module = KSVQE(**(SMALLEST | {"qrs": False, "dropout": 0.0})).train()
+    logged: dict[str, Tensor] = {}
+    module.log_stage = lambda _, values, **__: logged.update(values)  # type: ignore[method-assign]
+    module.step_generator = lambda: torch.Generator().manual_seed(0)  # type: ignore[method-assign]
+    batch = next(iter(loader(4)))
+    module.training_step({name: value[:3] for name, value in batch.items()}, 0)
+    three = logged["plcc_loss"].clone()
+    batch["valid"] = torch.tensor([True, True, True, False])
+    module.training_step(batch, 0)
+    torch.testing.assert_close(logged["plcc_loss"], three)
+    batch["valid"][:] = True
+    batch["mos"][3] = torch.nan
+    module.training_step(batch, 0)
+    torch.testing.assert_close(logged["plcc_loss"], three)
+    batch["mos"][:] = torch.nan
+    assert torch.isfinite(module.training_step(batch, 0))
+
+
+def test_clips_are_scored_one_by_one_and_averaged() -> None:
+    module = KSVQE(**SMALLEST).eval()
+    batch = next(iter(loader(2, clips=3)))
+    with torch.no_grad():
+        outputs = module.predict_step(batch, 0)
+        apart = torch.stack([module(batch["fragments"][:, k], batch["key_frames"][:, k]).score for k in range(3)], 1)
+    torch.testing.assert_close(outputs["score_raw"], apart.mean(1))
+    torch.testing.assert_close(outputs["score_std"], apart.std(1, correction=0))
+    assert outputs["clips"] == 3
+    assert outputs["region_index"].shape == (2, 3, 4)
+    assert outputs["score_1_5"].isnan().all()  # there was no validation yet
+
+
+def test_score_on_the_1_to_5_scale_follows_the_label_range() -> None:
+    module = KSVQE(**SMALLEST, label_range=(0.0, 100.0))
+    module.score_map.copy_(torch.tensor([100.0, 0.0, 0.0, 1.0]))
+    scaled = module._to_1_5(torch.tensor([-50.0, 0.0, 50.0]))
+    torch.testing.assert_close(scaled, torch.tensor([1.0, 3.0, 5.0]))
+
+
+@pytest.mark.gpu
+def test_scores_on_cpu_and_cuda_agree() -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("there is no CUDA device")
+    module = KSVQE(**SMALLEST).eval()
+    batch = next(iter(loader(2)))
+    with torch.no_grad():
+        here = module(batch["fragments"][:, 0], batch["key_frames"][:, 0]).score
+        there = module.cuda()(batch["fragments"][:, 0].cuda(), batch["key_frames"][:, 0].cuda()).score.cpu()
+    torch.testing.assert_close(here, there, rtol=1e-3, atol=1e-4)
+
+
+def test_a_test_after_the_fit_measures_the_averaged_weights(tmp_path: Path) -> None:
+    module = KSVQE(**(SMALLEST | {"learning_rate": 0.01, "warmup_epochs": 0}))
+    run = fit(tmp_path, module, callbacks=[ParameterEMA(decay=0.9)], max_epochs=2)
+    assert run.checkpoint_callback is not None
+    path = str(run.checkpoint_callback.best_model_path)  # saved while training, with both sets of weights
+    saved = torch.load(path, weights_only=True)
+    name = "network.head.last.weight"
+    assert not torch.equal(saved["state_dict"][name], saved["current_model_state"][name])
+    here = run.test(module, loader(), ckpt_path=path, weights_only=True, verbose=False)
+    apart = trainer(tmp_path).test(KSVQE(**SMALLEST), loader(), path, False, weights_only=True)
+    assert here == apart
+    assert torch.equal(module.state_dict()[name], saved["state_dict"][name])
