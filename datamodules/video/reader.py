@@ -135,8 +135,7 @@ def read_video(
         VideoError: If no reader could open and decode the file in time; the message names the file and each reason.
         ConfigurationError: If ``timeout`` is not positive.
     """
-    if not timeout > 0 or not math.isfinite(timeout):
-        raise ConfigurationError(f"decode_timeout is {timeout:g} s; it must be a positive number of seconds")
+    check_time_limit(timeout)
     reasons: list[str] = []
     if reader == "decord":
         if decord_available():
@@ -158,6 +157,12 @@ def read_video(
     except VideoError as error:
         reasons.append(f"pyav: {_reason(error, path)}")
         raise VideoError(f"{path}: cannot be read ({'; '.join(reasons)}); repair or remove the file") from error
+
+
+def check_time_limit(timeout: float) -> None:
+    """Raise ``ConfigurationError`` unless a time limit is a positive, finite number of seconds."""
+    if not (timeout > 0 and math.isfinite(timeout)):
+        raise ConfigurationError(f"decode_timeout is {timeout:g} s; it must be a positive number of seconds")
 
 
 def _attempt(

@@ -16,12 +16,12 @@ from datamodules.common.errors import ConfigurationError
 from datamodules.common.sampler import PaddedDistributedSampler
 from datamodules.video.clips import KeyFrameLayout
 from datamodules.video.fragments import FragmentGrid
-from datamodules.video.reader import ReaderName
+from datamodules.video.reader import ReaderName, check_time_limit
 from datamodules.video_quality.batch import VideoQualityBatch
 from datamodules.video_quality.clip_sampler import ClipSettings
 from datamodules.video_quality.dataset import VideoQualityDataset, VideoQualityItem, collate
 from datamodules.video_quality.demo_sources import DemoSettings
-from datamodules.video_quality.labels import DivideColumn, LabelFormat, LabelledVideo
+from datamodules.video_quality.labels import DivideColumn, LabelFormat, LabelledVideo, read_rank_pairs
 from datamodules.video_quality.sources import LabelSources, Split
 from datamodules.video_quality.splits import SplitSettings
 
@@ -124,13 +124,14 @@ class VideoQualityDataModule(LightningDataModule):
             raise ConfigurationError(
                 f"batch_size {batch_size} must be at least 1 and num_workers {num_workers} at least 0"
             )
+        check_time_limit(decode_timeout)
         self.grid_size = grid_size
         self.fragment_size = fragment_size
         self.clip_length = clip_length
         self.key_frame_layout = key_frame_layout
         self.num_key_frames = num_key_frames
         self.content_size = content_size
-        self.rank_pairs = None if rank_pairs is None else self._sources.rank_pairs(rank_pairs)
+        self.rank_pairs = None if rank_pairs is None else read_rank_pairs(rank_pairs)
         self.label_range = label_range if label_range is not None else self._sources.label_range
         self._rank_pairs_file = rank_pairs
         self._reader: ReaderName = reader
@@ -153,6 +154,9 @@ class VideoQualityDataModule(LightningDataModule):
         """Read the lists that a stage needs, so that their errors come before any work."""
         for split in _SPLITS_OF_STAGE.get(stage, ()):
             self.videos(split)
+        if self._rank_pairs_file is not None and stage != "predict":
+            folder = self._demo_folder() if self._sources.is_demo else None
+            read_rank_pairs(self._rank_pairs_file, self._sources.evaluated_names(folder))
 
     def videos(self, split: Split) -> list[LabelledVideo]:
         """All videos of a split in the order of its list; those given to ``exclude`` are still among them.

@@ -8,17 +8,12 @@ from typing import Literal
 
 from datamodules.common.errors import ConfigurationError
 from datamodules.video_quality.files import find_videos
-from datamodules.video_quality.labels import (
-    DivideColumn,
-    LabelFormat,
-    LabelledVideo,
-    RankPair,
-    read_labels,
-    read_rank_pairs,
-)
-from datamodules.video_quality.splits import Splits, SplitSettings, split_by_column, split_by_reference
+from datamodules.video_quality.labels import DivideColumn, LabelFormat, LabelledVideo, SplitName, read_labels
+from datamodules.video_quality.splits import SplitSettings, split_by_column, split_by_reference
 
 Split = Literal["train", "val", "test", "predict"]
+_DEMO_FORMAT: LabelFormat = "manifest"
+_EVALUATED: tuple[SplitName, ...] = ("val", "test")
 _KNOWN_RANGES: dict[LabelFormat, tuple[float, float]] = {"kvq": (1.0, 5.0), "divide": (1.0, 5.0)}
 
 
@@ -84,40 +79,32 @@ class LabelSources:
         """
         if split == "predict" and self.path is not None:
             return find_videos(self.path)
-        wanted: Literal["train", "val", "test"] = "test" if split == "predict" else split
-        scores = split != "predict"
-        if demo is not None:
-            return self._split_list(str(demo / "manifest.csv"), "manifest", None, scores, require_files)[wanted]
-        if self.labels is not None:
-            assert self.label_format is not None
-            videos = self._split_list(self.labels, self.label_format, self.root, scores, require_files)[wanted]
-            if not videos:
-                raise ConfigurationError(f"{self.labels} leaves the {wanted} split empty; raise {wanted}_fraction")
-            return videos
-        file = {"train": self.train_labels, "val": self.val_labels, "test": self.test_labels}[wanted]
-        if file is None:
+        wanted: SplitName = "test" if split == "predict" else split
+        if demo is None and self.labels is None and self._file(wanted) is None:
             raise ConfigurationError(f"{wanted}_labels is not given, but the {split} videos are needed; name the list")
-        return self._read(file, scores, require_files)
+        videos = self._listed(wanted, demo, scores=split != "predict", require_files=require_files)
+        if not videos:
+            raise ConfigurationError(f"{self.labels} leaves the {wanted} split empty; raise {wanted}_fraction")
+        return videos
 
-    def rank_pairs(self, file: str, splits: dict[Split, list[LabelledVideo]] | None = None) -> list[RankPair]:
-        """Read the rank pairs; with ``splits``, check that every video is in one of them."""
-        names = None if splits is None else [video.name for videos in splits.values() for video in videos]
-        return read_rank_pairs(file, names)
+    def evaluated_names(self, demo: Path | None = None) -> set[str]:
+        """Names in the lists that validate and test, whatever else is wrong with those lists' scores and files."""
+        names: set[str] = set()
+        for split in _EVALUATED:
+            if self._has_lists and self.labels is None and self._file(split) is None:
+                continue
+            names |= {video.name for video in self._listed(split, demo, scores=False, require_files=False)}
+        return names
 
-    def _read(self, file: str, scores: bool, require_files: bool) -> list[LabelledVideo]:
-        assert self.label_format is not None
-        return read_labels(
-            file,
-            self.label_format,
-            self.root,
-            divide_column=self.divide_column,
-            require_scores=scores,
-            require_files=require_files,
-        )
-
-    def _split_list(
-        self, file: str, label_format: LabelFormat, root: str | None, scores: bool, require_files: bool
-    ) -> Splits:
+    def _listed(self, split: SplitName, demo: Path | None, *, scores: bool, require_files: bool) -> list[LabelledVideo]:
+        """Videos of one split of the demo, of the one list, or of the split's own list."""
+        if demo is not None:
+            file, label_format, root = str(demo / "manifest.csv"), _DEMO_FORMAT, None
+        else:
+            own = self.labels if self.labels is not None else self._file(split)
+            assert own is not None
+            assert self.label_format is not None
+            file, label_format, root = own, self.label_format, self.root
         videos = read_labels(
             file,
             label_format,
@@ -126,4 +113,9 @@ class LabelSources:
             require_scores=scores,
             require_files=require_files,
         )
-        return split_by_column(videos) or split_by_reference(videos, self.split)
+        if demo is None and self.labels is None:
+            return videos
+        return (split_by_column(videos) or split_by_reference(videos, self.split))[split]
+
+    def _file(self, split: SplitName) -> str | None:
+        return {"train": self.train_labels, "val": self.val_labels, "test": self.test_labels}[split]
