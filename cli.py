@@ -62,7 +62,7 @@ def unknown_command(name: str) -> str:
         >>> unknown_command("fitt")
         'unknown command "fitt": did you mean fit? `appraise --help` lists all commands'
     """
-    near = get_close_matches(name, COMMANDS, n=3, cutoff=0.5) or list(COMMANDS)
+    near = get_close_matches(name, COMMANDS, n=3, cutoff=0.6) or list(COMMANDS)
     return f'unknown command "{name}": did you mean {" or ".join(near)}? `appraise --help` lists all commands'
 
 

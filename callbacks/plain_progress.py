@@ -44,7 +44,8 @@ class PlainProgress(ProgressBar):
         """Say how large the model is."""
         total = sum(parameter.numel() for parameter in pl_module.parameters())
         trained = sum(parameter.numel() for parameter in pl_module.parameters() if parameter.requires_grad)
-        self._say(f"{type(pl_module).__name__}: {total / 1e6:.3g} M parameters, {trained / 1e6:.3g} M of them trained")
+        share = "all" if trained == total else f"{trained:,}"
+        self._say(f"{type(pl_module).__name__}: {total:,} parameters, {share} of them trained")
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Start the clock of the epoch."""

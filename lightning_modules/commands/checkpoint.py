@@ -16,7 +16,7 @@ from datamodules.common.errors import CheckpointError
 from lightning_modules.commands.errors import CommandLineError
 from lightning_modules.commands.links import LINKED, same
 
-KEYWORDS = ("best", "last", "hpc")  # names that Lightning resolves itself
+KEYWORDS = ("last", "hpc")  # names that Lightning resolves itself
 WEIGHTS = "weights"  # argument of a model that names a file of weights to begin from
 
 
@@ -45,6 +45,8 @@ def read_saved_model(path: str) -> SavedModel | None:
         CommandLineError: If there is no such file.
         CheckpointError: If it is no checkpoint, or holds more than tensors and plain values.
     """
+    if path == "best":
+        raise CommandLineError("--ckpt_path best is known only while a run lasts: name the file, in <run>/checkpoints")
     if path in KEYWORDS or "://" in path or path.startswith("registry"):
         return None
     file = Path(path).expanduser()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import warnings
 
@@ -25,6 +26,8 @@ _HIDDEN_LINES = (
 _HIDDEN_WARNINGS = (
     r".*does not have many workers.*",  # num_workers is an option with its own help; 0 is right on few cores
     r".*srun. command is available on your system but is not used.*",  # Slurm is installed, but this is no job
+    r"(?s).*JsonargparseDeprecationWarning.*",  # Lightning 2.6 calls what jsonargparse 5 removes; our bound is < 5
+    r"(?s).*was deprecated in v4\.\d+\.\d+ and will\s+be\s+removed in\s+v5.*",  # likewise
     r".*LeafSpec.*deprecated.*",  # Lightning 2.6 calls an old name of torch's pytree
     r".*Experiment logs directory .* exists and is not empty.*",  # the run's own folder: config.yaml is there first
     r".*Checkpoint directory .* exists and is not empty.*",  # likewise
@@ -36,7 +39,8 @@ _HIDDEN_WARNINGS = (
 
 class _NoChatter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
-        return not record.getMessage().lstrip().startswith(_HIDDEN_LINES)
+        text = re.sub(r"^\[rank: \d+\] ", "", record.getMessage().lstrip())
+        return not text.startswith(_HIDDEN_LINES)
 
 
 def set_up_console() -> None:
@@ -50,7 +54,8 @@ def set_up_console() -> None:
     for name in ("lightning", "lightning.pytorch", "lightning.fabric"):  # they bring handlers of their own
         logging.getLogger(name).handlers = []
         logging.getLogger(name).propagate = True
-    for name in ("lightning", "lightning_modules", "datamodules", "callbacks", "appraise"):
+        logging.getLogger(name).setLevel(level)
+    for name in ("lightning_modules", "datamodules", "callbacks", "appraise"):
         logging.getLogger(name).setLevel(level)
     answers = logging.getLogger(RESULTS)
     answers.handlers, answers.propagate = [results], False

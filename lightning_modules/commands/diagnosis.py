@@ -51,6 +51,9 @@ _NESTED_VALUE = re.compile(r"NestedArg\(key='[^']*', val=(.*)\)$")
 _REQUIRED = re.compile(r"the following arguments are required: (.*)")
 _UNRECOGNISED = re.compile(r"unrecognized arguments: (\S+)")
 _NO_FILE = re.compile(r"Unable to load config ['\"]([^'\"]+)['\"]")
+_UNKNOWN_KEY = re.compile(r"Subcommand '\w+' does not accept option '([^']+)'")
+_NO_MAPPING = re.compile(r"Unexpected config:")
+_HELP_OF = re.compile(r"--([\w.]+)\.help: ")
 _BROKEN_FILE = re.compile(r"Problems parsing config: (.*)", re.DOTALL)
 
 
@@ -63,7 +66,8 @@ def explain(message: str, command: str, options: Collection[str], configs: Seque
         options: Options that the command knows, with their dashes.
         configs: Its configuration files.
     """
-    key = ".".join(dict.fromkeys(_KEY.findall(message))) or "an option"
+    keys = _KEY.findall(message) or _HELP_OF.findall(message)
+    key = ".".join(dict.fromkeys(keys)) or "an option"
     attempts: tuple[Callable[[], str | None], ...] = (
         lambda: _explain_missing(message, command),
         lambda: _explain_unrecognised(message, options),
@@ -106,6 +110,10 @@ def _explain_missing(message: str, command: str) -> str | None:
 
 
 def _explain_unrecognised(message: str, options: Collection[str]) -> str | None:
+    in_file = _UNKNOWN_KEY.search(message)
+    if in_file:
+        hint = did_you_mean(in_file[1], [option.lstrip("-") for option in options])
+        return f"a configuration file sets {in_file[1]}, which is no option{hint}"
     found = _UNRECOGNISED.search(message)
     if not found:
         return None
@@ -116,6 +124,12 @@ def _explain_unrecognised(message: str, options: Collection[str]) -> str | None:
 
 
 def _explain_broken_file(message: str, configs: Sequence[ConfigFile]) -> str | None:
+    if _NO_MAPPING.search(message):
+        for config in configs:
+            if not isinstance(yaml.safe_load(config.path.read_text(encoding="utf-8")), dict):
+                return (
+                    f"{config.path} is empty or no mapping: a configuration file has keys such as model, data, trainer"
+                )
     found = _BROKEN_FILE.search(message)
     if not found:
         return None
@@ -156,6 +170,10 @@ def _explain_argument(message: str, key: str, command: str) -> str | None:
     if not classes:
         return f'{key} has no option "{unknown[1]}"'
     owner = classes[-1]
+    if unknown[1] == "class_path":
+        return f"{key}: beside class_path stands only init_args; put the arguments below init_args"
+    if owner in ("lightning.LightningModule", "lightning.LightningDataModule"):
+        return f"{key}: {unknown[1]} is set, but no class is named: add class_path, or --{key} CLASS before it"
     names = _parameters(owner)
     hint = did_you_mean(unknown[1], names)
     more = f" (appraise {command} --{key}.help {owner} explains them)" if key in ("model", "data") else ""

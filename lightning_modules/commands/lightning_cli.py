@@ -24,6 +24,7 @@ import datamodules
 import lightning_modules
 from callbacks.plain_progress import PlainProgress
 from callbacks.run_record import RunRecord
+from callbacks.terminal_progress import TerminalProgress
 from datamodules.common.errors import AppraiseError
 from lightning_modules.commands import checkpoint, diagnosis, loggers
 from lightning_modules.commands.config_files import ConfigFile, describe, resolve_config_options, run_name
@@ -177,11 +178,14 @@ class AppraiseCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Decide the run's folder and fill the gaps of the loggers."""
         config = self.config[self.command]
-        if self.command == "predict" and not config.ckpt_path and self._model_argument(checkpoint.WEIGHTS) is None:
+        untrained = not config.ckpt_path and self._model_argument(checkpoint.WEIGHTS) is None
+        if self.command == "predict" and untrained:
             raise CommandLineError(
                 "predict needs trained weights: add --ckpt_path FILE (`fit` names the checkpoint at its end), or name "
                 f"weights with --model.init_args.{checkpoint.WEIGHTS} FILE where the model has that option"
             )
+        if self.command in ("validate", "test") and untrained:
+            log.warning("warning: no --ckpt_path is given, so a model with random weights is measured")
         self.folder = self._claim_folder(config)
         self.recorded = config.clone()  # the record does not tie the next run to this one's folder
         for logger in loggers.logger_settings(config.trainer.logger):
@@ -229,12 +233,13 @@ class AppraiseCLI(LightningCLI):
         return trainer
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Callback]) -> L.Trainer:
-        if not sys.stdout.isatty():
-            given = [*(config["callbacks"] or []), *callbacks]
-            if config["enable_progress_bar"] is not False and not any(isinstance(c, ProgressBar) for c in given):
-                callbacks = [*callbacks, PlainProgress()]
-            if config["enable_model_summary"] is None and not any(isinstance(c, ModelSummary) for c in given):
-                config["enable_model_summary"] = False  # PlainProgress has a line for it
+        terminal = sys.stdout.isatty()
+        given = [*(config["callbacks"] or []), *callbacks]
+        if config["enable_progress_bar"] is not False and not any(isinstance(c, ProgressBar) for c in given):
+            callbacks = [*callbacks, TerminalProgress() if terminal else PlainProgress()]
+        summarised = any(isinstance(c, ModelSummary) for c in given)
+        if not terminal and not summarised and config["enable_model_summary"] is None:
+            config["enable_model_summary"] = False  # PlainProgress has a line for it
         return super()._instantiate_trainer(config, callbacks)
 
     # Running

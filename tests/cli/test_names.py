@@ -32,6 +32,8 @@ CASES = {
     "accelerator": (["--trainer.accelerator", "gpuu"], "accelerator='gpuu'"),
     "lonely value": (["toy"], '"toy" stands alone'),
     "absent part": (["--trainer", "absent.yaml"], "trainer: there is no file absent.yaml"),
+    "help of a class": (["--model.help", "ToyModl"], 'model: there is no class "ToyModl": did you mean ToyModel'),
+    "best checkpoint": (["--ckpt_path", "best"], "known only while a run lasts"),
     "checkpoint": (["--ckpt_path", "absent.ckpt"], "there is no checkpoint absent.ckpt"),
 }
 
@@ -54,6 +56,12 @@ def test_mistyped(case: str, appraise: Callable[..., Any], workdir: Path) -> Non
             "model: {class_path: ToyModel, init_args: {dpeth: 1}}",
             'ToyModel has no argument "dpeth": did you mean depth',
         ),
+        ("model: {class_path: ToyModel, depth: 1}", "beside class_path stands only init_args"),
+        ("traner: {max_epochs: 1}", "traner.max_epochs, which is no option: did you mean trainer.max_epochs"),
+        ("trainer: {max_epoch: 1}", "trainer.max_epoch, which is no option: did you mean trainer.max_epochs"),
+        ("trainer: {max_epochs: abc}", "trainer.max_epochs: expected int or null, got abc"),
+        ("", "more.yaml is empty or no mapping"),
+        ("- a\n- b", "more.yaml is empty or no mapping"),
         ("trainer: {callbacks: [{class_path: callbacks.ScoreScater}]}", "did you mean ScoreScatter"),
         ("trainer: {callbacks: [{class_path: EarlyStopping, init_args: {monitr: a}}]}", "did you mean monitor"),
     ],
@@ -63,6 +71,11 @@ def test_mistyped_in_a_file(text: str, expected: str, appraise: Callable[..., An
     done = appraise("fit", "--config", "toy", "--config", "more")
     assert done.code == 2
     assert expected in done.sentence
+
+
+def test_arguments_without_a_class(appraise: Callable[..., Any], workdir: Path) -> None:
+    (workdir / "more.yaml").write_text("model: {init_args: {width: 3}}\ndata: ToyData", encoding="utf-8")
+    assert "model: width is set, but no class is named" in appraise("fit", "--config", "more").sentence
 
 
 def test_missing_parts_come_with_a_command_that_works(appraise: Callable[..., Any]) -> None:

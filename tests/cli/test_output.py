@@ -9,16 +9,21 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from jsonargparse import dict_to_namespace
-from lightning.pytorch.callbacks import RichModelSummary, RichProgressBar
+from jsonargparse import Namespace
+from lightning.pytorch.callbacks import RichModelSummary
 
 from callbacks.plain_progress import PlainProgress, shown_metrics
+from callbacks.terminal_progress import TerminalProgress
 from lightning_modules.commands.errors import CommandLineError
 from lightning_modules.commands.lightning_cli import AppraiseCLI
 from lightning_modules.commands.loggers import check_wandb, complete_logger, default_loggers
 from lightning_modules.commands.report import next_command
 
 Command = Callable[..., Any]
+
+
+def settings(**values: object) -> Namespace:
+    return Namespace(**values)  # type: ignore[no-untyped-call]
 
 
 def test_fit_ends_with_the_checkpoint_and_the_next_command(appraise: Command, workdir: Path) -> None:
@@ -67,7 +72,7 @@ def test_bars_on_a_terminal_only(terminal: bool, toy: object, workdir: Path, mon
     arguments = ["--model", "ToyModel", "--data", "ToyData", "--trainer.accelerator", "cpu"]
     trainer: Any = AppraiseCLI("fit", arguments, []).trainer
     kinds = {type(callback) for callback in trainer.callbacks}
-    assert ({RichProgressBar, RichModelSummary} <= kinds) == terminal
+    assert ({TerminalProgress, RichModelSummary} <= kinds) == terminal
     assert (PlainProgress in kinds) != terminal
 
 
@@ -96,9 +101,7 @@ def test_default_loggers_share_the_run_folder(tmp_path: Path) -> None:
 
 def test_configured_loggers_keep_what_they_state(tmp_path: Path) -> None:
     kind = "lightning.pytorch.loggers.WandbLogger"
-    stated, gap = (
-        dict_to_namespace({"class_path": kind, "init_args": {"save_dir": folder}}) for folder in ("mine", ".")
-    )
+    stated, gap = (settings(class_path=kind, init_args=settings(save_dir=folder)) for folder in ("mine", "."))
     for logger in (stated, gap):
         complete_logger(logger, tmp_path)
     assert (stated.init_args.save_dir, gap.init_args.save_dir) == ("mine", str(tmp_path))
@@ -106,7 +109,7 @@ def test_configured_loggers_keep_what_they_state(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", ["offline", "argument"])
 def test_wandb_cannot_upload_while_offline(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    arguments = dict_to_namespace({"log_model": "all", "offline": mode == "argument"})
+    arguments = settings(log_model="all", offline=mode == "argument")
     if mode == "offline":
         monkeypatch.setenv("WANDB_MODE", "offline")
     with pytest.raises(CommandLineError, match="log_model = all, but W&B is offline"):
