@@ -14,6 +14,7 @@ RESULTS = "appraise.results"  # logger of lines that are a command's answer; the
 # Messages of libraries that say nothing about the user's run, with the reason for hiding each.
 _HIDDEN_LINES = (
     "💡 Tip:",  # Lightning advertises its cloud products
+    "Detected KeyboardInterrupt",  # the command says so in its last line
     "GPU available:",  # one line an accelerator kind, all False on a CPU; run.json names the device
     "TPU available:",
     "HPU available:",

@@ -259,6 +259,13 @@ class AppraiseCLI(LightningCLI):
     def _run_subcommand(self, subcommand: str) -> None:
         try:
             super()._run_subcommand(subcommand)
+        except SystemExit:  # Lightning's answer to Ctrl-C, after it has closed everything
+            if not self.trainer.interrupted:
+                raise
+            path = best_checkpoint(self.trainer)
+            if path:
+                log.info("checkpoint so far: %s; the same command with --ckpt_path resumes from it", path)
+            raise KeyboardInterrupt from None
         finally:
             loggers.finish(self.trainer.loggers)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -91,6 +92,25 @@ def test_long_stages_say_how_far_they_are(caplog: pytest.LogCaptureFixture) -> N
 
 def test_metrics_of_single_steps_are_left_out() -> None:
     assert shown_metrics({"a_step": 1.0, "a_epoch": 0.123456, "v_num": 2}) == "a_epoch 0.1235"
+
+
+def test_ctrl_c_names_the_checkpoint(
+    appraise: Command, toy: ModuleType, workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def press(self: Any) -> None:
+        if self.current_epoch == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(toy.ToyModel, "on_train_epoch_start", press)
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        done = appraise("fit", "--config", "toy", "--trainer.max_epochs", "3")
+    finally:
+        signal.signal(signal.SIGINT, handler)  # Lightning ignores further presses for the rest of the process
+    path = next((workdir / "runs/toy/version_0/checkpoints").glob("epoch=0-*.ckpt"))
+    assert done.code == 130
+    assert done.err.splitlines()[-2].startswith(f"checkpoint so far: {path};")
+    assert done.err.splitlines()[-1] == "appraise fit: stopped by Ctrl-C; what was written so far is kept"
 
 
 def test_default_loggers_share_the_run_folder(tmp_path: Path) -> None:
