@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Literal
 
@@ -145,6 +145,11 @@ class VideoQualityDataModule(LightningDataModule):
         self._excluded: set[str] = set()
         self._unreadable: dict[str, str] = {}
 
+    @property
+    def score_options(self) -> dict[str, object]:
+        """Every option that can change a video's score, plain values; a score is reused only where these agree."""
+        return {**asdict(self._eval_clips), "reader": self._reader, "batch_size": self._batch_size}
+
     def prepare_data(self) -> None:
         """Make the demo once, before the processes of a run part."""
         if self._sources.is_demo:
@@ -201,8 +206,8 @@ class VideoQualityDataModule(LightningDataModule):
 
     def teardown(self, stage: str) -> None:
         """Count the files that could not be read."""
-        if self._unreadable:
-            _log.warning("%d file(s) could not be read and were skipped in %s", len(self._unreadable), stage)
+        if self._unreadable and stage != "predict":  # there, the writer of the rows counts them
+            _log.warning("%d file(s) could not be read and were skipped in %s", len(self._unreadable), str(stage))
             self._unreadable = {}
 
     def _loader(self, split: Split, clips: ClipSettings) -> DataLoader[VideoQualityItem]:

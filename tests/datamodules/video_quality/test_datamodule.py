@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from lightning.pytorch import LightningModule, Trainer
 
 from datamodules import VideoQualityDataModule
 from datamodules.common.errors import ConfigurationError, LabelError, VideoError
@@ -246,6 +247,7 @@ SCRIPT = """
 import json, sys
 import torch
 from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from datamodules import VideoQualityDataModule
 from datamodules.common.sampler import PaddedDistributedSampler
 
@@ -285,3 +287,18 @@ def test_two_processes_see_every_video_once(folder: Path, write: Write, tmp_path
     assert result.returncode == 0, result.stderr[-3000:]
     ranks = [json.loads((tmp_path / f"rank{rank}.json").read_text()) for rank in range(2)]
     assert ranks == [[[0, True], [2, True], [4, True]], [[1, True], [3, True], [0, False]]]
+
+
+class Names(LightningModule):
+    """Give back what arrives, as a method's predict_step would."""
+
+    def predict_step(self, batch: VideoQualityBatch, batch_idx: int) -> list[str]:
+        return [f"{name} {bool(valid)}" for name, valid in zip(batch["video"], batch["valid"], strict=True)]
+
+
+def test_lightning_predicts_over_the_loader(folder: Path) -> None:
+    (folder / "0002.mp4").write_bytes(b"")
+    trainer = Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, enable_checkpointing=False)
+    found = trainer.predict(Names(), datamodule=module(path=str(folder), batch_size=4))
+    assert found is not None
+    assert [name for batch in found for name in batch] == [f"{n:04}.mp4 {n != 2}" for n in range(1, 7)]
