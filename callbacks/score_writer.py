@@ -24,8 +24,6 @@ FIELDS = (
     "file", "status", "score_raw", "score_1_5", "seconds", "clips", "score_std", "frames_decoded", "frames_announced",
     "width", "height", "fps", "duration", "upsampled", "reader", "error",
 )  # fmt: skip
-# Options of the data module that change where scores are read from, not what they are.
-NOT_IN_SCORE = frozenset({"path", "num_workers", "root", "labels", "train_labels", "val_labels", "test_labels", "demo"})
 
 
 class ScoreWriter(Callback):
@@ -45,7 +43,6 @@ class ScoreWriter(Callback):
         self._files: list[IO[str]] = []
         self._run_key = ""
         self._started = 0.0
-        self._errors = 0
 
     def folder(self, trainer: L.Trainer) -> Path:
         """Folder that the rows go to."""
@@ -58,7 +55,6 @@ class ScoreWriter(Callback):
         data: Any = getattr(trainer, "datamodule", None)
         self._run_key = run_key(trainer, pl_module, data)
         self._rows = {}
-        self._errors = 0
         folder = self.folder(trainer)
         for shard in [folder / "scores.jsonl", *sorted(folder.glob("scores.rank*.jsonl"))]:
             self._rows |= self._reusable_rows(shard)
@@ -107,9 +103,6 @@ class ScoreWriter(Callback):
             failed = record["status"] == "error"
             if not failed and not bool(batch["valid"][position]):
                 continue  # padding of the sampler: another process has this video
-            if failed:
-                self._errors += 1
-                log.warning("not scored: %s", record["error"])
             self._write(self._row(record, outputs, position, network_seconds))
 
     def on_predict_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -175,12 +168,12 @@ class ScoreWriter(Callback):
 def run_key(trainer: L.Trainer, module: L.LightningModule, data: L.LightningDataModule | None) -> str:
     """Digest of the weights and of every option that can change a score."""
     weights = file_sha256(Path(str(trainer.ckpt_path))) if trainer.ckpt_path else tensors_digest(module.state_dict())
-    options = {name: value for name, value in dict(data.hparams).items() if name not in NOT_IN_SCORE} if data else {}
+    options = getattr(data, "score_options", {})
     return config_digest(
         {
             "weights": weights,
             "model": {name: repr(value) for name, value in dict(module.hparams).items()},
-            "data": {name: repr(value) for name, value in options.items()},
+            "data": options,
             "precision": str(trainer.precision),
             "threads": torch.get_num_threads(),
         }

@@ -208,7 +208,7 @@ class VideoQualityDataModule(LightningDataModule):
         """Count the files that could not be read."""
         if self._unreadable and stage != "predict":  # there, the writer of the rows counts them
             _log.warning("%d file(s) could not be read and were skipped in %s", len(self._unreadable), str(stage))
-            self._unreadable = {}
+        self._unreadable = {}
 
     def _loader(self, split: Split, clips: ClipSettings) -> DataLoader[VideoQualityItem]:
         videos = self.videos(split)

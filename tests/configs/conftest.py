@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+import cli
 from datamodules.video.encode import encode_video
 
 REFERENCES = 5
@@ -66,6 +67,22 @@ def smallest_network() -> list[str]:
         "--model.init_args.distortion_weights=null",
         "--model.init_args.contrastive_tokens=64",
     ]
+
+
+@pytest.fixture(scope="session")
+def small_demo() -> list[str]:
+    """Arguments for a demo of 7 sources of 6 clips, 3 of them for validation and 3 for the test."""
+    demo = '{"sources": 7, "frames": 8, "size": 64, "val_fraction": 0.43, "test_fraction": 0.43, "workers": 1}'
+    return [f"--data.init_args.demo={demo}", "--data.init_args.batch_size=4", "--data.init_args.clip_length=8"]
+
+
+@pytest.fixture(scope="session")
+def checkpoint(small_demo: list[str], smallest_network: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Checkpoint of a short training on the demo."""
+    folder = tmp_path_factory.mktemp("fit")
+    fit = ["fit", "--config", "video_quality/demo", *small_demo, *smallest_network, f"--output={folder}"]
+    assert cli.main([*fit, "--trainer.max_epochs=1", "--test_after_fit=false"]) == 0
+    return next(folder.rglob("best.ckpt"))
 
 
 @pytest.fixture(autouse=True)
