@@ -27,11 +27,11 @@ class GuideTokens(NamedTuple):
 
     Shape:
         - tokens: ``(B, G, S, D)``, G groups of frames, S tokens each.
-        - group: ``(T',)`` int64 in [0, G), the group of each frame of tokens.
+        - group: ``(T',)`` int64 in [0, G), the group of each frame of tokens; None where each frame has its own.
     """
 
     tokens: Tensor
-    group: Tensor
+    group: Tensor | None = None
 
 
 class CrossAttention(nn.Module):
@@ -53,7 +53,7 @@ class CrossAttention(nn.Module):
         self.key = nn.Linear(dim, dim)
         self.value = nn.Linear(dim, dim)
 
-    def forward(self, x: Tensor, guide: Tensor, group: Tensor) -> Tensor:
+    def forward(self, x: Tensor, guide: Tensor, group: Tensor | None = None) -> Tensor:
         """Attend from ``(B, T', L, C)`` to the guide tokens ``(B, G, S, C)`` of each frame's group."""
         batch, frames, places, channels = x.shape
         query = self._split(self.query(x).flatten(0, 1))
@@ -61,9 +61,9 @@ class CrossAttention(nn.Module):
         mixed = F.scaled_dot_product_attention(query, key, value, scale=self.scale)
         return mixed.transpose(1, 2).reshape(batch, frames, places, channels)
 
-    def _by_frame(self, tokens: Tensor, group: Tensor) -> Tensor:
+    def _by_frame(self, tokens: Tensor, group: Tensor | None) -> Tensor:
         """Keys or values of the groups, projected once each, repeated for the frames: ``(B * T', heads, S, d)``."""
-        if tokens.shape[1] != len(group):
+        if group is not None:
             tokens = tokens.index_select(1, group)
         return self._split(tokens.flatten(0, 1))
 

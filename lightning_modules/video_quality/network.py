@@ -197,7 +197,7 @@ class KSVQENetwork(nn.Module):
         features = self.features(
             selection.region,
             None if content is None else GuideTokens(content, groups[::step]),
-            None if distortion is None else GuideTokens(distortion, torch.arange(distortion.shape[1])),
+            None if distortion is None else GuideTokens(distortion),
         )
         tokens = features.new_zeros(len(fragments), 0, self.config.distortion_dim)
         if distortion is not None:

@@ -168,11 +168,11 @@ class SwinBlock(nn.Module):
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor, geometry: WindowGeometry) -> Tensor:
-        """Map ``(B, nS, nD, N, C)`` to the same shape; without gradient ``x`` itself is overwritten."""
+        """Map ``(B, nS, nD, N, C)`` to the same shape; in evaluation without gradient ``x`` itself is overwritten."""
         bias = self.attn.position_bias
         tables = bias.gather(geometry, _compute_dtype(x))
         places = geometry.spatial_windows
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() or self.training:  # a dropped branch is dropped in all windows of a clip
             return self._windows(x, bias(tables, geometry, 0, places), geometry.cut)
         step = self._places_at_a_time(x, geometry)
         for start in range(0, places, step):

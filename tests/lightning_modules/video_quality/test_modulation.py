@@ -96,3 +96,10 @@ def test_concatenation_joins_descriptions() -> None:
     one = torch.ones(1)
     torch.testing.assert_close(stage(x, seen, heard, one, one), F.linear(joined, stage.join.weight, stage.join.bias))
     assert not any("gamma" in name or "beta" in name for name, _ in stage.named_parameters())
+
+
+def test_groups_hold_even_when_there_are_as_many_as_frames() -> None:
+    attention = CrossAttention(8, 2, "head")
+    x, guide_tokens = torch.randn(1, 3, 5, 8), torch.randn(1, 3, 4, 8)
+    group = torch.tensor([0, 0, 2])
+    torch.testing.assert_close(attention(x, guide_tokens, group), attention(x, guide_tokens[:, group]))
