@@ -43,13 +43,13 @@ class ScoreScatter(CollectTestResults):
 
     def finish(self, trainer: L.Trainer, module: L.LightningModule, table: dict[str, Tensor]) -> None:
         """Draw, write and log on rank zero."""
+        folder = Path(trainer.log_dir or trainer.default_root_dir)  # a collective call: all processes make it
         known = torch.isfinite(table["mos"])
         if not trainer.is_global_zero or trainer.sanity_checking or int(known.sum()) < 2:
             return
         scores, mos = table["score_raw"][known].double(), table["mos"][known].double()
         params = getattr(module, "score_map", None)
         figure = draw_scatter(scores, mos, params if isinstance(params, Tensor) else None)
-        folder = Path(trainer.log_dir or trainer.default_root_dir)
         folder.mkdir(parents=True, exist_ok=True)
         with atomic_path(folder / self.filename) as temporary:
             figure.savefig(temporary, dpi=150, format="png")

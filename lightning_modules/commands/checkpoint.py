@@ -98,7 +98,7 @@ def check_agreement(saved: SavedModel, model_class: str, stated: Mapping[str, ob
             f"the model is {model_class}, but {saved.path} was written by {saved.class_path}: leave --model out"
         )
     for name, value in stated.items():
-        if name == WEIGHTS or name not in saved.arguments or value is None or same(value, saved.arguments[name]):
+        if names_weights(name) or name not in saved.arguments or value is None or agree(value, saved.arguments[name]):
             continue
         way_out = "leave the option out"
         if command == "fit":
@@ -123,7 +123,7 @@ def model_arguments(saved: SavedModel, stated_class: str | None) -> list[str]:
     if class_path is None:
         raise CommandLineError(f"{saved.path} does not name the class of its model: add --model CLASS")
     # The checkpoint holds all weights, so that the file they once began from is not asked for again.
-    arguments = {name: value for name, value in saved.arguments.items() if name != WEIGHTS}
+    arguments = {name: value for name, value in saved.arguments.items() if not names_weights(name)}
     return ["--model", json.dumps({"class_path": class_path, "init_args": arguments})]
 
 
@@ -138,3 +138,25 @@ def data_arguments(saved: SavedModel, stated_names: Collection[str], accepted: C
     facts = {name: saved.arguments.get(name) for name in LINKED if name in accepted and name not in stated_names}
     texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in facts.items()}
     return [f"--data.init_args.{name}={text}" for name, text in texts.items() if facts[name] is not None]
+
+
+def names_weights(name: str) -> bool:
+    """Whether an argument of a model names a file of weights to begin from.
+
+    Example:
+        >>> [names_weights(name) for name in ("weights", "content_weights", "rank_weight")]
+        [True, True, False]
+    """
+    return name == WEIGHTS or name.endswith(f"_{WEIGHTS}")
+
+
+def agree(stated: object, saved: object) -> bool:
+    """Whether a stated value says what the saved one does; of a mapping, only the stated keys are compared.
+
+    Example:
+        >>> agree({"a": 1}, {"a": 1, "b": 2}), agree({"a": 1}, {"a": 3}), agree([1], (1,))
+        (True, False, True)
+    """
+    if isinstance(stated, Mapping) and isinstance(saved, Mapping):
+        return all(key in saved and agree(value, saved[key]) for key, value in stated.items())
+    return same(stated, saved)

@@ -34,6 +34,7 @@ _HIDDEN_WARNINGS = (
     r".*Checkpoint directory .* exists and is not empty.*",  # likewise
     r".*The number of training batches .* is smaller than the logging interval.*",  # tiny demo; epochs are logged too
     r".*It is recommended to use .*sync_dist=True.* when logging on epoch level.*",  # metric objects do it themselves
+    r".*callbacks used to create the checkpoint need to be provided.*",  # a prediction has other callbacks than a fit
     r"The dirpath has changed from.*",  # a resumed run, and a test, write to a folder of their own
 )
 

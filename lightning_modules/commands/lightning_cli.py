@@ -120,10 +120,13 @@ class AppraiseCLI(LightningCLI):
             default=None,
             help="Folder of the run (default: runs/<name of the config>); `fit` adds the next free version_N.",
         )
-        if subcommand == "fit":
-            parser.add_argument(
-                "--test_after_fit", type=bool, default=False, help="Test the best checkpoint when training has ended."
-            )
+        # Known to all, so that one configuration file serves them all.
+        parser.add_argument(
+            "--test_after_fit",
+            type=bool,
+            default=False,
+            help="Test the best checkpoint when training has ended; says nothing to other commands than `fit`.",
+        )
         return parser
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -152,18 +155,21 @@ class AppraiseCLI(LightningCLI):
         if saved is not None:
             checkpoint.check_agreement(saved, str(model["class_path"]), stated_values, self.command)
             self.claims = {name: Claim(value, str(saved.path)) for name, value in saved.arguments.items()}
-            self._ignore_weights(saved.path)
+            self._take_from(saved)
         self.claims |= {name: Claim(value, f"--model.init_args.{name}") for name, value in stated_values.items()}
 
     def _parse_ckpt_path(self) -> None:
         """Do nothing: :meth:`parse_arguments` has read the checkpoint, and lets no value of it win in silence."""
 
-    def _ignore_weights(self, path: Path) -> None:
-        """With a checkpoint, the file that its weights once began from is not read."""
-        weights = self._model_argument(checkpoint.WEIGHTS)
-        if weights is not None:
-            log.info("%s is not read: %s holds all weights", weights, path)
-            self.config[self.command].model.init_args[checkpoint.WEIGHTS] = None
+    def _take_from(self, saved: checkpoint.SavedModel) -> None:
+        """Complete mappings from a checkpoint; the files that its weights once began from are not read."""
+        arguments = self.config[self.command].model.init_args
+        for name, value in vars(arguments).items():
+            if checkpoint.names_weights(name) and value is not None:
+                log.info("%s is not read: %s holds all weights", value, saved.path)
+                arguments[name] = None
+            elif isinstance(saved.arguments.get(name), dict):
+                arguments[name] = saved.arguments[name]
 
     def _model_argument(self, name: str) -> object:
         arguments = self.config[self.command].model.get("init_args")

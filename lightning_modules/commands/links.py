@@ -14,6 +14,7 @@ LINKED = (
     "key_frame_layout",
     "num_key_frames",
     "content_size",
+    "label_range",
     "class_names",
     "attribute_schema",
     "num_classes",
