@@ -161,7 +161,7 @@ class VideoQualityDataModule(LightningDataModule):
             self.videos(split)
         if self._rank_pairs_file is not None and stage != "predict":
             folder = self._demo_folder() if self._sources.is_demo else None
-            read_rank_pairs(self._rank_pairs_file, self._sources.evaluated_names(folder))
+            read_rank_pairs(self._rank_pairs_file, self._sources.listed_names(folder))
 
     def videos(self, split: Split) -> list[LabelledVideo]:
         """All videos of a split in the order of its list; those given to ``exclude`` are still among them.

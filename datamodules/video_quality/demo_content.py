@@ -214,14 +214,14 @@ def _building(generator: np.random.Generator, area: Field, night: bool, near: fl
 def _lines(generator: np.random.Generator, count: int, height: int, width: int) -> Clip:
     """Fine patterns: rings, gratings, weave or a wave of stripes, drifting."""
     y, x = (axis.astype(np.float32) for axis in np.mgrid[:height, :width])
-    period = generator.uniform(4, 14)
+    period = generator.uniform(6, 16)
     angle = generator.uniform(0, np.pi)
     form = int(generator.integers(0, 4))
     colours = palette(generator, 4, (generator.uniform(0, 0.3), generator.uniform(0.7, 1)))
     sharp = generator.uniform(0.6, 1.6)
     speed = generator.uniform(0.3, 1.6)
     centre = generator.uniform(0.2, 0.8, 2) * [width, height]
-    relief = 12 * fractal(generator, height, width, 2)
+    relief = 8 * fractal(generator, height, width, 2.4)
     # Woven or painted on something: the surface keeps the pattern from being nothing but one frequency.
     surface = fractal(generator, height, width, generator.uniform(0.9, 1.5)) * generator.uniform(0.2, 0.6)
     frames = []

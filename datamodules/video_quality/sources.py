@@ -13,7 +13,7 @@ from datamodules.video_quality.splits import SplitSettings, split_by_column, spl
 
 Split = Literal["train", "val", "test", "predict"]
 _DEMO_FORMAT: LabelFormat = "manifest"
-_EVALUATED: tuple[SplitName, ...] = ("val", "test")
+_LISTED: tuple[SplitName, ...] = ("train", "val", "test")
 _KNOWN_RANGES: dict[LabelFormat, tuple[float, float]] = {"kvq": (1.0, 5.0), "divide": (1.0, 5.0)}
 
 
@@ -87,10 +87,10 @@ class LabelSources:
             raise ConfigurationError(f"{self.labels} leaves the {wanted} split empty; raise {wanted}_fraction")
         return videos
 
-    def evaluated_names(self, demo: Path | None = None) -> set[str]:
-        """Names in the lists that validate and test, whatever else is wrong with those lists' scores and files."""
+    def listed_names(self, demo: Path | None = None) -> set[str]:
+        """Names in all lists, whatever else is wrong with those lists' scores and files."""
         names: set[str] = set()
-        for split in _EVALUATED:
+        for split in _LISTED:
             if self._has_lists and self.labels is None and self._file(split) is None:
                 continue
             names |= {video.name for video in self._listed(split, demo, scores=False, require_files=False)}

@@ -199,8 +199,10 @@ def test_rank_pairs_are_checked_against_the_lists(folder: Path, manifest: Path, 
     assert data.rank_pairs is not None
     assert data.rank_pairs[0].video2 == "0005.mp4"
     data.setup("validate")
-    write(pairs, "video1,video2,rank,group\n0004.mp4,0001.mp4,1,source\n")
-    with pytest.raises(LabelError, match=r"pairs\.csv, line 2: video '0001\.mp4' is in no label list"):
+    write(pairs, "video1,video2,rank,group\n0004.mp4,0001.mp4,1,source\n")  # 0001 trains: not evaluated, but known
+    listed(manifest, rank_pairs=str(pairs)).setup("validate")
+    write(pairs, "video1,video2,rank,group\n0004.mp4,9999.mp4,1,source\n")
+    with pytest.raises(LabelError, match=r"pairs\.csv, line 2: video '9999\.mp4' is in no label list"):
         listed(manifest, rank_pairs=str(pairs)).setup("validate")
 
 
