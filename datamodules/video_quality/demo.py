@@ -33,7 +33,7 @@ from datamodules.video_quality.demo_worker import ClipRecord, record_path
 
 __all__ = ["DEMO_VERSION", "DemoSettings", "cache_folder", "demo_folder", "make_demo"]
 
-DEMO_VERSION = 1  # raise it whenever the same settings would give other clips or other scores
+DEMO_VERSION = 2  # raise it whenever the same settings would give other clips or other scores
 _MANIFEST_COLUMNS = ("file", "mos", "pattern", "reference", "split", "x1", "y1", "x2", "y2")
 _Detail = Literal["file", "layout", "kinds", "qp", "inside", "outside", "loss"]
 _DETAIL_COLUMNS: tuple[_Detail, ...] = get_args(_Detail)
