@@ -55,6 +55,7 @@ _MAPS: dict[NamedSource, Callable[[KSVQEConfig, Mapping[str, Tensor]], KeyMap]] 
     "openai_clip": openai_clip.key_map,
     "clip_folder": clip_folder.key_map,
 }
+FILE_SUFFIXES = (".bin", ".ckpt", ".pt", ".pth", ".safetensors", ".tar")  # anything else may be a name on the Hub
 _TRAINED_WITH_DISTANCE: tuple[NamedSource, ...] = ("fast_vqa", "dover", "ksvqe_official")
 
 
@@ -167,7 +168,8 @@ def export_weights(network: KSVQENetwork, source: NamedSource) -> dict[str, Tens
 
 def _read(weights: str | Path, source: WeightSource) -> dict[str, Tensor]:
     path = Path(weights)
-    if source == "clip_folder" or path.is_dir() or (source in ("auto", "openai_clip") and not path.suffix):
+    a_name = source == "auto" and not path.exists() and path.suffix not in FILE_SUFFIXES
+    if source == "clip_folder" or path.is_dir() or a_name:
         return clip_folder.read_folder(weights)
     return load_state_dict_file(path)
 
