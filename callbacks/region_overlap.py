@@ -30,7 +30,7 @@ def candidate_overlap(region: Tensor, width: Tensor, height: Tensor, grid_size: 
     Example:
         >>> whole = torch.tensor([[0.0, 0.0, 70.0, 70.0]])
         >>> candidate_overlap(whole, torch.tensor([80.0]), torch.tensor([80.0]), 8, 7)
-        tensor([[1.0000, 0.7538, 0.7538, 0.5806]])
+        tensor([[1.0000, 0.7500, 0.7500, 0.5806]])
     """
     side = grid_size - window + 1
     start = torch.arange(side, dtype=torch.float64, device=region.device) / grid_size

@@ -21,7 +21,9 @@ def measure(command: str, checkpoint: Path, devices: int, options: list[str], fo
     if devices > 1:
         arguments.append("--trainer.strategy=ddp")
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(arguments, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(
+        arguments, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     words = [line.split() for line in done.stdout.splitlines() if line.startswith(("val/", "test/"))]
     assert len({word[0] for word in words}) == len(words), done.stdout  # each metric once

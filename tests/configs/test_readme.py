@@ -1,0 +1,70 @@
+"""The commands that the two READMEs print can be typed as they stand."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+
+import cli
+
+ROOT = Path(cli.__file__).parent
+PAGES = (ROOT / "README.md", ROOT / "lightning_modules" / "video_quality" / "README.md")
+PROGRAM = re.compile(r"^(?:.*&& )?(?:appraise|(?:\.venv/bin/)?python cli\.py) (.*)$")
+
+
+def commands(page: Path) -> list[list[str]]:
+    """Arguments of every command in the page's bash blocks."""
+    blocks = re.findall(r"```bash\n(.*?)```", page.read_text(), flags=re.DOTALL)
+    lines = [line.partition("  #")[0] for block in blocks for line in block.splitlines()]
+    return [shlex.split(found.group(1)) for found in map(PROGRAM.match, lines) if found]
+
+
+CASES = [(page, command) for page in PAGES for command in commands(page)]
+
+
+@pytest.mark.parametrize(("page", "command"), CASES, ids=[" ".join(command)[:60] for _, command in CASES])
+def test_command_runs(
+    page: Path,
+    command: list[str],
+    video_tree: Path,
+    checkpoint: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(ROOT)
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    shutil.copy(video_tree / "train" / "0001.mp4", folder / "a.mp4")
+    (folder / "labels.csv").write_text("file,mos,pattern,reference\na.mp4,3,0,a\n")
+    words = [re.sub(r"^(FOLDER|DIR)(?=/|$)", str(folder), word) for word in command]
+    if words[0] == "predict":
+        words = [str(checkpoint) if word.endswith(".ckpt") or word == "FILE" else word for word in words]
+        words[words.index("--output") + 1] = str(tmp_path / "scores")
+        assert cli.main([*words, "--trainer.accelerator=cpu"]) == 0
+        assert (tmp_path / "scores" / "scores.csv").is_file()
+        return
+    if words[0] == "fit":
+        words.append("--print_config")  # the runs themselves are those of the shipped configurations' tests
+    assert cli.main(words) == 0
+    assert capsys.readouterr().out
+
+
+def test_the_two_commands_of_a_fresh_machine() -> None:
+    text = PAGES[0].read_text()
+    main = re.search(r"```bash\n(python3 -m venv .*cli\.py fit --config (\S+))\n```", text)
+    assert main is not None
+    assert (ROOT / main.group(2)).is_file()
+    test = re.search(r"<!-- test-command -->\n```bash\n(python3 -m venv .* -m pytest)\n```", text)
+    assert test is not None
+    assert "test-command" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_pictures_and_links_exist() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
