@@ -102,7 +102,7 @@ class KSVQEConfig:
         freeze_content: Keep the tower as it was loaded.
         distortion_arch: Kind of distortion extractor.
         distortion_dim: Channels of its tokens.
-        distortion_width: Channels of the first layer of ``small``.
+        distortion_width: Hidden channels of ``small``.
         distortion_adapter_width: Bottleneck of the distortion adapters.
         distortion_input: Pixels that ``contrique`` sees.
         freeze_distortion: Keep the extractor as it was loaded.
@@ -154,7 +154,7 @@ class KSVQEConfig:
     freeze_content: bool = True
     distortion_arch: DistortionArch = "contrique"
     distortion_dim: int = 128
-    distortion_width: int = 12
+    distortion_width: int = 64
     distortion_adapter_width: int = 32
     distortion_input: DistortionInput = "unit"
     freeze_distortion: bool = True
@@ -203,19 +203,21 @@ _PRESETS: dict[str, KSVQEConfig] = {
         distortion_input="imagenet",
     ),
     "tiny": KSVQEConfig(
-        clip_length=16,
+        clip_length=4,
         gate="distance",
         embed_dim=32,
         depths=(1, 1),
         swin_heads=(2, 4),
-        window_size=(4, 7, 7),
-        patch_size=(4, 8, 8),
+        window_size=(2, 7, 7),
+        patch_size=(2, 8, 8),
         gated_stages=(True, True),
         mlp_ratio=2.0,
         drop_path=0.0,
         tuning_stage=0,
         attention_heads=(4,),
-        num_samples=100,
+        num_samples=1,  # a mixture of windows would blur what coding did
+        antithetic=False,
+        baseline=False,
         content_width=64,
         content_layers=2,
         content_heads=4,

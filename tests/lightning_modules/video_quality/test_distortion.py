@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from datamodules.common.errors import ConfigurationError
 from lightning_modules.nn.frozen import FrozenBatchNorm
 from lightning_modules.video_quality.distortion import ContriqueDistortion, UnitPixels
 from lightning_modules.video_quality.preprocess import IMAGENET_MEAN, IMAGENET_STD
-from lightning_modules.video_quality.small_distortion import HighPassFront, SmallDistortion
+from lightning_modules.video_quality.small_distortion import BlockTransformFront, SmallDistortion
 
 
 @pytest.fixture(scope="module")
@@ -84,14 +87,23 @@ def test_unit_pixels_undo_the_normalisation() -> None:
     torch.testing.assert_close(UnitPixels()((pixels * 255 - mean) / std), pixels)
 
 
-def test_high_pass_front_ignores_flat_colour_and_measures_grey_levels() -> None:
+def test_block_transform_measures_grey_levels_of_luma() -> None:
     mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
-    pixels = torch.full((1, 3, 5, 5), 90.0)
-    front = HighPassFront()
-    torch.testing.assert_close(front((pixels - mean) / std), torch.zeros(1, 5, 5, 5), atol=1e-4, rtol=0)
-    pixels[:, :, 2, 2] += 2.0
-    residuals = front((pixels - mean) / std)
-    assert residuals[0, 0, 2, 2] == pytest.approx(float(torch.tanh(torch.tensor(4 * 2 / 8.0))), abs=1e-4)
+    rows = torch.cos(torch.pi * (2 * torch.arange(8.0) + 1) * 3 / 16)
+    pixels = torch.full((1, 3, 19, 16), 128.0)  # the last rows are no whole block
+    pixels[:, :, 8:16, 8:] += 10 * rows[:, None]  # basis picture (3, 0): 8 columns of amplitude 10
+    pixels[:, :, :8, :8] += 4  # the mean (0, 0)
+    magnitudes = BlockTransformFront()((pixels - mean) / std)
+    assert magnitudes.shape == (1, 4, 64)
+    expected = torch.zeros(1, 4, 64)
+    expected[0, 3, 3 * 8] = math.log1p(10 * 4 / (1 / 8) ** 0.5 * (2 / 8) ** 0.5)
+    expected[0, 0, 0] = math.log1p(4 * 8)
+    torch.testing.assert_close(magnitudes, expected, atol=1e-3, rtol=1e-3)
+
+
+def test_block_transform_names_patches_that_are_too_small() -> None:
+    with pytest.raises(ConfigurationError, match="fragment_size"):
+        BlockTransformFront()(torch.zeros(1, 3, 7, 7))
 
 
 @pytest.mark.parametrize("freeze", [False, True])
