@@ -118,7 +118,7 @@ def write_sheet(path: Path, frames: Tensor, group: Tensor, windows: Tensor, heat
     """
     columns = len(windows)
     aspect = frames.shape[1] / frames.shape[2]
-    figure = Figure(figsize=(2.6 * columns, 2 * 2.6 * aspect + 0.7), layout="constrained")
+    figure = Figure(figsize=(2.6 * columns, 2 * 2.45 * aspect + 0.6), layout="constrained")
     axes = figure.subplots(2, columns, squeeze=False)
     low, high = float(heat.min()), float(heat.max())
     for column in range(columns):
