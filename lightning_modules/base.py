@@ -91,7 +91,7 @@ class Method(L.LightningModule):
             self.log_dict(named, batch_size=batch_size, on_step=False, on_epoch=True, sync_dist=True)
 
     def on_train_batch_start(self, batch: object, batch_idx: int) -> None:
-        """Seed dropout from (seed, rank, step): ranks differ, and a resumed run repeats the one that was not stopped."""
+        """Seed dropout from (seed, rank, step): ranks differ, and a resumed run repeats the whole one."""
         torch.manual_seed(self.step_seed())
 
     def step_generator(self) -> torch.Generator:

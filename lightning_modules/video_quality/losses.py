@@ -241,9 +241,12 @@ def _contrast(tokens: Tensor, labels: Tensor, temperature: float) -> Tensor:
     similarity = (tokens / temperature) @ tokens.T
     similarity.fill_diagonal_(-math.inf)
     classes, member = torch.unique(labels, return_inverse=True)
-    sums = tokens.new_zeros(len(classes), tokens.shape[1]).index_add(0, member, tokens)
-    others = torch.bincount(member, minlength=len(classes))[member] - 1
-    positive = ((sums[member] - tokens) * tokens).sum(dim=-1) / others.clamp(min=1) / temperature
+    # Sums per class as products: the backward pass of an index with repeats adds in an order that threads decide.
+    membership = F.one_hot(member, len(classes)).to(tokens.dtype)
+    others = (membership @ membership.sum(dim=0) - 1).long()
+    positive = (
+        ((membership @ (membership.T @ tokens) - tokens) * tokens).sum(dim=-1) / others.clamp(min=1) / temperature
+    )
     has_positive = (others > 0) & (labels != -1)
     terms = torch.where(has_positive, similarity.logsumexp(dim=-1) - positive, torch.zeros_like(positive))
     return terms.sum() / has_positive.sum().clamp(min=1)

@@ -220,3 +220,20 @@ def test_videos_without_a_pattern_are_classes_of_their_own() -> None:
     clips = token_labels(pattern, 1, video=torch.tensor([8, 9, 8, 9]))
     assert clips.tolist() == [0, -11, 0, -11]  # two clips of video 9 share a class
     assert -1 not in token_labels(torch.full((5,), -1), 3)
+
+
+def test_contrastive_gradient_repeats_bit_for_bit_on_two_threads() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        tokens = torch.randn(2000, 64, generator=torch.Generator().manual_seed(0))
+        labels = torch.arange(2000) % 6
+        gradients = set()
+        for _ in range(8):
+            leaf = tokens.clone().requires_grad_()
+            supervised_contrastive_loss(leaf, labels).backward()
+            assert leaf.grad is not None
+            gradients.add(leaf.grad.numpy().tobytes())
+        assert len(gradients) == 1
+    finally:
+        torch.set_num_threads(before)
