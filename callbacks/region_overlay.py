@@ -27,6 +27,8 @@ LINE = 3  # pixels
 class RegionOverlay(Callback):
     """Write one picture or one video per predicted file with the selected windows and the importance map.
 
+    Files whose rows a resumed run reuses are not drawn again.
+
     Args:
         kind: ``sheet``: a PNG with one column per key frame; ``video``: the sampled frames as an MP4.
         output: Folder that gets ``regions/<name>-<hash of the path>.png|mp4``; None takes the run's folder.
