@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ from lightning.pytorch.utilities.types import STEP_OUTPUT
 from torch import Tensor
 
 
-class CollectTestResults(Callback):
+class CollectTestResults(Callback, ABC):
     """Collect what :meth:`columns` picks from each test batch and hand the whole to :meth:`finish`.
 
     Rows whose ``valid`` is False (padding of the sampler, unreadable files) are dropped, so that N processes see
@@ -22,13 +23,13 @@ class CollectTestResults(Callback):
     def __init__(self) -> None:
         self._parts: list[dict[str, Tensor]] = []
 
+    @abstractmethod
     def columns(self, outputs: Mapping[str, Any], batch: Mapping[str, Any]) -> dict[str, Tensor]:
         """Pick named columns, each (B, ...), from the step's outputs and the batch."""
-        raise NotImplementedError
 
+    @abstractmethod
     def finish(self, trainer: L.Trainer, module: L.LightningModule, table: dict[str, Tensor]) -> None:
         """Use the collected table; called once, on every process, when testing ends."""
-        raise NotImplementedError
 
     def on_test_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Forget an earlier run."""
