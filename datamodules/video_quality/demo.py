@@ -198,7 +198,7 @@ class _Worker:
         environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         content = json.dumps(settings.content())
         # A file, since a pipe that nobody reads could fill up and block; stop() closes it.
-        self._complaints = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
+        self._complaints = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115  # closed by stop()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "datamodules.video_quality.demo_worker", str(folder), content],
             stdin=subprocess.PIPE,

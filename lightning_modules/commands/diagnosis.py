@@ -255,7 +255,7 @@ def _parameters(class_path: str) -> list[str]:
     names: list[str] = []
     for ancestor in inspect.getmro(getattr(import_module(module), name)):
         if "__init__" in vars(ancestor):
-            parameters = inspect.signature(ancestor.__init__).parameters  # type: ignore[misc]
+            parameters = inspect.signature(ancestor.__init__).parameters  # type: ignore[misc]  # read, never called
             names += [other for other in parameters if other not in ("self", "args", "kwargs", "params")]
             if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
                 break

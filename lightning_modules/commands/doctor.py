@@ -77,7 +77,7 @@ def examine(check: Callable[[], list[Finding]]) -> list[Finding]:
     """Run one check; whatever goes wrong inside it is a fault of its topic."""
     try:
         return check()
-    except Exception as error:
+    except Exception as error:  # reported as a fault, whatever it is: finding faults is the command's purpose
         topic = check.__name__.removeprefix("check_")
         text = " ".join(f"{type(error).__name__}: {error}".split())
         return [Finding("fault", topic, text, "reinstall with the command in the README")]

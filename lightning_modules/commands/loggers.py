@@ -35,7 +35,7 @@ def complete_logger(logger: Namespace, folder: Path) -> None:
     Raises:
         CommandLineError: If W&B shall upload checkpoints while it is offline.
     """
-    arguments = logger.get("init_args") or Namespace()  # type: ignore[no-untyped-call]
+    arguments = logger.get("init_args") or Namespace()  # type: ignore[no-untyped-call]  # jsonargparse has no types here
     kind = str(logger.class_path).rpartition(".")[2]
     if kind == "WandbLogger":
         check_wandb(arguments)

@@ -1,7 +1,8 @@
-"""Read files of weights without running code from them, and copy weights strictly."""
+"""Read files of weights, and copy weights strictly; no code of a file is run, but for TorchScript archives."""
 
 from __future__ import annotations
 
+import logging
 import pickle
 import warnings
 import zipfile
@@ -15,6 +16,8 @@ from torch import Tensor, nn
 
 from datamodules.common.errors import CheckpointError
 
+log = logging.getLogger(__name__)
+
 WRAPPERS = ("state_dict", "model_state_dict", "model")
 
 
@@ -22,8 +25,8 @@ def load_state_dict_file(path: str | Path) -> dict[str, Tensor]:
     """Names and tensors of a file of weights, on the CPU.
 
     Reads safetensors, what ``torch.save`` wrote (with ``weights_only=True``), and TorchScript archives, the form of
-    OpenAI's CLIP. A dictionary inside ``state_dict`` or ``model`` is unwrapped; entries that are no tensors are left
-    out where the file holds more than weights.
+    OpenAI's CLIP; these can hold code, so a warning names them. A dictionary inside ``state_dict`` or ``model`` is
+    unwrapped; entries that are no tensors are left out where the file holds more than weights.
 
     Args:
         path: The file.
@@ -55,10 +58,11 @@ def _read(path: Path) -> object:
     if path.suffix == ".safetensors":
         return load_file(path)
     if _is_torchscript(path):
+        log.warning("%s is a TorchScript archive, which can hold code: load it only from a source that you trust", path)
         with warnings.catch_warnings():
             # TorchScript is deprecated for new models; OpenAI's files will not change.
             warnings.simplefilter("ignore", FutureWarning)
-            return dict(torch.jit.load(str(path), map_location="cpu").state_dict())  # type: ignore[no-untyped-call]
+            return dict(torch.jit.load(str(path), map_location="cpu").state_dict())  # type: ignore[no-untyped-call]  # torch has no types here
     return torch.load(path, map_location="cpu", weights_only=True)
 
 

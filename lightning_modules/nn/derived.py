@@ -39,7 +39,7 @@ class KeepsDerived(nn.Module, Generic[Value]):
     def __init__(self) -> None:
         super().__init__()
         self._kept: dict[Hashable, tuple[tuple[tuple[int, int], ...], Value]] = {}
-        self.register_load_state_dict_post_hook(_drop_after_load)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_post_hook(_drop_after_load)  # type: ignore[no-untyped-call]  # torch has no types here
 
     @property
     def derived_count(self) -> int:
@@ -59,7 +59,7 @@ class KeepsDerived(nn.Module, Generic[Value]):
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Forget what was kept before parameters move (``to``, ``cuda``, ``half`` all come through here)."""
         self.drop_derived()
-        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call, no-any-return]
+        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call, no-any-return]  # nor here
 
     def __getstate__(self) -> dict[str, object]:
         """Leave what was kept out of copies and pickles: a copy derives its own."""

@@ -261,7 +261,7 @@ def resolve_preset(name: PresetName, **overrides: object) -> KSVQEConfig:
                 f"A preset has no value {key!r}; {'nearest: ' + ', '.join(near) if near else 'see KSVQEConfig'}."
             )
     given = {key: _plain(key, value) for key, value in overrides.items() if value is not None}
-    return replace(_PRESETS[name], **given)  # type: ignore[arg-type]
+    return replace(_PRESETS[name], **given)  # type: ignore[arg-type]  # the names are checked above, the values by _check
 
 
 def _plain(key: str, value: object) -> object:
