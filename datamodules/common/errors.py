@@ -21,3 +21,7 @@ class VideoError(AppraiseError, OSError):
 
 class CheckpointError(AppraiseError, RuntimeError):
     """A file of weights does not fit; the message lists the keys."""
+
+
+class StoreError(AppraiseError, RuntimeError):
+    """A feedback store cannot be used, or an answer contradicts what it holds; what it holds is unchanged."""
