@@ -17,6 +17,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "validate": ("lightning_modules.commands.lightning_cli", "measure a checkpoint on the validation split"),
     "test": ("lightning_modules.commands.lightning_cli", "measure a checkpoint on the test split"),
     "predict": ("lightning_modules.commands.lightning_cli", "score files with a checkpoint"),
+    "mentor": ("datamodules.inspection.mentor_command", "answer a model's detections on a page, one key each"),
+    "mentor-loop": (
+        "lightning_modules.commands.mentor_loop",
+        "baseline, mining, answers and every way to learn from them",
+    ),
     "list": ("lightning_modules.commands.listing", "name the methods, data modules, callbacks and configs"),
     "doctor": ("lightning_modules.commands.doctor", "check this machine and this installation"),
 }
@@ -41,7 +46,7 @@ def help_text() -> str:
     lines = [
         "usage: appraise COMMAND [options]",
         "",
-        "Judge what a camera saw: how good a video looks, and why.",
+        "Judge what a camera saw: how good a video looks, and whether a part is defective.",
         "",
         "commands:",
         *rows,

@@ -19,7 +19,28 @@ _FIT_OPTIONS = (
     ("--trainer.logger _parts/logger/wandb", "a shipped choice of loggers: default, wandb, none"),
 )
 
+_MENTOR_OPTIONS = (
+    ("--store FILE", "the feedback store that `predict --config inspection/mine` wrote"),
+    ("--annotator NAME", "who answers; each person gets every question once"),
+    ("--order ORDER", "any, margin, entropy, mc_dropout, k_centre, random or class"),
+    ("--host ADDRESS", "127.0.0.1 unless told otherwise; any other address needs --token"),
+    ("--port NUMBER", "port of the page"),
+    ("--export FORMAT", "write the answers as coco, yolo, labelstudio or csv into --output DIR, and stop"),
+)
+
+_LOOP_OPTIONS = (
+    ("--config FILE", "a file, or the name of a shipped one (inspection/loop)"),
+    ("--seeds [0,1,2]", "one whole loop for each"),
+    ("--processes NUMBER", "trainings at a time"),
+    ("--output DIR", "folder of everything; the same command goes on with what is missing there"),
+    ("--NAME VALUE", "any other key of the configuration"),
+)
+
+_OWN_OPTIONS = {"mentor": _MENTOR_OPTIONS, "mentor-loop": _LOOP_OPTIONS}
+
 _USAGE = {
+    "mentor": "--store FILE [--NAME VALUE ...]",
+    "mentor-loop": "--config FILE [--NAME VALUE ...]",
     "list": "[methods | data | callbacks | configs | parts]",
     "doctor": "",
 }
@@ -45,6 +66,15 @@ _EXAMPLES = {
         "--config video_quality/score --print_config=skip_default",
         "--data.help VideoQualityDataModule",
     ),
+    "mentor": (
+        "--store mined/feedback.sqlite",
+        "--store mined/feedback.sqlite --order margin --annotator second",
+        "--store mined/feedback.sqlite --export coco --output answers",
+    ),
+    "mentor-loop": (
+        "--config inspection/loop",
+        "--config inspection/loop --seeds [0] --output runs/try",
+    ),
     "list": ("", "methods", "configs"),
     "doctor": ("",),
 }
@@ -63,8 +93,9 @@ def command_help(command: str, summary: str) -> str:
     """
     usage = _USAGE.get(command, "[--config FILE] [--NAME VALUE ...]")
     lines = [f"usage: appraise {command} {usage}".rstrip(), "", f"{summary[0].upper()}{summary[1:]}.", ""]
-    if command not in _USAGE:
-        options = [*_MODEL_OPTIONS[:-2], *(_FIT_OPTIONS if command == "fit" else ()), *_MODEL_OPTIONS[-2:]]
+    if command not in _USAGE or command in _OWN_OPTIONS:
+        common = [*_MODEL_OPTIONS[:-2], *(_FIT_OPTIONS if command == "fit" else ()), *_MODEL_OPTIONS[-2:]]
+        options = list(_OWN_OPTIONS.get(command, common))
         width = max(len(name) for name, _ in options) + 2
         lines += ["options:", *(f"  {name:<{width}}{line}" for name, line in options), ""]
     lines += ["commands that work:" if len(_EXAMPLES[command]) > 1 else "the command:"]

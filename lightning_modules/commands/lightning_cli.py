@@ -49,6 +49,20 @@ def run(command: str, arguments: Sequence[str]) -> int:
     Returns:
         0; everything else is an exception.
     """
+    launch(command, arguments)
+    return 0
+
+
+def launch(command: str, arguments: Sequence[str]) -> AppraiseCLI:
+    """Run one of the four commands, for callers that go on with its trainer and data.
+
+    Args:
+        command: ``fit``, ``validate``, ``test`` or ``predict``.
+        arguments: What follows it on the command line.
+
+    Raises:
+        CommandLineError: If the arguments cannot work.
+    """
     set_up_console()
     resolved, configs = resolve_config_options(arguments)
     for config in configs:
@@ -56,10 +70,10 @@ def run(command: str, arguments: Sequence[str]) -> int:
     import_public_classes()
     prepare_parsing()
     try:
-        AppraiseCLI(command, ["--help" if argument == "--help-all" else argument for argument in resolved], configs)
+        plain = ["--help" if argument == "--help-all" else argument for argument in resolved]
+        return AppraiseCLI(command, plain, configs)
     except MisconfigurationException as error:  # Lightning's word for options that do not go together
         raise CommandLineError(" ".join(str(error).split())) from error
-    return 0
 
 
 def import_public_classes() -> None:

@@ -1,0 +1,2 @@
+"""tmp"""
+def draw(a,b,c): return []
