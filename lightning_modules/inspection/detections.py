@@ -1,0 +1,182 @@
+"""From a map of area scores to detections: connected regions of cells, in pixels of the source image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
+from scipy import ndimage
+from torch import Tensor
+
+from datamodules.inspection.batch import Detection
+from lightning_modules.inspection.uncertainty import binary_entropy
+
+# Cells touch over edges and corners, but never over classes.
+_EIGHT_NEIGHBOURS = np.stack([np.zeros((3, 3)), np.ones((3, 3)), np.zeros((3, 3))])
+
+
+def region_detections(
+    scores: Tensor,
+    stride: int,
+    thresholds: Tensor | Sequence[float],
+    size: Sequence[int] | Tensor,
+    source_size: Sequence[int] | Tensor,
+    *,
+    features: Tensor | None = None,
+    mutual_information: Tensor | None = None,
+    max_detections: int | None = None,
+) -> list[Detection]:
+    """8-connected regions of cells of one class at or above the class's threshold.
+
+    Cells outside the picture are left out. A region's box and run-length mask are the pixels of the source image that
+    its cells cover, clipped to the image; every region covers at least one pixel.
+
+    Args:
+        scores: ``(C, h, w)`` float, probabilities of each cell; on the CPU, or it is copied there.
+        stride: Pixels of the network's image that a cell is high and wide.
+        thresholds: ``(C,)`` in 0..1.
+        size: Height and width of the picture inside the network's image, in pixels.
+        source_size: Height and width of the upright source image, in pixels.
+        features: ``(F, h, w)``, averaged over each region's cells into ``embedding``.
+        mutual_information: ``(C, h, w)`` in nats under dropout; ``mc_dropout`` is its value at the region's highest
+            score.
+        max_detections: Keep that many of the highest scores; None keeps all.
+
+    Returns:
+        Detections, highest score first.
+
+    Example:
+        >>> import torch
+        >>> scores = torch.zeros(1, 4, 4)
+        >>> scores[0, 1, 1], scores[0, 2, 2] = 0.9, 0.6
+        >>> [(found.score > 0.8, found.box) for found in region_detections(scores, 8, [0.5], (32, 32), (64, 64))]
+        [(True, (16.0, 16.0, 48.0, 48.0))]
+    """
+    height, width = int(size[0]), int(size[1])
+    rows, columns = -(-height // stride), -(-width // stride)
+    values = scores[:, :rows, :columns].detach().float().cpu().numpy()
+    limits = np.asarray([float(value) for value in thresholds], dtype=np.float32)
+    above = values >= limits[:, None, None]
+    if not above.any():
+        return []
+    labels, _ = ndimage.label(above, structure=_EIGHT_NEIGHBOURS)
+    grid = _SourceGrid(stride, (height, width), (int(source_size[0]), int(source_size[1])), (rows, columns))
+    found = [
+        _Region(int(where[0].start), where[1:], labels[where][0] == number, values[where][0])
+        for number, where in enumerate(ndimage.find_objects(labels), start=1)
+    ]
+    # One copy from the device for all regions.
+    embeddings = None if features is None else features.detach().float().cpu().numpy()
+    sampled = None if mutual_information is None else mutual_information.detach().float().cpu().numpy()
+    found.sort(key=lambda region: -region.score)  # stable: equal scores stay in order of class, row and column
+    return [
+        region.detection(grid, float(limits[region.class_index]), embeddings, sampled)
+        for region in found[:max_detections]
+    ]
+
+
+class _Region:
+    """Connected cells of one class: ``member`` says which cells of the window ``where`` belong."""
+
+    def __init__(
+        self, class_index: int, where: tuple[slice, ...], member: NDArray[np.bool_], values: NDArray[np.float32]
+    ) -> None:
+        self.class_index = class_index
+        self.where = (where[0], where[1])
+        self.member = member
+        own = np.where(member, values, -1.0)
+        peak = divmod(int(own.argmax()), own.shape[1])
+        self.score = float(own[peak])
+        self.peak = (where[0].start + peak[0], where[1].start + peak[1])
+
+    def detection(
+        self,
+        grid: _SourceGrid,
+        threshold: float,
+        features: NDArray[np.float32] | None,
+        mutual_information: NDArray[np.float32] | None,
+    ) -> Detection:
+        """Describe the region in pixels of the source image."""
+        box, rle = grid.pixels(self.where, self.member)
+        embedding = None
+        if features is not None:
+            mean = features[:, self.where[0], self.where[1]][:, self.member].mean(1)
+            embedding = torch.from_numpy(mean).half()
+        sampled = None if mutual_information is None else float(mutual_information[(self.class_index, *self.peak)])
+        return Detection(
+            class_index=self.class_index,
+            score=self.score,
+            box=box,
+            margin=self.score - threshold,
+            entropy=float(binary_entropy(torch.tensor(self.score, dtype=torch.float64))),
+            rle=rle,
+            mc_dropout=sampled,
+            embedding=embedding,
+        )
+
+
+class _SourceGrid:
+    """Where the edges of cells lie in the source image."""
+
+    def __init__(
+        self, stride: int, size: tuple[int, int], source_size: tuple[int, int], cells: tuple[int, int]
+    ) -> None:
+        self.source_size = source_size
+        self.rows = _edges(cells[0], stride, size[0], source_size[0])
+        self.columns = _edges(cells[1], stride, size[1], source_size[1])
+
+    def pixels(
+        self, where: tuple[slice, slice], member: NDArray[np.bool_]
+    ) -> tuple[tuple[float, float, float, float], str]:
+        """Box (x1, y1, x2, y2) and compressed run-length string of some cells."""
+        top, bottom = (edges[where[0]] for edges in self.rows)
+        left, right = (edges[where[1]] for edges in self.columns)
+        box = (float(left[0]), float(top[0]), float(right[-1]), float(bottom[-1]))
+        return box, self._run_lengths(member, (top, bottom), (left, right))
+
+    def _run_lengths(
+        self,
+        member: NDArray[np.bool_],
+        rows: tuple[NDArray[np.int64], NDArray[np.int64]],
+        columns: tuple[NDArray[np.int64], NDArray[np.int64]],
+    ) -> str:
+        """Write the runs down from the cells: drawing the mask would cost the whole source image for each region."""
+        height, width = self.source_size
+        starts: list[NDArray[np.int64]] = []
+        ends: list[NDArray[np.int64]] = []
+        drawn = 0
+        for column in range(member.shape[1]):
+            # Cells under one pixel overlap; each pixel column is drawn once.
+            left, right = max(int(columns[0][column]), drawn), int(columns[1][column])
+            first, last = _runs(member[:, column])
+            offsets = np.arange(left, right)[:, None] * height
+            starts.append((offsets + rows[0][first]).ravel())
+            ends.append((offsets + rows[1][last]).ravel())
+            drawn = max(drawn, right)
+        begin, end = np.concatenate(starts), np.concatenate(ends)
+        # Runs that meet at the foot of one pixel column and the head of the next are one run.
+        apart = begin[1:] > end[:-1]
+        begin, end = begin[np.r_[True, apart]], end[np.r_[apart, True]]
+        edges = np.stack([begin, end], axis=1).ravel()
+        counts = np.diff(edges, prepend=0, append=height * width)
+        counts = counts[: len(counts) - int(counts[-1] == 0)]  # no healthy pixel follows
+        uncompressed = {"size": [height, width], "counts": counts.tolist()}
+        text: bytes = coco_mask.frPyObjects(uncompressed, height, width)["counts"]
+        return text.decode("ascii")
+
+
+def _edges(cells: int, stride: int, size: int, source_size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First and end pixel of each cell along one axis; neighbours share an edge unless cells are under one pixel."""
+    places = np.minimum(np.arange(cells + 1) * stride, size) * (source_size / size)
+    edges = np.floor(places + 0.5).astype(np.int64)
+    first = np.minimum(edges[:-1], source_size - 1)
+    return first, np.maximum(edges[1:], first + 1)
+
+
+def _runs(column: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First and last cell of each run of True."""
+    steps = np.diff(np.r_[False, column, False].astype(np.int8))
+    return np.flatnonzero(steps == 1), np.flatnonzero(steps == -1) - 1
