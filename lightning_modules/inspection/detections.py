@@ -169,9 +169,12 @@ class _SourceGrid:
 
 
 def _edges(cells: int, stride: int, size: int, source_size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """First and end pixel of each cell along one axis; neighbours share an edge unless cells are under one pixel."""
-    places = np.minimum(np.arange(cells + 1) * stride, size) * (source_size / size)
-    edges = np.floor(places + 0.5).astype(np.int64)
+    """First and end pixel of each cell along one axis: the pixels whose centres the cell holds, at least one.
+
+    Neighbours share an edge unless cells are under one pixel.
+    """
+    places = np.minimum(np.arange(cells + 1, dtype=np.int64) * stride, size) * source_size
+    edges = -((size - 2 * places) // (2 * size))  # ceil(place / size - 1 / 2) in whole numbers
     first = np.minimum(edges[:-1], source_size - 1)
     return first, np.maximum(edges[1:], first + 1)
 

@@ -13,8 +13,8 @@ from datamodules.common.errors import ConfigurationError
 
 ThresholdRule = Literal["f1", "recall"]
 
-BIN_WIDTH = 0.01  # in logits: relative width 1 % for scores near 0 and near 1, 0.0025 at 0.5
-DEFAULT_BINS = 4096  # reaches down to a score of 1.3e-9
+BIN_WIDTH = 0.005  # in logits: relative width 0.5 % for scores near 0 and near 1, 0.00125 at 0.5
+DEFAULT_BINS = 8192  # reaches down to a score of 1.3e-9
 
 
 def score_bins(scores: Tensor, bins: int = DEFAULT_BINS) -> Tensor:
@@ -32,16 +32,19 @@ def score_bins(scores: Tensor, bins: int = DEFAULT_BINS) -> Tensor:
 
     Example:
         >>> score_bins(torch.tensor([0.0, 0.4999999, 0.5, 1.0])).tolist()
-        [0, 2047, 2048, 4095]
+        [0, 4095, 4096, 8191]
     """
-    # Floor before the shift: the shift would round a score just below 0.5 up to it.
-    steps = (torch.logit(scores.float()) / BIN_WIDTH).nan_to_num(nan=-math.inf).floor()
+    # In float64, so that no rounding moves a float32 score over an edge, wherever in the tensor it stands. Floor before
+    # the shift, which would round a score just below 0.5 up to it.
+    steps = (torch.logit(scores.double()) / BIN_WIDTH).nan_to_num(nan=-math.inf).floor()
     half = bins // 2
     return steps.clamp(-half, half - 1).long() + half
 
 
 def bin_threshold(index: Tensor, bins: int = DEFAULT_BINS) -> Tensor:
     """Find the smallest score of each bin, so that exactly the scores of that bin and up are at or above it.
+
+    Near 1 some bins lie between two float32 numbers; theirs is the next larger score.
 
     Args:
         index: ``(N,)`` int64, numbers of bins.
@@ -176,8 +179,8 @@ class AreaMetrics(Metric):
     def error_bound(self) -> Tensor:
         """Largest possible difference between ``ap`` and the average precision of the unbinned scores, ``(C,)``.
 
-        Within a bin the unbinned order is unknown. Its positives score lowest when all its negatives come first and
-        they follow one by one, highest when they come first and tie. Every process must call it.
+        Within a bin the unbinned order is unknown. Average precision is lowest when its negatives come first and its
+        positives follow one by one, highest when its positives come first and tie. Every process must call it.
         """
         counts = self._merged_counts().double()
         positives, negatives = counts[:, 1].flip(-1), counts[:, 0].flip(-1)
@@ -187,7 +190,7 @@ class AreaMetrics(Metric):
         # The sum of i / (i + fp) over the bin's positives, i counting all positives so far.
         lowest = positives - fp * (torch.digamma(tp + fp + 1) - torch.digamma(tp - positives + fp + 1))
         span = torch.maximum(highest - binned, binned - lowest)
-        return (torch.where(negatives > 0, span, 0.0).sum(-1) / positives.sum(-1)).float()
+        return (span.sum(-1) / positives.sum(-1)).float()
 
     def is_empty(self) -> bool:
         """Whether no known area was added in any process; every process must call it."""

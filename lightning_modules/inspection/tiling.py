@@ -26,7 +26,7 @@ def tiled(
     """Run ``forward`` on overlapping tiles; each cell comes from the tile whose centre is nearest.
 
     The last row and column of tiles end at the image's border, so they overlap more. The image is padded by zeros on
-    the right and below to whole cells (and to the grid of 32 pixels where ``tile`` is a multiple of it).
+    the right and below to whole cells. Where tile and overlap leave room for it, tiles start on a grid of 32 pixels.
 
     Args:
         forward: Maps ``(b, 3, h, w)`` to tensors ``(b, ..., h / stride, w / stride)``.
@@ -55,7 +55,7 @@ def tiled(
         )
     batch, height, width = image.shape[0], image.shape[-2], image.shape[-1]
     grid = math.lcm(stride, _DEEPEST_STRIDE)
-    grid = grid if tile % grid == 0 else stride
+    grid = grid if tile % grid == 0 and tile - overlap >= grid else stride
     image = torch.nn.functional.pad(image, (0, -width % grid, 0, -height % grid))
     rows = _Axis.cut(image.shape[-2], tile, overlap, grid)
     columns = _Axis.cut(image.shape[-1], tile, overlap, grid)
