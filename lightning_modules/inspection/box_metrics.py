@@ -1,0 +1,110 @@
+"""Mean average precision over boxes, beside that over areas."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch import Tensor, nn
+from torchmetrics.detection import MeanAveragePrecision
+
+from datamodules.inspection.batch import IGNORE, Detection, InspectionBatch
+
+
+class BoxMetrics(nn.Module):
+    """COCO's mean average precision of detected boxes, by torchmetrics and pycocotools.
+
+    It holds every box until the end and runs on one core, so it belongs to testing rather than to each validation.
+    ``compute`` returns ``box_map`` (mean over IoU .50 to .95) and ``box_map_50``; NaN without labelled boxes.
+
+    Example:
+        >>> truth = {"boxes": torch.tensor([[0.0, 0.0, 10.0, 10.0]]), "labels": torch.tensor([0])}
+        >>> found = Detection(0, 0.9, (0.0, 0.0, 10.0, 10.0), margin=0.4, entropy=0.3)
+        >>> metrics = BoxMetrics()
+        >>> metrics.add([found], truth["boxes"], truth["labels"])
+        >>> round(float(metrics.compute()["box_map"]), 3)
+        1.0
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.metric = MeanAveragePrecision(box_format="xyxy", iou_type="bbox", backend="pycocotools")
+        self.metric.warn_on_many_detections = False  # COCO's limit of 100 an image is what is wanted
+
+    def update(self, detections: Sequence[Sequence[Detection]], batch: InspectionBatch) -> None:
+        """Add the completely labelled rows of a batch.
+
+        Args:
+            detections: Of each row, boxes in pixels of the source image; their scores rank them, so they should reach
+                down to low scores.
+            batch: The labels.
+        """
+        for row, found in enumerate(detections):
+            if bool(batch["valid"][row]) and bool(batch["labelled"][row]):
+                boxes, classes = labelled_boxes(batch, row)
+                self.add(found, boxes * source_scale(batch, row), classes)
+
+    def add(self, detections: Sequence[Detection], boxes: Tensor, classes: Tensor) -> None:
+        """Add one image.
+
+        Args:
+            detections: What was found in it.
+            boxes: float ``(n, 4)``, labelled boxes in the same pixels.
+            classes: int64 ``(n,)``.
+        """
+        device = self.metric.device  # states meet over processes where the metric lives
+        found = {
+            "boxes": torch.tensor([one.box for one in detections], dtype=torch.float32, device=device).view(-1, 4),
+            "scores": torch.tensor([one.score for one in detections], dtype=torch.float32, device=device),
+            "labels": torch.tensor([one.class_index for one in detections], dtype=torch.int64, device=device),
+        }
+        self.metric.update([found], [{"boxes": boxes.float().to(device), "labels": classes.long().to(device)}])
+
+    def compute(self) -> dict[str, Tensor]:
+        """Return box_map and box_map_50."""
+        values = self.metric.compute()
+        picked = {"box_map": values["map"], "box_map_50": values["map_50"]}
+        # pycocotools writes -1 where no box is labelled
+        return {name: torch.where(value < 0, torch.full_like(value, math.nan), value) for name, value in picked.items()}
+
+    def reset(self) -> None:
+        """Forget all images."""
+        self.metric.reset()
+
+
+def source_scale(batch: InspectionBatch, row: int) -> Tensor:
+    """Factors from the batch's pixels to the source's for (x1, y1, x2, y2): float32 ``(4,)`` on the CPU."""
+    height, width = (batch["source_size"][row].cpu().double() / batch["size"][row].cpu().double()).tolist()
+    return torch.tensor([width, height, width, height])
+
+
+def labelled_boxes(batch: InspectionBatch, row: int) -> tuple[Tensor, Tensor]:
+    """Boxes of the defects of one completely labelled row.
+
+    Where the labels are masks alone, each 8-connected region of a class gives its bounding box.
+
+    Args:
+        batch: The labels.
+        row: Which image.
+
+    Returns:
+        ``boxes`` float32 ``(n, 4)`` in pixels of the batch's image and ``classes`` int64 ``(n,)``, on the CPU.
+    """
+    classes = batch["box_class"][row].cpu()
+    if bool((classes >= 0).any()):
+        return batch["boxes"][row].cpu()[classes >= 0], classes[classes >= 0]
+    height, width = batch["size"][row].tolist()
+    mask = batch["class_mask"][row, :height, :width].cpu().numpy()
+    boxes: list[tuple[float, ...]] = []
+    found: list[int] = []
+    for value in np.unique(mask):
+        if value in (0, IGNORE):
+            continue
+        regions, _ = ndimage.label(mask == value, structure=np.ones((3, 3)))
+        for rows, columns in ndimage.find_objects(regions):
+            boxes.append((columns.start, rows.start, columns.stop, rows.stop))
+            found.append(int(value) - 1)
+    return torch.tensor(boxes, dtype=torch.float32).view(-1, 4), torch.tensor(found, dtype=torch.int64)
