@@ -8,6 +8,7 @@ from datamodules.common.lazy_names import PublicName, lazy_names
 
 if TYPE_CHECKING:
     from callbacks.feature_baseline import FeatureBaseline as FeatureBaseline
+    from callbacks.feedback_store_writer import FeedbackStoreWriter as FeedbackStoreWriter
     from callbacks.parameter_ema import ParameterEMA as ParameterEMA
     from callbacks.plain_progress import PlainProgress as PlainProgress
     from callbacks.rank_pairs import RankPairs as RankPairs
@@ -25,10 +26,14 @@ PUBLIC = {
     "RegionOverlay": PublicName("callbacks.region_overlay", "pictures or videos of the selected regions"),
     "ScoreScatter": PublicName("callbacks.score_scatter", "scatter plot of predicted against true score"),
     "ScoreWriter": PublicName("callbacks.score_writer", "a csv and a JSON line per scored video, resumable"),
+    "FeedbackStoreWriter": PublicName(
+        "callbacks.feedback_store_writer", "detections into the feedback store, maps beside it"
+    ),
 }
 
 __all__ = [
     "FeatureBaseline",
+    "FeedbackStoreWriter",
     "ParameterEMA",
     "PlainProgress",
     "RankPairs",

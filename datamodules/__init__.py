@@ -7,15 +7,20 @@ from typing import TYPE_CHECKING
 from datamodules.common.lazy_names import PublicName, lazy_names
 
 if TYPE_CHECKING:
+    from datamodules.inspection.datamodule import InspectionDataModule as InspectionDataModule
     from datamodules.video_quality.datamodule import VideoQualityDataModule as VideoQualityDataModule
 
 PUBLIC = {
     "VideoQualityDataModule": PublicName(
         "datamodules.video_quality.datamodule", "videos with opinion scores; without a list, generated demo clips"
     ),
+    "InspectionDataModule": PublicName(
+        "datamodules.inspection.datamodule",
+        "parts of two domains with labels or answers; without a list, generated surfaces",
+    ),
 }
 
-__all__ = ["VideoQualityDataModule"]
+__all__ = ["InspectionDataModule", "VideoQualityDataModule"]
 
 if not TYPE_CHECKING:
     __getattr__, __dir__ = lazy_names(__name__, PUBLIC)
