@@ -57,8 +57,8 @@ def cell_targets(
         stride: Side of a cell in pixels; an image that is no multiple of it ends in a part of a cell.
         num_classes: C.
         coverage: Share of a cell's picture, above 0 up to 1.
-        mask_unit: An answer makes ``area`` the whole cell known (the paper), or ``area_class`` only the classes that the
-            answer speaks of.
+        mask_unit: An answer makes ``area`` the whole cell known (the paper), or ``area_class`` only the classes that
+            it speaks of.
         omnia_epsilon: Cells that the deployed model scored below it join M as healthy; None: none do.
         healthy_knowledge: Rows with ``is_healthy`` join M whole.
     """

@@ -1,9 +1,9 @@
-"""Features at a chosen stride: a small network of our own, or any timm backbone, with a decoder where it is too coarse."""
+"""Features at a chosen stride: a small network of our own, or any timm backbone, with a decoder where needed."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import cast
 
@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from datamodules.common.errors import ConfigurationError
 from lightning_modules.inspection.preprocess import IMAGENET_MEAN, IMAGENET_STD
-from lightning_modules.nn.checkpoint_loading import load_state_dict_file, load_strictly, raise_for_keys, strip_prefix
+from lightning_modules.nn.checkpoint_loading import load_state_dict_file, load_strictly, strip_prefix
 
 STRIDES = (1, 2, 4, 8, 16, 32)
 FINEST_WITHOUT_DECODER = 8  # finer levels of a backbone see too little around a cell to know what it is
@@ -52,7 +52,7 @@ class SmallBackbone(Backbone):
         steps = int(math.log2(stride))
         widths = [in_chans, *(width * min(4, 2**step) for step in range(steps))]
         super().__init__(widths[-1], stride)
-        self.strided = nn.Sequential(*(_convolution(*widths[i : i + 2], stride=2) for i in range(steps)))
+        self.strided = nn.Sequential(*(_convolution(widths[i], widths[i + 1], 2) for i in range(steps)))
         self.residual = nn.ModuleList(_convolution(widths[-1], widths[-1]) for _ in range(3))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -181,8 +181,8 @@ def _timm(name: str, stride: int, in_chans: int) -> Backbone:
 
     def build(indices: Sequence[int] | None) -> nn.Module:
         try:
-            options = {} if indices is None else {"out_indices": tuple(indices)}
-            return cast(nn.Module, timm.create_model(name, features_only=True, in_chans=in_chans, **options))
+            # timm leaves out what is None: then all levels are built.
+            return timm.create_model(name, features_only=True, in_chans=in_chans, out_indices=indices)
         except (RuntimeError, AttributeError, AssertionError) as error:
             raise ConfigurationError(
                 f"The timm network {name!r} gives no feature maps ({error}): use one that works with features_only."
@@ -219,42 +219,38 @@ def load_backbone(backbone: Backbone, name: str, file: str) -> None:
         ConfigurationError: If the backbone is ``small``.
         CheckpointError: If the file is unreadable, or a weight is missing or of another shape.
     """
-    inner = backbone.features if isinstance(backbone, TimmBackbone) else getattr(backbone, "levels", None)
-    if not isinstance(inner, nn.Module) or isinstance(inner, _SmallLevels):
-        raise ConfigurationError(f"The backbone {name!r} takes no backbone_weights: they are for timm networks.")
-    state = strip_prefix(load_state_dict_file(file), "module.")
-    given = {_flat(key): value for key, value in state.items()}
-    own = {key: _flat(key.removeprefix("model.")) for key in inner.state_dict()}
-    picked = {key: given[flat] for key, flat in own.items() if flat in given}
-    raise_for_keys(f"{name} in {file}", missing=set(own) - set(picked))
-    load_strictly(inner, picked, own, f"{name} in {file}")
-
-
-def _flat(key: str) -> str:
-    """timm joins the levels of some networks' names by ``_`` when it takes features out of them."""
-    return key.replace(".", "_")
+    _fill(backbone, name, strip_prefix(load_state_dict_file(file), "module."), f"{name} in {file}")
 
 
 def download_backbone(backbone: Backbone, name: str) -> None:
     """Fill the timm network inside ``backbone`` with timm's pretrained weights, from its cache or the network.
 
     Raises:
-        ConfigurationError: If there are none for this name.
+        ConfigurationError: If there are none for this name, or they cannot be fetched.
     """
     import timm  # see `_timm`
 
+    try:
+        state = {} if name == "small" else timm.create_model(name, pretrained=True).state_dict()
+    except (RuntimeError, OSError) as error:
+        raise ConfigurationError(
+            f"No pretrained weights of {name!r} can be had ({error}): set pretrained to false, or name a local file as "
+            "backbone_weights."
+        ) from error
+    _fill(backbone, name, state, f"{name} of timm")
+
+
+def _fill(backbone: Backbone, name: str, state: Mapping[str, Tensor], origin: str) -> None:
     inner = backbone.features if isinstance(backbone, TimmBackbone) else getattr(backbone, "levels", None)
     if not isinstance(inner, nn.Module) or isinstance(inner, _SmallLevels):
-        raise ConfigurationError(f"The backbone {name!r} has no pretrained weights: set pretrained to false.")
-    try:
-        state = timm.create_model(name, pretrained=True).state_dict()
-    except RuntimeError as error:
         raise ConfigurationError(
-            f"No pretrained weights of {name!r} can be had ({error}): name a file as backbone_weights."
-        ) from error
-    given = {_flat(key): value for key, value in state.items()}
-    own = {key: _flat(key.removeprefix("model.")) for key in inner.state_dict()}
-    load_strictly(inner, {key: given[flat] for key, flat in own.items() if flat in given}, own, f"{name} of timm")
+            f"The backbone {name!r} has no pretrained weights: set pretrained to false and leave backbone_weights out, "
+            "or choose a network of timm."
+        )
+    # Feature extraction renames: some levels' names are joined by "_", some networks sit below "model.".
+    given = {key.replace(".", "_"): value for key, value in state.items()}
+    own = {key: key.removeprefix("model.").replace(".", "_") for key in inner.state_dict()}
+    load_strictly(inner, {key: given[flat] for key, flat in own.items() if flat in given}, own, origin)
 
 
 def preprocess_statistics(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -16,6 +16,8 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.nn import functional as F
 
+from lightning_modules.inspection.uncertainty import binary_entropy
+
 AreaAverage = Literal["joint", "split"]
 
 
@@ -131,7 +133,6 @@ def distillation_loss(
         tensor(0.)
     """
     teacher = teacher_probability.detach().to(torch.promote_types(logits.dtype, torch.float32))
-    entropy = -(torch.special.xlogy(teacher, teacher) + torch.special.xlogy(1 - teacher, 1 - teacher))
-    entropy = entropy.masked_fill(~unmentored, 0.0).sum()
+    entropy = binary_entropy(teacher).masked_fill(~unmentored, 0.0).sum()
     divisor = unmentored.sum().clamp(min=1) if count is None else count
     return masked_bce(logits, teacher, unmentored, count=divisor) - entropy / divisor

@@ -22,8 +22,9 @@ from lightning_modules.inspection.backbones import (
     preprocess_statistics,
 )
 from lightning_modules.inspection.domain_segmenter import DomainSegmenter, proxy_a_distance
-from lightning_modules.inspection.evaluation import DomainMetrics, TuningRule
+from lightning_modules.inspection.evaluation import DomainMetrics, TuningRule, image_decisions
 from lightning_modules.inspection.losses import distillation_loss, global_count, masked_bce
+from lightning_modules.inspection.options import check_arguments, plain_arguments
 from lightning_modules.inspection.preprocess import InspectionPreprocess
 from lightning_modules.inspection.tiling import tiled
 from lightning_modules.inspection.transfer import Teacher, load_teacher, load_transfer, read_model
@@ -31,8 +32,6 @@ from lightning_modules.inspection.uncertainty import mutual_information
 from lightning_modules.nn.gradient_reversal import gradient_reversal, reversal_strength
 
 _LOGIT_LIMIT = 1e-6  # scores nearer to 0 or 1 have no gradient in distillation
-# Arguments of a subclass that are no plain values, or name files that a checkpoint makes superfluous.
-_NOT_SAVED = ("optimizer", "scheduler", "scheduler_interval", "weights", "backbone_weights", "baseline_weights")
 
 
 class AreaLosses(NamedTuple):
@@ -58,6 +57,7 @@ class MentoringMethod(Method, ABC):
     """
 
     thresholds: Tensor
+    output_class: type[Any]  # the named tuple of the network
 
     # What a subclass gives.
 
@@ -111,21 +111,18 @@ class MentoringMethod(Method, ABC):
             ConfigurationError: If options contradict each other.
             CheckpointError: If a file of weights does not fit.
         """
-        plain = {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in arguments.items()
-            if name not in (*_NOT_SAVED, "self", "__class__")
-        }
-        _check(plain)
+        check_arguments(arguments)
+        plain = plain_arguments(arguments)
         self.save_hyperparameters({"_class_path": class_path, **plain})
         self.class_names: list[str] = list(plain["class_names"])
         self.preprocess = InspectionPreprocess(*preprocess_statistics(plain["backbone"]))
-        self.network = self.build_network().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's overloads
+        self.network = self.build_network().to(memory_format=torch.channels_last)
+        self.stride = cast(int, self.network.stride)
         features = cast(int, self.network.num_features)
         self.domain_segmenter = DomainSegmenter(features) if plain["domain_weight"] > 0 else None
         self.teacher = self._build_teacher() if plain["distillation_weight"] > 0 else None
         self.val_metrics = DomainMetrics(self.class_names)
-        self.test_metrics = DomainMetrics(self.class_names)
+        self.test_metrics = DomainMetrics(self.class_names, complete=True)
         self.register_buffer("thresholds", torch.full((len(self.class_names),), 0.5))
         self._needs_download = bool(plain["pretrained"])
         self._needs_teacher = self.teacher is not None
@@ -137,7 +134,7 @@ class MentoringMethod(Method, ABC):
 
     def _build_teacher(self) -> Teacher:
         preprocess = InspectionPreprocess(*preprocess_statistics(self.hparams["backbone"]))
-        return Teacher(preprocess, self.build_network().to(memory_format=torch.channels_last))  # type: ignore[call-overload]  # missing in torch's overloads
+        return Teacher(preprocess, self.build_network().to(memory_format=torch.channels_last))
 
     def _load(self, class_path: str, arguments: Mapping[str, Any]) -> None:
         if arguments["backbone_weights"] is not None:
@@ -219,8 +216,7 @@ class MentoringMethod(Method, ABC):
         """Loss and accuracy of the domain segmenter over all pixels of both domains, masked or not (section 3.4.4)."""
         assert self.domain_segmenter is not None
         logits = self.domain_segmenter(gradient_reversal(features, strength))[:, 0]
-        inside, _ = picture_cells(batch["size"], cast(int, self.network.stride), (logits.shape[1], logits.shape[2]))
-        inside = inside & batch["valid"][:, None, None]
+        inside = self._picture(batch, logits)
         target = batch["domain"].float()[:, None, None].expand_as(logits)
         right = ((logits > 0) == (target > 0.5)) & inside
         accuracy = right.sum() / inside.sum().clamp(min=1)
@@ -234,11 +230,15 @@ class MentoringMethod(Method, ABC):
     def _distillation(self, output: Any, targets: AreaTargets, batch: InspectionBatch) -> Tensor:  # noqa: ANN401  # a method's own tuple
         """Agree with the deployed model on the areas of mentored rows that nobody answered (section 5)."""
         assert self.teacher is not None
-        teacher = self.area_scores(type(output)(*self.teacher(batch["image"])))
-        inside, _ = picture_cells(batch["size"], cast(int, self.network.stride), teacher.shape[-2:])
-        rows = (~batch["labelled"] & batch["valid"])[:, None, None]
-        unmentored = (inside & rows)[:, None, None] & ~targets.known
+        teacher = self.area_scores(self.output_class(*self.teacher(batch["image"])))
+        inside = self._picture(batch, teacher) & ~batch["labelled"][:, None, None]
+        unmentored = inside[:, None, None] & ~targets.known
         return distillation_loss(self.area_log_odds(output), teacher, unmentored, count=global_count(unmentored))
+
+    def _picture(self, batch: InspectionBatch, maps: Tensor) -> Tensor:
+        """Cells of the picture on the grid of ``maps`` ``(..., h, w)``, bool ``(B, h, w)``; none in rows of padding."""
+        inside, _ = picture_cells(batch["size"], self.stride, (maps.shape[-2], maps.shape[-1]))
+        return inside & batch["valid"][:, None, None]
 
     def area_log_odds(self, output: Any) -> Tensor:  # noqa: ANN401  # a method's own tuple
         """Log odds of the areas' probabilities, ``(B, C, A, h, w)``."""
@@ -251,16 +251,7 @@ class MentoringMethod(Method, ABC):
         tile = self.hparams["tile_size"]
         if tile is None or max(image.shape[-2:]) <= tile:
             return self(image)
-        kind: list[Any] = []
-
-        def forward(part: Tensor) -> tuple[Tensor, ...]:
-            output = self(part)
-            kind.append(type(output))
-            return tuple(output)
-
-        stride = cast(int, self.network.stride)
-        maps = tiled(forward, image, tile, self.hparams["tile_overlap"], stride)
-        return kind[0](*maps)
+        return self.output_class(*tiled(self, image, tile, self.hparams["tile_overlap"], self.stride))
 
     def cell_probabilities(self, batch: InspectionBatch) -> Tensor:
         """Probabilities of all areas, float32 ``(B, C, A, h, w)``."""
@@ -284,14 +275,27 @@ class MentoringMethod(Method, ABC):
     def validation_step(self, batch: InspectionBatch, batch_idx: int) -> None:
         """Collect the areas' scores."""
         scores = self.cell_probabilities(batch)
-        self.val_metrics.update(scores, self.area_targets(batch), batch["domain"], batch["valid"])
+        self.val_metrics.update(scores, self.area_targets(batch), batch)
 
     def test_step(self, batch: InspectionBatch, batch_idx: int) -> InspectionPrediction:
-        """Collect the areas' scores, and hand the detections to the callbacks."""
+        """Collect the areas' scores, the images' decisions and the boxes; hand the detections to the callbacks."""
         output = self.whole_output(batch["image"])
         scores = self.area_scores(output)
-        self.test_metrics.update(scores, self.area_targets(batch), batch["domain"], batch["valid"])
-        return self._prediction(output, scores, batch)
+        prediction = self._prediction(output, scores, batch)
+        self.test_metrics.update(scores, self.area_targets(batch), batch)
+        inside = self._picture(batch, scores)
+        self.test_metrics.update_images(*image_decisions(scores, inside, self.applied_thresholds()), batch)
+        self.test_metrics.update_boxes(self.ranked_detections(output, batch, prediction["detections"]), batch)
+        return prediction
+
+    def ranked_detections(
+        self,
+        output: Any,  # noqa: ANN401  # a method's own tuple
+        batch: InspectionBatch,
+        detections: list[list[Detection]],
+    ) -> list[list[Detection]]:
+        """Detections for box mAP, which ranks them by score; a method may add those below the thresholds."""
+        return detections
 
     def predict_step(self, batch: InspectionBatch, batch_idx: int) -> InspectionPrediction:
         """Detections, score maps and image scores of a batch."""
@@ -300,14 +304,12 @@ class MentoringMethod(Method, ABC):
 
     def _prediction(self, output: Any, scores: Tensor, batch: InspectionBatch) -> InspectionPrediction:  # noqa: ANN401  # a method's own tuple
         thresholds = self.applied_thresholds()
-        highest = scores.amax(dim=(1, 2)).float().cpu()
-        stride = cast(int, self.network.stride)
-        cells = [[-(-int(side) // stride) for side in size] for size in batch["size"].tolist()]
-        maps = [plane[:rows, :columns] for plane, (rows, columns) in zip(highest, cells, strict=True)]
+        highest = scores.amax(dim=(1, 2)).half().cpu()
+        cells = [[-(-int(side) // self.stride) for side in size] for size in batch["size"].tolist()]
         return {
             "detections": self.detect_from(output, batch, thresholds, self._information(output.features, batch)),
-            "score_map": [plane.half() for plane in maps],
-            "image_score": torch.stack([plane.max() for plane in maps]),
+            "score_map": [plane[:rows, :columns] for plane, (rows, columns) in zip(highest, cells, strict=True)],
+            "image_score": image_decisions(scores, self._picture(batch, scores), thresholds)[0].cpu(),
             "source_size": batch["source_size"].cpu(),
             "valid": batch["valid"].cpu(),
             "index": batch["index"].cpu(),
@@ -323,7 +325,7 @@ class MentoringMethod(Method, ABC):
         seed = int(os.environ.get("PL_GLOBAL_SEED", "0"))
         devices = [features.device] if features.device.type == "cuda" else []
         rows = []
-        for row, index in zip(features.split(1), batch["index"].tolist(), strict=True):
+        for row, index in zip(torch.split(features, 1), batch["index"].tolist(), strict=True):
             with torch.random.fork_rng(devices):
                 torch.manual_seed((seed * 1_000_003 + int(index)) % (2**63))
                 rows.append(mutual_information(torch.stack([self.sample_scores(row) for _ in range(samples)])))
@@ -343,7 +345,7 @@ class MentoringMethod(Method, ABC):
         self._log_metrics("test", self.test_metrics)
 
     def _log_metrics(self, stage: Stage, metrics: DomainMetrics) -> None:
-        self.log_stage(stage, metrics.values(self.thresholds, per_class=stage == "test"))
+        self.log_stage(stage, metrics.values(self.thresholds))
         metrics.reset()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -359,28 +361,3 @@ def _area_counts(targets: AreaTargets, batch: InspectionBatch) -> dict[str, Tens
         "answered_areas": answered.sum().float(),
         "assumed_areas": (targets.assumed & mentored).any(dim=1).sum().float(),
     }
-
-
-def _check(arguments: Mapping[str, Any]) -> None:
-    """Raise `ConfigurationError` for the first argument that cannot work."""
-    names = arguments["class_names"]
-    if not names or len(set(names)) != len(names):
-        raise ConfigurationError(
-            f"class_names is {names}, but each class needs a name of its own: the data module gives them, or name them "
-            "as --model.init_args.class_names."
-        )
-    ranges: dict[str, tuple[float, float]] = {
-        "coverage": (1e-6, 1.0), "dropout": (0.0, 0.99), "omnia_epsilon": (0.0, 1.0), "threshold": (0.0, 1.0),
-        "recall_floor": (0.0, 1.0), "weak_weight": (0.0, float("inf")), "domain_weight": (0.0, float("inf")),
-        "distillation_weight": (0.0, float("inf")), "positive_weight": (1e-6, float("inf")),
-        "mc_samples": (0, float("inf")),
-    }  # fmt: skip
-    for name, (low, high) in ranges.items():
-        value = arguments[name]
-        if value is not None and not low <= value <= high:
-            raise ConfigurationError(f"{name} is {value}, but must lie in {low:g}..{high:g}.")
-    if arguments["mc_samples"] > 0 and arguments["dropout"] == 0:
-        raise ConfigurationError(
-            f"mc_samples is {arguments['mc_samples']}, but dropout is 0, so that all samples would be equal: train with "
-            "dropout above 0, or leave mc_samples at 0."
-        )

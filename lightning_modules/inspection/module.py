@@ -42,7 +42,7 @@ class MentoringSegmenter(MentoringMethod):
         domain_weight: Weight of the domain loss (DANN); 0 builds no domain segmenter.
         domain_schedule: How the strength of the gradient reversal rises.
         domain_gamma: Speed of the schedule ``ganin``.
-        distillation_weight: Weight of agreeing with the deployed model where nobody answered; needs ``baseline_weights``.
+        distillation_weight: Weight of agreeing with ``baseline_weights`` where nobody answered.
         threshold_rule: Tune each class's threshold on validation for the greatest ``f1``, or to keep a ``recall``.
         recall_floor: That recall.
         threshold: One threshold for all classes in place of the tuned ones.
@@ -64,6 +64,8 @@ class MentoringSegmenter(MentoringMethod):
         Cordier, Das and Gutierrez, "Active learning using weakly supervised signals for quality inspection",
         QCAV 2021 (arXiv 2104.02973).
     """
+
+    output_class = SegmenterOutput
 
     def __init__(
         self,

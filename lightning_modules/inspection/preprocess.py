@@ -14,7 +14,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 class InspectionPreprocess(nn.Module):
     """Normalise images with statistics that are saved in the checkpoint.
 
-    They are fixed for the data set and never taken from one image: per-image normalisation would hide a change of light.
+    They are fixed, never taken from one image: normalising each image would hide a change of light.
 
     Shape:
         - image: uint8 ``(B, 3, H, W)``, RGB.

@@ -78,8 +78,8 @@ def read_model(path: str, class_path: str, class_names: Sequence[str], argument:
         raise CheckpointError(f"{argument} {file} holds no hyper-parameters: give a .ckpt file that a run wrote.")
     if saved.get("_class_path") != class_path:
         raise CheckpointError(
-            f"{argument} {file} was written by {saved.get('_class_path')}, not by {class_path}: give a checkpoint of the "
-            "same method."
+            f"{argument} {file} was written by {saved.get('_class_path')}, not by {class_path}: give a checkpoint of "
+            "the same method."
         )
     if list(saved.get("class_names") or []) != list(class_names):
         raise ConfigurationError(

@@ -23,12 +23,12 @@ ReversalSchedule = Literal["ganin", "linear", "constant"]
 
 class _Reversal(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: FunctionCtx, x: Tensor, strength: float) -> Tensor:  # type: ignore[override]  # torch's signature is variadic
+    def forward(ctx: FunctionCtx, x: Tensor, strength: float) -> Tensor:
         ctx.strength = strength  # type: ignore[attr-defined]  # torch keeps a function's plain values there
         return x.view_as(x)
 
     @staticmethod
-    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]  # as above
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, None]:
         return gradient * -ctx.strength, None  # type: ignore[attr-defined]  # as above
 
 
@@ -45,7 +45,7 @@ def gradient_reversal(x: Tensor, strength: float) -> Tensor:
         >>> x.grad
         tensor([-1.5000, -1.5000])
     """
-    return cast(Tensor, _Reversal.apply(x, strength))  # type: ignore[no-untyped-call]  # torch has no types here
+    return cast(Tensor, _Reversal.apply(x, strength))
 
 
 class GradientReversal(nn.Module):
