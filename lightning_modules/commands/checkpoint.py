@@ -28,11 +28,13 @@ class SavedModel:
         path: The checkpoint.
         class_path: Class of the model; None when it was not trained through the command line.
         arguments: Its hyper-parameters, plain values.
+        free: Names of those that say how the model is asked, not what it is; a command may state others.
     """
 
     path: Path
     class_path: str | None
     arguments: dict[str, object]
+    free: tuple[str, ...] = ()
 
 
 def read_saved_model(path: str) -> SavedModel | None:
@@ -69,7 +71,8 @@ def read_saved_model(path: str) -> SavedModel | None:
     arguments = dict(content.get("hyper_parameters") or {})
     arguments.pop("_instantiator", None)  # code that the file names is never called
     class_path = arguments.pop("_class_path", None)
-    return SavedModel(file, str(class_path) if class_path else None, arguments)
+    free = tuple(arguments.pop("_free", ()))
+    return SavedModel(file, str(class_path) if class_path else None, arguments, free)
 
 
 def _missing(file: Path) -> str:
@@ -98,7 +101,9 @@ def check_agreement(saved: SavedModel, model_class: str, stated: Mapping[str, ob
             f"the model is {model_class}, but {saved.path} was written by {saved.class_path}: leave --model out"
         )
     for name, value in stated.items():
-        if names_weights(name) or name not in saved.arguments or value is None or agree(value, saved.arguments[name]):
+        if names_weights(name) or name in saved.free or name not in saved.arguments or value is None:
+            continue
+        if agree(value, saved.arguments[name]):
             continue
         way_out = "leave the option out"
         if command == "fit":

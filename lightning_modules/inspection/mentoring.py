@@ -24,7 +24,7 @@ from lightning_modules.inspection.backbones import (
 from lightning_modules.inspection.domain_segmenter import DomainSegmenter, proxy_a_distance
 from lightning_modules.inspection.evaluation import DomainMetrics, TuningRule, image_decisions
 from lightning_modules.inspection.losses import distillation_loss, global_count, masked_bce
-from lightning_modules.inspection.options import check_arguments, plain_arguments
+from lightning_modules.inspection.options import FREE, check_arguments, plain_arguments
 from lightning_modules.inspection.preprocess import InspectionPreprocess
 from lightning_modules.inspection.tiling import tiled
 from lightning_modules.inspection.transfer import Teacher, load_teacher, load_transfer, read_model
@@ -113,7 +113,7 @@ class MentoringMethod(Method, ABC):
         """
         check_arguments(arguments)
         plain = plain_arguments(arguments)
-        self.save_hyperparameters({"_class_path": class_path, **plain})
+        self.save_hyperparameters({"_class_path": class_path, "_free": list(FREE), **plain})
         self.class_names: list[str] = list(plain["class_names"])
         self.preprocess = InspectionPreprocess(*preprocess_statistics(plain["backbone"]))
         self.network = self.build_network().to(memory_format=torch.channels_last)
