@@ -69,7 +69,7 @@ def tiled(
             size = (image.shape[-2] // stride, image.shape[-1] // stride)
             stitched = tuple(output.new_empty(batch, *output.shape[1:-2], *size) for output in outputs)
         for output, whole in zip(outputs, stitched, strict=True):
-            for cells, (row, column) in zip(output.split(batch), chunk, strict=True):
+            for cells, (row, column) in zip(torch.split(output, batch), chunk, strict=True):
                 source, target = row.cells(stride), column.cells(stride)
                 whole[..., source[1], target[1]] = cells[..., source[0], target[0]]
     keep = (math.ceil(height / stride), math.ceil(width / stride))

@@ -19,7 +19,8 @@ def binary_entropy(probability: Tensor) -> Tensor:
         >>> binary_entropy(torch.tensor([0.0, 0.5, 1.0]))
         tensor([0.0000, 0.6931, 0.0000])
     """
-    return torch.special.entr(probability) + torch.special.entr(1 - probability)
+    entropy: Tensor = torch.special.entr(probability) + torch.special.entr(1 - probability)
+    return entropy
 
 
 def margin(score: Tensor, threshold: Tensor | float) -> Tensor:

@@ -1,0 +1,70 @@
+"""The picture of features at defective areas: colour is the class, shape is the domain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib import colormaps
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+
+from datamodules.inspection.batch import NEW, ORIGINAL
+
+# Filled circle and open triangle stay apart where they lie on each other.
+_MARKERS = {ORIGINAL: "o", NEW: "^"}
+_GREY = "#444444"
+
+
+def draw_features(
+    places: NDArray[Any],
+    class_index: NDArray[Any],
+    domain: NDArray[Any],
+    class_names: Sequence[str],
+    accuracy: float | None = None,
+) -> Figure:
+    """Scatter the areas.
+
+    Args:
+        places: ``(N, 2)``.
+        class_index: ``(N,)`` class of each area.
+        domain: ``(N,)``, 0 original, 1 new.
+        class_names: Names of all classes; those without an area are left out of the legend.
+        accuracy: Of the domain classifier, for the title.
+    """
+    colours = class_colours(len(class_names))
+    figure = Figure(figsize=(8.2, 6.0), layout="constrained")
+    axes = figure.add_subplot()
+    for number, marker in _MARKERS.items():
+        rows = domain == number
+        x, y = places[rows].T
+        picked = [colours[int(index)] for index in class_index[rows]]
+        if number == ORIGINAL:
+            axes.scatter(x, y, s=26, marker=marker, c=picked, alpha=0.6, linewidths=0)
+        else:
+            axes.scatter(x, y, s=34, marker=marker, facecolors="none", edgecolors=picked, linewidths=1.3)
+    present = sorted({int(index) for index in class_index})
+    classes = [
+        Line2D([], [], marker="s", linestyle="", color=colours[index], label=class_names[index]) for index in present
+    ]
+    domains = [
+        Line2D([], [], marker="o", linestyle="", color=_GREY, label="original"),
+        Line2D([], [], marker="^", linestyle="", color=_GREY, fillstyle="none", markeredgewidth=1.3, label="new"),
+    ]
+    upper = axes.legend(handles=domains, title="domain", frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    axes.add_artist(upper)
+    axes.legend(handles=classes, title="defect", frameon=False, loc="upper left", bbox_to_anchor=(1.0, 0.84))
+    said = "" if accuracy is None else f"   ·   domain classifier {accuracy:.2f} (0.50 is chance)"
+    axes.set_title(f"features at {len(places)} defective areas, t-SNE{said}", fontsize=11)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_color("#cccccc")
+    return figure
+
+
+def class_colours(number: int) -> list[str]:
+    """Distinct colours as #rrggbb, strong ones first; they repeat after 20."""
+    order = [*range(0, 20, 2), *range(1, 20, 2)]
+    return [to_hex(colormaps["tab20"](order[index % 20])) for index in range(number)]
