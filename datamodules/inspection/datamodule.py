@@ -15,8 +15,8 @@ from torch.utils.data import DataLoader
 
 from datamodules.common.errors import ConfigurationError
 from datamodules.common.sampler import PaddedDistributedSampler
-from datamodules.inspection.augmentation import AugmentationSettings
-from datamodules.inspection.batch import NEW
+from datamodules.inspection.augmentation import AugmentationSettings, augment
+from datamodules.inspection.batch import NEW, ORIGINAL, InspectionBatch
 from datamodules.inspection.dataset import ImageSettings, InspectionDataset, InspectionItem, collate
 from datamodules.inspection.decoded import ImageCache, decode, network_size
 from datamodules.inspection.demo_settings import InspectionDemoSettings
@@ -24,7 +24,7 @@ from datamodules.inspection.domain_sampler import BalancedDomainSampler
 from datamodules.inspection.image_files import image_size as size_of
 from datamodules.inspection.records import LabelledImage
 from datamodules.inspection.sources import ImageSources, LabelFormat, Split
-from datamodules.inspection.splits import SplitSettings
+from datamodules.inspection.splits import SplitSettings, check_paths
 
 
 class InspectionDataModule(LightningDataModule):
@@ -197,6 +197,12 @@ class InspectionDataModule(LightningDataModule):
         one_size = len({network_size(size_of(image.path), self._settings.image_size) for image in images}) == 1
         return self._loader("predict", PaddedDistributedSampler(images), self._batch_size if one_size else 1)
 
+    def on_after_batch_transfer(self, batch: InspectionBatch, dataloader_idx: int) -> InspectionBatch:
+        """Augment while training, on the device."""
+        if self.trainer is None or not self.trainer.training:
+            return batch
+        return augment(batch, self._augmentation, (self._seed, self.trainer.global_rank, self.trainer.global_step))
+
     def _loader(self, split: Split, sampler: PaddedDistributedSampler, batch_size: int) -> DataLoader[InspectionItem]:
         training = split == "train"
         dataset = InspectionDataset(
@@ -221,27 +227,38 @@ class InspectionDataModule(LightningDataModule):
     def _collect(self, split: Split) -> list[LabelledImage]:
         if split == "predict":
             mined = self._sources.mined()
-            return mined if mined is not None else [image for image in self._all("train") if image.domain == NEW]
-        if split != "train":
-            return [image for image in self._all(split) if image.labelled]
-        originals = [image for image in self._all("train") if image.domain != NEW and image.labelled]
-        return originals + self._new_images()
+            return mined if mined is not None else self._listed_in("train", NEW)
+        if split == "train":
+            return self._labelled_in("train", ORIGINAL) + self._new_images()
+        return self._labelled_in(split)
 
     def _new_images(self) -> list[LabelledImage]:
         """New training images, as ``new_training`` and ``new_limit`` ask."""
         if self._new_training == "none":
             return []
-        new = [image for image in self._all("train") if image.domain == NEW and image.labelled]
+        new = self._answered() if self._new_training == "mentored" else self._labelled_in("train", NEW)
         if self._new_limit is None or self._new_limit >= len(new):
             return new
         chosen = np.random.default_rng((self._seed, len(new))).permutation(len(new))[: self._new_limit]
         return [new[row] for row in sorted(chosen)]
 
-    def _all(self, split: Split) -> list[LabelledImage]:
+    def _answered(self) -> list[LabelledImage]:
+        from datamodules.inspection.mentored import mentored_images
+
+        assert self._store is not None
+        answered = mentored_images(self._store, self.class_names or (), self._store_runs, self._baseline_maps)
+        check_paths([*self._listed_in("val"), *self._listed_in("test"), *answered])
+        return answered
+
+    def _labelled_in(self, split: Split, domain: int | None = None) -> list[LabelledImage]:
+        return [image for image in self._listed_in(split, domain) if image.labelled]
+
+    def _listed_in(self, split: Split, domain: int | None = None) -> list[LabelledImage]:
+        """Images of the lists; they are read once."""
         if self._listed is None:
             folder = self._demo_folder() if self._sources.is_demo else None
             self._listed = self._sources.load(self.class_names or (), folder)
-        return [image for image in self._listed if image.split == split]
+        return [image for image in self._listed if image.split == split and domain in (None, image.domain)]
 
     def _decoded_boxes(self, image: LabelledImage) -> NDArray[np.float32]:
         kept = self._cache.get(image)
