@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 from datamodules.common.lazy_names import PublicName, lazy_names
 
 if TYPE_CHECKING:
+    from callbacks.defect_features import DefectFeatures as DefectFeatures
+    from callbacks.false_positive_sheet import FalsePositiveSheet as FalsePositiveSheet
     from callbacks.feature_baseline import FeatureBaseline as FeatureBaseline
     from callbacks.feedback_store_writer import FeedbackStoreWriter as FeedbackStoreWriter
+    from callbacks.new_false_positives import NewFalsePositives as NewFalsePositives
     from callbacks.parameter_ema import ParameterEMA as ParameterEMA
     from callbacks.plain_progress import PlainProgress as PlainProgress
     from callbacks.rank_pairs import RankPairs as RankPairs
@@ -18,7 +21,17 @@ if TYPE_CHECKING:
     from callbacks.score_writer import ScoreWriter as ScoreWriter
 
 PUBLIC = {
+    "DefectFeatures": PublicName(
+        "callbacks.defect_features", "features at defective areas of both domains, as a picture and a number"
+    ),
+    "FalsePositiveSheet": PublicName("callbacks.false_positive_sheet", "pictures of false positives that went away"),
     "FeatureBaseline": PublicName("callbacks.feature_baseline", "test SRCC of the best single hand-made feature"),
+    "FeedbackStoreWriter": PublicName(
+        "callbacks.feedback_store_writer", "detections into the feedback store, maps beside it"
+    ),
+    "NewFalsePositives": PublicName(
+        "callbacks.new_false_positives", "false positives an image, and those that the deployed model did not raise"
+    ),
     "ParameterEMA": PublicName("callbacks.parameter_ema", "moving average of the parameters that train"),
     "PlainProgress": PublicName("callbacks.plain_progress", "progress as plain lines, for files and pipes"),
     "RankPairs": PublicName("callbacks.rank_pairs", "rank-pair accuracy and the KVQ challenge score"),
@@ -26,14 +39,14 @@ PUBLIC = {
     "RegionOverlay": PublicName("callbacks.region_overlay", "pictures or videos of the selected regions"),
     "ScoreScatter": PublicName("callbacks.score_scatter", "scatter plot of predicted against true score"),
     "ScoreWriter": PublicName("callbacks.score_writer", "a csv and a JSON line per scored video, resumable"),
-    "FeedbackStoreWriter": PublicName(
-        "callbacks.feedback_store_writer", "detections into the feedback store, maps beside it"
-    ),
 }
 
 __all__ = [
+    "DefectFeatures",
+    "FalsePositiveSheet",
     "FeatureBaseline",
     "FeedbackStoreWriter",
+    "NewFalsePositives",
     "ParameterEMA",
     "PlainProgress",
     "RankPairs",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -34,9 +35,27 @@ def draw_features(
         class_names: Names of all classes; those without an area are left out of the legend.
         accuracy: Of the domain classifier, for the title.
     """
-    colours = class_colours(len(class_names))
     figure = Figure(figsize=(8.2, 6.0), layout="constrained")
     axes = figure.add_subplot()
+    scatter_areas(axes, places, class_index, domain, class_colours(len(class_names)))
+    legends(axes, sorted({int(index) for index in class_index}), class_names)
+    said = "" if accuracy is None else f"   ·   domain classifier {accuracy:.2f} (0.50 is chance)"
+    axes.set_title(f"features at {len(places)} defective areas, t-SNE{said}", fontsize=11)
+    return figure
+
+
+def scatter_areas(
+    axes: Axes, places: NDArray[Any], class_index: NDArray[Any], domain: NDArray[Any], colours: Sequence[str]
+) -> None:
+    """Scatter areas into one panel without scales.
+
+    Args:
+        axes: The panel.
+        places: ``(N, 2)``.
+        class_index: ``(N,)`` class of each area.
+        domain: ``(N,)``, 0 original, 1 new.
+        colours: One a class.
+    """
     for number, marker in _MARKERS.items():
         rows = domain == number
         x, y = places[rows].T
@@ -45,7 +64,20 @@ def draw_features(
             axes.scatter(x, y, s=26, marker=marker, c=picked, alpha=0.6, linewidths=0)
         else:
             axes.scatter(x, y, s=34, marker=marker, facecolors="none", edgecolors=picked, linewidths=1.3)
-    present = sorted({int(index) for index in class_index})
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_color("#cccccc")
+
+
+def legends(axes: Axes, present: Sequence[int], class_names: Sequence[str]) -> None:
+    """Put the legends of domains and classes to the right of a panel.
+
+    Args:
+        axes: The panel.
+        present: Classes that have an area.
+        class_names: Names of all classes.
+    """
+    colours = class_colours(len(class_names))
     classes = [
         Line2D([], [], marker="s", linestyle="", color=colours[index], label=class_names[index]) for index in present
     ]
@@ -56,12 +88,6 @@ def draw_features(
     upper = axes.legend(handles=domains, title="domain", frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     axes.add_artist(upper)
     axes.legend(handles=classes, title="defect", frameon=False, loc="upper left", bbox_to_anchor=(1.0, 0.84))
-    said = "" if accuracy is None else f"   ·   domain classifier {accuracy:.2f} (0.50 is chance)"
-    axes.set_title(f"features at {len(places)} defective areas, t-SNE{said}", fontsize=11)
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.spines[:].set_color("#cccccc")
-    return figure
 
 
 def class_colours(number: int) -> list[str]:

@@ -131,8 +131,8 @@ def train(task: Training) -> Result:
     return write_result(task.folder, Result(values, checkpoint))
 
 
-def _test_callbacks(task: Training) -> dict[str, dict[str, str]]:
-    callbacks: dict[str, dict[str, str]] = {"DefectFeatures": {}}
+def _test_callbacks(task: Training) -> dict[str, dict[str, str | bool]]:
+    callbacks: dict[str, dict[str, str | bool]] = {"DefectFeatures": {"picture": False}}
     if task.baseline is not None:
         callbacks["NewFalsePositives"] = {"baseline": str(task.baseline)}
     if task.baseline is not None and task.sheet:
@@ -142,10 +142,10 @@ def _test_callbacks(task: Training) -> dict[str, dict[str, str]]:
 
 def mine(task: Mining) -> Result:
     """Write the deployed model's detections into the store and, if asked, answer them."""
-    from datamodules.inspection.feedback_store import FeedbackStore
     from datamodules.inspection.simulated_operator import simulate_answers
 
     from datamodules.inspection.batch import NEW
+    from datamodules.inspection.feedback_store import FeedbackStore
     from lightning_modules.commands.lightning_cli import launch
 
     arguments = ["--config", task.config, f"--ckpt_path={task.checkpoint}", f"--output={task.store.parent}"]

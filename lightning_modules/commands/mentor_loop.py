@@ -266,8 +266,19 @@ class Loop:
             write_text(self.folder / f"{name}.md", loop_table.markdown(rows) + "\n")
             write_text(self.folder / f"{name}.csv", loop_table.per_seed_csv(rows, self.settings.seeds))
         results.info("%s", loop_table.markdown(self.row_values(last)))
-        for picture in loop_figures.draw(self.settings, self.folder, self._row_titles_and_folders(last)):
+        for picture in self._pictures(last):
             results.info("%s", picture)
+
+    def _pictures(self, turn: int) -> list[Path]:
+        """Pictures of the first seed."""
+        figures, seed = self.settings.figures, self.settings.seeds[0]
+        runs = {}
+        for row in self.settings.rows:
+            result = read_result(self.row_folder(seed, turn, row))
+            if result is not None:
+                runs[row] = Path(result.checkpoint).parents[1]
+        features = {self.settings.rows[row].title: runs[row] for row in figures.features if row in runs}
+        return loop_figures.draw(self.folder, features, runs.get(figures.false_positives or ""))
 
     def row_values(self, turn: int) -> dict[str, list[dict[str, float]]]:
         """Values of a round by title of the row, a mapping a seed."""
@@ -280,10 +291,6 @@ class Loop:
                     values["operator_minutes"] = self._operator_minutes(seed, turn)
                 table.setdefault(settings.title, []).append(values)
         return table
-
-    def _row_titles_and_folders(self, turn: int) -> dict[str, tuple[str, Path]]:
-        seed = self.settings.seeds[0]
-        return {row: (value.title, self.row_folder(seed, turn, row)) for row, value in self.settings.rows.items()}
 
 
 # Settings that decide what a result is; the others may change when a loop goes on.
