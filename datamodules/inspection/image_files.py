@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,18 +51,23 @@ def images_at(path: str | Path) -> list[Path]:
     return found
 
 
-def image_size(path: str | Path, source: str = "") -> tuple[int, int]:
+def image_size(path: str | Path, source: str = "", *, kind: Literal["image", "mask"] = "image") -> tuple[int, int]:
     """Height and width of an upright image, from its header.
+
+    Args:
+        path: The file.
+        source: List and line for the message.
+        kind: What the message calls the file; the orientation of a mask is not looked at, since ``read_mask`` does not.
 
     Raises:
         LabelError: If the file is absent or is no image.
     """
     try:
         with Image.open(path) as image:
-            turned = image.getexif().get(_ORIENTATION) in _QUARTER_TURNS
+            turned = kind == "image" and image.getexif().get(_ORIENTATION) in _QUARTER_TURNS
             return (image.width, image.height) if turned else (image.height, image.width)
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise _unreadable(path, source, error) from error
+        raise _unreadable(path, source, error, kind) from error
 
 
 def read_image(path: str | Path, source: str = "") -> NDArray[np.uint8]:

@@ -69,7 +69,8 @@ def labelled_boxes(image: LabelledImage, drawn: NDArray[np.uint8]) -> tuple[NDAr
         if not kept:
             return _no_boxes()
         boxes, classes = zip(*kept, strict=True)
-        return np.asarray(boxes, dtype=np.float32), np.asarray(classes, dtype=np.int64)
+        limits = (drawn.shape[1], drawn.shape[0]) * 2
+        return np.clip(boxes, 0, limits).astype(np.float32), np.asarray(classes, dtype=np.int64)
     return region_boxes(drawn)
 
 
@@ -109,7 +110,11 @@ def inner_box(box: Box, share: float) -> Box:
 def _read_class_mask(image: LabelledImage, num_classes: int, size: tuple[int, int]) -> NDArray[np.uint8]:
     assert image.mask is not None
     values = read_mask(image.mask, image.source, binary=image.mask_values is not None)
-    check_mask_size(image, size, (values.shape[0], values.shape[1]))
+    if values.shape != size:
+        raise LabelError(
+            f"{image.source}: mask {image.mask} is {values.shape[1]}x{values.shape[0]} but the upright image is "
+            f"{size[1]}x{size[0]}; give a mask of the image's size"
+        )
     if image.mask_values is not None:
         bright = values > (_BRIGHT if int(values.max(initial=0)) > 1 else 0)
         return np.where(bright, np.uint8(image.mask_values + 1), np.uint8(0))
@@ -120,15 +125,6 @@ def _read_class_mask(image: LabelledImage, num_classes: int, size: tuple[int, in
             f"{num_classes} (the classes) and {IGNORE} (unknown); correct the mask or name its class in the list"
         )
     return values
-
-
-def check_mask_size(image: LabelledImage, size: tuple[int, int], mask_size: tuple[int, int]) -> None:
-    """Raise ``LabelError`` unless mask and upright image agree; sizes are height and width."""
-    if size != mask_size:
-        raise LabelError(
-            f"{image.source}: mask {image.mask} is {mask_size[1]}x{mask_size[0]} but the upright image is "
-            f"{size[1]}x{size[0]}; give a mask of the image's size"
-        )
 
 
 def _draw(drawn: NDArray[np.uint8], box: Box, index: int, rle: str | None, box_fill: float) -> None:

@@ -8,16 +8,24 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from datamodules.common.errors import ConfigurationError, LabelError
+from datamodules.inspection import deeppcb, magnetic_tile
 from datamodules.inspection.batch import NEW, ORIGINAL
+from datamodules.inspection.checks import check_files
+from datamodules.inspection.coco import coco_classes, read_coco
+from datamodules.inspection.deeppcb import read_deeppcb
 from datamodules.inspection.demo_settings import DEFECT_CLASSES
+from datamodules.inspection.folder_masks import read_class_folders, read_folder
 from datamodules.inspection.image_files import images_at
+from datamodules.inspection.magnetic_tile import read_magnetic_tile
 from datamodules.inspection.manifest_list import read_manifest
 from datamodules.inspection.records import LabelledImage, RawImage, resolve
 from datamodules.inspection.splits import SplitSettings, assign_splits, check_paths
+from datamodules.inspection.yolo import read_yolo, yolo_classes
 
 LabelFormat = Literal["manifest", "folder", "class_folders", "coco", "yolo", "magnetic_tile", "deeppcb"]
 Split = Literal["train", "val", "test", "predict"]
 _NEED_LIST: tuple[LabelFormat, ...] = ("manifest", "coco")
+_KNOW_DOMAINS: tuple[LabelFormat, ...] = ("magnetic_tile", "deeppcb")
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,10 @@ class ImageSources:
             raise ConfigurationError(f"label_format {self.label_format} needs labels, the file of the list")
         if self.label_format not in _NEED_LIST and self._is_given and self.root is None:
             raise ConfigurationError(f"label_format {self.label_format} needs root, the folder of the images")
+        if self.label_format in _KNOW_DOMAINS and (self.new_root or self.new_labels):
+            raise ConfigurationError(
+                f"label_format {self.label_format} holds both domains in one folder; leave new_root and new_labels out"
+            )
         if self.classes is not None and (not self.classes or len(set(self.classes)) != len(self.classes)):
             raise ConfigurationError(f"classes {list(self.classes)} must be different names, at least one")
 
@@ -64,8 +76,8 @@ class ImageSources:
     def class_names(self) -> list[str] | None:
         """Names of the classes; None where nothing but a folder to mine is given.
 
-        The argument ``classes``, else the lines of ``classes.txt`` beside the list or in the root, else the names that
-        the labels write, sorted.
+        The argument ``classes``, else what the format knows (categories, ``data.yaml``), else the lines of
+        ``classes.txt`` beside the list or in the root, else the names that the labels write, sorted.
 
         Raises:
             LabelError: If a list is wrong, or names no class.
@@ -76,14 +88,16 @@ class ImageSources:
             return list(DEFECT_CLASSES)
         if not self._is_given:
             return None
-        listed = self._listed_classes()
+        listed = self._format_classes()
+        if listed is not None:
+            return listed
         found = sorted(set().union(*(image.class_names for image in self._read())))
-        if listed is None and not found:
+        if not found:
             raise LabelError(
                 f"{self.labels or self.root}: the labels write no name of a class; give classes, or a file classes.txt "
                 "with one name a line beside the list"
             )
-        return listed if listed is not None else found
+        return found
 
     def load(self, class_names: Sequence[str], demo: Path | None = None) -> list[LabelledImage]:
         """Read all labelled images of both domains and all splits.
@@ -95,7 +109,9 @@ class ImageSources:
         Raises:
             LabelError: If a list is wrong or an image lies in two splits.
         """
-        sources = [read_manifest(demo / "manifest.csv")] if demo is not None else self._sources()
+        sources = self._sources() if demo is None else [read_manifest(demo / "manifest.csv")]
+        for source in sources:
+            check_files(source)
         images = [
             resolve(raw, split, class_names)
             for source in sources
@@ -135,12 +151,39 @@ class ImageSources:
         return [image for source in self._sources() for image in source]
 
     def _read_one(self, root: str | None, labels: str | None, domain: int | None) -> list[RawImage]:
-        if self.label_format == "manifest":
-            assert labels is not None
-            return read_manifest(labels, root, domain)
-        raise ConfigurationError(
-            f"label_format is {self.label_format!r}; allowed are {', '.join(get_args(LabelFormat))}"
-        )
+        """Records of one domain, or of both where ``domain`` is None and the list tells it."""
+        match self.label_format:
+            case "manifest":
+                return read_manifest(_required(labels, "labels"), root, domain)
+            case "coco":
+                return read_coco(_required(labels, "labels"), root, domain)
+            case "folder":
+                return read_folder(_required(root, "root"), domain)
+            case "class_folders":
+                return read_class_folders(_required(root, "root"), domain)
+            case "yolo":
+                return read_yolo(_required(root, "root"), domain, self.classes)
+            case "magnetic_tile":
+                return read_magnetic_tile(_required(root, "root"))
+            case "deeppcb":
+                return read_deeppcb(_required(root, "root"), self.split.val_fraction)
+            case _:
+                allowed = ", ".join(get_args(LabelFormat))
+                raise ConfigurationError(f"label_format is {self.label_format!r}; allowed are {allowed}")
+
+    def _format_classes(self) -> list[str] | None:
+        """Classes that the format itself knows, in its order."""
+        match self.label_format:
+            case "magnetic_tile":
+                return list(magnetic_tile.CLASSES)
+            case "deeppcb":
+                return list(deeppcb.CLASSES)
+            case "coco":
+                return coco_classes(_required(self.labels, "labels"))
+            case "yolo" if self.root is not None and (Path(self.root) / "data.yaml").is_file():
+                return list(yolo_classes(Path(self.root)))
+            case _:
+                return self._listed_classes()
 
     def _listed_classes(self) -> list[str] | None:
         """Lines of ``classes.txt`` beside the list or in the root."""
@@ -151,3 +194,9 @@ class ImageSources:
             if file.is_file():
                 return [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
         return None
+
+
+def _required(value: str | None, name: str) -> str:
+    if value is None:
+        raise ConfigurationError(f"{name} is not given; name it")
+    return value

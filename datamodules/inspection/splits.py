@@ -47,7 +47,7 @@ def assign_splits(images: Sequence[RawImage], settings: SplitSettings) -> list[S
     A list that names train, val and test is taken at its word; one that names no val gives groups of its train to
     validation; one that names no split at all is split in three. Within each stratum (the domains that a group was
     photographed in and its rarest class) groups are ordered by a hash of the seed and their name, so that rare classes
-    reach every split and nothing else counts.
+    reach every split and nothing else counts. A stratum of too few groups stays in training.
 
     Raises:
         LabelError: If only some rows name a split, or one group lies in two splits.
@@ -120,7 +120,7 @@ def _cut(images: Sequence[RawImage], parts: Sequence[tuple[SplitName, float]], s
     for groups in strata.values():
         waiting = sorted(groups, key=lambda name: hashlib.sha256(f"{seed} {name}".encode()).digest())
         for split, fraction in parts:
-            count = _count(fraction, len(groups), len(waiting) - 1)  # one group stays for training
+            count = _count(fraction, len(groups), len(waiting) - 1) if len(groups) > len(parts) + 1 else 0
             moved.update(dict.fromkeys(waiting[:count], split))
             waiting = waiting[count:]
     return moved

@@ -47,7 +47,9 @@ def _warped(batch: InspectionBatch, settings: AugmentationSettings) -> Inspectio
     warped["baseline_map"] = torch.where(known > 0, score, torch.full_like(score, torch.nan))
     warped["answer_mask"] = planes[:, 4:] > 0
     warped["size"] = torch.tensor([height, width], device=image.device).repeat(len(image), 1)
-    _move_boxes(warped, sequence.transform_matrix, height, width)
+    matrix = sequence.transform_matrix
+    assert matrix is not None  # there is one: the sequence has a geometric step
+    _move_boxes(warped, matrix, height, width)
     return warped
 
 
