@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,11 +31,12 @@ _SMALLEST = 48  # pixels of the image that a crop shows at least
 
 
 class FalsePositiveSheet(Callback):
-    """Show places of the new domain where the deployed model raised a false alarm and the tested model is silent.
+    """Show places of the new domain where the deployed model raised a false alarm and the tested model raises none.
 
     Writes ``false_positives_gone.png`` into the run's folder: pairs of crops, before and after, at most one pair an
-    image, those of which the deployed model was surest. The heading counts all of them. Nothing is written where no
-    false positive went away.
+    image. Places where the tested model is silent come first, then those where it names the right class in place of a
+    wrong one; among them those of which the deployed model was surest. The heading counts all of them. Nothing is
+    written where no false positive went away.
 
     Args:
         baseline: Checkpoint of the deployed model.
@@ -99,10 +101,11 @@ class FalsePositiveSheet(Callback):
         scores = module.cell_probabilities(batch).amax(dim=2).cpu()
         for row in wanted:
             false = false_detections(before[row], batch, row, self.rule)
-            gone = apart_from(false, after[row], batch["size"][row].tolist(), self.rule)
+            still = false_detections(after[row], batch, row, self.rule)
+            gone = apart_from(false, still, batch["size"][row].tolist(), self.rule)
             self._counts += torch.tensor([len(false), len(gone)])
             if gone:  # best first
-                self._best = self._best.with_one(_entry(gone[0], after[row], scores[row], batch, row))
+                self._best = self._best.with_one(_entry(gone[0], after[row], scores[row], batch, row, self.rule))
 
     def on_test_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Join the processes and draw."""
@@ -133,8 +136,8 @@ class FalsePositiveSheet(Callback):
 class _Entries(NamedTuple):
     """Columns of N pairs as tensors, so that processes can join them; unused places score minus infinity."""
 
-    score: Tensor  # (N, 2) before and after
-    label: Tensor  # (N, 2) class and image index
+    score: Tensor  # (N, 2) of the detection before; of what is detected there now, or of the old class
+    label: Tensor  # (N, 3) class before; class now, -1 where nothing is detected; index of the image
     crop: Tensor  # (N, 3, SIDE, SIDE) uint8
     region: Tensor  # (N, 2, SIDE, SIDE) uint8, detections before and after
 
@@ -142,7 +145,7 @@ class _Entries(NamedTuple):
     def none(cls, number: int) -> _Entries:
         return cls(
             torch.full((number, 2), -torch.inf),
-            torch.zeros(number, 2, dtype=torch.int64),
+            torch.zeros(number, 3, dtype=torch.int64),
             torch.zeros(number, 3, SIDE, SIDE, dtype=torch.uint8),
             torch.zeros(number, 2, SIDE, SIDE, dtype=torch.uint8),
         )
@@ -153,44 +156,52 @@ class _Entries(NamedTuple):
         return joined.best(len(self.score))
 
     def best(self, number: int) -> _Entries:
-        """The surest; equal scores by the image's index, so that the order of batches does not matter."""
-        order = self.label[:, 1].argsort(stable=True)
-        order = order[self.score[order, 0].argsort(descending=True, stable=True)][:number]
+        """Silent places first, then by the old score, then by the image's index: the order of batches is no matter."""
+        order = self.label[:, 2].argsort(stable=True)
+        order = order[self.score[order, 0].argsort(descending=True, stable=True)]
+        silent = (self.label[order, 1] < 0) & torch.isfinite(self.score[order, 0])
+        rank = torch.where(torch.isfinite(self.score[order, 0]), silent.long(), -1)
+        order = order[rank.argsort(descending=True, stable=True)][:number]
         return _Entries(*(part[order] for part in self))
 
     def listed(self, class_names: list[str]) -> list[SheetEntry]:
         """Used entries for the picture."""
         entries = []
-        for (before, after), (number, index), crop, region in zip(
-            *(part.tolist() for part in self[:2]), *self[2:], strict=True
-        ):
+        for row in range(len(self.score)):
+            (before, after), (old, now, index) = self.score[row].tolist(), self.label[row].tolist()
             if before > 0:
-                title = f"{class_names[number]}  {before:.2f} → {after:.2f}"
-                entries.append(
-                    SheetEntry(title, f"image {index}", crop.permute(1, 2, 0).numpy(), region.bool().numpy())
-                )
+                there = f"{class_names[now]} {after:.2f}" if now >= 0 else f"nothing ({class_names[old]} {after:.2f})"
+                crop, region = self.crop[row].permute(1, 2, 0), self.region[row].bool()
+                titles = (f"{class_names[old]} {before:.2f}", there)
+                entries.append(SheetEntry(titles, f"image {index}", crop.numpy(), region.numpy()))
         return entries
 
 
-def _entry(one: Detection, after: list[Detection], scores: Tensor, batch: InspectionBatch, row: int) -> _Entries:
-    """One pair: crop around a detection, its region, what is detected there now, and the class's score there now."""
+def _entry(
+    one: Detection, after: list[Detection], scores: Tensor, batch: InspectionBatch, row: int, rule: FalseDetectionRule
+) -> _Entries:
+    """One pair: the crop around a detection, its region, and what the tested model says there now."""
     height, width = batch["size"][row].tolist()
-    regions = torch.zeros(2, height, width)
-    regions[0] = _pixels([one], height, width)
-    regions[1] = _pixels(after, height, width)
-    stride = batch["image"].shape[-1] / scores.shape[-1]
-    x1, y1, x2, y2 = (side / stride for side in one.box)
-    place = scores[
-        one.class_index, int(y1) : max(int(y1) + 1, -int(-y2 // 1)), int(x1) : max(int(x1) + 1, -int(-x2 // 1))
-    ]
+    regions = torch.stack([_pixels([one], height, width), _pixels(after, height, width)])
+    apart = {id(other) for other in apart_from(after, [one], (height, width), rule)}
+    there = [other for other in after if id(other) not in apart]
+    score = there[0].score if there else _score_at(one, scores, batch["image"].shape[-1] / scores.shape[-1])
     picture = batch["image"][row, :, :height, :width].float().cpu()
     crop, region = (_crop(part, one, nearest=nearest) for part, nearest in ((picture, False), (regions, True)))
     return _Entries(
-        torch.tensor([[one.score, float(place.max())]]),
-        torch.tensor([[one.class_index, int(batch["index"][row])]]),
+        torch.tensor([[one.score, score]]),
+        torch.tensor([[one.class_index, there[0].class_index if there else -1, int(batch["index"][row])]]),
         crop.round().to(torch.uint8)[None],
         region.to(torch.uint8)[None],
     )
+
+
+def _score_at(one: Detection, scores: Tensor, stride: float) -> float:
+    """Highest score ``(C, h, w)`` of a detection's class among the cells that its box touches."""
+    x1, y1, x2, y2 = (side / stride for side in one.box)
+    rows = slice(int(y1), max(int(y1) + 1, math.ceil(y2)))
+    columns = slice(int(x1), max(int(x1) + 1, math.ceil(x2)))
+    return float(scores[one.class_index, rows, columns].max())
 
 
 def _pixels(detections: list[Detection], height: int, width: int) -> Tensor:

@@ -85,9 +85,13 @@ def legends(axes: Axes, present: Sequence[int], class_names: Sequence[str]) -> N
         Line2D([], [], marker="o", linestyle="", color=_GREY, label="original"),
         Line2D([], [], marker="^", linestyle="", color=_GREY, fillstyle="none", markeredgewidth=1.3, label="new"),
     ]
-    upper = axes.legend(handles=domains, title="domain", frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    upper = axes.legend(
+        handles=domains, title="domain", frameon=False, loc="upper left", alignment="left", bbox_to_anchor=(1.0, 1.0)
+    )
     axes.add_artist(upper)
-    axes.legend(handles=classes, title="defect", frameon=False, loc="upper left", bbox_to_anchor=(1.0, 0.84))
+    axes.legend(
+        handles=classes, title="defect", frameon=False, loc="upper left", alignment="left", bbox_to_anchor=(1.0, 0.84)
+    )
 
 
 def class_colours(number: int) -> list[str]:

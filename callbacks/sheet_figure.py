@@ -19,13 +19,13 @@ class SheetEntry(NamedTuple):
     """One pair.
 
     Attributes:
-        title: Above it.
+        titles: Above the left and above the right crop.
         note: Small print below it.
         crop: uint8 ``(S, S, 3)``.
         region: bool ``(2, S, S)``, what is detected before and after.
     """
 
-    title: str
+    titles: tuple[str, str]
     note: str
     crop: NDArray[np.uint8]
     region: NDArray[np.bool_]
@@ -47,7 +47,8 @@ def draw_sheet(entries: Sequence[SheetEntry], heading: str) -> Figure:
     for axes, entry in zip(grid.flat, entries, strict=False):
         _draw_pair(axes, entry)
     figure.suptitle(
-        f"{heading}\nleft: raised by the deployed model   ·   right: the tested model, same place", fontsize=11
+        f"{heading}\nleft: what the deployed model raised   ·   right: what the tested model says of the same place",
+        fontsize=11,
     )
     return figure
 
@@ -62,7 +63,8 @@ def _draw_pair(axes: Axes, entry: SheetEntry) -> None:
     _outline(axes, entry.region[0] & ~entry.region[1], offset, _GREY, "dotted")
     axes.set_xlim(0, offset + side)
     axes.set_ylim(side, 0)
-    axes.set_title(entry.title, fontsize=9, pad=3)
+    for start, title, colour in zip((0.0, offset), entry.titles, (_RED, _GREEN), strict=True):
+        axes.text(start, -side * 0.03, title, fontsize=8, color=colour, ha="left", va="bottom")
     axes.text(offset + side, side * 1.02, entry.note, fontsize=6.5, color=_GREY, ha="right", va="top")
 
 

@@ -148,12 +148,15 @@ def test_the_original_domain_alone_counts_nothing(tmp_path: Path, monkeypatch: p
 
 
 def test_sheet_shows_what_went_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    deployed = Scripted({0: [LOOKALIKE, TRUE], 1: [ELSEWHERE], 2: [LOOKALIKE]})
+    wrong_class = region(0, 0, 8, 8, class_index=1, score=0.99)
+    deployed = Scripted({0: [LOOKALIKE, TRUE], 1: [ELSEWHERE], 2: [LOOKALIKE], 4: [wrong_class]})
     monkeypatch.setattr(false_positive_sheet, "load_deployed_model", lambda path: deployed)
     callback = FalsePositiveSheet("baseline.ckpt", limit=3)
-    run_test(Scripted({2: [LOOKALIKE]}), [make_batch(2), make_batch(2, first=2)], callback, tmp_path)
-    assert callback._counts.tolist() == [3, 2]
-    assert callback._best.label[:2].tolist() == [[0, 0], [1, 1]]
+    tested = Scripted({0: [region(4, 4, 8, 8)], 1: [TRUE], 2: [LOOKALIKE], 4: [TRUE]})
+    run_test(tested, [make_batch(2), make_batch(3, first=2)], callback, tmp_path)
+    assert callback._counts.tolist() == [4, 3]
+    # class before, class now, image: silent places first, then the class put right
+    assert callback._best.label.tolist() == [[0, -1, 0], [1, -1, 1], [1, 0, 4]]
     assert bool(callback._best.score[:2, 0] == pytest.approx(0.9))
     picture = imread(tmp_path / "false_positives_gone.png")
     assert picture.shape[1] > 500
