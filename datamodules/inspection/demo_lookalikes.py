@@ -12,7 +12,7 @@ from datamodules.inspection.demo_surface import Surface, step
 Brush = Callable[[np.random.Generator, Surface, Point, float], None]
 
 
-def draw_lookalike(generator: np.random.Generator, surface: Surface, name: str, centre: Point) -> None:
+def draw_lookalike(generator: np.random.Generator, surface: Surface, name: str, centre: Point, strength: float) -> None:
     """Draw one harmless structure; the surface's mask stays as it is.
 
     Args:
@@ -20,8 +20,13 @@ def draw_lookalike(generator: np.random.Generator, surface: Surface, name: str, 
         surface: Part that it is drawn on.
         name: One of ``LOOKALIKES``.
         centre: x and y in pixels.
+        strength: Contrast, 1 is plain to see.
     """
+    colour, height, gloss = surface.colour.copy(), surface.height.copy(), surface.gloss.copy()
     _BRUSHES[name](generator, surface, centre, surface.size / 128)
+    surface.colour = colour + strength * (surface.colour - colour)
+    surface.height = height + strength * (surface.height - height)
+    surface.gloss = gloss + strength * (surface.gloss - gloss)
 
 
 def _lint(generator: np.random.Generator, surface: Surface, centre: Point, scale: float) -> None:

@@ -55,10 +55,10 @@ def draw_part(settings: InspectionDemoSettings, domain: Domain, split: Split, nu
     strength = settings.contrast if domain == "new" else 1.0
     for name in lookalikes:  # before the defects: a defect is never hidden by what is harmless
         if (centre := _free_place(generator, surface, taken, on_edge=False)) is not None:
-            draw_lookalike(generator, surface, name, centre)
+            draw_lookalike(generator, surface, name, centre, settings.lookalike_contrast * generator.uniform(0.8, 1.1))
     for name in defects:
         if (centre := _free_place(generator, surface, taken, on_edge=name in EDGE_CLASSES)) is not None:
-            draw_defect(generator, surface, name, centre, strength * generator.uniform(0.8, 1.1))
+            draw_defect(generator, surface, name, centre, strength * generator.uniform(0.65, 1.15))
     healthy = not surface.mask.any()
     flagged = healthy and bool(generator.uniform() < settings.flagged_share)
     return Part(photograph(generator, setup, surface), surface.mask, flagged)

@@ -22,6 +22,7 @@ DEFECT_CLASSES = (
     "spatter",
 )
 _SMALLEST_SIZE = 64
+_HIGHEST_CONTRAST = 2
 _PLACE_SETTINGS = ("cache_dir",)  # where, not what
 
 
@@ -44,6 +45,7 @@ class InspectionDemoSettings:
         lookalike_share: Share of the new set-up's training images with harmless structures that look like defects.
         lookalike_share_eval: The same for its validation and test images, which look for false positives.
         contrast: Strength of the new set-up's defects, relative to the original's.
+        lookalike_contrast: Strength of the harmless structures.
         flagged_share: Share of the healthy parts that were flagged healthy when the image was taken.
         cache_dir: Folder that keeps the made images; by default the environment variable ``APPRAISE_CACHE``, else
             ``$XDG_CACHE_HOME/appraise``, else ``~/.cache/appraise``.
@@ -64,7 +66,8 @@ class InspectionDemoSettings:
     second_defect: float = 0.35
     lookalike_share: float = 0.2
     lookalike_share_eval: float = 0.7
-    contrast: float = 0.6
+    contrast: float = 0.7
+    lookalike_contrast: float = 0.5
     flagged_share: float = 1.0
     cache_dir: str | None = field(default=None)
 
@@ -78,8 +81,11 @@ class InspectionDemoSettings:
         for name in shares:
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigurationError(f"The demo's {name} is {getattr(self, name)}; it must be within 0..1.")
-        if not 0 < self.contrast <= 2:
-            raise ConfigurationError(f"The demo's contrast is {self.contrast}; it must be above 0 and at most 2.")
+        for name in ("contrast", "lookalike_contrast"):
+            if not 0 < getattr(self, name) <= _HIGHEST_CONTRAST:
+                raise ConfigurationError(
+                    f"The demo's {name} is {getattr(self, name)}; it must be above 0 and at most {_HIGHEST_CONTRAST}."
+                )
 
     def counts(self) -> dict[str, int]:
         """Number of images by ``<domain>_<split>``."""

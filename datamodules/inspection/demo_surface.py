@@ -55,33 +55,34 @@ ORIGINAL_SETUP = Setup(
     azimuth=225,
     elevation=38,
     ambient=0.35,
-    light=(1.04, 1.0, 0.94),
-    metal=(0.56, 0.56, 0.55),
+    light=(1.03, 1.0, 0.96),
+    metal=(0.54, 0.54, 0.535),
     background=(0.10, 0.10, 0.11),
     grain=0.030,
     grain_length=14,
     grain_down=False,
-    mottle=0.012,
+    mottle=0.015,
     vignette=0.05,
     blur=0.45,
-    noise=0.008,
+    noise=0.010,
 )
 NEW_SETUP = Setup(
-    azimuth=340,
-    elevation=52,
-    ambient=0.45,
-    light=(0.90, 0.99, 1.08),
-    metal=(0.46, 0.46, 0.47),
-    background=(0.30, 0.33, 0.30),
-    grain=0.040,
-    grain_length=5,
-    grain_down=True,
-    mottle=0.030,
-    vignette=0.30,
-    blur=0.75,
-    noise=0.018,
+    azimuth=310,
+    elevation=46,
+    ambient=0.42,
+    light=(0.99, 1.0, 1.01),
+    metal=(0.50, 0.50, 0.505),
+    background=(0.17, 0.18, 0.17),
+    grain=0.032,
+    grain_length=7,
+    grain_down=False,
+    mottle=0.025,
+    vignette=0.15,
+    blur=0.60,
+    noise=0.013,
 )
-_LIGHT_JITTER = 0.06  # relative spread of the light from part to part
+_LIGHT_JITTER = 0.09  # relative spread of the light from part to part
+_TINT_JITTER = 0.035  # the same for each colour of it
 _ANGLE_JITTER = 8.0  # degrees
 _EDGE_SOFTNESS = 0.6  # pixels
 
@@ -194,9 +195,14 @@ def photograph(generator: np.random.Generator, setup: Setup, surface: Surface) -
     half /= np.linalg.norm(half)
     shine = np.clip((half[2] - slope_x * half[0] - slope_y * half[1]) / length, 0, 1) ** 24
     gain = 1 + generator.normal(0, _LIGHT_JITTER)
-    light = gain * np.asarray(setup.light) * (setup.ambient + (1 - setup.ambient) * diffuse[..., None])
+    tint = np.asarray(setup.light) * (1 + generator.normal(0, _TINT_JITTER, 3))
+    light = gain * tint * (setup.ambient + (1 - setup.ambient) * diffuse[..., None])
     picture = surface.colour * light + (surface.gloss * shine * gain)[..., None]
-    below = np.asarray(setup.background) * (1 + 0.10 * smooth_noise(generator, size, 1.2)[..., None])
+    below = (
+        generator.uniform(0.7, 1.4)
+        * np.asarray(setup.background)
+        * (1 + 0.10 * smooth_noise(generator, size, 1.2)[..., None])
+    )
     picture = below + surface.part[..., None] * (picture - below)
     centre = (size - 1) / 2
     radius = ((surface.rows - centre) ** 2 + (surface.columns - centre) ** 2) / (2 * centre**2)

@@ -1,0 +1,207 @@
+"""An operator who knows the labels and answers through the same store as a person on the page.
+
+For experiments: how much a session of some minutes is worth, and what wrong answers cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datamodules.common.errors import ConfigurationError, LabelError
+from datamodules.inspection.feedback_store import FeedbackStore, StoredDetection
+from datamodules.inspection.label_masks import class_mask, labelled_boxes
+from datamodules.inspection.matching import is_true_box, is_true_region
+from datamodules.inspection.records import LabelledImage
+from datamodules.inspection.store_rows import Verdict
+
+__all__ = ["SimulatedSession", "simulate_answers"]
+
+_BOX_IOU = 0.5
+
+
+@dataclass(frozen=True)
+class SimulatedSession:
+    """What an operator did in one run.
+
+    Attributes:
+        answers: Detections that were answered.
+        accepted: Of these confirmed.
+        rejected: Of these rejected.
+        reclassed: Of these given another class.
+        flagged: Images that were flagged healthy.
+        images: Images with an answer.
+        minutes: Time that the answers took; flags are set when an image is taken and cost none.
+    """
+
+    answers: int
+    accepted: int
+    rejected: int
+    reclassed: int
+    flagged: int
+    images: int
+    minutes: float
+
+    @property
+    def rejected_share(self) -> float:
+        """Share of the answers that said no, 0..1; decides what the masked loss alone does to precision."""
+        return self.rejected / self.answers if self.answers else 0.0
+
+
+def simulate_answers(
+    store: FeedbackStore,
+    run_id: int,
+    images: Sequence[LabelledImage],
+    *,
+    error_rate: float = 0.0,
+    accept_share: float = 0.3,
+    corrects_class: bool = False,
+    seconds_per_answer: float = 1.2,
+    healthy_share: float = 1.0,
+    seed: int = 0,
+    annotator: str = "simulated",
+) -> SimulatedSession:
+    """Answer every detection of a run; what this annotator answered before stands and is not asked again.
+
+    A region is true when ``accept_share`` of it lies on or near its class in the labels, a box when a labelled box of
+    its class overlaps it by half. Images with a detection that the list flags healthy are flagged in the store too,
+    unless a wrong answer confirmed a defect on them.
+
+    Args:
+        store: Store with the run's detections.
+        run_id: The run.
+        images: The mined images with their complete labels.
+        error_rate: Probability that an answer is turned round, 0..1.
+        accept_share: Share of a region that must be true, above 0 up to 1.
+        corrects_class: Give a region that lies on another class that class, instead of rejecting it as in the paper.
+        seconds_per_answer: Time of one answer; the paper's 12,000 images in half a day are about 1.2 s each.
+        healthy_share: Share of the images flagged healthy whose flag reaches the store, 0..1.
+        seed: Seed of errors and of ``healthy_share``.
+        annotator: Name that the answers carry.
+
+    Returns:
+        Counts over all answers of this annotator in the run.
+
+    Raises:
+        ConfigurationError: If a number is out of its range.
+        LabelError: If the store holds an image without complete labels in ``images``.
+        StoreError: If there is no such run, or the store cannot be written.
+    """
+    _check(error_rate, accept_share, seconds_per_answer, healthy_share)
+    names = store.run(run_id).class_names
+    labels = {image.path: image for image in images if image.labelled}
+    by_image: dict[int, list[StoredDetection]] = {}
+    for found in store.detections(run_id):
+        if found.origin == "model":
+            by_image.setdefault(found.image_id, []).append(found)
+    said = {a.detection_id: a.verdict for a in store.recent_answers(run_id, annotator, limit=-1)}
+    verdicts: list[str] = []
+    flagged = 0
+    with store.transaction():  # one commit: nobody waits for a simulated answer
+        for image_id, found_here in by_image.items():
+            path = store.image(image_id).path
+            if path not in labels:
+                raise LabelError(
+                    f"{path} was mined in run {run_id} but has no complete labels for the simulated operator to look "
+                    "at; answer it on the page, or give its labels"
+                )
+            eye = _Eye(labels[path], names, accept_share, corrects_class)
+            here: list[str] = []
+            for found in found_here:
+                if found.id in said:
+                    here.append(said[found.id])
+                    continue
+                verdict, truth = eye.judge(found)
+                if _draw(seed, run_id, found.id) < error_rate:
+                    verdict, truth = ("confirm" if verdict == "reject" else "reject"), None
+                store.answer(
+                    client_id=f"{annotator}-{run_id}-{found.id}",
+                    run_id=run_id,
+                    image_id=image_id,
+                    verdict=verdict,
+                    annotator=annotator,
+                    detection_id=found.id,
+                    class_name=truth,
+                    milliseconds=round(1000 * seconds_per_answer),
+                )
+                here.append(verdict)
+            verdicts += here
+            healthy = labels[path].is_healthy and _draw(seed, run_id, -image_id) < healthy_share
+            if healthy and all(verdict in ("reject", "skip") for verdict in here):
+                flagged += 1
+                store.answer(
+                    client_id=f"{annotator}-{run_id}-image-{image_id}",
+                    run_id=run_id,
+                    image_id=image_id,
+                    verdict="healthy",
+                    annotator=annotator,
+                )
+    count = {verdict: verdicts.count(verdict) for verdict in ("confirm", "reject", "reclass")}
+    answers = sum(count.values())
+    return SimulatedSession(
+        answers=answers,
+        accepted=count["confirm"],
+        rejected=count["reject"],
+        reclassed=count["reclass"],
+        flagged=flagged,
+        images=len(by_image),
+        minutes=answers * seconds_per_answer / 60,
+    )
+
+
+class _Eye:
+    """Judges the detections of one image by its labels.
+
+    Args:
+        image: The image with complete labels.
+        class_names: Classes of the run.
+        accept_share: Share of a region that must be true.
+        corrects_class: Whether it names the right class.
+    """
+
+    def __init__(
+        self, image: LabelledImage, class_names: Sequence[str], accept_share: float, corrects_class: bool
+    ) -> None:
+        self._names = list(class_names)
+        self._share = accept_share
+        self._corrects = corrects_class
+        self._mask: NDArray[np.uint8] = class_mask(image, len(class_names))
+        boxes, classes = labelled_boxes(image, self._mask)
+        self._boxes = [(float(x1), float(y1), float(x2), float(y2)) for x1, y1, x2, y2 in boxes]
+        self._classes = [int(index) for index in classes]
+
+    def judge(self, found: StoredDetection) -> tuple[Verdict, str | None]:
+        """The verdict and, on another class, its name."""
+        index = self._names.index(found.shown_class)
+        if self._is_true(found, index):
+            return "confirm", None
+        if self._corrects:
+            for other, name in enumerate(self._names):
+                if other != index and self._is_true(found, other):
+                    return "reclass", name
+        return "reject", None
+
+    def _is_true(self, found: StoredDetection, index: int) -> bool:
+        if found.rle is None:
+            return is_true_box(found.box, self._boxes, self._classes, index, _BOX_IOU)
+        return is_true_region(found.rle, self._mask, index, self._share)
+
+
+def _draw(seed: int, run_id: int, number: int) -> float:
+    """A number in 0..1 for one detection (its row) or one image (its row, negative), whatever else is asked."""
+    return float(np.random.default_rng([seed, run_id, abs(number), int(number < 0)]).uniform())
+
+
+def _check(error_rate: float, accept_share: float, seconds_per_answer: float, healthy_share: float) -> None:
+    for name, value in (("error_rate", error_rate), ("healthy_share", healthy_share)):
+        if not 0 <= value <= 1:
+            raise ConfigurationError(f"The simulated operator's {name} is {value}; it must be within 0..1.")
+    if not 0 < accept_share <= 1:
+        raise ConfigurationError(f"The simulated operator's accept_share is {accept_share}; it must be in (0, 1].")
+    if seconds_per_answer < 0:
+        raise ConfigurationError(
+            f"The simulated operator's seconds_per_answer is {seconds_per_answer}; it must be at least 0."
+        )
