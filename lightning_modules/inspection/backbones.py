@@ -191,14 +191,36 @@ def _timm(name: str, stride: int, in_chans: int) -> Backbone:
     with torch.device("meta"):  # only the sizes of the levels are wanted
         channels, reductions = _levels(build(None))
     if stride >= FINEST_WITHOUT_DECODER and stride in reductions:
-        return TimmBackbone(build([len(reductions) - 1 - reductions[::-1].index(stride)]))
+        features = build([len(reductions) - 1 - reductions[::-1].index(stride)])
+        _freeze_unused(features, name, in_chans)
+        return TimmBackbone(features)
     finest = max((r for r in reductions if r <= stride), default=min(reductions))
     coarsest = max((r for r in reductions if r <= max(DECODER_START, stride)), default=max(reductions))
     chosen = [i for i, r in enumerate(reductions) if finest <= r <= coarsest]
     chosen = [i for i in chosen if reductions[i] not in reductions[i + 1 :]]  # one level a stride, the deepest
+    levels = build(chosen)
+    _freeze_unused(levels, name, in_chans)
     return DecodedBackbone(
-        build(chosen), [channels[i] for i in chosen], [reductions[i] for i in chosen], stride, DECODER_CHANNELS
+        levels, [channels[i] for i in chosen], [reductions[i] for i in chosen], stride, DECODER_CHANNELS
     )
+
+
+def _freeze_unused(features: nn.Module, name: str, in_chans: int) -> None:
+    """Freeze what lies behind the last level: timm builds whole stages, and DDP would wait for its gradients."""
+    import timm  # see `_timm`
+
+    settings = timm.get_pretrained_cfg(name, allow_unregistered=True)
+    side = settings.input_size[-1] if settings is not None and settings.fixed_input_size else 64
+    first = next(features.parameters())
+    mode = features.training
+    with torch.enable_grad():
+        features.eval()  # no statistic moves, no noise is drawn
+        levels = features(first.new_zeros(1, in_chans, side, side))
+        parameters = list(features.parameters())
+        gradients = torch.autograd.grad(sum(level.sum() for level in levels), parameters, allow_unused=True)
+    features.train(mode)
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        parameter.requires_grad_(gradient is not None)
 
 
 def _levels(features: nn.Module) -> tuple[list[int], list[int]]:

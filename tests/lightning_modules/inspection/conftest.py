@@ -69,11 +69,11 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-@pytest.fixture(scope="session")
-def blank() -> Callable[..., InspectionBatch]:
+@pytest.fixture(scope="session", name="blank_batch")
+def blank_batch_fixture() -> Callable[..., InspectionBatch]:
     return blank_batch
 
 
-@pytest.fixture(scope="session")
-def random() -> Callable[..., InspectionBatch]:
+@pytest.fixture(scope="session", name="random_batch")
+def random_batch_fixture() -> Callable[..., InspectionBatch]:
     return random_batch

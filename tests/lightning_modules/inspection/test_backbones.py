@@ -1,0 +1,89 @@
+"""Backbones: strides, sizes, local weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+
+from datamodules.common.errors import CheckpointError, ConfigurationError
+from lightning_modules.inspection.backbones import (
+    DecodedBackbone,
+    TimmBackbone,
+    build_backbone,
+    download_backbone,
+    preprocess_statistics,
+)
+
+
+@pytest.mark.parametrize("stride", [1, 2, 4, 8, 16, 32])
+def test_small_has_any_stride_and_rounds_up(stride: int) -> None:
+    backbone = build_backbone("small", stride)
+    features = backbone(torch.zeros(1, 3, 40, 33))
+    assert features.shape == (1, backbone.num_features, -(-40 // stride), -(-33 // stride))
+    assert backbone.stride == stride
+
+
+def test_width_of_small() -> None:
+    assert build_backbone("small", 8, width=4).num_features == 16
+
+
+@pytest.mark.parametrize("stride", [1, 2, 4, 8, 32])
+def test_resnet18_has_any_stride(stride: int) -> None:
+    backbone = build_backbone("resnet18", stride).eval()
+    assert isinstance(backbone, TimmBackbone if stride >= 8 else DecodedBackbone)
+    assert backbone(torch.zeros(1, 3, 64, 96)).shape[2:] == (64 // stride, 96 // stride)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenetv3_small_050", "convnext_atto"])
+@pytest.mark.parametrize("stride", [4, 8])
+def test_every_parameter_has_a_gradient(name: str, stride: int) -> None:
+    backbone = build_backbone(name, stride)
+    backbone(torch.randn(2, 3, 64, 64)).square().mean().backward()
+    assert not [key for key, own in backbone.named_parameters() if own.requires_grad and own.grad is None]
+    assert all(own.requires_grad for own in backbone.parameters()) or name.startswith("mobilenet")
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenetv3_small_050"])
+@pytest.mark.parametrize("stride", [4, 8])
+def test_local_weights_of_the_whole_network(tmp_path: Path, name: str, stride: int) -> None:
+    torch.manual_seed(1)
+    whole = timm.create_model(name)
+    torch.save(whole.state_dict(), tmp_path / "whole.pth")
+    backbone = build_backbone(name, stride, pretrained_file=str(tmp_path / "whole.pth")).eval()
+    whole.eval()
+    x = torch.randn(1, 3, 64, 64)
+    reference = timm.create_model(name, features_only=True).eval()
+    reference.load_state_dict(whole.state_dict(), strict=False)
+    levels = {level.shape[-1]: level for level in reference(x)}
+    if isinstance(backbone, TimmBackbone):
+        torch.testing.assert_close(backbone(x), levels[64 // stride], rtol=0, atol=0)
+    else:
+        for level in backbone.levels(x):  # type: ignore[operator]  # a module
+            torch.testing.assert_close(level, levels[level.shape[-1]], rtol=0, atol=0)
+
+
+def test_weights_of_another_network(tmp_path: Path) -> None:
+    torch.save(timm.create_model("resnet34").state_dict(), tmp_path / "other.pth")
+    torch.save({"conv1.weight": torch.zeros(1)}, tmp_path / "part.pth")
+    build_backbone("resnet18", 8, pretrained_file=str(tmp_path / "other.pth"))  # the first two stages are the same
+    with pytest.raises(CheckpointError, match="missing"):
+        build_backbone("resnet18", 8, pretrained_file=str(tmp_path / "part.pth"))
+    with pytest.raises(ConfigurationError, match="no pretrained weights"):
+        build_backbone("small", 8, pretrained_file=str(tmp_path / "other.pth"))
+    with pytest.raises(ConfigurationError, match="no pretrained weights"):
+        download_backbone(build_backbone("small", 4), "small")
+
+
+def test_unknown_names_and_strides() -> None:
+    with pytest.raises(ConfigurationError, match="resnet18"):
+        build_backbone("resnet81", 8)
+    with pytest.raises(ConfigurationError, match="stride of 3"):
+        build_backbone("small", 3)
+
+
+def test_statistics_follow_the_backbone() -> None:
+    assert preprocess_statistics("vit_tiny_patch16_224")[0] == (0.5, 0.5, 0.5)
+    assert preprocess_statistics("resnet18") == preprocess_statistics("small")
