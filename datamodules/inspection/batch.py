@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TypedDict
+from typing import NamedTuple, TypedDict
 
 from torch import Tensor
 
@@ -64,9 +63,10 @@ class InspectionBatch(TypedDict):
 Box = tuple[float, float, float, float]
 
 
-@dataclass(frozen=True)
-class Detection:
+class Detection(NamedTuple):
     """What one question of the feedback page shows and one answer covers.
+
+    A named tuple, since Lightning moves what ``predict_step`` returns and cannot rebuild a frozen dataclass.
 
     Attributes:
         class_index: Class, from 0.
@@ -75,7 +75,7 @@ class Detection:
         margin: Score minus the class's threshold; near 0 is uncertain.
         entropy: Binary entropy of the score in nats.
         rle: Region in pixels of the source image as a compressed run-length string of the COCO format; None for boxes.
-        anchor_boxes: Anchor box that emitted the detection, then those that it suppressed, in the same pixels as ``box``;
+        anchor_boxes: Anchor box that emitted the detection, then those that it suppressed, in the pixels of ``box``;
             empty for regions.
         mc_dropout: Mutual information of the score under dropout (BALD) in nats; None when it was not sampled.
         embedding: float16 ``(F,)``, mean feature of its areas; None when not asked for.
