@@ -301,6 +301,12 @@ class FeedbackStore(StoreReader):
         with self.reading():
             return store_effective.progress(self.connection, self.run(run_id), annotator)
 
+    def confirmed_detections(self, image_id: int) -> set[int]:
+        """Detections of an image that some annotator says are defects, of the shown class or another."""
+        with self.reading():
+            rows = store_effective.in_force(self.connection, "AND image_id = ?", (image_id,))
+        return {row["detection_id"] for row in rows if row["verdict"] in ("confirm", "reclass")}
+
     def agreement(self, run_ids: Sequence[int] | None = None) -> Agreement:
         """How far annotators agree, over all runs or some."""
         with self.reading():

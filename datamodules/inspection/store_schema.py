@@ -13,6 +13,8 @@ VERSION = 1  # PRAGMA user_version
 APPLICATION = 0x41505253  # PRAGMA application_id, "APRS": tells a store from any other SQLite file
 WAIT_SECONDS = 5.0  # how long a writer waits for another one
 
+_PASSING = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+
 VERDICTS = ("confirm", "reject", "reclass", "skip", "healthy", "undo")
 
 TABLES = """
@@ -82,6 +84,10 @@ SELECT max(id) FROM answer
 WHERE verdict <> 'undo' AND id NOT IN (SELECT undoes FROM answer WHERE undoes IS NOT NULL) {also}
 GROUP BY run_id, annotator, scope, image_id, detection_id
 """
+
+
+class StoreUnavailableError(StoreError):
+    """The store cannot be written just now: locked, full disk, failing disk. Nothing was saved; later it may be."""
 
 
 def open_database(path: Path, *, create: bool, wait: float = WAIT_SECONDS) -> sqlite3.Connection:
@@ -163,16 +169,23 @@ def clear_errors(path: Path) -> Iterator[None]:
         path: The store that is used inside the block.
 
     Raises:
-        StoreError: For every error of the database.
+        StoreUnavailableError: If the store is locked, or the disk is full or fails.
+        StoreError: For every other error of the database.
     """
     try:
         yield
     except sqlite3.Error as error:
-        raise StoreError(_sentence(path, error)) from error
+        kind = StoreUnavailableError if _code(error) in _PASSING else StoreError
+        raise kind(_sentence(path, error)) from error
+
+
+def _code(error: sqlite3.Error) -> int:
+    """Kind of an error: the low byte of SQLite's code, the rest is its variant; 0 where Python itself raised it."""
+    return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
 
 
 def _sentence(path: Path, error: sqlite3.Error) -> str:
-    code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF  # the low byte is the kind, the rest its variant
+    code = _code(error)
     kept = "what was saved before is unchanged"
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return f"{path} is locked by another program; {kept}: close that program, or try again when it is done"
