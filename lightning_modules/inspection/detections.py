@@ -158,10 +158,11 @@ class _SourceGrid:
             drawn = max(drawn, right)
         begin, end = np.concatenate(starts), np.concatenate(ends)
         # Runs that meet at the foot of one pixel column and the head of the next are one run.
-        apart = begin[1:] > end[:-1]
-        begin, end = begin[np.r_[True, apart]], end[np.r_[apart, True]]
-        edges = np.stack([begin, end], axis=1).ravel()
-        counts = np.diff(edges, prepend=0, append=height * width)
+        apart = np.flatnonzero(begin[1:] > end[:-1])
+        edges = np.zeros(2 * len(apart) + 4, dtype=np.int64)
+        edges[1], edges[3:-1:2] = begin[0], begin[apart + 1]
+        edges[2:-2:2], edges[-2], edges[-1] = end[apart], end[-1], height * width
+        counts = edges[1:] - edges[:-1]
         counts = counts[: len(counts) - int(counts[-1] == 0)]  # no healthy pixel follows
         uncompressed = {"size": [height, width], "counts": counts.tolist()}
         text: bytes = coco_mask.frPyObjects(uncompressed, height, width)["counts"]
@@ -181,5 +182,7 @@ def _edges(cells: int, stride: int, size: int, source_size: int) -> tuple[NDArra
 
 def _runs(column: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """First and last cell of each run of True."""
-    steps = np.diff(np.r_[False, column, False].astype(np.int8))
-    return np.flatnonzero(steps == 1), np.flatnonzero(steps == -1) - 1
+    framed = np.zeros(len(column) + 2, dtype=np.bool_)
+    framed[1:-1] = column
+    steps = np.flatnonzero(framed[1:] != framed[:-1])
+    return steps[::2], steps[1::2] - 1
