@@ -13,7 +13,7 @@ from lightning.pytorch import LightningDataModule
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
-from datamodules.common.errors import ConfigurationError
+from datamodules.common.errors import ConfigurationError, LabelError
 from datamodules.common.sampler import PaddedDistributedSampler
 from datamodules.inspection.augmentation import AugmentationSettings, augment
 from datamodules.inspection.batch import NEW, ORIGINAL, InspectionBatch
@@ -181,6 +181,11 @@ class InspectionDataModule(LightningDataModule):
             if two
             else PaddedDistributedSampler(images, shuffle=True, seed=self._seed)
         )
+        if two and len(sampler) < self._batch_size:
+            raise ConfigurationError(
+                f"batch_size {self._batch_size} is more than the {len(sampler)} samples of an epoch, half of each "
+                "domain; lower it, or give more images"
+            )
         return self._loader("train", sampler, self._batch_size)
 
     def val_dataloader(self) -> DataLoader[InspectionItem]:
@@ -194,8 +199,15 @@ class InspectionDataModule(LightningDataModule):
     def predict_dataloader(self) -> DataLoader[InspectionItem]:
         """Whole images to predict, one at a time where their sizes differ."""
         images = self.images("predict")
-        one_size = len({network_size(size_of(image.path), self._settings.image_size) for image in images}) == 1
-        return self._loader("predict", PaddedDistributedSampler(images), self._batch_size if one_size else 1)
+        sizes = {self._network_size(image) for image in images} - {None}
+        return self._loader("predict", PaddedDistributedSampler(images), self._batch_size if len(sizes) == 1 else 1)
+
+    def _network_size(self, image: LabelledImage) -> tuple[int, int] | None:
+        """Height and width that the network sees; None where the file cannot be read, which the dataset reports."""
+        try:
+            return network_size(size_of(image.path), self._settings.image_size)
+        except LabelError:
+            return None
 
     def on_after_batch_transfer(self, batch: InspectionBatch, dataloader_idx: int) -> InspectionBatch:
         """Augment while training, on the device."""
@@ -221,7 +233,7 @@ class InspectionDataModule(LightningDataModule):
             collate_fn=partial(collate, smallest=crop if crop is not None else 1),
             pin_memory=torch.cuda.is_available(),
             persistent_workers=self._num_workers > 0 and split in ("train", "val"),
-            drop_last=training and (self._balanced or len(sampler) >= batch_size),
+            drop_last=training and len(sampler) >= batch_size,  # a short batch would break the halves
         )
 
     def _collect(self, split: Split) -> list[LabelledImage]:

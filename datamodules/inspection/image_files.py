@@ -64,10 +64,17 @@ def image_size(path: str | Path, source: str = "", *, kind: Literal["image", "ma
     """
     try:
         with Image.open(path) as image:
-            turned = kind == "image" and image.getexif().get(_ORIENTATION) in _QUARTER_TURNS
+            turned = kind == "image" and _orientation(image) in _QUARTER_TURNS
             return (image.width, image.height) if turned else (image.height, image.width)
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise _unreadable(path, source, error, kind) from error
+
+
+def _orientation(image: Image.Image) -> int | None:
+    """EXIF orientation; Pillow would decode a whole PNG in search of a tag behind its pixels."""
+    if image.format == "PNG" and "exif" not in image.info:
+        return None
+    return image.getexif().get(_ORIENTATION)
 
 
 def read_image(path: str | Path, source: str = "") -> NDArray[np.uint8]:

@@ -64,7 +64,8 @@ def assign_splits(images: Sequence[RawImage], settings: SplitSettings) -> list[S
     parts: list[tuple[SplitName, float]] = [("val", settings.val_fraction)]
     if not named:
         parts.append(("test", settings.test_fraction))
-    moved = _cut([images[row] for row in rows], parts, settings.seed)
+    wanted = [(split, fraction) for split, fraction in parts if fraction > 0]
+    moved = _cut([images[row] for row in rows], wanted, settings.seed)
     for row in rows:
         given[row] = moved.get(_group(images[row]), "train")
     return given
@@ -127,7 +128,7 @@ def _cut(images: Sequence[RawImage], parts: Sequence[tuple[SplitName, float]], s
 
 
 def _count(fraction: float, total: int, available: int) -> int:
-    return min(max(1, round(fraction * total)), max(available, 0)) if fraction > 0 else 0
+    return min(max(1, round(fraction * total)), max(available, 0))
 
 
 def _group(image: RawImage) -> str:

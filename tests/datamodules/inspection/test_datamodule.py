@@ -1,0 +1,290 @@
+"""The data module: splits, loaders, determinism, two processes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from PIL import Image
+from torch import Tensor
+
+from datamodules.common.errors import ConfigurationError, LabelError
+from datamodules.inspection.augmentation import AugmentationSettings
+from datamodules.inspection.batch import InspectionBatch
+from datamodules.inspection.datamodule import InspectionDataModule
+from datamodules.inspection.demo_settings import DEFECT_CLASSES, InspectionDemoSettings
+
+NO_FLIPS = AugmentationSettings(0, 0)
+
+
+def listed(parts: Path, **options: Any) -> InspectionDataModule:
+    chosen = {"batch_size": 4, **options}
+    return InspectionDataModule(labels=str(parts / "manifest.csv"), label_format="manifest", **chosen)
+
+
+def train_batches(data: InspectionDataModule, epoch: int = 0) -> list[InspectionBatch]:
+    loader = data.train_dataloader()
+    loader.sampler.set_epoch(epoch)  # type: ignore[attr-defined]  # Lightning does this
+    return list(loader)  # type: ignore[arg-type]  # collate makes batches of the items
+
+
+def names(batches: list[InspectionBatch]) -> list[str]:
+    return [Path(path).stem for batch in batches for path in batch["path"]]
+
+
+def test_splits_and_domains(parts: Path) -> None:
+    data = listed(parts)
+    data.setup("fit")
+    assert data.class_names == ["scratch", "dent", "stain"]
+    counts = {split: len(data.images(split)) for split in ("train", "val", "test", "predict")}  # type: ignore[arg-type]
+    assert counts == {"train": 6, "val": 5, "test": 3, "predict": 9}
+    assert {image.domain for image in data.images("train")} == {0}
+    assert [len(data.images("val", domain)) for domain in (0, 1)] == [2, 3]
+    assert all(image.mask for image in data.images("predict"))  # the simulated operator needs the truth
+    val = next(iter(data.val_dataloader()))
+    assert isinstance(val, dict)
+    assert val["domain"].tolist() == [0, 0, 1, 1]
+    assert sum(len(batch["path"]) for batch in data.val_dataloader()) == 5  # type: ignore[call-overload,misc]
+
+
+def test_full_labels_of_the_new_domain_in_balanced_batches(parts: Path) -> None:
+    data = listed(parts, new_training="full")
+    for epoch in range(2):
+        batches = train_batches(data, epoch)
+        assert [batch["domain"].tolist() for batch in batches] == [[0, 1, 0, 1]] * 4
+        assert all(bool(batch["labelled"].all()) for batch in batches)
+
+
+def test_unbalanced_batches_draw_both_domains_as_they_come(parts: Path) -> None:
+    data = listed(parts, new_training="full", balanced=False, batch_size=5)
+    batches = train_batches(data)
+    assert [len(batch["path"]) for batch in batches] == [5, 5, 5]
+    assert len(set(names(batches))) == 15
+    assert len({tuple(batch["domain"].tolist()) for batch in batches}) > 1
+
+
+def test_a_limit_chooses_new_images_by_the_seed(parts: Path) -> None:
+    def chosen(**options: Any) -> list[str]:
+        return [image.name for image in listed(parts, new_training="full", **options).images("train", 1)]
+
+    assert len(chosen(new_limit=4)) == 4
+    assert chosen(new_limit=4) == chosen(new_limit=4)
+    assert len({tuple(chosen(new_limit=4, seed=seed)) for seed in range(5)}) > 1
+    assert len(chosen(new_limit=99)) == 9
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"new_training": "full", "batch_size": 5}, "batch_size 5 must be even"),
+        ({"batch_size": 0}, "batch_size is 0; it must be at least 1"),
+        ({"box_fill": 0}, "box_fill is 0"),
+        ({"new_limit": 0}, "new_limit is 0"),
+        ({"crop_size": 4}, "crop_size is 4"),
+    ],
+)
+def test_values_that_cannot_work(parts: Path, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        listed(parts, **options)
+
+
+def test_too_few_images_for_a_batch(parts: Path) -> None:
+    with pytest.raises(ConfigurationError, match="batch_size 32 is more than the 18 samples of an epoch"):
+        listed(parts, new_training="full", batch_size=32).train_dataloader()
+    assert [len(batch["path"]) for batch in train_batches(listed(parts, batch_size=32))] == [6]
+
+
+def test_a_split_without_images_is_named(parts: Path) -> None:
+    rows = (parts / "manifest.csv").read_text().splitlines()
+    (parts / "manifest.csv").write_text("\n".join(row for row in rows if ",test," not in row) + "\n")
+    with pytest.raises(ConfigurationError, match="there is no image for test; name split test"):
+        listed(parts).setup("test")
+    unlabelled = InspectionDataModule(path=str(parts / "images"), classes=["a"])
+    with pytest.raises(ConfigurationError, match="there is no image for train"):
+        unlabelled.setup("fit")
+
+
+def test_worker_processes_change_nothing(parts: Path) -> None:
+    options: dict[str, Any] = {"new_training": "full", "crop_size": 32, "seed": 3}
+    alone, helped = listed(parts, **options), listed(parts, num_workers=2, **options)
+    loader = helped.train_dataloader()
+    for epoch in range(2):
+        loader.sampler.set_epoch(epoch)  # type: ignore[attr-defined]  # Lightning does this
+        for one, other in zip(train_batches(alone, epoch), list(loader), strict=True):
+            assert isinstance(other, dict)
+            for name, value in one.items():
+                if isinstance(value, Tensor):
+                    torch.testing.assert_close(value, other[name], equal_nan=True, rtol=0, atol=0)
+                else:
+                    assert value == other[name]
+    first, second = (train_batches(alone, epoch) for epoch in range(2))
+    assert names(first) != names(second)
+    assert first[0]["image"].shape[-2:] == (32, 32)
+
+
+def test_images_to_mine_come_one_at_a_time_where_sizes_differ(parts: Path) -> None:
+    folder = parts / "mine"
+    for number in range(3):
+        Image.new("RGB", (40, 30)).save(parts / f"{number}.png")
+    data = InspectionDataModule(path=str(parts / "images"), batch_size=8)
+    assert data.class_names is None
+    assert [len(batch["path"]) for batch in data.predict_dataloader()] == [8, 8, 7]  # type: ignore[call-overload,misc]
+    shutil.copytree(parts / "images", folder)
+    Image.new("RGB", (40, 30)).save(folder / "small.png")
+    data = InspectionDataModule(path=str(folder), batch_size=8)
+    assert [len(batch["path"]) for batch in data.predict_dataloader()] == [1] * 24  # type: ignore[call-overload,misc]
+    same = InspectionDataModule(path=str(folder), batch_size=8, image_size=64)
+    assert len(same.predict_dataloader()) == 3  # 64 x 48 after resizing
+
+
+def test_an_unreadable_image_to_mine_is_passed_over(parts: Path, caplog: pytest.LogCaptureFixture) -> None:
+    files = sorted((parts / "images").iterdir())
+    files[3].write_bytes(files[3].read_bytes()[:200])
+    data = InspectionDataModule(path=str(parts / "images"), batch_size=32)
+    (batch,) = data.predict_dataloader()
+    assert isinstance(batch, dict)
+    assert batch["valid"].tolist() == [row != 3 for row in range(23)]
+    assert f"image {files[3]} cannot be read" in caplog.text
+
+
+def test_the_fingerprint_follows_the_images_and_not_their_place(parts: Path, tmp_path: Path) -> None:
+    before = listed(parts).data_fingerprint()
+    moved = tmp_path / "moved"
+    shutil.copytree(parts, moved)
+    assert listed(moved).data_fingerprint() == before
+    assert listed(parts, image_size=32).data_fingerprint() != before
+    Image.fromarray(np.zeros((48, 64, 3), dtype=np.uint8)).save(moved / "images/new_train_9.png")
+    assert listed(moved).data_fingerprint() != before
+    assert listed(parts, new_training="full").data_fingerprint() == before
+
+
+def test_sizes_of_boxes_are_in_pixels_of_the_network(parts: Path) -> None:
+    sizes = listed(parts).box_sizes()
+    assert sizes.dtype == np.float32
+    assert sizes.tolist() == [[8, 10]] * 5  # one of the six parts is healthy
+    assert listed(parts, image_size=128).box_sizes().tolist() == [[16, 20]] * 5
+    assert len(listed(parts, new_training="full").box_sizes()) == 12
+
+
+def test_a_healthy_part_with_a_defect_stops_training(parts: Path) -> None:
+    rows = (parts / "manifest.csv").read_text()
+    (parts / "manifest.csv").write_text(rows.replace("original_train_1,0", "original_train_1,1"))
+    with pytest.raises(LabelError, match=r"manifest.csv, line 3: .* flagged healthy but its labels hold a defect"):
+        train_batches(listed(parts, batch_size=2))
+
+
+class Recorder(LightningModule):
+    """Keeps what it sees."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+        self.seen: list[InspectionBatch] = []
+        self.judged: list[InspectionBatch] = []
+
+    def training_step(self, batch: InspectionBatch, batch_idx: int) -> Tensor:
+        self.seen.append(batch)
+        return self.weight * batch["image"].float().mean()
+
+    def validation_step(self, batch: InspectionBatch, batch_idx: int) -> None:
+        self.judged.append(batch)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+def fit(data: InspectionDataModule) -> Recorder:
+    module = Recorder()
+    quiet: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    trainer = Trainer(accelerator="cpu", max_epochs=2, enable_model_summary=False, **quiet)
+    trainer.fit(module, datamodule=data)
+    return module
+
+
+def test_only_training_images_are_augmented(parts: Path) -> None:
+    plain, moved = fit(listed(parts, augmentation=NO_FLIPS)), fit(listed(parts))
+    assert names(plain.seen) == names(moved.seen)
+    assert names(plain.seen[:1]) != names(plain.seen[1:])  # the sampler is told of the epoch
+    assert not all(torch.equal(one["image"], two["image"]) for one, two in zip(plain.seen, moved.seen, strict=True))
+    for one, two in zip(plain.judged, moved.judged, strict=True):
+        assert torch.equal(one["image"], two["image"])
+    again = fit(listed(parts))
+    assert all(torch.equal(one["image"], two["image"]) for one, two in zip(again.seen, moved.seen, strict=True))
+
+
+TWO_PROCESSES = """
+import json, os, sys
+from pathlib import Path
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from datamodules.inspection.datamodule import InspectionDataModule
+
+class Counter(LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+        self.seen, self.judged = [], []
+
+    def training_step(self, batch, batch_idx):
+        self.seen.append([self.current_epoch, *(batch[name].tolist() for name in ("domain", "index", "valid"))])
+        return self.weight * batch["image"].float().mean()
+
+    def validation_step(self, batch, batch_idx):
+        self.judged += batch["index"][batch["valid"]].tolist()
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+    def on_fit_end(self):
+        Path(sys.argv[2], f"{self.global_rank}.json").write_text(json.dumps([self.seen, self.judged]))
+
+if __name__ == "__main__":
+    data = InspectionDataModule(labels=sys.argv[1], label_format="manifest", new_training="full", batch_size=4)
+    Trainer(accelerator="cpu", devices=2, strategy="ddp", logger=False, enable_checkpointing=False, max_epochs=2,
+            enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
+            check_val_every_n_epoch=2).fit(Counter(), datamodule=data)
+"""
+
+
+def test_two_processes_get_halves_of_both_domains(parts: Path, tmp_path: Path, repository: Path) -> None:
+    script = tmp_path / "count.py"
+    script.write_text(TWO_PROCESSES)
+    result = subprocess.run(
+        [sys.executable, str(script), str(parts / "manifest.csv"), str(tmp_path)],
+        env={"PYTHONPATH": str(repository), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1", "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    ranks = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2)]
+    per_epoch: list[list[int]] = [[], []]
+    for seen, _ in ranks:
+        assert [epoch for epoch, *_ in seen] == [0, 0, 1, 1]  # 5 pairs a rank: 2 whole batches of 4
+        for epoch, domains, indices, valid in seen:
+            assert domains == [0, 1, 0, 1]
+            assert all(valid)
+            per_epoch[epoch] += indices
+    for indices in per_epoch:
+        new = [index for index in indices if index >= 6]
+        assert len(set(new)) == len(new) == 8  # no new image twice; the ninth fell to drop_last
+    assert per_epoch[0] != per_epoch[1]
+    assert sorted(ranks[0][1] + ranks[1][1]) == [0, 1, 2, 3, 4]  # each validation image once
+
+
+def test_the_demo_is_the_data_where_nothing_is_given(tmp_path: Path) -> None:
+    settings = InspectionDemoSettings(5, 6, 2, 2, 2, 2, size=64, cache_dir=str(tmp_path))
+    data = InspectionDataModule(demo=settings, batch_size=4, new_training="full")
+    assert data.class_names == list(DEFECT_CLASSES)
+    data.prepare_data()
+    data.setup("fit")
+    assert [len(data.images(split)) for split in ("train", "val", "test", "predict")] == [11, 4, 4, 6]
+    assert train_batches(data)[0]["image"].shape == (4, 3, 64, 64)
