@@ -68,7 +68,8 @@ class LoopSettings:
         root: Folder of the data, where the trainings' configuration does not name it.
         seeds: One whole loop for each.
         seed_options: Options of ``fit`` that are set to the seed.
-        options: Options of every training and of the mining (those of ``data``).
+        options: Options of every training; those of ``data`` are the mining's too.
+        mine_options: Options of the mining alone.
         rounds: Times that a model is deployed, mined with and answered; the rows are trained in each.
         deploy: Row whose model is deployed after a round.
         answers: Who answers: ``simulated`` (needs complete labels of the new images), or ``page``.
@@ -86,6 +87,7 @@ class LoopSettings:
     seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
     seed_options: list[str] = field(default_factory=lambda: ["seed_everything", "data.init_args.seed"])
     options: dict[str, OptionValue] = field(default_factory=dict)
+    mine_options: dict[str, OptionValue] = field(default_factory=dict)
     rounds: int = 1
     deploy: str = "transfer"
     answers: Literal["simulated", "page"] = "simulated"

@@ -144,7 +144,6 @@ def mine(task: Mining) -> Result:
     """Write the deployed model's detections into the store and, if asked, answer them."""
     from datamodules.inspection.simulated_operator import simulate_answers
 
-    from datamodules.inspection.batch import NEW
     from datamodules.inspection.feedback_store import FeedbackStore
     from lightning_modules.commands.lightning_cli import launch
 
@@ -160,7 +159,7 @@ def mine(task: Mining) -> Result:
     session = simulate_answers(
         store,
         run.id,
-        cli.datamodule.images("train", domain=NEW),
+        cli.datamodule.images("predict"),
         error_rate=task.operator.error_rate,
         accept_share=task.operator.accept_share,
         seconds_per_answer=task.operator.seconds_per_answer,

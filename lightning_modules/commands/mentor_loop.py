@@ -186,12 +186,13 @@ class Loop:
 
     def _mining(self, seed: int, turn: int, deployed: Result) -> Mining:
         settings = self.settings
+        shared = {name: value for name, value in self._options(seed).items() if name.startswith("data.")}
         return Mining(
             self.mining_folder(seed, turn),
             self.store(seed),
             settings.mine,
             Path(deployed.checkpoint),
-            {name: value for name, value in self._options(seed).items() if name.startswith("data.")},
+            {**shared, **settings.mine_options},
             seed,
             settings.operator if settings.answers == "simulated" else None,
         )
@@ -294,7 +295,7 @@ class Loop:
 
 
 # Settings that decide what a result is; the others may change when a loop goes on.
-_DECISIVE = ("fit", "mine", "root", "seed_options", "options", "rounds", "deploy", "answers", "operator")
+_DECISIVE = ("fit", "mine", "root", "seed_options", "options", "mine_options", "rounds", "deploy", "answers", "operator")
 
 
 def _fill(value: OptionValue, names: dict[str, str]) -> OptionValue:
