@@ -149,9 +149,9 @@ class MentoringMethod(Method, ABC):
             load_transfer(self, read_model(file, class_path, self.class_names, "weights"), file)
             self._needs_download = False
 
-    def setup(self, stage: str) -> None:
-        """Fetch pretrained weights when a training begins, not when a checkpoint is read."""
-        if stage != "fit" or self.trainer.ckpt_path is not None:
+    def on_fit_start(self) -> None:
+        """Fetch pretrained weights when a training begins, not when a checkpoint is read or a training goes on."""
+        if self.trainer.ckpt_path is not None:
             return
         if self._needs_teacher:
             raise ConfigurationError(
