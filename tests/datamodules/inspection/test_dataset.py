@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
@@ -219,6 +219,7 @@ def scene(height: int, width: int, box: tuple[int, int, int, int]) -> tuple[Deco
     return image, answers
 
 
+@settings(deadline=None, max_examples=80)
 @given(
     height=st.integers(10, 60),
     width=st.integers(10, 60),

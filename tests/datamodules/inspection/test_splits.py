@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datamodules.common.errors import ConfigurationError
@@ -21,6 +21,7 @@ def images(groups: int, each: int = 2, split: SplitName | None = None, mask_clas
     ]
 
 
+@settings(deadline=None, max_examples=40)
 @given(groups=st.integers(4, 40), seed=st.integers(0, 9), val=st.floats(0.05, 0.4), test=st.floats(0.05, 0.4))
 def test_a_list_without_splits_is_cut_by_group(groups: int, seed: int, val: float, test: float) -> None:
     listed = images(groups)
