@@ -200,7 +200,7 @@ class AreaMetrics(Metric):
         """Counts over all processes."""
         if self._is_synced:
             return self.counts
-        with self.sync_context():
+        with self.sync_context(dist_sync_fn=self.dist_sync_fn, process_group=self.process_group):
             return self.counts.clone()
 
 
