@@ -257,10 +257,13 @@ def _unlabelled_cells(batch: InspectionBatch, where: _Grid) -> Tensor:
     height, width = ignored.shape[-2:]
     ignored = F.pad(ignored, (0, -width % where.stride, 0, -height % where.stride), value=1.0)
     share = F.avg_pool2d(ignored[:, None], where.stride)[:, 0]
+    # Padding has the value 255 too, but hides nothing.
+    of_picture = picture_cells(batch["size"], where.stride, where.size)[1] / where.stride**2
+    hidden = share - (1 - of_picture) > of_picture / 2
     x, y = cell_centres(where.stride, where.size, share)[..., None].unbind(dim=2)
     x1, y1, x2, y2 = batch["boxes"].float()[:, None, None].unbind(dim=-1)
     boxed = ((x >= x1) & (x < x2) & (y >= y1) & (y < y2)).any(dim=-1)
-    return (share > 0.5) & ~boxed
+    return hidden & ~boxed
 
 
 def _assumed_cells(batch: InspectionBatch, where: _Grid, rules: AnchorRules) -> Tensor:

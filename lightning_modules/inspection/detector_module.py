@@ -240,8 +240,8 @@ class MentoringDetector(MentoringMethod):
     ) -> list[list[Detection]]:
         """Boxes after class-wise suppression, with the anchors that each stands for."""
         rules = SuppressionRules(iou=self.hparams["nms_iou"], max_detections=self.hparams["max_detections"])
-        scores, anchors = output.scores(), self.network.anchors
-        boxes = decode_boxes(output.box, anchors, self.stride)
+        output, anchors = DetectorOutput(*(part.detach() for part in output)), self.network.anchors
+        scores, boxes = output.scores(), decode_boxes(output.box, anchors, self.stride)
         priors = prior_boxes(anchors, self.stride, (scores.shape[-2], scores.shape[-1]))
         return [
             box_detections(
