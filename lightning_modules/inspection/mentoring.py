@@ -24,7 +24,7 @@ from lightning_modules.inspection.backbones import (
 from lightning_modules.inspection.domain_segmenter import DomainSegmenter, proxy_a_distance
 from lightning_modules.inspection.evaluation import DomainMetrics, TuningRule, image_decisions
 from lightning_modules.inspection.losses import distillation_loss, global_count, masked_bce
-from lightning_modules.inspection.options import FREE, check_arguments, plain_arguments
+from lightning_modules.inspection.options import FREE, check_arguments, check_tiles, plain_arguments
 from lightning_modules.inspection.preprocess import InspectionPreprocess
 from lightning_modules.inspection.tiling import tiled
 from lightning_modules.inspection.transfer import Teacher, load_teacher, load_transfer, read_model
@@ -118,6 +118,7 @@ class MentoringMethod(Method, ABC):
         self.preprocess = InspectionPreprocess(*preprocess_statistics(plain["backbone"]))
         self.network = self.build_network().to(memory_format=torch.channels_last)
         self.stride = cast(int, self.network.stride)
+        check_tiles(plain["tile_size"], plain["tile_overlap"], self.stride)
         features = cast(int, self.network.num_features)
         self.domain_segmenter = DomainSegmenter(features) if plain["domain_weight"] > 0 else None
         self.teacher = self._build_teacher() if plain["distillation_weight"] > 0 else None

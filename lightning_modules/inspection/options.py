@@ -69,3 +69,12 @@ def check_arguments(arguments: Mapping[str, Any]) -> None:
             f"baseline_weights is {arguments['baseline_weights']}, but only distillation uses it: set "
             "distillation_weight above 0, or leave baseline_weights out (transfer learning takes weights)."
         )
+
+
+def check_tiles(tile_size: int | None, tile_overlap: int, stride: int) -> None:
+    """Raise `ConfigurationError` if tiles do not fit the grid of cells."""
+    if tile_size is not None and (tile_size < stride or tile_size % stride or not 0 <= tile_overlap < tile_size):
+        raise ConfigurationError(
+            f"Tiles of {tile_size} pixels with an overlap of {tile_overlap} do not fit a stride of {stride}: tile_size "
+            "must be a multiple of the stride, tile_overlap at least 0 and smaller than tile_size."
+        )

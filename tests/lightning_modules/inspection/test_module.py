@@ -270,6 +270,8 @@ def test_pretrained_weights_are_fetched_when_training_begins(
         ({"mc_samples": 3}, "dropout is 0"),
         ({"baseline_weights": "a.ckpt"}, "distillation_weight above 0"),
         ({"backbone": "resnet81"}, "resnet18"),
+        ({"tile_size": 100}, "multiple of the stride"),
+        ({"tile_size": 64, "tile_overlap": 64}, "smaller than tile_size"),
     ],
 )
 def test_options_that_cannot_work(options: dict[str, Any], message: str) -> None:
