@@ -360,3 +360,27 @@ def test_cells_beyond_the_picture_raise_no_alarm(random_batch: Batch) -> None:
     assert prediction["score_map"][0].shape == (5, 4)
     batch["valid"][1] = False
     assert module.predict_step(batch, 0)["image_score"][1] == 0
+
+
+@pytest.mark.parametrize("backbone", ["mobilenetv3_small_050", "resnet18"])
+def test_the_teacher_says_what_the_deployed_model_says(tmp_path: Path, random_batch: Batch, backbone: str) -> None:
+    """Also where batch norm and activation are one layer, as in timm's MobileNet."""
+    baseline, path = saved(tmp_path, backbone=backbone)
+    student = build(backbone=backbone, distillation_weight=1.0, baseline_weights=str(path)).train()
+    image = random_batch(2, 64)["image"]
+    assert student.teacher is not None
+    with torch.no_grad():
+        torch.testing.assert_close(student.teacher(image)[0], baseline.eval()(image).logits, rtol=0, atol=0)
+    assert not any(parameter.requires_grad for parameter in student.teacher.parameters())
+
+
+def test_mixed_precision(tmp_path: Path, loaders: Any) -> None:
+    module = build(domain_weight=0.1, omnia_epsilon=0.01, dropout=0.1, mc_samples=2, embeddings=True)
+    run = trainer(tmp_path, precision="bf16-mixed")
+    run.fit(module, *loaders)
+    assert run.callback_metrics["train/loss"].isfinite()
+    module.thresholds.fill_(0.0)  # everything is a detection
+    found = run.predict(module, loaders[1])
+    assert found is not None
+    assert found[0]["score_map"][0].dtype == torch.float16  # type: ignore[index]  # a prediction
+    assert found[0]["image_score"].dtype == torch.float32  # type: ignore[index]  # likewise
