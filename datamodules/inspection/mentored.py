@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from datamodules.common.fingerprint import file_sha256
 from datamodules.inspection.batch import NEW, REJECTED
 from datamodules.inspection.feedback_store import EffectiveAnswer, FeedbackStore, MentoredImage
 from datamodules.inspection.records import Answer, LabelledImage
+
+_log = logging.getLogger(__name__)
 
 
 def mentored_images(
@@ -45,6 +48,8 @@ def mentored_images(
             f"{store}: no image of the new domain has an answer in force; answer some detections first, or name other "
             "store_runs"
         )
+    if lacking := files.count(None):
+        _log.warning("%d of %d answered images have no stored map, so OMNIA adds no area there", lacking, len(files))
     return [_image(store, image, file, class_names) for image, file in zip(found, files, strict=True)]
 
 

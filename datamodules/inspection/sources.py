@@ -19,7 +19,7 @@ from datamodules.inspection.image_files import images_at
 from datamodules.inspection.magnetic_tile import read_magnetic_tile
 from datamodules.inspection.manifest_list import read_manifest
 from datamodules.inspection.records import LabelledImage, RawImage, resolve
-from datamodules.inspection.splits import SplitSettings, assign_splits, check_paths
+from datamodules.inspection.splits import SplitSettings, assign_splits, check_groups, check_paths
 from datamodules.inspection.yolo import read_yolo, yolo_classes
 
 LabelFormat = Literal["manifest", "folder", "class_folders", "coco", "yolo", "magnetic_tile", "deeppcb"]
@@ -114,10 +114,11 @@ class ImageSources:
             check_files(source)
         images = [
             resolve(raw, split, class_names)
-            for source in sources
+            for source in _joined(sources)
             for raw, split in zip(source, assign_splits(source, self.split), strict=True)
         ]
         check_paths(images)
+        check_groups((image.group, image.split, image.source) for image in images if image.group != image.name)
         return images
 
     def mined(self) -> list[LabelledImage] | None:
@@ -194,6 +195,12 @@ class ImageSources:
             if file.is_file():
                 return [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
         return None
+
+
+def _joined(sources: list[list[RawImage]]) -> list[list[RawImage]]:
+    """One list of both where neither names a split, so that a part that both show falls on one side."""
+    joined = [image for source in sources for image in source]
+    return sources if any(image.split is not None for image in joined) else [joined]
 
 
 def _required(value: str | None, name: str) -> str:

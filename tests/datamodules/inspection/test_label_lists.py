@@ -198,6 +198,30 @@ def test_two_lists_are_two_domains(tmp_path: Path) -> None:
         load(**options, new_labels=str(tmp_path / "new.csv"))
 
 
+def test_a_part_that_two_lists_show_stays_in_one_split(tmp_path: Path) -> None:
+    names = [f"{number}.png" for number in range(16)]
+    write(tmp_path, {f"{domain}/{name}": grey() for domain in ("old", "new") for name in names})
+    lists = {}
+    for domain in ("old", "new"):
+        rows = "\n".join(f"{domain}/{name},part{name}" for name in names)
+        write(tmp_path, {f"{domain}.csv": f"image,group\n{rows}\n"})
+        lists[domain] = str(tmp_path / f"{domain}.csv")
+    options = {"label_format": "manifest", "classes": ("dent",), "labels": lists["old"]}
+    images = load(**options, new_labels=lists["new"])
+    sides = {(image.group, image.split) for image in images}
+    assert len(sides) == 16
+    assert {split for _, split in sides} == {"train", "val", "test"}
+    write(
+        tmp_path,
+        {"one.csv": "image,group,split\nold/1.png,g,train\n", "two.csv": "image,group,split\nnew/1.png,g,test\n"},
+    )
+    options["labels"] = str(tmp_path / "one.csv")
+    with pytest.raises(
+        LabelError, match=r"two.csv, line 2: group 'g' is in split 'test' here and in 'train' in .*one.csv"
+    ):
+        load(**options, new_labels=str(tmp_path / "two.csv"))
+
+
 # ---- folders
 
 
