@@ -31,8 +31,9 @@ def region_detections(
 ) -> list[Detection]:
     """8-connected regions of cells of one class at or above the class's threshold.
 
-    Cells outside the picture are left out. A region's box and run-length mask are the pixels of the source image that
-    its cells cover, clipped to the image; every region covers at least one pixel.
+    Cells whose centre lies outside the picture are left out, as they are from targets and measures. A region's box and
+    run-length mask are the pixels of the source image that its cells cover, clipped to the image; every region covers
+    at least one pixel.
 
     Args:
         scores: ``(C, h, w)`` float, probabilities of each cell; on the CPU, or it is copied there.
@@ -56,7 +57,7 @@ def region_detections(
         [(True, (16.0, 16.0, 48.0, 48.0))]
     """
     height, width = int(size[0]), int(size[1])
-    rows, columns = -(-height // stride), -(-width // stride)
+    rows, columns = ((2 * side + stride) // (2 * stride) for side in (height, width))
     values = scores[:, :rows, :columns].detach().float().cpu().numpy()
     limits = np.asarray([float(value) for value in thresholds], dtype=np.float32)
     above = values >= limits[:, None, None]

@@ -51,6 +51,12 @@ def test_padding_is_no_place_for_detections() -> None:
     assert int(_decoded(found, 20, 16).sum()) == 20 * 16
 
 
+def test_a_strip_under_half_a_cell_has_no_detections() -> None:
+    (found,) = region_detections(torch.ones(1, 4, 4), 8, [0.5], (19, 20), (19, 20))
+    assert found.box == (0.0, 0.0, 20.0, 16.0)
+    assert region_detections(torch.ones(1, 1, 1), 8, [0.5], (3, 20), (3, 20)) == []
+
+
 def test_embedding_and_dropout_are_of_the_region() -> None:
     scores = torch.zeros(1, 3, 3)
     scores[0, 0, 0], scores[0, 0, 1] = 0.6, 0.9
@@ -80,7 +86,7 @@ def test_only_the_best_are_kept_when_asked() -> None:
 def test_regions_are_their_cells_blown_up(seed: int, stride: int, size: tuple[int, int], scale: float) -> None:
     """Against drawing each pixel of the source with the cell it falls in."""
     source = (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
-    rows, columns = -(-size[0] // stride), -(-size[1] // stride)
+    rows, columns = ((2 * side + stride) // (2 * stride) for side in size)
     generator = torch.Generator().manual_seed(seed)
     scores = torch.rand(1, rows + 1, columns + 2, generator=generator)
     found = region_detections(scores, stride, [0.7], size, source)
@@ -105,7 +111,9 @@ def test_regions_are_their_cells_blown_up(seed: int, stride: int, size: tuple[in
             union |= mask
         last = [((length - 1) % stride + 1) * pixels / length for length, pixels in zip(size, source, strict=True)]
         if min(last) >= 1:
-            assert (union == cells[np.ix_(y, x)]).mean() > 0.999
+            found_at = np.zeros((rows + 1, columns + 1), dtype=bool)  # the strip beyond the last centre has no cell
+            found_at[:rows, :columns] = cells
+            assert (union == found_at[np.ix_(y, x)]).mean() > 0.999
 
 
 def test_rle_is_what_pycocotools_would_encode() -> None:
