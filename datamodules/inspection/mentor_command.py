@@ -104,13 +104,12 @@ def serve(store: FeedbackStore, options: argparse.Namespace) -> int:
         seed=options.seed,
     )
     app = build_app(store, settings)
-    with _listen(options.host, options.port) as listener:
+    with suppress(KeyboardInterrupt), _listen(options.host, options.port) as listener:  # Ctrl-C is the way to stop it
         address = page_address(options.host, listener.getsockname()[1], token)
         sys.stdout.write(f"{address}\nCtrl-C stops; answers are saved as they come\n")
         sys.stdout.flush()
         config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
-        with suppress(KeyboardInterrupt):  # the way to stop it; uvicorn has closed every connection by then
-            uvicorn.Server(config).run(sockets=[listener])
+        uvicorn.Server(config).run(sockets=[listener])
     return 0
 
 

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -99,13 +100,10 @@ class Server:
         self.address = f"http://127.0.0.1:{port}/"
         assert self.process.stdout is not None
         self.printed = self.process.stdout.readline().strip()
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    return
-            time.sleep(0.02)
-        raise TimeoutError("the server does not start")
+        with urllib.request.urlopen(
+            self.address, timeout=20
+        ) as reply:  # it is listening, so this waits until it answers
+            assert reply.status == 200
 
     def kill(self) -> None:
         """``kill -9`` of exactly this process."""
