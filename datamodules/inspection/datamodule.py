@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -16,15 +15,16 @@ from torch.utils.data import DataLoader
 from datamodules.common.errors import ConfigurationError, LabelError
 from datamodules.common.sampler import PaddedDistributedSampler
 from datamodules.inspection.augmentation import AugmentationSettings, augment
-from datamodules.inspection.batch import NEW, ORIGINAL, InspectionBatch
+from datamodules.inspection.batch import InspectionBatch
 from datamodules.inspection.dataset import ImageSettings, InspectionDataset, InspectionItem, collate
 from datamodules.inspection.decoded import ImageCache, decode, network_size
 from datamodules.inspection.demo_settings import InspectionDemoSettings
 from datamodules.inspection.domain_sampler import BalancedDomainSampler
 from datamodules.inspection.image_files import image_size as size_of
+from datamodules.inspection.image_lists import ImageLists, NewDomain, NewTraining
 from datamodules.inspection.records import LabelledImage
 from datamodules.inspection.sources import ImageSources, LabelFormat, Split
-from datamodules.inspection.splits import SplitSettings, check_paths
+from datamodules.inspection.splits import SplitSettings
 
 
 class InspectionDataModule(LightningDataModule):
@@ -80,7 +80,7 @@ class InspectionDataModule(LightningDataModule):
         path: str | None = None,
         store: str | None = None,
         store_runs: list[int] | None = None,
-        new_training: Literal["none", "mentored", "full"] = "none",
+        new_training: NewTraining = "none",
         new_limit: int | None = None,
         balanced: bool = True,
         val_fraction: float = 0.15,
@@ -98,36 +98,37 @@ class InspectionDataModule(LightningDataModule):
         demo: InspectionDemoSettings | None = None,
     ) -> None:
         super().__init__()
-        split = SplitSettings(val_fraction, test_fraction, split_seed)
-        named = None if classes is None else tuple(classes)
-        self._sources = ImageSources(root, label_format, labels, new_root, new_labels, path, named, split)
-        _check_numbers(batch_size, num_workers, new_limit, image_size, crop_size, box_fill, cache_megabytes)
-        if new_training == "mentored" and store is None:
-            raise ConfigurationError("new_training is mentored but no store is given; name the feedback store")
+        _check_numbers(
+            batch_size=(batch_size, 1),
+            num_workers=(num_workers, 0),
+            image_size=(image_size, 8),
+            crop_size=(crop_size, 8),
+            cache_megabytes=(cache_megabytes, 0),
+        )
+        if not 0 < box_fill <= 1:
+            raise ConfigurationError(f"box_fill is {box_fill}; it must lie in 0 < f <= 1")
         if balanced and new_training != "none" and batch_size % 2:
             raise ConfigurationError(f"batch_size {batch_size} must be even: balanced batches hold half of each domain")
-        found = self._sources.class_names()
-        self.class_names: list[str] | None = found
-        self._store = store
-        self._store_runs = store_runs
-        self._new_training = new_training
-        self._new_limit = new_limit
-        self._balanced = balanced
+        split = SplitSettings(val_fraction, test_fraction, split_seed)
+        named = None if classes is None else tuple(classes)
+        runs = None if store_runs is None else tuple(store_runs)
+        self._lists = ImageLists(
+            ImageSources(root, label_format, labels, new_root, new_labels, path, named, split),
+            NewDomain(new_training, new_limit, seed, store, runs, baseline_maps),
+            demo if demo is not None else InspectionDemoSettings(),
+        )
+        self.class_names: list[str] | None = self._lists.class_names
+        self._settings = ImageSettings(len(self.class_names or ()), image_size, crop_size, box_fill, seed)
         self._augmentation = augmentation if augmentation is not None else AugmentationSettings()
-        self._baseline_maps = baseline_maps
+        self._cache = ImageCache(cache_megabytes / max(1, num_workers))
+        self._two_domains = balanced and new_training != "none"
         self._batch_size = batch_size
         self._num_workers = num_workers
         self._seed = seed
-        self._demo = demo if demo is not None else InspectionDemoSettings()
-        self._settings = ImageSettings(len(found or ()), image_size, crop_size, box_fill, seed)
-        self._cache = ImageCache(cache_megabytes / max(1, num_workers))
-        self._listed: list[LabelledImage] | None = None
-        self._of_split: dict[Split, list[LabelledImage]] = {}
 
     def prepare_data(self) -> None:
         """Make the demo once, before the processes of a run part."""
-        if self._sources.is_demo:
-            self._demo_folder()
+        self._lists.prepare()
 
     def setup(self, stage: str) -> None:
         """Read the lists and what a stage needs, so that errors come before any work."""
@@ -146,12 +147,7 @@ class InspectionDataModule(LightningDataModule):
             LabelError: If a list is wrong.
             ConfigurationError: If there is no image for this split.
         """
-        if split not in self._of_split:
-            images = self._collect(split)
-            if not images:
-                raise ConfigurationError(f"there is no image for {split}; {_HINTS[split]}")
-            self._of_split[split] = images
-        return [image for image in self._of_split[split] if domain is None or image.domain == domain]
+        return self._lists.images(split, domain)
 
     def box_sizes(self) -> NDArray[np.float32]:
         """Width and height of the labelled training defects in pixels of the network's images, float32 ``(N, 2)``."""
@@ -175,13 +171,12 @@ class InspectionDataModule(LightningDataModule):
     def train_dataloader(self) -> DataLoader[InspectionItem]:
         """Original images and, unless ``new_training`` is none, as many new ones in each batch."""
         images = self.images("train")
-        two = self._balanced and self._new_training != "none"
         sampler = (
             BalancedDomainSampler([image.domain for image in images], seed=self._seed)
-            if two
+            if self._two_domains
             else PaddedDistributedSampler(images, shuffle=True, seed=self._seed)
         )
-        if two and len(sampler) < self._batch_size:
+        if self._two_domains and len(sampler) < self._batch_size:
             raise ConfigurationError(
                 f"batch_size {self._batch_size} is more than the {len(sampler)} samples of an epoch, half of each "
                 "domain; lower it, or give more images"
@@ -201,13 +196,6 @@ class InspectionDataModule(LightningDataModule):
         images = self.images("predict")
         sizes = {self._network_size(image) for image in images} - {None}
         return self._loader("predict", PaddedDistributedSampler(images), self._batch_size if len(sizes) == 1 else 1)
-
-    def _network_size(self, image: LabelledImage) -> tuple[int, int] | None:
-        """Height and width that the network sees; None where the file cannot be read, which the dataset reports."""
-        try:
-            return network_size(size_of(image.path), self._settings.image_size)
-        except LabelError:
-            return None
 
     def on_after_batch_transfer(self, batch: InspectionBatch, dataloader_idx: int) -> InspectionBatch:
         """Augment while training, on the device."""
@@ -236,41 +224,12 @@ class InspectionDataModule(LightningDataModule):
             drop_last=training and len(sampler) >= batch_size,  # a short batch would break the halves
         )
 
-    def _collect(self, split: Split) -> list[LabelledImage]:
-        if split == "predict":
-            mined = self._sources.mined()
-            return mined if mined is not None else self._listed_in("train", NEW)
-        if split == "train":
-            return self._labelled_in("train", ORIGINAL) + self._new_images()
-        return self._labelled_in(split)
-
-    def _new_images(self) -> list[LabelledImage]:
-        """New training images, as ``new_training`` and ``new_limit`` ask."""
-        if self._new_training == "none":
-            return []
-        new = self._answered() if self._new_training == "mentored" else self._labelled_in("train", NEW)
-        if self._new_limit is None or self._new_limit >= len(new):
-            return new
-        chosen = np.random.default_rng((self._seed, len(new))).permutation(len(new))[: self._new_limit]
-        return [new[row] for row in sorted(chosen)]
-
-    def _answered(self) -> list[LabelledImage]:
-        from datamodules.inspection.mentored import mentored_images
-
-        assert self._store is not None
-        answered = mentored_images(self._store, self.class_names or (), self._store_runs, self._baseline_maps)
-        check_paths([*self._listed_in("val"), *self._listed_in("test"), *answered])
-        return answered
-
-    def _labelled_in(self, split: Split, domain: int | None = None) -> list[LabelledImage]:
-        return [image for image in self._listed_in(split, domain) if image.labelled]
-
-    def _listed_in(self, split: Split, domain: int | None = None) -> list[LabelledImage]:
-        """Images of the lists; they are read once."""
-        if self._listed is None:
-            folder = self._demo_folder() if self._sources.is_demo else None
-            self._listed = self._sources.load(self.class_names or (), folder)
-        return [image for image in self._listed if image.split == split and domain in (None, image.domain)]
+    def _network_size(self, image: LabelledImage) -> tuple[int, int] | None:
+        """Height and width that the network sees; None where the file cannot be read, which the dataset reports."""
+        try:
+            return network_size(size_of(image.path), self._settings.image_size)
+        except LabelError:
+            return None
 
     def _decoded_boxes(self, image: LabelledImage) -> NDArray[np.float32]:
         kept = self._cache.get(image)
@@ -279,11 +238,6 @@ class InspectionDataModule(LightningDataModule):
             self._cache.put(image, kept)
         return kept.boxes
 
-    def _demo_folder(self) -> Path:
-        from datamodules.inspection.demo import make_inspection_demo
-
-        return make_inspection_demo(self._demo)
-
 
 _SPLITS_OF_STAGE: dict[str, tuple[Split, ...]] = {
     "fit": ("train", "val"),
@@ -291,32 +245,10 @@ _SPLITS_OF_STAGE: dict[str, tuple[Split, ...]] = {
     "test": ("test",),
     "predict": ("predict",),
 }
-_HINTS: dict[Split, str] = {
-    "train": "give labelled images of the original domain",
-    "val": "name split val in the list, or raise val_fraction",
-    "test": "name split test in the list, or raise test_fraction",
-    "predict": "give path, a folder of images, or training images of the new domain",
-}
 
 
-def _check_numbers(
-    batch_size: int,
-    num_workers: int,
-    new_limit: int | None,
-    image_size: int | None,
-    crop_size: int | None,
-    box_fill: float,
-    cache_megabytes: float,
-) -> None:
-    for name, value, least in (
-        ("batch_size", batch_size, 1),
-        ("num_workers", num_workers, 0),
-        ("new_limit", new_limit, 1),
-        ("image_size", image_size, 8),
-        ("crop_size", crop_size, 8),
-        ("cache_megabytes", cache_megabytes, 0),
-    ):
+def _check_numbers(**limits: tuple[float | None, int]) -> None:
+    """Raise unless each value is None or at least its limit."""
+    for name, (value, least) in limits.items():
         if value is not None and value < least:
             raise ConfigurationError(f"{name} is {value}; it must be at least {least}")
-    if not 0 < box_fill <= 1:
-        raise ConfigurationError(f"box_fill is {box_fill}; it must lie in 0 < f <= 1")
