@@ -177,7 +177,7 @@ def centre_cells(boxes: Tensor, box_class: Tensor, stride: int, shape: torch.Siz
     return found
 
 
-def answer_cells(answer_mask: Tensor, stride: int, share: float = 0.5) -> Tensor:
+def answer_cells(answer_mask: Tensor, stride: int, picture_pixels: Tensor, share: float = 0.5) -> Tensor:
     """Cells that each answered detection covers: by ``share`` at least, or more than it covers any other cell.
 
     A detection of this stride consists of whole cells and finds exactly them. After a crop or under another stride a
@@ -186,14 +186,15 @@ def answer_cells(answer_mask: Tensor, stride: int, share: float = 0.5) -> Tensor
     Args:
         answer_mask: bool ``(B, A, H, W)``.
         stride: Side of a cell.
-        share: Of a cell's pixels.
+        picture_pixels: ``(B, h, w)`` of `picture_cells`.
+        share: Of a cell's pixels of picture.
 
     Returns:
         bool ``(B, A, h, w)``.
     """
     height, width = answer_mask.shape[-2:]
     padded = F.pad(answer_mask.float(), (0, -width % stride, 0, -height % stride))
-    covered = F.avg_pool2d(padded, stride)
+    covered = F.avg_pool2d(padded, stride, divisor_override=1) / picture_pixels.clamp(min=1)[:, None]
     most = covered.amax(dim=(-2, -1), keepdim=True) if covered.numel() else covered
     return (covered >= share) | ((covered == most) & (covered > 0))
 
@@ -217,7 +218,8 @@ def answer_targets(
     if shown.shape[1] == 0:
         none = torch.zeros((len(shown), num_classes, *grid_size(batch["image"], stride)), device=shown.device).bool()
         return none, none.clone()
-    cells = answer_cells(batch["answer_mask"], stride).float()
+    _, pixels = picture_cells(batch["size"], stride, grid_size(batch["image"], stride))
+    cells = answer_cells(batch["answer_mask"], stride, pixels).float()
     is_there = _one_hot(truth, num_classes)
     positive = torch.einsum("bac,bahw->bchw", is_there, cells) > 0
     if mask_unit == "area":

@@ -89,9 +89,14 @@ class DomainMetrics(nn.Module):
             rows: InspectionBatch = {**batch, "valid": batch["valid"] & (batch["domain"] == number)}
             cast(BoxMetrics, self.boxes[name]).update(detections, rows)
 
-    def best_thresholds(self, tuning: TuningRule) -> Tensor | None:
-        """Thresholds ``(C,)`` tuned on the new domain, or on the original where there is no new; None without rows."""
-        for name in reversed(DOMAINS):
+    def best_thresholds(self, tuning: TuningRule, *, prefer_new: bool) -> Tensor | None:
+        """Thresholds ``(C,)`` tuned on one domain; None without rows.
+
+        Args:
+            tuning: How.
+            prefer_new: Tune on the new domain, or else on the original one; the other one where that has no rows.
+        """
+        for name in reversed(DOMAINS) if prefer_new else DOMAINS:
             if not self.area_metrics(name).is_empty():
                 return self.area_metrics(name).best_thresholds(tuning.rule, tuning.recall_floor)
         return None
@@ -115,7 +120,8 @@ class DomainMetrics(nn.Module):
             values |= {f"{key}_tuned_{name}": tuned[key] for key in ("precision", "recall")}
             if name in self.images:
                 more = cast(ImageMetrics, self.images[name]).compute() | cast(BoxMetrics, self.boxes[name]).compute()
-                more |= {f"ap/{title}": ap for title, ap in zip(self.class_names, found["ap"], strict=True)}
+                every = torch.atleast_1d(found["ap"])  # torchmetrics makes a scalar of one class
+                more |= {f"ap/{title}": ap for title, ap in zip(self.class_names, every, strict=True)}
                 values |= {_named(key, name): value for key, value in more.items() if not bool(torch.isnan(value))}
         return values
 

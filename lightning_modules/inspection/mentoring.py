@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from datamodules.common.errors import ConfigurationError
-from datamodules.inspection.batch import Detection, InspectionBatch, InspectionPrediction
+from datamodules.inspection.batch import NEW, Detection, InspectionBatch, InspectionPrediction
 from lightning_modules.base import Method, Stage
 from lightning_modules.inspection.areas import AreaTargets, picture_cells
 from lightning_modules.inspection.backbones import (
@@ -30,6 +31,8 @@ from lightning_modules.inspection.tiling import tiled
 from lightning_modules.inspection.transfer import Teacher, load_teacher, load_transfer, read_model
 from lightning_modules.inspection.uncertainty import mutual_information
 from lightning_modules.nn.gradient_reversal import gradient_reversal, reversal_strength
+
+log = logging.getLogger(__name__)
 
 _LOGIT_LIMIT = 1e-6  # scores nearer to 0 or 1 have no gradient in distillation
 
@@ -125,6 +128,7 @@ class MentoringMethod(Method, ABC):
         self.val_metrics = DomainMetrics(self.class_names)
         self.test_metrics = DomainMetrics(self.class_names, complete=True)
         self.register_buffer("thresholds", torch.full((len(self.class_names),), 0.5))
+        self.seen_domains: set[int] = set()  # of training batches
         self._needs_download = bool(plain["pretrained"])
         self._needs_teacher = self.teacher is not None
         self._load(class_path, arguments)
@@ -176,6 +180,8 @@ class MentoringMethod(Method, ABC):
 
     def training_step(self, batch: InspectionBatch, batch_idx: int) -> Tensor:
         """Sum of the losses of eq. 3 and of the fixes, both domains in one pass."""
+        if len(self.seen_domains) < 2:  # a GPU is waited for in the first steps alone
+            self.seen_domains.update(batch["domain"].tolist())
         losses = self.losses(batch, self.domain_strength())
         self.log_stage("train", losses, batch_size=len(batch["image"]))
         return losses["loss"]
@@ -332,11 +338,24 @@ class MentoringMethod(Method, ABC):
                 rows.append(mutual_information(torch.stack([self.sample_scores(row) for _ in range(samples)])))
         return torch.cat(rows)
 
+    def on_train_epoch_end(self) -> None:
+        """Warn of a domain segmenter that has nothing to tell apart."""
+        if self.domain_segmenter is not None and self.trainer.current_epoch == 0 and len(self.seen_domains) < 2:
+            log.warning(
+                "domain_weight is %g, but the training images come from one domain alone: add images of the other one, "
+                "or set domain_weight to 0.",
+                self.hparams["domain_weight"],
+            )
+
     def on_validation_epoch_end(self) -> None:
-        """Tune the thresholds and log the validation measures."""
-        tuned = self.val_metrics.best_thresholds(
-            TuningRule(self.hparams["threshold_rule"], self.hparams["recall_floor"])
-        )
+        """Tune the thresholds and log the validation measures.
+
+        A deployed model has no labels of a domain that comes after it, so the new domain's count only once training has
+        seen it.
+        """
+        prefer_new = self.trainer.strategy.reduce_boolean_decision(NEW in self.seen_domains, all=False)
+        rule = TuningRule(self.hparams["threshold_rule"], self.hparams["recall_floor"])
+        tuned = self.val_metrics.best_thresholds(rule, prefer_new=prefer_new)
         if tuned is not None and not self.trainer.sanity_checking:
             self.thresholds.copy_(tuned)
         self._log_metrics("val", self.val_metrics)
@@ -352,6 +371,11 @@ class MentoringMethod(Method, ABC):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Save the thresholds of the newest validation; weight averaging would save those before it."""
         checkpoint["state_dict"]["thresholds"] = self.thresholds.detach().clone()
+        checkpoint["seen_domains"] = sorted(self.seen_domains)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Know which domains were trained on."""
+        self.seen_domains = set(checkpoint.get("seen_domains", ()))
 
 
 def _area_counts(targets: AreaTargets, batch: InspectionBatch) -> dict[str, Tensor]:

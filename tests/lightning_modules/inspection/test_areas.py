@@ -189,9 +189,15 @@ def test_a_shifted_answer_marks_the_cells_it_mostly_covers() -> None:
     mask = torch.zeros(1, 2, 32, 32, dtype=torch.bool)
     mask[0, 0, 0:16, 3:19] = True  # a crop moved the region by three pixels
     mask[0, 1, 9, 9] = True  # a click
-    cells = answer_cells(mask, 8)
+    cells = answer_cells(mask, 8, torch.full((1, 4, 4), 64))
     assert _places(cells[0, 0]) == {(0, 0), (0, 1), (1, 0), (1, 1)}
     assert _places(cells[0, 1]) == {(1, 1)}
+
+
+def test_an_answer_in_the_corner_of_a_picture_that_ends_inside_a_cell(blank_batch: Batch) -> None:
+    batch = _answered(blank_batch, [(slice(8, 29), slice(8, 29), 0, -1)], size=torch.tensor([[29, 29]]))
+    _, known, _ = _cells(cell_targets(batch, 8, 1))
+    assert _places(known) == {(0, row, column) for row in (1, 2, 3) for column in (1, 2, 3)}
 
 
 def test_without_answers_a_mentored_row_is_unknown(blank_batch: Batch) -> None:

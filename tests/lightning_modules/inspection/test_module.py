@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from datamodules.common.errors import CheckpointError, ConfigurationError
 from datamodules.inspection.batch import InspectionBatch
+from lightning_modules.inspection.evaluation import DomainMetrics
 from lightning_modules.inspection.module import MentoringSegmenter
 
 Batch = Callable[..., InspectionBatch]
@@ -291,6 +292,45 @@ def test_validation_tunes_thresholds_and_names_both_domains(tmp_path: Path, load
     assert set(run.callback_metrics) == keys
     assert run.callback_metrics["val/recall_tuned_new"] == 1.0  # the floor
     assert module.thresholds.max() < 0.5  # nothing was learnt yet, so every score is low
+
+
+def test_thresholds_are_tuned_on_the_new_domain_only_after_training_on_it(
+    tmp_path: Path, random_batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    preferred: list[bool] = []
+    monkeypatch.setattr(
+        DomainMetrics, "best_thresholds", lambda self, tuning, *, prefer_new: preferred.append(prefer_new)
+    )
+    old = random_batch(8, 64)
+    old["domain"][:] = 0
+    val = DataLoader(Batches(random_batch, 1, labelled=True), batch_size=None)
+    module, run = build(domain_weight=0.1), trainer(tmp_path, num_sanity_val_steps=0)
+    run.fit(module, DataLoader([old], batch_size=None), val)  # type: ignore[arg-type]  # a list will do
+    run.save_checkpoint(tmp_path / "old.ckpt")
+    mentored = trainer(tmp_path, num_sanity_val_steps=0)
+    mentored.fit(build(), DataLoader([random_batch(8, 64)], batch_size=None), val)  # type: ignore[arg-type]  # likewise
+    mentored.save_checkpoint(tmp_path / "new.ckpt")
+    for name in ("old", "new"):
+        trainer(tmp_path).validate(
+            build(domain_weight=0.1 if name == "old" else 0.0), val, str(tmp_path / f"{name}.ckpt"), verbose=False,
+            weights_only=True,
+        )  # fmt: skip
+    assert preferred == [False, True, False, True]
+
+
+def test_one_domain_alone_is_warned_of(tmp_path: Path, random_batch: Batch, caplog: pytest.LogCaptureFixture) -> None:
+    old = random_batch(8, 64)
+    old["domain"][:] = 0
+    trainer(tmp_path).fit(build(domain_weight=0.1), DataLoader([old], batch_size=None))  # type: ignore[arg-type]  # a list will do
+    assert "one domain alone" in caplog.text
+
+
+def test_one_class(tmp_path: Path, random_batch: Batch) -> None:
+    val = DataLoader(Batches(lambda *a, **k: random_batch(*a, **k, classes=1), 1, labelled=True), batch_size=None)
+    module = build(class_names=["dent"])
+    run = trainer(tmp_path)
+    run.validate(module, val, verbose=False)
+    assert "test/ap_new/dent" in run.test(module, val, verbose=False)[0]
 
 
 def test_a_domain_without_rows_logs_nothing(tmp_path: Path, random_batch: Batch) -> None:
