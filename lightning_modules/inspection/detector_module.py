@@ -25,6 +25,12 @@ from lightning_modules.nn.gradient_reversal import ReversalSchedule
 LOWEST_RANKED_SCORE = 0.01  # of boxes that box mAP ranks
 
 
+_NO_ANCHORS = (
+    "The detector has no anchors: give anchors or a checkpoint, or train it on a data module with box_sizes(), to "
+    "which they are fitted."
+)
+
+
 class MentoringDetector(MentoringMethod):
     """Defects by anchor boxes, learnt from complete labels and from confirmed and rejected detections.
 
@@ -158,32 +164,52 @@ class MentoringDetector(MentoringMethod):
     def setup(self, stage: str) -> None:
         """Fit the anchors when a training begins; every process fits the same boxes, hence the same anchors.
 
+        A checkpoint, which is read after this, brings its own.
+
         Raises:
             ConfigurationError: If there are no anchors and nothing to fit them to, or the teacher has others.
         """
         super().setup(stage)
-        if self.trainer.ckpt_path is not None:  # it brings its anchors
+        if stage != "fit":
             return
         anchors, teacher = self.network.anchors, None if self.teacher is None else self.teacher.network.anchors
         if anchors.isnan().any() and teacher is not None:
             anchors.copy_(cast(Tensor, teacher))
         if anchors.isnan().any():
-            anchors.copy_(self._anchors_of_data(stage))
-        if teacher is not None and not torch.allclose(anchors, cast(Tensor, teacher)):
+            anchors.copy_(self._anchors_of_data())
+        if teacher is not None and not (torch.allclose(anchors, cast(Tensor, teacher)) or teacher.isnan().any()):
             raise ConfigurationError(
                 f"The detector has the anchors {anchors.tolist()}, its teacher in baseline_weights "
                 f"{cast(Tensor, teacher).tolist()}, so their areas do not correspond: leave anchors out."
             )
         self._fitted = anchors.detach().clone()
 
-    def _anchors_of_data(self, stage: str) -> Tensor:
+    def _anchors_of_data(self) -> Tensor:
         box_sizes = getattr(getattr(self.trainer, "datamodule", None), "box_sizes", None)
-        if stage != "fit" or box_sizes is None:
-            raise ConfigurationError(
-                "The detector has no anchors: give anchors or a checkpoint, or train it on a data module with "
-                "box_sizes(), to which they are fitted."
-            )
+        if box_sizes is None:
+            raise ConfigurationError(_NO_ANCHORS)
         return fit_anchors(box_sizes(), len(self.network.anchors))
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take the checkpoint's anchors, not those that were just fitted."""
+        super().on_load_checkpoint(checkpoint)
+        self._fitted = checkpoint["state_dict"]["network.anchors"].clone()
+
+    def on_validation_start(self) -> None:
+        """Stop a detector without anchors."""
+        self._require_anchors()
+
+    def on_test_start(self) -> None:
+        """Stop a detector without anchors."""
+        self._require_anchors()
+
+    def on_predict_start(self) -> None:
+        """Stop a detector without anchors."""
+        self._require_anchors()
+
+    def _require_anchors(self) -> None:
+        if self.network.anchors.isnan().any():
+            raise ConfigurationError(_NO_ANCHORS)
 
     def on_validation_epoch_start(self) -> None:
         """Averaged weights, which stand in for validation, were copied before the anchors were fitted."""

@@ -1,0 +1,180 @@
+"""Every shipped configuration of inspection parses and runs: fit, test and predict, with and without fast_dev_run."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import cli
+from datamodules.inspection.feedback_store import FeedbackStore
+from lightning_modules.commands.loop_tasks import option_arguments
+from lightning_modules.commands.mentor_loop import Loop, parse
+
+CONFIGS = Path(cli.__file__).parent / "configs"
+INSPECTION = sorted((CONFIGS / "inspection").rglob("*.yaml"))
+LOOPS = [path for path in INSPECTION if path.name.startswith("loop")]
+TRAINING = [path for path in INSPECTION if path not in LOOPS and path.name != "mine.yaml"]
+STRUCTURAL = ("model", "data", "trainer", "init_args", "callbacks", "class_path")
+PER_DOMAIN = {"train": 8, "val": 4, "test": 4}
+SMALL_DEMO = {f"{domain}_{split}": count for domain in ("original", "new") for split, count in PER_DOMAIN.items()}
+
+
+@pytest.fixture(scope="session")
+def part_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Parts of two domains with one bright square each, labelled in all formats that the configurations name."""
+    root = tmp_path_factory.mktemp("parts")
+    for name in ("images", "masks", "labels", "templates"):
+        (root / name).mkdir()
+    tiles = ["image,mask,defect_class,exposure,tile_group,split,width,height,defect_area_fraction"]
+    boards = ["image,template,board_group,domain,split,num_boxes"]
+    boxes = ["image,x1,y1,x2,y2,class_id,class_name"]
+    generator = np.random.default_rng(0)
+    for domain, base in (("original", 60), ("new", 110)):
+        for split, count in PER_DOMAIN.items():
+            for number in range(count):
+                stem = f"{domain}_{split}_{number}"
+                pixels = generator.normal(base, 8, (96, 96)).clip(0, 255)
+                Image.fromarray(pixels.astype(np.uint8)).save(root / "templates" / f"{stem}.png")
+                x, y, width, height = (int(number) for number in generator.integers((4, 4, 16, 16), (62, 62, 32, 32)))
+                pixels[y : y + height, x : x + width] = 240
+                Image.fromarray(pixels.astype(np.uint8)).save(root / "images" / f"{stem}.png")
+                mask = np.zeros((96, 96), np.uint8)
+                mask[y : y + height, x : x + width] = 255
+                Image.fromarray(mask).save(root / "masks" / f"{stem}.png")
+                centre = f"{(x + width / 2) / 96:.6f} {(y + height / 2) / 96:.6f}"
+                (root / "labels" / f"{stem}.txt").write_text(f"0 {centre} {width / 96:.6f} {height / 96:.6f}\n")
+                listed = "val" if split == "test" else "train"  # both sets name their test split so
+                exposure = 1 if domain == "original" else 5
+                tiles.append(f"images/{stem}.png,masks/{stem}.png,break,{exposure},{stem},{listed},96,96,0.06")
+                twin = f"templates/{stem}.png" if domain == "new" else ""
+                boards.append(f"images/{stem}.png,{twin},{domain},{domain},{listed},1")
+                boxes.append(f"images/{stem}.png,{x},{y},{x + width},{y + height},1,open")
+    (root / "data.yaml").write_text("names: [square]\n")
+    (root / "classes.txt").write_text("square\n")
+    (root / "boxes.csv").write_text("\n".join(boxes) + "\n")
+    (root / "tiles.csv").write_text("\n".join(tiles) + "\n")
+    (root / "boards.csv").write_text("\n".join(boards) + "\n")
+    return root
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(CONFIGS).with_suffix("").as_posix()
+
+
+def command_words(path: Path) -> list[str]:
+    return shlex.split(path.read_text().splitlines()[0].removeprefix("#"))[3:]
+
+
+def own_options(path: Path, tree: Path, store: Path | None, checkpoint: Path | None) -> list[str]:
+    """The words after the program in the file's first line, with real paths, and the smallest sizes."""
+    words = command_words(path)
+    if path.name.startswith(("deeppcb", "magnetic_tile")):  # their list has one name
+        list_file = tree / ("tiles.csv" if path.name.startswith("magnetic") else "boards.csv")
+        (tree / "manifest.csv").write_text(list_file.read_text())
+    words = [str(tree) if word == "FOLDER" else word for word in words]
+    words = [str(store) if word == "DIR/feedback.sqlite" else word for word in words]
+    words = [str(checkpoint) if word == "FILE" else word for word in words]
+    small = {"model.init_args.backbone": "small", "model.init_args.width": 4, "data.init_args.batch_size": 4}
+    small |= {"trainer.max_epochs": 1, "trainer.check_val_every_n_epoch": 1, "trainer.accelerator": "cpu"}
+    if path.name == "demo.yaml":
+        small |= {f"data.init_args.demo.{name}": value for name, value in (*SMALL_DEMO.items(), ("size", 64))}
+    if path.name in ("segmenter.yaml", "detector.yaml", "mentored.yaml"):
+        small |= {"data.init_args.val_fraction": 0.25, "data.init_args.test_fraction": 0.25}
+        small |= {"data.init_args.crop_size": 64}
+    if path.name == "deeppcb.yaml" or path.name == "deeppcb_detector.yaml":
+        small |= {"data.init_args.image_size": 96}
+    return [*words, *option_arguments(small)]
+
+
+@pytest.fixture(scope="session")
+def deployed(part_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A model that was trained as the README says, and a store with answers to what it found."""
+    folder = tmp_path_factory.mktemp("deployed")
+    options = own_options(CONFIGS / "inspection" / "segmenter.yaml", part_tree, None, None)
+    options += ["--trainer.max_epochs=1", "--test_after_fit=false", f"--output={folder / 'base'}"]
+    assert cli.main(["fit", *options]) == 0
+    checkpoint = next((folder / "base").rglob("best.ckpt"))
+    mining = ["predict", "--config", "inspection/mine", f"--ckpt_path={checkpoint}", "--trainer.accelerator=cpu"]
+    mining += [f"--data.init_args.path={part_tree / 'templates'}", f"--output={folder / 'mined'}"]
+    assert cli.main([*mining, "--model.init_args.threshold=0.0001"]) == 0
+    store = FeedbackStore(folder / "mined" / "feedback.sqlite")
+    run = store.runs()[0].id
+    for number, item in enumerate(store.next_items(run, "test", limit=6)):
+        store.answer(
+            client_id=f"test-{number}",
+            run_id=run,
+            image_id=item.image_id,
+            detection_id=item.id,
+            verdict="reject",
+            annotator="test",
+            milliseconds=900,
+        )
+    return store.path, checkpoint
+
+
+@pytest.mark.parametrize("path", INSPECTION, ids=name_of)
+def test_first_line_and_comments(path: Path) -> None:
+    lines = path.read_text().splitlines()
+    assert re.match(r"# python cli\.py (fit|predict|mentor-loop) --config configs/", lines[0]), lines[0]
+    assert f"configs/{name_of(path)}.yaml" in lines[0]
+    for above, line in pairwise(lines):
+        key = line.strip()
+        structural = key.split(":")[0].lstrip("- ") in STRUCTURAL
+        if key and not key.startswith("#") and not structural and not above.strip().startswith("#"):
+            pytest.fail(f"{path.name}: no comment above {line!r}")
+
+
+@pytest.mark.parametrize("path", TRAINING, ids=name_of)
+@pytest.mark.parametrize("fast", [True, False], ids=["fast_dev_run", "real"])
+def test_fit_test_and_predict(
+    path: Path,
+    fast: bool,
+    part_tree: Path,
+    deployed: tuple[Path, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(CONFIGS.parent)
+    options = [*own_options(path, part_tree, *deployed), f"--output={tmp_path / 'run'}"]
+    if fast:
+        assert cli.main(["fit", *options, "--trainer.fast_dev_run=1", "--test_after_fit=false"]) == 0
+        return
+    assert cli.main(["fit", *options]) == 0
+    checkpoint = next((tmp_path / "run").rglob("best.ckpt"))
+    asked = [word for word in options if "weights" not in word and word != str(deployed[1])]
+    assert cli.main(["test", *asked, f"--ckpt_path={checkpoint}"]) == 0
+    mining = ["predict", "--config", "inspection/mine", f"--ckpt_path={checkpoint}", "--trainer.accelerator=cpu"]
+    mining += [f"--data.init_args.path={part_tree / 'images'}", f"--output={tmp_path / 'mined'}"]
+    assert cli.main([*mining, "--model.init_args.threshold=0.0001"]) == 0
+    store = FeedbackStore(tmp_path / "mined" / "feedback.sqlite")
+    assert store.progress(store.runs()[0].id, "nobody").detections > 0
+
+
+@pytest.mark.parametrize("path", LOOPS, ids=name_of)
+def test_loop_parses_and_its_rows_are_options_of_its_training(path: Path, tmp_path: Path) -> None:
+    words = [str(tmp_path) if word == "FOLDER" else word for word in command_words(path)]
+    settings = parse(words)
+    loop = Loop(settings)
+    assert settings.baseline == "baseline"
+    assert len(loop.folders()) == len(settings.seeds) * (1 + len(settings.rows))
+    (first, *_) = loop.ready()
+    assert first.folder.name == "baseline"
+
+
+@pytest.mark.parametrize("path", LOOPS, ids=name_of)
+def test_rows_of_a_loop_are_accepted_by_fit(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [str(tmp_path) if word == "FOLDER" else word for word in command_words(path)]
+    settings = parse(words)
+    for row in settings.rows.values():
+        filled = {
+            name: re.sub(r"\{\w+\}", "3", value) if isinstance(value, str) else value
+            for name, value in row.options.items()
+        }
+        assert cli.main(["fit", "--config", settings.fit, *option_arguments(filled), "--print_config"]) == 0
+    assert "class_path" in capsys.readouterr().out
