@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from datamodules.common.errors import StoreError
 from datamodules.inspection import store_effective
 from datamodules.inspection.agreement import Agreement
-from datamodules.inspection.queue_order import Order, ranked
+from datamodules.inspection.queue_order import Order, possible_orders, ranked
 from datamodules.inspection.store_columns import clipped_box, detection_values
 from datamodules.inspection.store_file import Value
 from datamodules.inspection.store_reader import StoreReader
@@ -295,6 +295,11 @@ class FeedbackStore(StoreReader):
             ids = [one for one in self._ranking(run_id, order, seed) if one not in left_out][:limit]
             ids += [one for one in skipped if one not in exclude][: max(0, limit - len(ids))]
             return [self.detection(one) for one in ids]
+
+    def possible_orders(self, run_id: int) -> list[Order]:
+        """Orders that `next_items` can give for a run: those whose values were stored."""
+        with self.reading():
+            return possible_orders(self.connection, run_id)
 
     def progress(self, run_id: int, annotator: str) -> Progress:
         """How far an annotator is in a run."""

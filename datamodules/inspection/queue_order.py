@@ -57,14 +57,22 @@ def ranked(connection: sqlite3.Connection, run_id: int, order: Order, seed: int 
     return ids
 
 
+def possible_orders(connection: sqlite3.Connection, run_id: int) -> list[Order]:
+    """Orders whose values every detection of a run has."""
+    return [one for one in ORDERS if one not in _COLUMN or not _lacking(connection, run_id, _COLUMN[one])]
+
+
 def _require(connection: sqlite3.Connection, run_id: int, order: str) -> None:
     column = _COLUMN[order]
-    lacking = connection.execute(
-        f"SELECT count(*) FROM detection WHERE run_id = ? AND origin = 'model' AND {column} IS NULL", (run_id,)
-    ).fetchone()[0]
+    lacking = _lacking(connection, run_id, column)
     if lacking:
         remedy = _REMEDY.get(order, "take another order")
         raise StoreError(f"order {order} needs {column}, but {lacking} detections of run {run_id} have none: {remedy}")
+
+
+def _lacking(connection: sqlite3.Connection, run_id: int, column: str) -> int:
+    query = f"SELECT count(*) FROM detection WHERE run_id = ? AND origin = 'model' AND {column} IS NULL"
+    return int(connection.execute(query, (run_id,)).fetchone()[0])
 
 
 def _embeddings(connection: sqlite3.Connection, run_id: int) -> list[bytes]:

@@ -25,7 +25,7 @@ from datamodules.inspection.page.messages import (
 )
 from datamodules.inspection.page.pace import answers_an_hour
 from datamodules.inspection.page.pictures import read_picture
-from datamodules.inspection.queue_order import ORDERS, Order
+from datamodules.inspection.queue_order import Order
 from datamodules.inspection.store_rows import StoredAnswer, StoredDetection, StoredRun
 from datamodules.inspection.store_schema import StoreUnavailableError
 
@@ -76,6 +76,7 @@ def build_app(store: FeedbackStore, settings: PageSettings) -> FastAPI:
     if settings.token is None and not is_loopback(settings.host):
         raise StoreError(f"other machines can reach {settings.host}, so the page needs a token: give one with --token")
     run = store.run(settings.run)
+    store.next_items(run.id, settings.annotator, limit=1, order=settings.order, seed=settings.seed)  # or say what lacks
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(Guard, hosts=own_hosts(settings.host), token=settings.token)
     app.add_exception_handler(StoreError, _store_error)
@@ -119,7 +120,7 @@ def _add_questions(app: FastAPI, store: FeedbackStore, settings: PageSettings, d
             "classes": default.class_names,
             "store": store.path.name,
             "annotator": settings.annotator,
-            "orders": ORDERS,
+            "orders": store.possible_orders(default.id),
             "order": settings.order,
         }
 
@@ -149,7 +150,7 @@ def _add_questions(app: FastAPI, store: FeedbackStore, settings: PageSettings, d
     @app.get("/api/image/{image_id}")
     def image(image_id: RowId) -> Response:
         picture = read_picture(store.image(image_id))
-        headers = {"Cache-Control": "private, max-age=3600"}
+        headers = {"Cache-Control": "no-store"}  # another store on this port would give the id to another image
         return Response(picture.content, media_type=picture.media_type, headers=headers)
 
 

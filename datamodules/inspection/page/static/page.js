@@ -11,7 +11,6 @@ import { View } from "./view.js";
 
 const AHEAD = 5; // questions that wait, images decoded
 const HISTORY = 200; // answers that can be taken back
-const PREFERENCES = ["zoom", "overlay", "order", "annotator"];
 
 const stage = byId("stage");
 const view = new View(stage, byId("canvas"), [byId("thumbnail"), byId("inset")]);
@@ -30,8 +29,13 @@ let refreshing = null;
 let generation = 0; // grows with every change of order or annotator: older replies are dropped
 
 const newId = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (n) => n.toString(16).padStart(2, "0")).join("");
-const remember = (name, value) => localStorage.setItem(`appraise/${name}`, JSON.stringify(value));
-const remembered = (name) => JSON.parse(localStorage.getItem(`appraise/${name}`) ?? "null");
+
+// What was chosen on the page holds until the command is started with another choice.
+const remember = (name, value) => localStorage.setItem(`appraise/${name}`, JSON.stringify({ value, instead: session.given[name] }));
+const remembered = (name, usual) => {
+  const kept = JSON.parse(localStorage.getItem(`appraise/${name}`) ?? "null");
+  return kept && kept.instead === session.given[name] ? kept.value : usual;
+};
 
 // ---- questions
 
@@ -118,7 +122,12 @@ async function refresh() {
 
 function send(answer, past) {
   const client_id = newId();
-  outbox.put({ ...answer, client_id, annotator: session.annotator });
+  try {
+    outbox.put({ ...answer, client_id, annotator: session.annotator });
+  } catch (error) {
+    panel.note(`not saved: this browser keeps nothing for this page (${error.message}); allow it site data`, 0);
+    throw error; // the question stays
+  }
   if (past) history.push({ client_id, ...past });
   if (history.length > HISTORY) history.shift();
   outbox.flush().then(refreshSoon); // refill also asks for it, but only while questions are wanted
@@ -271,7 +280,7 @@ document.addEventListener("keydown", (event) => {
   }
   const digit = /^Digit(\d)$/.exec(event.code) ?? /^Numpad(\d)$/.exec(event.code);
   if (digit) pickClass(((Number(digit[1]) + 9) % 10) + (event.shiftKey ? 10 : 0));
-  else if (key === "Escape") marker.stop();
+  else if (key === "Escape") marker.active ? marker.stop() : panel.closeChooser();
   else if (key === "Enter" && marker.active) marker.choose(current.class);
   else if (KEYS[key] && (!marker.active || WHILE_MARKING.includes(key))) KEYS[key]();
   else return;
@@ -301,6 +310,7 @@ listenToPointer(stage, view, marker, {
   right: () => answer("confirm"),
   left: () => answer("reject"),
   up: () => answer("skip"),
+  pressed: () => !marker.active && panel.closeChooser(),
   zoomed: () => remember("zoom", view.zoom),
 });
 
@@ -310,17 +320,17 @@ async function start() {
   try {
     session = await get("session");
   } catch (error) {
-    panel.broken(error.status === 401 ? error.message : `the server does not answer (${error.message})`);
+    if (error.status === 401) panel.broken(error.message, "This page needs its token");
+    else panel.broken(`The server does not answer (${error.message}).`, "Waiting for the server");
     if (error.status !== 401) setTimeout(start, 1500);
     return;
   }
-  for (const name of PREFERENCES) {
-    const value = remembered(name);
-    if (value === null) continue;
-    if (name === "zoom") view.zoom = value;
-    else if (name === "overlay") view.overlay = value;
-    else if (name !== "order" || session.orders.includes(value)) session[name] = value;
-  }
+  session.given = { annotator: session.annotator, order: session.order };
+  session.annotator = remembered("annotator", session.annotator);
+  const order = remembered("order", session.order);
+  if (session.orders.includes(order)) session.order = order;
+  view.zoom = remembered("zoom", 1);
+  view.overlay = remembered("overlay", true);
   byId("overlay").setAttribute("aria-pressed", view.overlay);
   outbox = new Outbox(session.run, session.run_key, () => panel.saving(outbox), refused);
   panel.session(session, pickClass);

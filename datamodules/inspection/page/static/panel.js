@@ -73,9 +73,9 @@ export class Panel {
     this.hint("loading the image");
   }
 
-  broken(sentence) {
+  broken(sentence, title = "This picture cannot be shown") {
     this.hint("");
-    this.finish(sentence, "This picture cannot be shown");
+    this.finish(sentence, title);
   }
 
   finished(exhausted, session) {
@@ -170,6 +170,7 @@ export class Panel {
 
   openChooser(classes, shown, pick, [x, y] = [0, 1e6]) {
     const chooser = byId("chooser");
+    if (!chooser.hidden) return this.closeChooser(); // a second press
     chooser.replaceChildren(
       ...classes.map((name, place) => {
         const button = this.classButton(name, place, (chosen) => {

@@ -26,6 +26,7 @@ export function listenToPointer(stage, view, marker, does) {
 
   canvas.addEventListener("pointerdown", (event) => {
     if (!view.item) return;
+    does.pressed();
     canvas.setPointerCapture(event.pointerId);
     fingers.set(event.pointerId, { x: event.clientX, y: event.clientY });
     if (marker.active) marker.down(event);

@@ -217,12 +217,29 @@ def test_swipes_taps_and_zoom_that_is_kept(tmp_path: Path, chrome: Any) -> None:
         page.locator("#chooser .class").nth(4).tap()
         settle(page)
         assert [one.verdict for one in read(store)] == ["confirm", "reject", "skip", "confirm", "reclass"]
-        zoom = page.evaluate("localStorage.getItem('appraise/zoom')")
-        assert float(zoom) == pytest.approx(1.3)
+        assert zoom(page) == pytest.approx(1.3)
         page.reload()
         wait_ready(page)
         page.keyboard.press("+")
-        assert float(page.evaluate("localStorage.getItem('appraise/zoom')")) == pytest.approx(1.69, rel=0.01)
+        assert zoom(page) == pytest.approx(1.69, rel=0.01)
+
+
+def zoom(page: Any) -> float:
+    return float(page.evaluate("JSON.parse(localStorage.getItem('appraise/zoom')).value"))
+
+
+def test_the_token_in_the_address_opens_the_page_and_leaves_the_address_bar(tmp_path: Path, chrome: Any) -> None:
+    store = make_store(tmp_path, images=4, size=(120, 160))
+    with serving(store, "--host", "0.0.0.0", "--token", "let-me-in") as server, new_page(chrome) as page:
+        page.goto(server.address)
+        wait_until(page, "document.getElementById('done')?.textContent.includes('needs its token')")
+        page.goto("about:blank")
+        page.goto(f"{server.address}#token=let-me-in")
+        wait_ready(page)
+        assert page.evaluate("location.href") == server.address
+        press(page, "y")
+        settle(page)
+        assert [one.verdict for one in read(store)] == ["confirm"]
 
 
 def test_two_annotators_and_another_order(opened: tuple[Any, Path]) -> None:
