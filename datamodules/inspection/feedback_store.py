@@ -306,6 +306,18 @@ class FeedbackStore(StoreReader):
         with self.reading():
             return store_effective.progress(self.connection, self.run(run_id), annotator)
 
+    def open_questions(self, run_id: int | None = None) -> int:
+        """Detections of a run that nobody has answered, skipped ones too; None takes the newest run."""
+        with self.reading():
+            return store_effective.open_questions(self.connection, self.run(run_id).id)
+
+    def operator_minutes(self, run_ids: Sequence[int] | None = None) -> float:
+        """Minutes that all answers took together, those that were taken back too; None takes all runs."""
+        runs = self._run_ids(run_ids)
+        marks = ", ".join("?" * len(runs))
+        row = self.one(f"SELECT total(milliseconds) AS spent FROM answer WHERE run_id IN ({marks})", *runs)
+        return float(row["spent"]) / 60_000 if row is not None else 0.0
+
     def confirmed_detections(self, image_id: int) -> set[int]:
         """Detections of an image that some annotator says are defects, of the shown class or another."""
         with self.reading():

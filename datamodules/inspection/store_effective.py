@@ -49,6 +49,13 @@ def settled(connection: sqlite3.Connection, run_id: int, annotator: str) -> tupl
     return done, [one for one in skipped if one not in done]
 
 
+def open_questions(connection: sqlite3.Connection, run_id: int) -> int:
+    """How many of the model's detections of a run have no answer in force of anyone."""
+    answered = votes(connection, [run_id])
+    rows = connection.execute("SELECT id FROM detection WHERE run_id = ? AND origin = 'model'", (run_id,))
+    return sum(row["id"] not in answered for row in rows)
+
+
 def progress(connection: sqlite3.Connection, run: StoredRun, annotator: str) -> Progress:
     """Count questions and answers of one annotator in one run."""
     done, skipped = settled(connection, run.id, annotator)

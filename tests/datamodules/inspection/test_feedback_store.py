@@ -449,6 +449,18 @@ def test_merging_stores_joins_what_is_the_same(tmp_path: Path) -> None:
             first.merge(first)
 
 
+def test_open_questions_and_minutes(store: FeedbackStore) -> None:
+    assert store.open_questions() == 6
+    say(store, 1, "confirm", "a", milliseconds=30_000)
+    say(store, 3, "skip", "b", milliseconds=15_000)
+    back = say(store, 4, "reject", "c", "ben", milliseconds=15_000)
+    assert store.open_questions(1) == 4
+    store.undo(back, client_id="u", annotator="ben")
+    store.answer(client_id="h", run_id=1, image_id=3, verdict="healthy", annotator="ben", milliseconds=60_000)
+    assert store.open_questions() == 3
+    assert store.operator_minutes() == store.operator_minutes([1]) == 2.0
+
+
 def test_ten_thousand_detections_in_seconds(tmp_path: Path) -> None:
     started = time.perf_counter()
     with fill(tmp_path / "s.sqlite", images=2000, each=5) as store:
