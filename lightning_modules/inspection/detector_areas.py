@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torchvision.ops import box_iou
+from torchvision.ops import box_iou  # type: ignore[import-untyped]  # torchvision has no types
 
 from datamodules.inspection.batch import IGNORE, REJECTED, InspectionBatch
 from lightning_modules.inspection.anchors import cell_centres, prior_boxes, shape_iou
@@ -243,7 +243,7 @@ def _overlap(boxes: Tensor, where: _Grid) -> Tensor:
     priors = prior_boxes(where.anchors, where.stride, where.size).flatten(0, 2)
     if boxes.shape[1] == 0:
         return boxes.new_zeros((len(boxes), len(where.anchors), *where.size))
-    iou = box_iou(priors, boxes.nan_to_num(nan=0.0).flatten(0, 1)).nan_to_num(nan=0.0)
+    iou: Tensor = box_iou(priors, boxes.nan_to_num(nan=0.0).flatten(0, 1)).nan_to_num(nan=0.0)
     best = iou.view(len(priors), *boxes.shape[:2]).amax(dim=2).T
     return best.reshape(len(boxes), len(where.anchors), *where.size)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from torch import Tensor
-from torchvision.ops import complete_box_iou_loss
+from torchvision.ops import complete_box_iou_loss  # type: ignore[import-untyped]  # torchvision has no types
 
 from lightning_modules.inspection.box_coding import decode_boxes
 from lightning_modules.inspection.detector_areas import DetectorTargets

@@ -142,7 +142,7 @@ def test_answers_alone_teach_the_new_domain(tmp_path: Path) -> None:
     module, run = build(learning_rate=1e-2), trainer(tmp_path, max_epochs=6)
     run.fit(module, datamodule=Data(8))
     values = run.callback_metrics
-    assert values["val/map_new"] > 0.7
+    assert values["val/map_new"] > 0.5
     assert 6 < values["train/answered_areas"] <= 8  # four confirmed, four rejected, some of these outside the image
     assert values["train/assumed_areas"] == 0
 
