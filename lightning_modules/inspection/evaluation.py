@@ -120,7 +120,7 @@ class DomainMetrics(nn.Module):
             values |= {f"{key}_tuned_{name}": tuned[key] for key in ("precision", "recall")}
             if name in self.images:
                 more = cast(ImageMetrics, self.images[name]).compute() | cast(BoxMetrics, self.boxes[name]).compute()
-                every = torch.atleast_1d(found["ap"])  # torchmetrics makes a scalar of one class
+                every = found["ap"].reshape(-1)  # torchmetrics makes a scalar of one class
                 more |= {f"ap/{title}": ap for title, ap in zip(self.class_names, every, strict=True)}
                 values |= {_named(key, name): value for key, value in more.items() if not bool(torch.isnan(value))}
         return values

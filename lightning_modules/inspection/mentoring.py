@@ -237,10 +237,14 @@ class MentoringMethod(Method, ABC):
     def _distillation(self, output: Any, targets: AreaTargets, batch: InspectionBatch) -> Tensor:  # noqa: ANN401  # a method's own tuple
         """Agree with the deployed model on the areas of mentored rows that nobody answered (section 5)."""
         assert self.teacher is not None
-        teacher = self.area_scores(self.output_class(*self.teacher(batch["image"])))
-        inside = self._picture(batch, teacher) & ~batch["labelled"][:, None, None]
+        mentored = ~batch["labelled"]
+        student = self.area_log_odds(output)
+        teacher = torch.zeros_like(student, dtype=torch.float32, requires_grad=False)
+        if bool(mentored.any()):
+            teacher[mentored] = self.area_scores(self.output_class(*self.teacher(batch["image"][mentored])))
+        inside = self._picture(batch, student) & mentored[:, None, None]
         unmentored = inside[:, None, None] & ~targets.known
-        return distillation_loss(self.area_log_odds(output), teacher, unmentored, count=global_count(unmentored))
+        return distillation_loss(student, teacher, unmentored, count=global_count(unmentored))
 
     def _picture(self, batch: InspectionBatch, maps: Tensor) -> Tensor:
         """Cells of the picture on the grid of ``maps`` ``(..., h, w)``, bool ``(B, h, w)``; none in rows of padding."""

@@ -424,3 +424,28 @@ def test_mixed_precision(tmp_path: Path, loaders: Any) -> None:
     assert found is not None
     assert found[0]["score_map"][0].dtype == torch.float16  # type: ignore[index]  # a prediction
     assert found[0]["image_score"].dtype == torch.float32  # type: ignore[index]  # likewise
+
+
+def test_distillation_is_over_mentored_areas_without_an_answer(tmp_path: Path, random_batch: Batch) -> None:
+    _, path = saved(tmp_path)
+    student = build(distillation_weight=1.0, baseline_weights=str(path)).eval()
+    batch = random_batch(4, 64)
+    assert student.teacher is not None
+    with torch.no_grad():
+        targets = student.area_targets(batch)
+        student_score = student.cell_probabilities(batch)[2:].double()
+        teacher_score = student.teacher(batch["image"])[0][2:, :, None].double().sigmoid()
+        unmentored = ~targets.known[2:]
+        divergence = (
+            teacher_score * (teacher_score / student_score).log()
+            + (1 - teacher_score) * ((1 - teacher_score) / (1 - student_score)).log()
+        )
+        found = student.losses(batch, 0.0)["distillation_loss"]
+    torch.testing.assert_close(found.double(), divergence[unmentored].mean(), rtol=1e-4, atol=1e-7)
+    assert found > 1e-3
+
+
+def test_load_from_checkpoint(tmp_path: Path, random_batch: Batch) -> None:
+    module, path = saved(tmp_path, domain_weight=0.1)
+    loaded = MentoringSegmenter.load_from_checkpoint(path, weights_only=True)
+    assert same(weights(loaded), weights(module))
