@@ -19,10 +19,10 @@ COLUMNS: tuple[tuple[str, str, int], ...] = (
     ("P tuned", "test/precision_tuned_new", 3),
     ("R tuned", "test/recall_tuned_new", 3),
     ("box mAP new", "test/box_map_new", 3),
-    ("false positives", "test/false_positives_per_image_new", 2),
-    ("new false positives", "test/new_false_positives_per_image_new", 2),
+    ("false positives an image", "test/false_positives_per_image_new", 2),
+    ("new ones", "test/new_false_positives_per_image_new", 2),
     ("operator minutes", "operator_minutes", 0),
-    ("training s", "seconds", 0),
+    ("seconds", "seconds", 0),
 )
 
 

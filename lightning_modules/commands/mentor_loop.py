@@ -288,10 +288,21 @@ class Loop:
             for seed in self.settings.seeds:
                 result = read_result(self.row_folder(seed, turn, row))
                 values = {} if result is None else dict(result.values)
-                if row != self.settings.baseline:
+                if row == self.settings.baseline:
+                    values |= self._deployed_false_positives(seed, turn)
+                else:
                     values["operator_minutes"] = self._operator_minutes(seed, turn)
                 table.setdefault(settings.title, []).append(values)
         return table
+
+    def _deployed_false_positives(self, seed: int, turn: int) -> dict[str, float]:
+        """The baseline's own false positives, which the rows counted beside theirs."""
+        name = "false_positives_per_image_new"
+        for row in self.settings.rows:
+            result = read_result(self.row_folder(seed, turn, row))
+            if turn == 1 and result is not None and f"test/baseline_{name}" in result.values:
+                return {f"test/{name}": result.values[f"test/baseline_{name}"]}
+        return {}
 
 
 # Settings that decide what a result is; the others may change when a loop goes on.
