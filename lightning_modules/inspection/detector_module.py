@@ -23,8 +23,6 @@ from lightning_modules.inspection.metrics import ThresholdRule
 from lightning_modules.nn.gradient_reversal import ReversalSchedule
 
 LOWEST_RANKED_SCORE = 0.01  # of boxes that box mAP ranks
-
-
 _NO_ANCHORS = (
     "The detector has no anchors: give anchors or a checkpoint, or train it on a data module with box_sizes(), to "
     "which they are fitted."
@@ -172,15 +170,16 @@ class MentoringDetector(MentoringMethod):
         super().setup(stage)
         if stage != "fit":
             return
-        anchors, teacher = self.network.anchors, None if self.teacher is None else self.teacher.network.anchors
+        anchors = self.network.anchors
+        teacher = None if self.teacher is None else cast(AnchorDetector, self.teacher.network).anchors
         if anchors.isnan().any() and teacher is not None:
-            anchors.copy_(cast(Tensor, teacher))
+            anchors.copy_(teacher)
         if anchors.isnan().any():
             anchors.copy_(self._anchors_of_data())
-        if teacher is not None and not (torch.allclose(anchors, cast(Tensor, teacher)) or teacher.isnan().any()):
+        if teacher is not None and not (torch.allclose(anchors, teacher) or teacher.isnan().any()):
             raise ConfigurationError(
                 f"The detector has the anchors {anchors.tolist()}, its teacher in baseline_weights "
-                f"{cast(Tensor, teacher).tolist()}, so their areas do not correspond: leave anchors out."
+                f"{teacher.tolist()}, so their areas do not correspond: leave anchors out."
             )
         self._fitted = anchors.detach().clone()
 
