@@ -142,9 +142,8 @@ def _test_callbacks(task: Training) -> dict[str, dict[str, str | bool]]:
 
 def mine(task: Mining) -> Result:
     """Write the deployed model's detections into the store and, if asked, answer them."""
-    from datamodules.inspection.simulated_operator import simulate_answers
-
     from datamodules.inspection.feedback_store import FeedbackStore
+    from datamodules.inspection.simulated_operator import simulate_answers
     from lightning_modules.commands.lightning_cli import launch
 
     arguments = ["--config", task.config, f"--ckpt_path={task.checkpoint}", f"--output={task.store.parent}"]

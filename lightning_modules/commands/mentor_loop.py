@@ -306,7 +306,9 @@ class Loop:
 
 
 # Settings that decide what a result is; the others may change when a loop goes on.
-_DECISIVE = ("fit", "mine", "root", "seed_options", "options", "mine_options", "rounds", "deploy", "answers", "operator")
+_DECISIVE = (
+    "fit", "mine", "root", "seed_options", "options", "mine_options", "rounds", "deploy", "answers", "operator",
+)  # fmt: skip
 
 
 def _fill(value: OptionValue, names: dict[str, str]) -> OptionValue:
