@@ -183,7 +183,7 @@ def wait_ready(page: Any) -> None:
 def take_screenshot(
     folder: Path, target: Path, *, width: int = 1280, height: int = 800, touch: bool = False, pause: int = 30
 ) -> None:
-    """Picture of the page for the README: a store is made in ``folder`` and twenty questions are answered.
+    """Picture of the page for the README: a store is made in ``folder`` and some questions are answered.
 
     In this folder: ``PYTHONPATH=<repository> python -c "from pathlib import Path; from helpers import take_screenshot;
     take_screenshot(Path('/tmp/page'), Path('page.png'), pause=1200)"``.
@@ -205,7 +205,7 @@ def take_screenshot(
     with serving(store) as server, browser() as opened, new_page(opened, **context) as page:
         page.goto(server.address)
         wait_ready(page)
-        for key in "yynyyyny1yynyy2yyyny":
+        for key in "yynyyyny1yynyy2yyynyyyyny yyynyy1yyynyy":
             page.keyboard.press(key)
             page.wait_for_timeout(pause)
         wait_ready(page)
