@@ -161,6 +161,7 @@ def mine(task: Mining) -> Result:
         cli.datamodule.images("predict"),
         error_rate=task.operator.error_rate,
         accept_share=task.operator.accept_share,
+        corrects_class=task.operator.corrects_class,
         seconds_per_answer=task.operator.seconds_per_answer,
         healthy_share=task.operator.healthy_share,
         seed=task.seed,
@@ -169,6 +170,9 @@ def mine(task: Mining) -> Result:
         "answers": float(session.answers),
         "accepted": float(session.accepted),
         "rejected": float(session.rejected),
+        "reclassed": float(session.reclassed),
+        "flagged": float(session.flagged),
+        "images": float(session.images),
         "operator_minutes": session.minutes,
     }
     return write_result(task.folder, Result(values))
