@@ -25,7 +25,7 @@ _MENTOR_OPTIONS = (
     ("--order ORDER", "any, margin, entropy, mc_dropout, k_centre, random or class"),
     ("--host ADDRESS", "127.0.0.1 unless told otherwise; any other address needs --token"),
     ("--port NUMBER", "port of the page"),
-    ("--export FORMAT", "write the answers as coco, yolo, labelstudio or csv into --output DIR, and stop"),
+    ("--export FORMAT", "write the answers as coco, yolo, label-studio or csv into --output DIR, and stop"),
 )
 
 _LOOP_OPTIONS = (
