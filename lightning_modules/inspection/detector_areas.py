@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torchvision.ops import box_iou  # type: ignore[import-untyped]  # torchvision has no types
 
 from datamodules.inspection.batch import IGNORE, REJECTED, InspectionBatch
 from lightning_modules.inspection.anchors import cell_centres, prior_boxes, shape_iou
@@ -132,33 +131,42 @@ def detector_targets(
         sections 3.1, 3.3 and 3.4.
     """
     where = _Grid(anchors.float(), stride, grid)
-    labelled = batch["labelled"] & batch["valid"]
-    answered = ~batch["labelled"] & batch["valid"]
-    picture = picture_cells(batch["size"], stride, grid)[0][:, None]
-    full = _labelled_targets(batch, where, num_classes, picture, rules)
-    weak = _answered_targets(batch, where, num_classes, picture, rules)
+    found = _unknown(len(batch["labelled"]), where, num_classes)
+    complete, answered = batch["labelled"] & batch["valid"], ~batch["labelled"] & batch["valid"]
+    for rows, target_of in ((complete, _labelled_targets), (answered, _answered_targets)):
+        if bool(rows.any()):
+            part = target_of(_selected(batch, rows), where, num_classes, rules)
+            for whole, own in zip(found, part, strict=True):
+                whole[rows] = own
+    return found
+
+
+def _unknown(rows: int, where: _Grid, num_classes: int) -> DetectorTargets:
+    """Targets of rows of which nothing is known."""
+    zeros = where.anchors.new_zeros((rows, len(where.anchors), *where.size))
+    classes = where.anchors.new_zeros((rows, num_classes, *where.size))
+    box = where.anchors.new_zeros((rows, len(where.anchors), 4, *where.size))
     return DetectorTargets(
-        *(
-            torch.where(_as_rows(labelled, a), a, torch.where(_as_rows(answered, b), b, torch.zeros_like(b)))
-            for a, b in zip(full, weak, strict=True)
-        )
+        zeros, zeros.bool(), classes, classes.bool(), box, box_known=zeros.bool(), assumed=zeros.bool()
     )
 
 
-def _as_rows(rows: Tensor, like: Tensor) -> Tensor:
-    return rows.view(-1, *[1] * (like.dim() - 1))
+def _selected(batch: InspectionBatch, rows: Tensor) -> InspectionBatch:
+    """Some rows of what is read here."""
+    names = ("size", "class_mask", "boxes", "box_class", "answer_boxes", "answer_class", "answer_truth")
+    labels: dict[str, Tensor] = dict(batch)  # type: ignore[arg-type]  # all but the paths, which are not read
+    return cast(InspectionBatch, {name: labels[name][rows] for name in (*names, "baseline_map", "is_healthy")})
 
 
-def _labelled_targets(
-    batch: InspectionBatch, where: _Grid, num_classes: int, picture: Tensor, rules: AnchorRules
-) -> DetectorTargets:
-    """Targets as if every row was completely labelled."""
+def _labelled_targets(batch: InspectionBatch, where: _Grid, num_classes: int, rules: AnchorRules) -> DetectorTargets:
+    """Targets of completely labelled rows."""
+    picture = picture_cells(batch["size"], where.stride, where.size)[0][:, None]
     boxes = batch["boxes"].float()
     slot = match_anchors(boxes, where.anchors, where.stride, where.size)
     slot = torch.where(batch["box_class"] >= 0, slot, -1)
     positive = _marked(slot, where)
     box = _first_box(slot, boxes, where)
-    near = _overlap(boxes, where) >= rules.ignore_iou
+    near = _near(boxes, where, rules.ignore_iou)
     known = picture & (positive | ~(near | _unlabelled_cells(batch, where)[:, None]))
     classes = _class_cells(slot, batch["box_class"], where, num_classes)
     return DetectorTargets(
@@ -172,10 +180,9 @@ def _labelled_targets(
     )
 
 
-def _answered_targets(
-    batch: InspectionBatch, where: _Grid, num_classes: int, picture: Tensor, rules: AnchorRules
-) -> DetectorTargets:
-    """Targets as if every row had answers alone."""
+def _answered_targets(batch: InspectionBatch, where: _Grid, num_classes: int, rules: AnchorRules) -> DetectorTargets:
+    """Targets of rows with answers alone."""
+    picture = picture_cells(batch["size"], where.stride, where.size)[0][:, None]
     boxes, truth, shown = batch["answer_boxes"].float(), batch["answer_truth"], batch["answer_class"]
     slot = match_anchors(boxes.flatten(1, 2), where.anchors, where.stride, where.size).view(boxes.shape[:-1])
     first = torch.arange(slot.shape[2], device=slot.device) == 0  # the anchor that emitted the detection
@@ -197,7 +204,7 @@ def _answered_targets(
         classes_known = classes_known | class_cells(rejects, shown)
     answered = confirmed | rejected
     # Neighbours of a confirmed defect are no background, as on labelled rows.
-    near = _overlap(boxes[:, :, 0].masked_fill((truth < 0)[..., None], torch.nan), where) >= rules.ignore_iou
+    near = _near(boxes[:, :, 0].masked_fill((truth < 0)[..., None], torch.nan), where, rules.ignore_iou)
     assumed = picture & _assumed_cells(batch, where, rules)[:, None] & ~answered & ~near
     return DetectorTargets(
         objectness=confirmed.float(),
@@ -238,14 +245,17 @@ def _first_box(slot: Tensor, boxes: Tensor, where: _Grid) -> Tensor:
     return table.view(len(boxes), len(where.anchors), *where.size, 4).movedim(-1, 2)
 
 
-def _overlap(boxes: Tensor, where: _Grid) -> Tensor:
-    """Largest IoU of each anchor's prior box with the boxes ``(B, N, 4)``; ``(B, A, h, w)``, 0 without boxes."""
-    priors = prior_boxes(where.anchors, where.stride, where.size).flatten(0, 2)
-    if boxes.shape[1] == 0:
-        return boxes.new_zeros((len(boxes), len(where.anchors), *where.size))
-    iou: Tensor = box_iou(priors, boxes.nan_to_num(nan=0.0).flatten(0, 1)).nan_to_num(nan=0.0)
-    best = iou.view(len(priors), *boxes.shape[:2]).amax(dim=2).T
-    return best.reshape(len(boxes), len(where.anchors), *where.size)
+def _near(boxes: Tensor, where: _Grid, iou: float) -> Tensor:
+    """Anchors whose prior box overlaps one of the boxes ``(B, N, 4)`` by ``iou`` or more; bool ``(B, A, h, w)``."""
+    priors = prior_boxes(where.anchors, where.stride, where.size)
+    columns, rows = priors[:, 0, :, 0::2], priors[:, :, 0, 1::2]  # (A, w, 2) and (A, h, 2): first and last edge
+    x1, y1, x2, y2 = boxes[:, :, None, None].unbind(dim=-1)
+    across = (torch.minimum(columns[..., 1], x2) - torch.maximum(columns[..., 0], x1)).clamp(min=0)
+    down = (torch.minimum(rows[..., 1], y2) - torch.maximum(rows[..., 0], y1)).clamp(min=0)
+    both = where.anchors.prod(dim=1) + ((x2 - x1) * (y2 - y1))[..., 0]
+    # IoU >= t where the intersection >= t / (1 + t) * (area + area); a product of sides, so no IoU is computed.
+    needed = (iou / (1 + iou) * both)[..., None, None]
+    return (down[..., :, None] * across[..., None, :] >= needed).any(dim=1)
 
 
 def _unlabelled_cells(batch: InspectionBatch, where: _Grid) -> Tensor:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torchvision.ops import box_iou
 
 from datamodules.inspection.batch import IGNORE, REJECTED, InspectionBatch
 from lightning_modules.inspection.anchors import prior_boxes
@@ -96,6 +97,21 @@ def test_neighbours_that_overlap_a_box_are_left_out(blank_batch: Batch) -> None:
     areas = found.areas()
     assert places(areas.target[0] > 0) == [(0, 1, 1, 1)]
     assert places(~areas.known[0]) == [(c, 1, 0, 1) for c in range(3)]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_left_out_is_what_overlaps_by_iou(blank_batch: Batch, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    batch = blank_batch(2, 32, 32, boxes=4)
+    corner = torch.rand((2, 4, 2), generator=generator) * 24
+    batch["boxes"] = torch.cat((corner, corner + 4 + torch.rand((2, 4, 2), generator=generator) * 20), dim=-1)
+    batch["box_class"][:] = 1
+    batch["boxes"][0, 3], batch["box_class"][0, 3] = torch.nan, -1
+    found = targets(batch, ignore_iou=0.3)
+    for row in range(2):
+        boxes = batch["boxes"][row][batch["box_class"][row] >= 0]
+        iou = box_iou(prior_boxes(ANCHORS, 8, (4, 4)).view(-1, 4), boxes).amax(dim=1).view(2, 4, 4)
+        assert torch.equal(~found.objectness_known[row], (iou >= 0.3) & (found.objectness[row] == 0))
 
 
 def test_two_boxes_on_one_anchor_keep_both_classes_and_the_first_box(blank_batch: Batch) -> None:
