@@ -137,7 +137,7 @@ def _stain(generator: np.random.Generator, surface: Surface, centre: Point, stre
     radius = generator.uniform(9, 16) * surface.size / _UNIT
     inside = blob(generator, surface, centre, radius, 0.12)
     film, rim = step(inside, 1.5), np.exp(-(((inside - 1.2) / 1.2) ** 2))
-    surface.tint(strength * (0.65 * film + 0.35 * rim), (0.62, 0.56, 0.42))
+    surface.tint(strength * (0.65 * film + 0.35 * rim), (0.60, 0.55, 0.42))
     surface.gloss *= 1 - 0.6 * strength * film
     return step(inside)
 
@@ -170,7 +170,7 @@ def _blister(generator: np.random.Generator, surface: Surface, centre: Point, st
     dome = np.sqrt(np.clip(1 - (1 - np.clip(inside / radius, 0, 1)) ** 2, 0, 1))
     surface.height += 0.55 * radius * strength * dome
     surface.gloss += 0.35 * strength * step(inside)
-    surface.tint(strength * np.exp(-((inside / 0.9) ** 2)), (0.65, 0.65, 0.65))
+    surface.tint(strength * np.exp(-(((inside + 0.4) / 1.2) ** 2)), (0.30, 0.30, 0.32))
     return step(inside + 0.3)
 
 
@@ -252,8 +252,8 @@ def _spatter(generator: np.random.Generator, surface: Surface, centre: Point, st
     scale = surface.size / _UNIT
     radii = list(generator.uniform(1.8, 3.6, generator.integers(3, 7)) * scale)
     inside = spots(generator, surface, centre, 6 * scale, radii)
-    surface.tint(0.6 * strength * step(inside + 2.5, 1.5), (0.55, 0.52, 0.5))
-    surface.blend(0.8 * strength * step(inside), (0.78, 0.77, 0.74))
+    surface.tint(0.8 * strength * step(inside + 3.0, 1.5), (0.50, 0.40, 0.32))
+    surface.blend(0.8 * strength * step(inside), (0.70, 0.68, 0.64))
     surface.height += 1.4 * strength * np.sqrt(np.clip(inside, 0, None))
     surface.gloss += 0.5 * strength * step(inside)
     return step(inside + 0.5)

@@ -34,22 +34,22 @@ def _lint(generator: np.random.Generator, surface: Surface, centre: Point, scale
     path = middle_out(generator, centre, generator.uniform(0, 6.3), generator.uniform(25, 45) * scale, 12, 0.35)
     shifted = [(x + 1.8 * scale, y + 1.8 * scale) for x, y in path]
     surface.tint(0.5 * np.exp(-((line_distance(surface, shifted) / (1.5 * scale)) ** 2)), (0.6, 0.6, 0.6))
-    surface.blend(0.7 * np.exp(-((line_distance(surface, path) / scale) ** 2)), (0.72, 0.78, 0.9))
+    surface.blend(0.5 * np.exp(-((line_distance(surface, path) / scale) ** 2)), (0.66, 0.72, 0.86))
 
 
 def _drop(generator: np.random.Generator, surface: Surface, centre: Point, scale: float) -> None:
     """A drop of clear coolant: a lens with a dark rim and a highlight."""
     radius = generator.uniform(4, 7) * scale
     inside = blob(generator, surface, centre, radius, 0.03)
-    surface.height += 0.35 * radius * np.sqrt(np.clip(inside / radius, 0, 1))
-    surface.gloss += 0.6 * step(inside)
+    surface.height += 0.18 * radius * np.sqrt(np.clip(inside / radius, 0, 1))
+    surface.gloss += 0.3 * step(inside)
     surface.tint(0.5 * np.exp(-((inside / scale) ** 2)), (0.5, 0.55, 0.6))
 
 
 def _oil(generator: np.random.Generator, surface: Surface, centre: Point, scale: float) -> None:
     """A thin film of oil: darker and glossy, without a rim."""
     inside = blob(generator, surface, centre, generator.uniform(9, 15) * scale, 0.10)
-    surface.tint(0.8 * step(inside, 3 * scale), (0.58, 0.60, 0.62))
+    surface.tint(0.8 * step(inside, 3 * scale), (0.50, 0.56, 0.64))
     surface.gloss += 0.15 * step(inside, 4 * scale)
 
 
@@ -57,7 +57,7 @@ def _chalk(generator: np.random.Generator, surface: Surface, centre: Point, scal
     """A stroke of marking chalk."""
     path = middle_out(generator, centre, generator.uniform(0, 6.3), generator.uniform(20, 34) * scale, 5, 0.25)
     grains = generator.uniform(0, 1, surface.rows.shape).astype(np.float32)
-    surface.blend(0.75 * step(2.2 * scale - line_distance(surface, path), 1.2) * (grains > 0.4), (0.85, 0.85, 0.75))
+    surface.blend(0.4 * step(2.2 * scale - line_distance(surface, path), 1.2) * (grains > 0.4), (0.85, 0.85, 0.75))
 
 
 def _dots(generator: np.random.Generator, surface: Surface, centre: Point, scale: float) -> None:
@@ -70,21 +70,21 @@ def _dots(generator: np.random.Generator, surface: Surface, centre: Point, scale
                 x = centre[0] + pitch * (column * np.cos(turn) - row * np.sin(turn))
                 y = centre[1] + pitch * (column * np.sin(turn) + row * np.cos(turn))
                 np.maximum(inside, 1.1 * scale - np.hypot(surface.columns - x, surface.rows - y), out=inside)
-    surface.height -= 0.7 * step(inside)
-    surface.blend(0.55 * step(inside), (0.14, 0.14, 0.16))
+    surface.height -= 0.35 * step(inside)
+    surface.blend(0.45 * step(inside), (0.14, 0.14, 0.16))
 
 
 def _glare(generator: np.random.Generator, surface: Surface, centre: Point, scale: float) -> None:
     """Small reflections of the lamps."""
     radii = list(generator.uniform(1.5, 3.5, generator.integers(2, 5)) * scale)
     inside = spots(generator, surface, centre, 6 * scale, radii)
-    surface.blend(0.8 * step(inside, 2.0 * scale), (1.1, 1.1, 1.1))
+    surface.blend(0.5 * step(inside, 2.0 * scale), (1.0, 1.0, 1.0))
 
 
 def _shadow(generator: np.random.Generator, surface: Surface, centre: Point, scale: float) -> None:
     """A soft shadow of the gripper, a straight band."""
     path = middle_out(generator, centre, generator.uniform(0, 6.3), generator.uniform(18, 30) * scale, 2, 0.0)
-    surface.tint(0.55 * step(4.5 * scale - line_distance(surface, path), 2.5 * scale), (0.55, 0.55, 0.58))
+    surface.tint(0.8 * step(4.5 * scale - line_distance(surface, path), 2.5 * scale), (0.55, 0.55, 0.58))
 
 
 _BRUSHES: dict[str, Brush] = {
