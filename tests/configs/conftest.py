@@ -9,12 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import cli
+from datamodules.inspection.feedback_store import FeedbackStore
 from datamodules.video.encode import encode_video
 
 REFERENCES = 5
 VERSIONS = 7  # a source and its six processed versions
+PARTS_PER_DOMAIN = {"train": 8, "val": 4, "test": 4}
 
 
 @pytest.fixture(scope="session")
@@ -83,6 +86,73 @@ def checkpoint(small_demo: list[str], smallest_network: list[str], tmp_path_fact
     fit = ["fit", "--config", "video_quality/demo", *small_demo, *smallest_network, f"--output={folder}"]
     assert cli.main([*fit, "--trainer.max_epochs=1", "--test_after_fit=false"]) == 0
     return next(folder.rglob("best.ckpt"))
+
+
+@pytest.fixture(scope="session")
+def part_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Parts of two domains with one bright square each, labelled in all formats that the configurations name."""
+    root = tmp_path_factory.mktemp("parts")
+    for name in ("images", "masks", "labels", "templates"):
+        (root / name).mkdir()
+    tiles = ["image,mask,defect_class,exposure,tile_group,split,width,height,defect_area_fraction"]
+    boards = ["image,template,board_group,domain,split,num_boxes"]
+    boxes = ["image,x1,y1,x2,y2,class_id,class_name"]
+    generator = np.random.default_rng(0)
+    for domain, base in (("original", 60), ("new", 110)):
+        for split, count in PARTS_PER_DOMAIN.items():
+            for number in range(count):
+                stem = f"{domain}_{split}_{number}"
+                pixels = generator.normal(base, 8, (96, 96)).clip(0, 255)
+                Image.fromarray(pixels.astype(np.uint8)).save(root / "templates" / f"{stem}.png")
+                x, y, width, height = (int(number) for number in generator.integers((4, 4, 16, 16), (62, 62, 32, 32)))
+                pixels[y : y + height, x : x + width] = 240
+                Image.fromarray(pixels.astype(np.uint8)).save(root / "images" / f"{stem}.png")
+                mask = np.zeros((96, 96), np.uint8)
+                mask[y : y + height, x : x + width] = 255
+                Image.fromarray(mask).save(root / "masks" / f"{stem}.png")
+                centre = f"{(x + width / 2) / 96:.6f} {(y + height / 2) / 96:.6f}"
+                (root / "labels" / f"{stem}.txt").write_text(f"0 {centre} {width / 96:.6f} {height / 96:.6f}\n")
+                listed = "val" if split == "test" else "train"  # both sets name their test split so
+                exposure = 1 if domain == "original" else 5
+                tiles.append(f"images/{stem}.png,masks/{stem}.png,break,{exposure},{stem},{listed},96,96,0.06")
+                twin = f"templates/{stem}.png" if domain == "new" else ""
+                boards.append(f"images/{stem}.png,{twin},{domain},{domain},{listed},1")
+                boxes.append(f"images/{stem}.png,{x},{y},{x + width},{y + height},1,open")
+    (root / "data.yaml").write_text("names: [square]\n")
+    (root / "classes.txt").write_text("square\n")
+    (root / "boxes.csv").write_text("\n".join(boxes) + "\n")
+    (root / "tiles.csv").write_text("\n".join(tiles) + "\n")
+    (root / "boards.csv").write_text("\n".join(boards) + "\n")
+    return root
+
+
+@pytest.fixture(scope="session")
+def deployed(part_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A model that was trained as the README says, and a store with answers to what it found."""
+    folder = tmp_path_factory.mktemp("deployed")
+    options = ["--config", "inspection/segmenter", "--data.init_args.label_format=folder"]
+    options += [f"--data.init_args.root={part_tree}", "--data.init_args.crop_size=64", "--data.init_args.batch_size=4"]
+    options += ["--data.init_args.val_fraction=0.25", "--data.init_args.test_fraction=0.25"]
+    options += ["--model.init_args.backbone=small", "--model.init_args.width=4", "--trainer.accelerator=cpu"]
+    options += ["--trainer.max_epochs=1", "--test_after_fit=false", f"--output={folder / 'base'}"]
+    assert cli.main(["fit", *options]) == 0
+    checkpoint = next((folder / "base").rglob("best.ckpt"))
+    mining = ["predict", "--config", "inspection/mine", f"--ckpt_path={checkpoint}", "--trainer.accelerator=cpu"]
+    mining += [f"--data.init_args.path={part_tree / 'templates'}", f"--output={folder / 'mined'}"]
+    assert cli.main([*mining, "--model.init_args.threshold=0.0001"]) == 0
+    store = FeedbackStore(folder / "mined" / "feedback.sqlite")
+    run = store.runs()[0].id
+    for number, item in enumerate(store.next_items(run, "test", limit=6)):
+        store.answer(
+            client_id=f"test-{number}",
+            run_id=run,
+            image_id=item.image_id,
+            detection_id=item.id,
+            verdict="reject",
+            annotator="test",
+            milliseconds=900,
+        )
+    return store.path, checkpoint
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,8 @@ import pytest
 import cli
 
 ROOT = Path(cli.__file__).parent
-PAGES = (ROOT / "README.md", ROOT / "lightning_modules" / "video_quality" / "README.md")
+METHODS = ROOT / "lightning_modules"
+PAGES = (ROOT / "README.md", METHODS / "video_quality" / "README.md", METHODS / "inspection" / "README.md")
 PROGRAM = re.compile(r"^(?:.*&& )?(?:appraise|(?:\.venv/bin/)?python cli\.py) (.*)$")
 
 
@@ -32,6 +33,8 @@ def test_command_runs(
     command: list[str],
     video_tree: Path,
     checkpoint: Path,
+    part_tree: Path,
+    deployed: tuple[Path, Path],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -42,12 +45,26 @@ def test_command_runs(
     shutil.copy(video_tree / "train" / "0001.mp4", folder / "a.mp4")
     (folder / "labels.csv").write_text("file,mos,pattern,reference\na.mp4,3,0,a\n")
     words = [re.sub(r"^(FOLDER|DIR)(?=/|$)", str(folder), word) for word in command]
+    if words[0] == "predict" and "inspection/mine" in words:
+        words = [str(deployed[1]) if word.endswith(".ckpt") or word == "FILE" else word for word in words]
+        words = [str(part_tree / "templates") if word == "NEW_IMAGES" else word for word in words]
+        words = [str(tmp_path / "mined") if word == "mined" else word for word in words]
+        if "--output" not in words:
+            words += ["--output", str(tmp_path / "mined"), f"--data.init_args.path={part_tree / 'templates'}"]
+        assert cli.main([*words, "--trainer.accelerator=cpu"]) == 0
+        assert (tmp_path / "mined" / "feedback.sqlite").is_file()
+        return
     if words[0] == "predict":
         words = [str(checkpoint) if word.endswith(".ckpt") or word == "FILE" else word for word in words]
         words[words.index("--output") + 1] = str(tmp_path / "scores")
         assert cli.main([*words, "--trainer.accelerator=cpu"]) == 0
         assert (tmp_path / "scores" / "scores.csv").is_file()
         return
+    if words[0] == "mentor":
+        words[words.index("--store") + 1] = str(deployed[0])
+        words.append("--agreement")  # says it and stops, where the page would wait for people
+    if words[0] == "mentor-loop":
+        words.append("--print_config")
     if words[0] == "fit":
         words.append("--print_config")  # the runs themselves are those of the shipped configurations' tests
     assert cli.main(words) == 0
