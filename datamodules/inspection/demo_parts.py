@@ -78,7 +78,7 @@ def _choose_lookalikes(generator: np.random.Generator, settings: InspectionDemoS
     share = settings.lookalike_share if split == "train" else settings.lookalike_share_eval
     if generator.uniform() >= share:
         return []
-    return [str(name) for name in generator.choice(LOOKALIKES, generator.integers(1, 3))]
+    return [str(name) for name in generator.choice(LOOKALIKES, generator.integers(1, 4))]
 
 
 def _free_place(generator: np.random.Generator, surface: Surface, taken: list[Point], *, on_edge: bool) -> Point | None:

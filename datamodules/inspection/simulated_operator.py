@@ -61,14 +61,15 @@ def simulate_answers(
     corrects_class: bool = False,
     seconds_per_answer: float = 1.2,
     healthy_share: float = 1.0,
+    flags_unmined: bool = True,
     seed: int = 0,
     annotator: str = "simulated",
 ) -> SimulatedSession:
     """Answer every detection of a run; what this annotator answered before stands and is not asked again.
 
     A region is true when ``accept_share`` of it lies on or near its class in the labels, a box when a labelled box of
-    its class overlaps it by half. Images with a detection that the list flags healthy are flagged in the store too,
-    unless a wrong answer confirmed a defect on them.
+    its class overlaps it by half. Images that the list flags healthy are flagged in the store too, unless a wrong
+    answer confirmed a defect on them.
 
     Args:
         store: Store with the run's detections.
@@ -79,6 +80,7 @@ def simulate_answers(
         corrects_class: Give a region that lies on another class that class, instead of rejecting it as in the paper.
         seconds_per_answer: Time of one answer; the paper's 12,000 images in half a day are about 1.2 s each.
         healthy_share: Share of the images flagged healthy whose flag reaches the store, 0..1.
+        flags_unmined: Flag also images of the store on which the run found nothing; they join healthy knowledge.
         seed: Seed of errors and of ``healthy_share``.
         annotator: Name that the answers carry.
 
@@ -100,6 +102,14 @@ def simulate_answers(
     said = {a.detection_id: a.verdict for a in store.recent_answers(run_id, annotator, limit=-1)}
     verdicts: list[str] = []
     flagged = 0
+
+    def _flag(image: LabelledImage, image_id: int) -> bool:
+        if not image.is_healthy or _draw(seed, run_id, -image_id) >= healthy_share:
+            return False
+        name = f"{annotator}-{run_id}-image-{image_id}"
+        store.answer(client_id=name, run_id=run_id, image_id=image_id, verdict="healthy", annotator=annotator)
+        return True
+
     with store.transaction():  # one commit: nobody waits for a simulated answer
         for image_id, found_here in by_image.items():
             path = store.image(image_id).path
@@ -129,16 +139,11 @@ def simulate_answers(
                 )
                 here.append(verdict)
             verdicts += here
-            healthy = labels[path].is_healthy and _draw(seed, run_id, -image_id) < healthy_share
-            if healthy and all(verdict in ("reject", "skip") for verdict in here):
-                flagged += 1
-                store.answer(
-                    client_id=f"{annotator}-{run_id}-image-{image_id}",
-                    run_id=run_id,
-                    image_id=image_id,
-                    verdict="healthy",
-                    annotator=annotator,
-                )
+            if all(verdict in ("reject", "skip") for verdict in here):
+                flagged += _flag(labels[path], image_id)
+        unmined = [image for image in store.images() if image.id not in by_image and image.path in labels]
+        if flags_unmined:
+            flagged += sum(_flag(labels[image.path], image.id) for image in unmined)
     count = {verdict: verdicts.count(verdict) for verdict in ("confirm", "reject", "reclass")}
     answers = sum(count.values())
     return SimulatedSession(

@@ -122,6 +122,15 @@ def test_flags_may_be_withheld(line: Line) -> None:
     assert line.answer(healthy_share=0.0).flagged == 0
 
 
+def test_images_without_a_detection_are_flagged_too_unless_left_out(line: Line) -> None:
+    line.add(None)
+    line.add(1)
+    assert line.answer(flags_unmined=False).flagged == 1
+    session = line.answer()
+    assert (session.flagged, session.images, session.answers) == (2, 3, 5)
+    assert [image.is_healthy for image in line.store.mentored_images()] == [False, False, True, True]
+
+
 def test_an_image_without_labels_is_named(line: Line) -> None:
     line.add(0, region(0, 0, 0), labelled=False)
     with pytest.raises(LabelError, match=r"3\.png"):
