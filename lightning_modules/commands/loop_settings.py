@@ -32,8 +32,8 @@ class OperatorSettings:
     Args:
         error_rate: Share of answers that are wrong, 0..1.
         accept_share: Share of a region's pixels that must show its class for a "yes", 0..1.
-        corrects_class: Give a region that lies on another class its right class (a number key of the page), instead of a
-            "no" as in the paper.
+        corrects_class: Give a region that lies on another class its right class (a number key of the page), instead of
+            the paper's "no".
         healthy_share: Share of the images flagged healthy at acquisition for which the flag is handed on, 0..1.
         seconds_per_answer: Median time of an answer in seconds.
         seconds_per_mask: Time to draw all masks of an image in seconds, for the control ``{masks}``.
