@@ -29,7 +29,7 @@ class AnchorRules(NamedTuple):
         healthy_knowledge: All anchors of a part that is flagged healthy are known to be healthy.
     """
 
-    ignore_iou: float = 0.5
+    ignore_iou: float = 0.4
     mask_unit: MaskUnit = "area"
     reject_class: bool = False
     suppressed: Suppressed = "rejected"

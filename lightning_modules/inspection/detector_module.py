@@ -15,9 +15,8 @@ from lightning_modules.inspection.areas import AreaTargets, MaskUnit, grid_size
 from lightning_modules.inspection.box_coding import decode_boxes
 from lightning_modules.inspection.box_detections import AnchorMaps, SuppressionRules, box_detections
 from lightning_modules.inspection.detector_areas import AnchorRules, DetectorTargets, Suppressed, detector_targets
-from lightning_modules.inspection.detector_losses import LossSettings, answered_loss, supervised_loss
+from lightning_modules.inspection.detector_losses import LossSettings, WeakAverage, answered_loss, supervised_loss
 from lightning_modules.inspection.detector_network import AnchorDetector, DetectorOutput
-from lightning_modules.inspection.losses import AreaAverage
 from lightning_modules.inspection.mentoring import AreaLosses, MentoringMethod
 from lightning_modules.inspection.metrics import ThresholdRule
 from lightning_modules.nn.gradient_reversal import ReversalSchedule
@@ -58,7 +57,8 @@ class MentoringDetector(MentoringMethod):
         reject_class: On a rejected anchor the shown class of its cell learns to be absent, too.
         suppressed: Which answers also cover the anchors that the detection suppressed: ``all``, only the ``rejected``,
             or ``none``.
-        area_average: Average answered and assumed anchors ``joint``ly (paper), or ``split``: apart, then added.
+        area_average: Average answered and assumed anchors ``joint``ly (paper); ``split``: apart, then added; ``all``:
+            divide by all anchors of the rows with answers, so that a known anchor weighs as much as a labelled one.
         omnia_epsilon: Cells that the deployed model scored below join M as healthy (paper: 0.01); None: off.
         healthy_knowledge: All anchors of parts flagged healthy join M.
         domain_weight: Weight of the domain loss (DANN); 0 builds no domain segmenter.
@@ -104,7 +104,7 @@ class MentoringDetector(MentoringMethod):
         pretrained: bool = False,
         width: int = 12,
         dropout: float = 0.0,
-        ignore_iou: float = 0.5,
+        ignore_iou: float = 0.4,
         class_weight: float = 0.05,
         box_weight: float = 0.05,
         positive_weight: float = 4.0,
@@ -112,7 +112,7 @@ class MentoringDetector(MentoringMethod):
         mask_unit: MaskUnit = "area",
         reject_class: bool = False,
         suppressed: Suppressed = "rejected",
-        area_average: AreaAverage = "joint",
+        area_average: WeakAverage = "joint",
         omnia_epsilon: float | None = None,
         healthy_knowledge: bool = False,
         domain_weight: float = 0.0,

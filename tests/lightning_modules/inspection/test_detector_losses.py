@@ -100,6 +100,7 @@ def test_split_average_lets_few_answers_stand_beside_many_assumed(blank_batch: B
     for average, expected in (
         ("joint", entries[known].mean()),
         ("split", entries[known & ~assumed].mean() + entries[assumed].mean()),
+        ("all", entries[known].sum() / entries.numel()),
     ):
         settings = SETTINGS._replace(average=average, classes=0.0)
         assert torch.allclose(answered_loss(output, targets, batch["labelled"], settings), expected)
