@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+import yaml
 
 from datamodules.common.atomic_write import write_text
+from lightning_modules.commands.config_files import find_config
 from lightning_modules.commands.loop_settings import OperatorSettings, OptionValue
 
 DONE = "result.json"  # the last file that a piece of work writes
@@ -48,6 +50,7 @@ class Mining:
         folder: Where its log and its result go.
         store: The feedback store.
         config: Configuration of the mining.
+        data: Configuration of the training, of which the data are taken.
         checkpoint: The deployed model.
         options: Options of the data.
         seed: Seed of the operator's errors.
@@ -57,6 +60,7 @@ class Mining:
     folder: Path
     store: Path
     config: str
+    data: str
     checkpoint: Path
     options: dict[str, OptionValue]
     seed: int
@@ -146,7 +150,10 @@ def mine(task: Mining) -> Result:
     from datamodules.inspection.simulated_operator import simulate_answers
     from lightning_modules.commands.lightning_cli import launch
 
-    arguments = ["--config", task.config, f"--ckpt_path={task.checkpoint}", f"--output={task.store.parent}"]
+    data = yaml.safe_load(find_config(task.data).path.read_text(encoding="utf-8")).get("data", {})
+    write_text(task.folder / "data.yaml", yaml.safe_dump({"data": data}, sort_keys=False))
+    arguments = ["--config", str(task.folder / "data.yaml"), "--config", task.config]
+    arguments += [f"--ckpt_path={task.checkpoint}", f"--output={task.store.parent}"]
     arguments += option_arguments(task.options)
     write_text(task.folder / "command.txt", shlex.join(["appraise", "predict", *arguments]) + "\n")
     with _logged(task.folder):

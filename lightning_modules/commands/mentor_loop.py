@@ -191,6 +191,7 @@ class Loop:
             self.mining_folder(seed, turn),
             self.store(seed),
             settings.mine,
+            settings.fit,
             Path(deployed.checkpoint),
             {**shared, **settings.mine_options},
             seed,
