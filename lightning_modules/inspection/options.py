@@ -11,7 +11,7 @@ from datamodules.common.errors import ConfigurationError
 # No plain values, or names of files that a checkpoint makes superfluous.
 NOT_SAVED = ("optimizer", "scheduler", "scheduler_interval", "weights", "backbone_weights", "baseline_weights")
 # How a trained model is asked, not what it is: a command may state others than the checkpoint holds.
-FREE = ("threshold", "tile_size", "tile_overlap", "mc_samples", "embeddings")
+FREE = ("threshold", "tile_size", "tile_overlap", "mc_samples", "embeddings", "nms_iou", "max_detections")
 
 _RANGES: dict[str, tuple[float, float]] = {
     "coverage": (1e-6, 1.0),
