@@ -64,9 +64,9 @@ class InspectionDemoSettings:
     seed: int = 0
     healthy_share: float = 0.35
     second_defect: float = 0.35
-    lookalike_share: float = 0.06
+    lookalike_share: float = 0.04
     lookalike_share_eval: float = 1.0
-    contrast: float = 0.66
+    contrast: float = 0.74
     lookalike_contrast: float = 0.5
     flagged_share: float = 1.0
     cache_dir: str | None = field(default=None)
