@@ -42,6 +42,9 @@ def test_wheel(installed: Path, tmp_path: Path) -> None:
     assert "usage: appraise" in call(installed, tmp_path, "--help").stdout
     listed = call(installed, tmp_path, "list")
     assert "video_quality/demo" in listed.stdout, listed.stderr
+    assert "inspection/mine" in listed.stdout
+    page = list(installed.parent.rglob("datamodules/inspection/page/static/index.html"))
+    assert page, "the feedback page travels with the wheel"
     printed = call(installed, tmp_path, "fit", "--config", "video_quality/demo", "--print_config=skip_default")
     assert printed.returncode == 0, printed.stderr
     site = str(installed.parent)
