@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import re
 import shlex
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 
 import cli
 
@@ -81,8 +82,16 @@ def test_every_key_has_a_comment(path: Path) -> None:
             pytest.fail(f"{path.name}: no comment above {line!r}")
 
 
-@pytest.mark.parametrize("path", TRAINING, ids=name_of)
-@pytest.mark.parametrize("fast", [True, False], ids=["fast_dev_run", "real"])
+def runs() -> list[ParameterSet]:
+    """Every configuration, fast and real; the real runs of the ablations differ by a switch alone and take minutes."""
+    cases = []
+    for path, fast in product(TRAINING, (True, False)):
+        marks = [pytest.mark.slow] if path.parent.name == "ablations" and not fast else []
+        cases.append(pytest.param(path, fast, id=f"{name_of(path)}-{'fast_dev_run' if fast else 'real'}", marks=marks))
+    return cases
+
+
+@pytest.mark.parametrize(("path", "fast"), runs())
 def test_fit_test_and_predict(
     path: Path,
     fast: bool,
