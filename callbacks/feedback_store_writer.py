@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import zipfile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -167,19 +168,29 @@ def data_sha256(trainer: L.Trainer) -> str:
 def write_map(path: Path, score: Tensor) -> None:
     """Write one score map; readers see it whole or not at all.
 
-    It is not synchronised to the disk, which would cost more than the network on small images: mining again makes it
-    again.
+    It is not synchronised to the disk, which would cost more than the network on small images: mining again makes
+    a missing or broken one again.
 
     Args:
         path: File to write.
         score: float16 ``(h, w)``.
+
+    Raises:
+        StoreError: If it cannot be written, on a full disk for example.
     """
-    if path.exists():
+    if zipfile.is_zipfile(path):
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".part.npz")
-    np.savez_compressed(temporary, score=score.half().cpu().numpy())
-    temporary.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez_compressed(temporary, score=score.half().cpu().numpy())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise StoreError(
+            f"the score map {path} cannot be written ({error}): the store keeps what was mined so far; make room, and "
+            "run the same command again"
+        ) from error
 
 
 def remove_store(path: Path) -> None:

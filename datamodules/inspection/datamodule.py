@@ -45,6 +45,7 @@ class InspectionDataModule(LightningDataModule):
         path: Images to predict: a folder, searched with its sub-folders, or one file; None predicts the training images
             of the new domain (the pool to mine).
         store: Feedback store with the operator's answers.
+        deployed: Checkpoint with which the store must have been mined; None takes the answers to any model.
         store_runs: Runs of the store whose answers count; None takes all.
         new_training: What is trained on from the new domain: nothing, the answers, or the complete labels.
         new_limit: Only so many new training images, chosen by the seed; None takes all.
@@ -79,6 +80,7 @@ class InspectionDataModule(LightningDataModule):
         classes: list[str] | None = None,
         path: str | None = None,
         store: str | None = None,
+        deployed: str | None = None,
         store_runs: list[int] | None = None,
         new_training: NewTraining = "none",
         new_limit: int | None = None,
@@ -114,7 +116,7 @@ class InspectionDataModule(LightningDataModule):
         runs = None if store_runs is None else tuple(store_runs)
         self._lists = ImageLists(
             ImageSources(root, label_format, labels, new_root, new_labels, path, named, split),
-            NewDomain(new_training, new_limit, seed, store, runs, baseline_maps),
+            NewDomain(new_training, new_limit, seed, store, runs, baseline_maps, deployed),
             demo if demo is not None else InspectionDemoSettings(),
         )
         self.class_names: list[str] | None = self._lists.class_names
@@ -192,10 +194,11 @@ class InspectionDataModule(LightningDataModule):
         return self._loader("test", PaddedDistributedSampler(self.images("test")), self._batch_size)
 
     def predict_dataloader(self) -> DataLoader[InspectionItem]:
-        """Whole images to predict, one at a time where their sizes differ."""
+        """Whole images to predict, one at a time where their sizes differ or they are large."""
         images = self.images("predict")
-        sizes = {self._network_size(image) for image in images} - {None}
-        return self._loader("predict", PaddedDistributedSampler(images), self._batch_size if len(sizes) == 1 else 1)
+        sizes = {size for size in map(self._network_size, images) if size is not None}
+        together = len(sizes) == 1 and max(next(iter(sizes))) <= _LARGE
+        return self._loader("predict", PaddedDistributedSampler(images), self._batch_size if together else 1)
 
     def on_after_batch_transfer(self, batch: InspectionBatch, dataloader_idx: int) -> InspectionBatch:
         """Augment while training, on the device."""
@@ -245,6 +248,7 @@ _SPLITS_OF_STAGE: dict[str, tuple[Split, ...]] = {
     "test": ("test",),
     "predict": ("predict",),
 }
+_LARGE = 1024  # pixels of a side beyond which images are predicted one at a time: their features fill the memory
 
 
 def _check_numbers(**limits: tuple[float | None, int]) -> None:

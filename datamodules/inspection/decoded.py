@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import dataclass
 
 import numpy as np
@@ -182,10 +183,10 @@ def read_baseline_map(path: str, size: tuple[int, int]) -> NDArray[np.float32]:
     try:
         with np.load(path, allow_pickle=False) as stored:
             score = np.asarray(stored["score"], dtype=np.float32)
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise LabelError(
-            f"the stored map {path} cannot be read ({error}); mine the images again with the writer of the store, or "
-            "set omnia_epsilon: null"
+            f"the stored map {path} cannot be read ({error}); remove it and mine the images again with the writer of "
+            "the store, or set omnia_epsilon: null"
         ) from error
     if score.ndim != 2 or 0 in score.shape:
         raise LabelError(f"the stored map {path} has shape {score.shape}; it must be (h, w); mine the images again")

@@ -307,7 +307,7 @@ class FeedbackStore(StoreReader):
             return store_effective.progress(self.connection, self.run(run_id), annotator)
 
     def open_questions(self, run_id: int | None = None) -> int:
-        """Detections of a run that nobody has answered, skipped ones too; None takes the newest run."""
+        """Detections of a run that nobody has answered or skipped; None takes the newest run."""
         with self.reading():
             return store_effective.open_questions(self.connection, self.run(run_id).id)
 
@@ -323,6 +323,12 @@ class FeedbackStore(StoreReader):
         with self.reading():
             rows = store_effective.in_force(self.connection, "AND image_id = ?", (image_id,))
         return {row["detection_id"] for row in rows if row["verdict"] in ("confirm", "reclass")}
+
+    def is_healthy(self, image_id: int) -> bool:
+        """Whether some annotator's flag says that the whole image is free of defects."""
+        with self.reading():
+            rows = store_effective.in_force(self.connection, "AND image_id = ?", (image_id,))
+        return any(row["verdict"] == "healthy" for row in rows)
 
     def agreement(self, run_ids: Sequence[int] | None = None) -> Agreement:
         """How far annotators agree, over all runs or some."""

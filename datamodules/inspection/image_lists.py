@@ -36,6 +36,7 @@ class NewDomain:
         store: Feedback store with the answers.
         runs: Runs whose answers count; None takes all.
         maps: Folder of stored maps; None takes those of the runs.
+        deployed: Checkpoint that the store must have been mined with; None takes any.
 
     Raises:
         ConfigurationError: If answers are wanted without a store, or the limit is below 1.
@@ -47,6 +48,7 @@ class NewDomain:
     store: str | None = None
     runs: tuple[int, ...] | None = None
     maps: str | None = None
+    deployed: str | None = None
 
     def __post_init__(self) -> None:
         if self.training == "mentored" and self.store is None:
@@ -110,7 +112,9 @@ class ImageLists:
 
     def _answered(self) -> list[LabelledImage]:
         assert self._new.store is not None
-        answered = mentored_images(self._new.store, self.class_names or (), self._new.runs, self._new.maps)
+        answered = mentored_images(
+            self._new.store, self.class_names or (), self._new.runs, self._new.maps, self._new.deployed
+        )
         check_paths([*self._listed_in("val"), *self._listed_in("test"), *answered])
         return answered
 

@@ -20,6 +20,7 @@ def mentored_images(
     class_names: Sequence[str],
     runs: Sequence[int] | None = None,
     maps: str | Path | None = None,
+    deployed: str | Path | None = None,
 ) -> list[LabelledImage]:
     """Read every new-domain image with at least one answer in force.
 
@@ -29,6 +30,7 @@ def mentored_images(
         runs: Runs whose answers count; None takes all.
         maps: Folder of the score maps, named ``<image>.npz`` by the image's number in the store; None takes the maps of
             the newest run that the answers of an image come from. An image without a map has none.
+        deployed: Checkpoint that every counted run must have been mined with; None takes any.
 
     Returns:
         Images of domain new and split train with ``labelled`` False, ordered by path; ``is_healthy`` is what an
@@ -37,9 +39,13 @@ def mentored_images(
     Raises:
         LabelError: If there is no answer, an image changed or vanished since it was mined, an answer names an unknown
             class, or an image that is flagged healthy has a confirmed detection.
-        StoreError: If the store cannot be read or has no such run.
+        StoreError: If the store cannot be read, has no such run, or was mined with another model than ``deployed``.
     """
     with FeedbackStore(store) as opened:
+        if deployed is not None:
+            checkpoint = file_sha256(deployed)
+            for run in runs if runs is not None else [run.id for run in opened.runs()]:
+                opened.require_run(run, checkpoint_sha256=checkpoint)
         found = [image for image in opened.mentored_images(runs) if image.domain == NEW]
         numbers = {(image.path, image.sha256): image.id for image in opened.images()}
         files = [_map_file(opened, image, numbers[image.path, image.sha256], maps) for image in found]

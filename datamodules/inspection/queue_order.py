@@ -23,8 +23,8 @@ _SORTED = {
 }
 _COLUMN = {"margin": "margin", "entropy": "entropy", "mc_dropout": "mc_dropout", "k_centre": "embedding"}
 _REMEDY = {
-    "mc_dropout": "mine with --model.mc_samples 8",
-    "k_centre": "mine with --model.embeddings true",
+    "mc_dropout": "mine into a new store with --model.init_args.mc_samples 8",
+    "k_centre": "mine into a new store with --model.init_args.embeddings true",
 }
 
 

@@ -106,6 +106,8 @@ def simulate_answers(
     def _flag(image: LabelledImage, image_id: int) -> bool:
         if not image.is_healthy or _draw(seed, run_id, -image_id) >= healthy_share:
             return False
+        if store.confirmed_detections(image_id):  # a wrong answer of an earlier run: the two exclude each other
+            return False
         name = f"{annotator}-{run_id}-image-{image_id}"
         store.answer(client_id=name, run_id=run_id, image_id=image_id, verdict="healthy", annotator=annotator)
         return True
@@ -119,13 +121,14 @@ def simulate_answers(
                     "at; answer it on the page, or give its labels"
                 )
             eye = _Eye(labels[path], names, accept_share, corrects_class)
+            known_healthy = store.is_healthy(image_id)  # flagged in an earlier run: nobody confirms a defect on it
             here: list[str] = []
             for found in found_here:
                 if found.id in said:
                     here.append(said[found.id])
                     continue
                 verdict, truth = eye.judge(found)
-                if _draw(seed, run_id, found.id) < error_rate:
+                if not known_healthy and _draw(seed, run_id, found.id) < error_rate:
                     verdict, truth = ("confirm" if verdict == "reject" else "reject"), None
                 store.answer(
                     client_id=f"{annotator}-{run_id}-{found.id}",

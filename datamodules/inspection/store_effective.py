@@ -50,10 +50,11 @@ def settled(connection: sqlite3.Connection, run_id: int, annotator: str) -> tupl
 
 
 def open_questions(connection: sqlite3.Connection, run_id: int) -> int:
-    """How many of the model's detections of a run have no answer in force of anyone."""
-    answered = votes(connection, [run_id])
+    """How many of the model's detections of a run nobody has looked at: neither answered nor skipped."""
+    seen = {row["detection_id"] for row in in_force(connection, "AND run_id = ?", (run_id,))}
+    seen |= set(votes(connection, [run_id]))  # those on images that were flagged healthy
     rows = connection.execute("SELECT id FROM detection WHERE run_id = ? AND origin = 'model'", (run_id,))
-    return sum(row["id"] not in answered for row in rows)
+    return sum(row["id"] not in seen for row in rows)
 
 
 def progress(connection: sqlite3.Connection, run: StoredRun, annotator: str) -> Progress:

@@ -16,6 +16,7 @@ import torch
 import yaml
 
 from datamodules.common.atomic_write import write_text
+from datamodules.common.fingerprint import file_sha256
 from lightning_modules.commands.config_files import find_config
 from lightning_modules.commands.loop_settings import OperatorSettings, OptionValue
 
@@ -160,6 +161,7 @@ def mine(task: Mining) -> Result:
         cli = launch("predict", arguments)
     store = FeedbackStore(task.store)
     run = max(store.runs(), key=lambda run: run.id)
+    store.require_run(run.id, checkpoint_sha256=file_sha256(task.checkpoint))
     if task.operator is None:
         return write_result(task.folder, Result())
     session = simulate_answers(

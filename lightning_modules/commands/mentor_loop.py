@@ -14,9 +14,9 @@ from pathlib import Path
 from jsonargparse import ArgumentParser
 
 from datamodules.common.atomic_write import write_text
-from datamodules.common.fingerprint import config_digest
+from datamodules.common.fingerprint import file_sha256
 from lightning_modules.commands import loop_figures, loop_table
-from lightning_modules.commands.config_files import resolve_config_options
+from lightning_modules.commands.config_files import find_config, resolve_config_options
 from lightning_modules.commands.console import RESULTS, set_up_console
 from lightning_modules.commands.errors import CommandLineError
 from lightning_modules.commands.loop_settings import LoopSettings, OptionValue
@@ -94,13 +94,17 @@ class Loop:
         Raises:
             CommandLineError: If the settings that decide results differ from those that the folder was begun with.
         """
-        own = {name: value for name, value in asdict(self.settings).items() if name in _DECISIVE}
+        settings = asdict(self.settings)
+        own = {name: settings[name] for name in _DECISIVE}
+        own["files"] = [file_sha256(find_config(name).path) for name in (self.settings.fit, self.settings.mine)]
+        own["rows"] = {name: row.options for name, row in self.settings.rows.items()}
         file = self.folder / "loop.json"
         if file.is_file():
             begun = json.loads(file.read_text(encoding="utf-8"))
-            different = [
-                name for name in _DECISIVE if config_digest({"": begun.get(name)}) != config_digest({"": own[name]})
-            ]
+            different = [name for name in own if name in begun and name != "rows" and begun[name] != own[name]]
+            rows = begun.get("rows", {})  # other rows may join later
+            different += [f"row {name}" for name, options in own["rows"].items() if rows.get(name, options) != options]
+            own["rows"] = {**rows, **own["rows"]}
             if different:
                 raise CommandLineError(
                     f"{self.folder} holds a loop whose {different[0]} differs from this one's: give another "
@@ -180,9 +184,11 @@ class Loop:
                     break
                 if self._open_questions(seed) > 0:
                     break
-                for row in self.settings.rows:
-                    if read_result(self.row_folder(seed, turn, row)) is None:
-                        yield self._training(seed, turn, row, deployed)
+                left = [row for row in self.settings.rows if read_result(self.row_folder(seed, turn, row)) is None]
+                for row in left:
+                    yield self._training(seed, turn, row, deployed)
+                if left:  # the next round's answers would reach them through the store
+                    break
 
     def _mining(self, seed: int, turn: int, deployed: Result) -> Mining:
         settings = self.settings
@@ -203,15 +209,20 @@ class Loop:
         if deployed is not None:
             minutes = self._operator_minutes(seed, turn)
             names["baseline"] = deployed.checkpoint
-            names["masks"] = str(round(minutes * 60 / self.settings.operator.seconds_per_mask))
+            names["masks"] = str(max(1, round(minutes * 60 / self.settings.operator.seconds_per_mask)))
         return Training(
             self.row_folder(seed, turn, row),
             self.settings.fit,
             self._options(seed)
             | {name: _fill(value, names) for name, value in self.settings.rows[row].options.items()},
-            Path(deployed.checkpoint) if deployed is not None else None,
+            self._first_baseline(seed),
             sheet=row == self.settings.figures.false_positives,
         )
+
+    def _first_baseline(self, seed: int) -> Path | None:
+        """Checkpoint of the first row, which false positives are new against in every round; None before it is there."""
+        result = read_result(self.row_folder(seed, 1, self.settings.baseline))
+        return None if result is None else Path(result.checkpoint)
 
     def _options(self, seed: int) -> dict[str, OptionValue]:
         root: dict[str, OptionValue] = {"data.init_args.root": self.settings.root} if self.settings.root else {}
@@ -291,7 +302,7 @@ class Loop:
                 values = {} if result is None else dict(result.values)
                 if row == self.settings.baseline:
                     values |= self._deployed_false_positives(seed, turn)
-                else:
+                elif any("{store}" in str(value) or "{masks}" in str(value) for value in settings.options.values()):
                     values["operator_minutes"] = self._operator_minutes(seed, turn)
                 table.setdefault(settings.title, []).append(values)
         return table
@@ -301,7 +312,7 @@ class Loop:
         name = "false_positives_per_image_new"
         for row in self.settings.rows:
             result = read_result(self.row_folder(seed, turn, row))
-            if turn == 1 and result is not None and f"test/baseline_{name}" in result.values:
+            if result is not None and f"test/baseline_{name}" in result.values:
                 return {f"test/{name}": result.values[f"test/baseline_{name}"]}
         return {}
 

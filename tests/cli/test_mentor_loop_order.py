@@ -52,8 +52,12 @@ def test_baseline_then_mining_then_rows(tmp_path: Path) -> None:
 
 def test_second_round_deploys_the_row_and_adds_the_minutes(tmp_path: Path) -> None:
     loop = make_loop(tmp_path, rounds=2)
-    for _ in range(4):  # baseline, mining, two rows
+    for _ in range(2):  # baseline, mining
         finish(next(loop.ready()))
+    new_data, transfer = loop.ready()
+    finish(transfer)
+    assert list(loop.ready()) == [new_data]  # the next round's answers would reach it through the store
+    finish(new_data)
     (mining,) = loop.ready()
     assert isinstance(mining, Mining)
     assert mining.folder == tmp_path / "seed_4" / "round_2" / "mining"
@@ -73,6 +77,9 @@ def test_folder_of_another_loop_is_refused(tmp_path: Path) -> None:
     make_loop(tmp_path, seeds=[4, 5]).check_folder()  # more seeds go on
     with pytest.raises(CommandLineError, match="operator differs"):
         make_loop(tmp_path, operator=OperatorSettings(error_rate=0.5)).check_folder()
+    changed = {"baseline": RowSettings("baseline"), "transfer": RowSettings("+ transfer", {"n": 3})}
+    with pytest.raises(CommandLineError, match="row transfer differs"):
+        make_loop(tmp_path, rows=changed).check_folder()
 
 
 def test_mistakes_in_the_settings_are_named(tmp_path: Path) -> None:

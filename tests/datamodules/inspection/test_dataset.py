@@ -169,7 +169,9 @@ def test_each_pixel_gets_the_score_of_its_area(tmp_path: Path) -> None:
     assert other[50, 50] == score[2, 2]
 
 
-@pytest.mark.parametrize("content", [None, b"broken", {"other": np.zeros((2, 2))}, {"score": np.zeros(3)}])
+@pytest.mark.parametrize(
+    "content", [None, b"", b"broken", b"PK\x03\x04broken", {"other": np.zeros((2, 2))}, {"score": np.zeros(3)}]
+)
 def test_a_broken_map_is_named(tmp_path: Path, content: object) -> None:
     file = tmp_path / "map.npz"
     if isinstance(content, bytes):

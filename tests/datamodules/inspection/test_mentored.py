@@ -176,3 +176,11 @@ def test_an_answered_image_that_is_judged_on(store: FeedbackStore, parts: Path) 
 def test_mentored_training_needs_a_store(parts: Path) -> None:
     with pytest.raises(ConfigurationError, match="no store is given"):
         InspectionDataModule(labels=str(parts / "manifest.csv"), label_format="manifest", new_training="mentored")
+
+
+def test_answers_to_another_model_are_refused(store: FeedbackStore, parts: Path, tmp_path: Path) -> None:
+    say(store, 2, 0, "confirm")
+    other = tmp_path / "other.ckpt"
+    other.write_bytes(b"another model")
+    with pytest.raises(StoreError, match="was mined by another model"):
+        mentored_images(store.path, CLASSES, deployed=other)

@@ -151,3 +151,15 @@ def test_an_image_without_labels_is_named(line: Line) -> None:
 def test_numbers_out_of_range(line: Line, options: dict[str, float]) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(options))):
         line.answer(**options)
+
+
+@pytest.mark.parametrize("errors", [(1.0, 0.0), (0.0, 1.0)], ids=["wrong first", "wrong second"])
+def test_a_second_run_on_the_same_store_never_contradicts_the_first(line: Line, errors: tuple[float, float]) -> None:
+    line.answer(error_rate=errors[0])
+    line.run = line.store.start_run("e" * 64, "d" * 64, dict.fromkeys(NAMES, 0.5))
+    for image in line.store.images():
+        line.store.add_detections(line.run, image.id, [region(24, 24, 0)], NAMES)
+    session = line.answer(error_rate=errors[1])
+    assert session.answers == 3
+    for image in line.store.mentored_images():
+        assert not (image.is_healthy and any(answer.truth is not None for answer in image.answers))
