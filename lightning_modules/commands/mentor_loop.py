@@ -220,7 +220,7 @@ class Loop:
         )
 
     def _first_baseline(self, seed: int) -> Path | None:
-        """Checkpoint of the first row, which false positives are new against in every round; None before it is there."""
+        """Checkpoint of the first row, which false positives are new against in each round; None before it is there."""
         result = read_result(self.row_folder(seed, 1, self.settings.baseline))
         return None if result is None else Path(result.checkpoint)
 
