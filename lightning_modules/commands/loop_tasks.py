@@ -6,7 +6,9 @@ import contextlib
 import gc
 import json
 import math
+import os
 import shlex
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -110,8 +112,16 @@ def option_arguments(options: Mapping[str, OptionValue]) -> list[str]:
 
 
 def set_up_process(threads: int) -> None:
-    """Give a process of the pool its share of the cores."""
+    """Give a process of the pool its share of the cores, and let it end with the loop, however that ends."""
     torch.set_num_threads(threads)
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """End this process once ``parent`` is gone: a killed loop must not go on training beside the next one."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
 
 
 def train(task: Training) -> Result:

@@ -11,6 +11,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
 from pathlib import Path
 
+from filelock import FileLock, Timeout
 from jsonargparse import ArgumentParser
 
 from datamodules.common.atomic_write import write_text
@@ -51,10 +52,17 @@ def run(command: str, arguments: Sequence[str]) -> int:
     resolved, _ = resolve_config_options(arguments)
     settings = parse(resolved)
     loop = Loop(settings)
-    loop.check_folder()
-    if not loop.work():
-        return 3
-    loop.report()
+    loop.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(loop.folder / "loop.lock", timeout=0):
+            loop.check_folder()
+            if not loop.work():
+                return 3
+            loop.report()
+    except Timeout as error:
+        raise CommandLineError(
+            f"another mentor-loop works in {loop.folder}: wait for it, or give another --output"
+        ) from error
     return 0
 
 

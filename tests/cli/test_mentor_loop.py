@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 import yaml
+from filelock import FileLock
 
 import cli
 from datamodules.inspection.feedback_store import FeedbackStore
@@ -93,3 +97,35 @@ def test_loop_waits_for_people(tmp_path: Path, capfd: pytest.CaptureFixture[str]
         )
     assert cli.main(command) == 0
     assert "| + all fixes |" in capfd.readouterr().out
+
+
+def test_two_loops_never_share_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = write_settings(tmp_path)
+    (tmp_path / "loop").mkdir()
+    with FileLock(tmp_path / "loop" / "loop.lock"):
+        assert cli.main(command) == 2
+    assert "another mentor-loop works in" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").is_file(), reason="processes are looked up in /proc")
+def test_workers_end_with_a_killed_loop(tmp_path: Path) -> None:
+    program = (
+        "import multiprocessing, sys, time\n"
+        "from lightning_modules.commands.loop_tasks import set_up_process\n"
+        "def work():\n"
+        "    set_up_process(1); print(multiprocessing.current_process().pid, flush=True); time.sleep(120)\n"
+        "if __name__ == '__main__':\n"
+        "    process = multiprocessing.get_context('fork').Process(target=work)\n"
+        "    process.start(); process.join()\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    worker = int(parent.stdout.readline())
+    parent.kill()
+    parent.wait()
+    deadline = time.monotonic() + 20
+    while Path(f"/proc/{worker}").exists() and time.monotonic() < deadline:
+        if Path(f"/proc/{worker}/stat").read_text().split(") ")[1].startswith("Z"):
+            return  # ended; nobody has read its exit code yet
+        time.sleep(0.2)
+    assert not Path(f"/proc/{worker}").exists()
