@@ -104,6 +104,7 @@ def test_answers_of_a_page_that_was_closed_while_the_server_was_down_are_sent_by
         with new_page(chrome) as page:
             page.goto(server.address)
             wait_ready(page)
+            wait_until(page, "appraise.waiting >= 3")
             server.kill()
             for key in ("y", "n", "y"):
                 press(page, key)
