@@ -193,10 +193,14 @@ def answer_cells(answer_mask: Tensor, stride: int, picture_pixels: Tensor, share
         bool ``(B, A, h, w)``.
     """
     height, width = answer_mask.shape[-2:]
-    padded = F.pad(answer_mask.float(), (0, -width % stride, 0, -height % stride))
-    covered = F.avg_pool2d(padded, stride, divisor_override=1) / picture_pixels.clamp(min=1)[:, None]
-    most = covered.amax(dim=(-2, -1), keepdim=True) if covered.numel() else covered
-    return (covered >= share) | ((covered == most) & (covered > 0))
+    cells = picture_pixels.new_zeros((*answer_mask.shape[:2], *picture_pixels.shape[1:]), dtype=torch.bool)
+    row, place = answer_mask.flatten(2).any(dim=2).nonzero(as_tuple=True)  # most of a batch only fills it up
+    if len(row):
+        padded = F.pad(answer_mask[row, place].float(), (0, -width % stride, 0, -height % stride))
+        covered = F.avg_pool2d(padded[:, None], stride, divisor_override=1)[:, 0] / picture_pixels.clamp(min=1)[row]
+        most = covered.amax(dim=(-2, -1), keepdim=True)
+        cells[row, place] = (covered >= share) | ((covered == most) & (covered > 0))
+    return cells
 
 
 def answer_targets(
