@@ -48,7 +48,7 @@ def read_rows(path: str | Path) -> list[Row]:
         raise LabelError(f"{path}, line {reader.line_num}: not valid csv ({error}); fix the quotes") from error
     rows = [row for row in rows if any(row.fields)]
     if not rows:
-        raise LabelError(f"{path}: the list is empty; it needs at least one video")
+        raise LabelError(f"{path}: the list is empty; it needs at least one row")
     return rows
 
 
@@ -85,7 +85,7 @@ class Table:
             allowed = ", ".join([*required, *optional])
             raise fail(path, header.line, f"unknown column {unknown[0]!r}; allowed are {allowed}")
         if not self.rows:
-            raise LabelError(f"{path}: the list has a header but no video; add at least one row")
+            raise LabelError(f"{path}: the list has a header but no row; add at least one")
         for row in self.rows:
             check_width(path, row, len(self.columns))
 

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+_PLAIN_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+
 
 class FrozenBatchNorm(nn.Module):
     """Batch norm with fixed statistics: an affine map of each channel.
@@ -70,9 +72,13 @@ class FrozenBatchNorm(nn.Module):
 
 
 def freeze_batch_norms(module: nn.Module) -> None:
-    """Replace every batch norm below ``module`` by a `FrozenBatchNorm`, in place."""
+    """Replace every batch norm below ``module`` by a `FrozenBatchNorm`, in place.
+
+    Subclasses of PyTorch's own, such as timm's batch norm with an activation, do more than normalise and stay as they
+    are: fixed in evaluation mode, but not out of reach of a conversion to synchronised batch norms.
+    """
     for name, child in module.named_children():
-        if isinstance(child, _BatchNorm):
+        if isinstance(child, _BatchNorm) and type(child) in _PLAIN_NORMS:
             setattr(module, name, FrozenBatchNorm.from_batch_norm(child))
         else:
             freeze_batch_norms(child)

@@ -108,7 +108,7 @@ def test_rows_keep_their_lines(tmp_path: Path) -> None:
         ("file\na.mp4\n", "line 1: the header lacks mos"),
         ("file,mos,file\n", "names a column twice"),
         ("file,mos,colour\n", "unknown column 'colour'"),
-        ("file,mos\n", "no video"),
+        ("file,mos\n", "no row"),
         ("file,mos\na.mp4,1\nb.mp4\n", "line 3: 1 fields, expected 2"),
         ('file,mos\n"a.mp4,1\n', "not valid csv"),
     ],

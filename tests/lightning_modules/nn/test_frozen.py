@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from timm.layers import BatchNormAct2d
 from torch import nn
 
 from lightning_modules.nn.frozen import Freezable, Frozen, FrozenBatchNorm, freeze_batch_norms
@@ -68,3 +69,14 @@ def test_gradient_may_flow_through_a_freezable() -> None:
 def test_channels_last_survives() -> None:
     x = torch.randn(2, 3, 6, 6).contiguous(memory_format=torch.channels_last)
     assert Frozen(small())(x).is_contiguous(memory_format=torch.channels_last)
+
+
+def test_a_batch_norm_with_an_activation_keeps_it() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), BatchNormAct2d(4))
+    network(torch.randn(8, 3, 6, 6))
+    x = torch.randn(2, 3, 6, 6)
+    expected = network.eval()(x)
+    frozen = Frozen(network).train()
+    assert (expected >= 0).all()
+    torch.testing.assert_close(frozen(x), expected)
+    torch.testing.assert_close(frozen(x), expected)  # no statistic has moved
