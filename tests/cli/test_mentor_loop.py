@@ -129,3 +129,21 @@ def test_workers_end_with_a_killed_loop(tmp_path: Path) -> None:
             return  # ended; nobody has read its exit code yet
         time.sleep(0.2)
     assert not Path(f"/proc/{worker}").exists()
+
+
+@pytest.mark.slow
+def test_two_rounds(tmp_path: Path) -> None:
+    """The second round deploys the first one's model, mines with it and learns from the answers of both."""
+    assert cli.main(write_settings(tmp_path, rounds=2, deploy="all", operator={"error_rate": 0.3})) == 0
+    folder = tmp_path / "loop"
+    assert (folder / "table_round_1.md").is_file()
+    assert (folder / "table.md").is_file()
+    store = FeedbackStore(folder / "seed_3" / "store" / "feedback.sqlite")
+    assert len({run.checkpoint_sha256 for run in store.runs()}) == 2
+    minutes = [
+        float(dict(zip(*(line.split(",") for line in lines), strict=True))["operator_minutes"])
+        for name in ("table_round_1", "table")
+        for header, _, row in [(folder / f"{name}.csv").read_text().splitlines()]
+        for lines in [(header, row)]
+    ]
+    assert minutes[1] > minutes[0] > 0
