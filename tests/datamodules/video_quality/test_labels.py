@@ -74,7 +74,7 @@ SEVEN = "".join(f"{number:04}.mp4,3\n" for number in range(1, 8))
     [
         ("manifest", "", "the list is empty"),
         ("duration_fps_mos", "\n", "the list is empty"),
-        ("kvq", KVQ, "no video"),
+        ("kvq", KVQ, "no row"),
         ("manifest", "file,mos\na.mp4,nan\n", r"line 2: the score of 'a\.mp4', 'nan' is not finite"),
         ("manifest", "file,mos\na.mp4,good\n", "line 2: .* is not a number"),
         ("manifest", "file,mos\na.mp4,1\nb.mp4,2\na.mp4,3\n", r"line 4: 'a\.mp4' was already named in line 2"),
