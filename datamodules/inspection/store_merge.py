@@ -124,4 +124,4 @@ def _key(row: sqlite3.Row, run_id: int, image_id: int) -> Key:
 
 
 def _without_id(row: sqlite3.Row) -> dict[str, Value]:
-    return {name: row[name] for name in row.keys() if name != "id"}  # noqa: SIM118 (a Row iterates over values)
+    return {name: row[name] for name in row.keys() if name != "id"}  # noqa: SIM118  # a Row iterates over values

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import multiprocessing
+from argparse import ArgumentError
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -79,7 +80,7 @@ def parse(arguments: Sequence[str]) -> LoopSettings:
         parsed = parser.instantiate_classes(parser.parse_args(list(arguments)))
     except CommandLineError:
         raise
-    except Exception as error:  # jsonargparse raises ArgumentError, TypeError or KeyError by the kind of mistake
+    except (ArgumentError, TypeError, KeyError, ValueError) as error:  # jsonargparse, by the kind of mistake
         raise CommandLineError(" ".join(str(error).split())) from error
     values = {name: value for name, value in vars(parsed).items() if name != "config"}
     return LoopSettings(**values)
@@ -265,15 +266,15 @@ class Loop:
 
     def _tell(self, task: Task, future: Future[Result]) -> None:
         place = task.folder.relative_to(self.folder)
-        try:
-            values = future.result().values
-        except BrokenProcessPool as error:
+        error = future.exception()
+        if isinstance(error, BrokenProcessPool):
             raise CommandLineError(
                 f"a process of {place} was killed (out of memory?): lower `processes`; the same command goes on"
             ) from error
-        except Exception:
+        if error is not None:
             log.warning("%s failed; what it said is in %s", place, task.folder / "log.txt")
-            raise
+            raise error
+        values = future.result().values
         done = sum(read_result(folder) is not None for folder in self.folders())
         shown = [f"{header} {values[name]:.{digits}f}" for header, name, digits in loop_table.COLUMNS if name in values]
         log.info("%d of %d: %s: %s", done, len(self.folders()), place, ", ".join(shown))

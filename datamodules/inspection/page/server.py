@@ -130,7 +130,7 @@ def _add_questions(app: FastAPI, store: FeedbackStore, settings: PageSettings, d
         annotator: NameQuery,
         order: Order,
         limit: Annotated[int, Query(ge=1, le=50)] = 5,
-        exclude: Annotated[list[RowId], Query(max_length=200)] = [],  # noqa: B006 (FastAPI copies it)
+        exclude: Annotated[list[RowId], Query(max_length=200)] = [],  # noqa: B006  # FastAPI copies it
     ) -> list[dict[str, object]]:
         found = store.next_items(
             run, annotator, limit=limit, order=order, seed=settings.seed, exclude=frozenset(exclude)
