@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from torch import Tensor
 from torchvision.ops import complete_box_iou_loss  # type: ignore[import-untyped]  # torchvision has no types
@@ -12,8 +12,6 @@ from lightning_modules.inspection.detector_areas import DetectorTargets
 from lightning_modules.inspection.detector_network import DetectorOutput
 from lightning_modules.inspection.losses import AreaAverage, global_count, global_counts, masked_bce, weak_loss
 
-WeakAverage = Literal[AreaAverage, "all"]
-
 
 class LossSettings(NamedTuple):
     """Weights beside objectness, whose weight is 1, so that L_S and L_W compare as they do for grid cells.
@@ -22,16 +20,14 @@ class LossSettings(NamedTuple):
         classes: Weight of the class vectors.
         box: Weight of the boxes.
         positive: Factor of the loss of anchors that hold a defect.
-        average: Divisor of L_W's objectness: anchors in M ``joint``ly (eq. 4), answered and assumed ones apart
-            (``split``), or ``all`` anchors of the rows with answers, known or not. A labelled anchor weighs one over
-            some ten thousand; under eq. 4 each of a few answered ones weighs hundreds of times as much, with ``all``
-            as much as a labelled one.
+        average: Divisor of L_W's objectness, as in `weak_loss`. A labelled anchor weighs one over some ten thousand;
+            under eq. 4 each of a few answered ones weighs hundreds of times as much, with ``all`` as much.
     """
 
     classes: float
     box: float
     positive: float
-    average: WeakAverage
+    average: AreaAverage
 
 
 def supervised_loss(
@@ -80,23 +76,15 @@ def answered_loss(output: DetectorOutput, targets: DetectorTargets, labelled: Te
     """
     rows = ~labelled[:, None, None, None]
     known = targets.objectness_known & rows
-    if settings.average == "all":
-        objectness = masked_bce(
-            output.objectness,
-            targets.objectness,
-            known,
-            positive_weight=settings.positive,
-            count=global_count(rows.expand_as(known)),
-        )
-    else:
-        objectness = weak_loss(
-            output.objectness,
-            targets.objectness,
-            known & ~targets.assumed,
-            targets.assumed & rows,
-            average=settings.average,
-            positive_weight=settings.positive,
-        )
+    objectness = weak_loss(
+        output.objectness,
+        targets.objectness,
+        known & ~targets.assumed,
+        targets.assumed & rows,
+        rows,
+        average=settings.average,
+        positive_weight=settings.positive,
+    )
     known = targets.classes_known & rows
     classes = masked_bce(output.classes, targets.classes, known, count=global_count(known))
     return objectness + settings.classes * classes

@@ -15,8 +15,9 @@ from lightning_modules.inspection.areas import AreaTargets, MaskUnit, grid_size
 from lightning_modules.inspection.box_coding import decode_boxes
 from lightning_modules.inspection.box_detections import AnchorMaps, SuppressionRules, box_detections
 from lightning_modules.inspection.detector_areas import AnchorRules, DetectorTargets, Suppressed, detector_targets
-from lightning_modules.inspection.detector_losses import LossSettings, WeakAverage, answered_loss, supervised_loss
+from lightning_modules.inspection.detector_losses import LossSettings, answered_loss, supervised_loss
 from lightning_modules.inspection.detector_network import AnchorDetector, DetectorOutput
+from lightning_modules.inspection.losses import AreaAverage
 from lightning_modules.inspection.mentoring import AreaLosses, MentoringMethod
 from lightning_modules.inspection.metrics import ThresholdRule
 from lightning_modules.nn.gradient_reversal import ReversalSchedule
@@ -112,7 +113,7 @@ class MentoringDetector(MentoringMethod):
         mask_unit: MaskUnit = "area",
         reject_class: bool = False,
         suppressed: Suppressed = "rejected",
-        area_average: WeakAverage = "joint",
+        area_average: AreaAverage = "joint",
         omnia_epsilon: float | None = None,
         healthy_knowledge: bool = False,
         domain_weight: float = 0.0,

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from lightning_modules.inspection.uncertainty import binary_entropy
 
-AreaAverage = Literal["joint", "split"]
+AreaAverage = Literal["joint", "split", "all"]
 
 
 def masked_bce(
@@ -85,6 +85,7 @@ def weak_loss(
     target: Tensor,
     answered: Tensor,
     assumed: Tensor,
+    rows: Tensor,
     *,
     average: AreaAverage = "joint",
     positive_weight: float | None = None,
@@ -92,20 +93,24 @@ def weak_loss(
     """L_W of eq. 3 over answered areas and those assumed to be healthy (OMNIA-like, healthy knowledge).
 
     Args:
-        logits: ``(B, C, A, h, w)``.
+        logits: Any shape that begins with the batch.
         target: Same shape, 0 or 1.
         answered: Same shape, bool: the operator's answers.
         assumed: Same shape, bool: no overlap with ``answered``.
-        average: ``joint`` divides by the number of both (the paper: all are members of M); ``split`` adds the mean over
-            the answered to the mean over the assumed entries, so that many easy zeros do not outweigh few answers.
+        rows: bool, broadcasts to that shape: images of which only answers are known.
+        average: ``joint`` divides by the number of both (eq. 4: all are members of M); ``split`` adds the mean over the
+            answered to the mean over the assumed entries, so that many easy zeros do not outweigh few answers; ``all``
+            divides by all entries of ``rows``, known or not, so that an answered entry weighs as much as a labelled
+            one. Under eq. 4 the fewer the answers, the more each of them weighs.
         positive_weight: Factor of the positive term.
 
     Returns:
         A float32 scalar, averaged over the global batch.
     """
-    if average == "joint":
+    if average != "split":
         known = answered | assumed
-        return masked_bce(logits, target, known, positive_weight=positive_weight, count=global_count(known))
+        count = global_count(known if average == "joint" else rows.expand_as(known))
+        return masked_bce(logits, target, known, positive_weight=positive_weight, count=count)
     counts = global_counts(answered, assumed)
     parts = [
         masked_bce(logits, target, known, positive_weight=positive_weight, count=count)

@@ -35,7 +35,8 @@ class MentoringSegmenter(MentoringMethod):
         coverage: Share of a cell that a defect must cover to make it defective; less, but some, is ignored.
         weak_weight: lambda of eq. 3; the paper's is 1.
         mask_unit: An answer makes the whole ``area`` known (paper), or only its ``area_class``.
-        area_average: Average answered and assumed areas ``joint``ly (paper), or ``split``: apart, then added.
+        area_average: Average answered and assumed areas ``joint``ly (paper); ``split``: apart, then added; ``all``:
+            over all areas of images with answers, so that an answered area weighs as much as a labelled one.
         positive_weight: Factor of the loss of defective areas.
         omnia_epsilon: Areas that the deployed model scored below join M as healthy (paper: 0.01); None: off.
         healthy_knowledge: All areas of parts flagged healthy join M.
@@ -137,6 +138,7 @@ class MentoringSegmenter(MentoringMethod):
             targets.target,
             targets.known & ~labelled & ~targets.assumed,
             targets.assumed,
+            ~labelled,
             average=self.hparams["area_average"],
             positive_weight=weight,
         )

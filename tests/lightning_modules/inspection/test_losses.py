@@ -102,18 +102,22 @@ def test_counts_of_one_process() -> None:
     assert [float(count) for count in counts] == [3.0, 1.0]
 
 
-def test_joint_and_split_averages() -> None:
+def test_joint_split_and_whole_averages() -> None:
     logits, target, answered = _areas()
-    assumed = ~answered
-    joint = weak_loss(logits, target, answered, assumed, average="joint")
+    assumed, rows = ~answered, torch.ones_like(answered)
+    joint = weak_loss(logits, target, answered, assumed, rows, average="joint")
     torch.testing.assert_close(joint, masked_bce(logits, target, answered | assumed), rtol=1e-6, atol=0)
-    split = weak_loss(logits, target, answered, assumed, average="split")
+    split = weak_loss(logits, target, answered, assumed, rows, average="split")
     apart = masked_bce(logits, target, answered) + masked_bce(logits, target, assumed)
     torch.testing.assert_close(split, apart, rtol=1e-6, atol=0)
     nothing = torch.zeros_like(answered)
     # Without assumed areas the two are the same loss.
-    alone = [weak_loss(logits, target, answered, nothing, average=average) for average in ("joint", "split")]
+    alone = [weak_loss(logits, target, answered, nothing, rows, average=average) for average in ("joint", "split")]
     torch.testing.assert_close(alone[0], alone[1], rtol=0, atol=0)
+    # Divided by all areas of the images, an answered area weighs as much as if all were labelled.
+    whole = weak_loss(logits, target, answered, nothing, rows, average="all")
+    share = answered.sum() / answered.numel()
+    torch.testing.assert_close(whole, masked_bce(logits, target, answered) * share, rtol=1e-6, atol=0)
 
 
 def test_distillation_is_zero_at_the_teacher_and_positive_elsewhere() -> None:

@@ -26,8 +26,14 @@ def settle(page: Any) -> None:
 
 def press(page: Any, key: str) -> str:
     """Press a key when a question is painted; the detection that it answers."""
-    shown: str = wait_until(page, "document.getElementById('hint').hidden && stage.dataset.detection")
+    shown = painted(page)
     page.keyboard.press(key)
+    return shown
+
+
+def painted(page: Any) -> str:
+    """Wait for the picture of a question, without which nothing can be answered or zoomed; its detection."""
+    shown: str = wait_until(page, "document.getElementById('hint').hidden && stage.dataset.detection")
     return shown
 
 
@@ -210,11 +216,12 @@ def test_swipes_taps_and_zoom_that_is_kept(tmp_path: Path, chrome: Any) -> None:
                 remote.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
 
         for dx, dy in ((120, 5), (-120, 5), (5, -120), (30, 0)):  # yes, no, skip, too short
+            painted(page)
             swipe(dx, dy)
-            page.wait_for_timeout(60)
+        painted(page)
         page.locator("#zoom-in").tap()
         page.locator("#yes").tap()
-        page.wait_for_timeout(60)
+        painted(page)
         page.locator("#other").tap()
         page.locator("#chooser .class").nth(4).tap()
         settle(page)
@@ -222,6 +229,7 @@ def test_swipes_taps_and_zoom_that_is_kept(tmp_path: Path, chrome: Any) -> None:
         assert zoom(page) == pytest.approx(1.3)
         page.reload()
         wait_ready(page)
+        painted(page)
         page.keyboard.press("+")
         assert zoom(page) == pytest.approx(1.69, rel=0.01)
 
