@@ -1,0 +1,1 @@
+"""Action recognition by averaging frames: recogniser, rolling average, segment machine."""
