@@ -93,7 +93,7 @@ class StreamPrediction(TypedDict):
     """What ``predict_step`` returns for a `StreamBatch`.
 
     Attributes:
-        scores: Probability of each class, float32 ``(T, C)``, on the CPU; rows of a frame that cannot be scored are NaN.
+        scores: Probability of each class, float32 ``(T, C)``, on the CPU; the row of a frame without a score is NaN.
         times: As in the batch.
         video_id: As in the batch.
         is_last: As in the batch.
