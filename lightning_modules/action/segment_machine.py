@@ -78,11 +78,11 @@ class SegmentMachine:
 
     Example:
         >>> machine = SegmentMachine(["drinking", "cooking"])
-        >>> means = [[0.9, 0.1], [0.8, 0.2], [0.3, 0.7]]
+        >>> means = [[0.75, 0.25], [0.5, 0.5], [0.25, 0.75]]
         >>> machine.push([0.0, 1.0, 2.0], means, [True] * 3).tolist()
         [0, 0, 1]
         >>> machine.finish(3.0)[0]
-        Segment(label='drinking', start=0.0, end=2.0, score=0.85)
+        Segment(label='drinking', start=0.0, end=2.0, score=0.625)
     """
 
     def __init__(
