@@ -112,7 +112,9 @@ def pose_at(action: DemoAction, habits: Habits, time: float, progress: float) ->
     elif action == "calling":
         hand = _moved((1.12, 0.35 + 0.06 * middle), habits.reach[1], 0.3)
         talk = max(0.0, math.sin(1.3 * beat + habits.phase[1]))
-        pose = replace(pose, right=hand, item="phone", angle=0.2, look=(-0.1, 0.0), mouth=talk, head=(0.1, pose.head[1]))
+        pose = replace(
+            pose, right=hand, item="phone", angle=0.2, look=(-0.1, 0.0), mouth=talk, head=(0.1, pose.head[1])
+        )
     elif action == "waving":
         hand = _moved((2.3 + 0.55 * math.sin(0.9 * beat), -0.55 + 0.1 * middle), habits.reach[1], 0.8)
         pose = replace(pose, right=hand, angle=-0.4 * math.sin(0.9 * beat), mouth=0.35)
