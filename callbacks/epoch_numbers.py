@@ -1,0 +1,87 @@
+"""The numbers of each training epoch, once all of them are there."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, NamedTuple
+
+import lightning as L
+from lightning.pytorch.callbacks import Callback
+
+
+class EpochRow(NamedTuple):
+    """What one epoch gave.
+
+    Attributes:
+        epoch: Number of the epoch, from 0.
+        values: ``learning_rate`` (of the first parameter group, while the epoch ran) and every logged metric.
+    """
+
+    epoch: int
+    values: dict[str, float]
+
+
+class EpochNumbers(Callback, ABC):
+    """Hand the numbers of every finished epoch to :meth:`epoch_done`.
+
+    Lightning calls ``on_train_epoch_end`` of callbacks before that of the module, so that what the module logs there
+    is still that of the epoch before. An epoch is therefore handed over when the next one begins, or the training
+    ends. Metrics of ``val/`` are left out for an epoch without validation: Lightning repeats the old ones.
+    """
+
+    def __init__(self) -> None:
+        self._pending: EpochRow | None = None
+        self._validated = False
+
+    @abstractmethod
+    def epoch_done(self, trainer: L.Trainer, row: EpochRow) -> None:
+        """Use an epoch's numbers; called once an epoch, on every process."""
+
+    @property
+    def pending(self) -> EpochRow | None:
+        """The epoch whose numbers are not yet handed over, with those known so far."""
+        return self._pending
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Forget an earlier run."""
+        self._pending = None
+        self._validated = False
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Remember that this epoch was validated."""
+        self._validated = self._validated or not trainer.sanity_checking
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Take the numbers that are there, and the learning rate before its schedule moves it."""
+        rates = [group["lr"] for optimizer in trainer.optimizers for group in optimizer.param_groups]
+        values = {"learning_rate": float(rates[0])} if rates else {}
+        self._pending = EpochRow(trainer.current_epoch, values | self._metrics(trainer))
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Hand over the epoch before."""
+        self._complete(trainer)
+        self._validated = False
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Hand over the last epoch."""
+        self._complete(trainer)
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        """Hand over an epoch that had ended before the training broke off."""
+        row, self._pending = self._pending, None
+        if row is not None:
+            self.epoch_done(trainer, row)
+
+    def _complete(self, trainer: L.Trainer) -> None:
+        row, self._pending = self._pending, None
+        if row is not None:
+            self.epoch_done(trainer, EpochRow(row.epoch, row.values | self._metrics(trainer)))
+
+    def _metrics(self, trainer: L.Trainer) -> dict[str, float]:
+        # All processes read them: the first look at a metric may be a collective call.
+        metrics: dict[str, Any] = trainer.callback_metrics
+        return {
+            name: float(value)
+            for name, value in metrics.items()
+            if not name.endswith("_step") and (self._validated or not name.startswith("val/"))
+        }

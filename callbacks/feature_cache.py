@@ -1,0 +1,309 @@
+"""Compute what a frozen backbone says of each frame once; every epoch then trains the head alone."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sized
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Protocol, cast, runtime_checkable
+
+import lightning as L
+import torch
+from filelock import FileLock
+from lightning.pytorch.callbacks import Callback
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from callbacks.feature_shards import FeatureFolder, FeatureType, ShardWriter
+from datamodules.common.atomic_write import atomic_path
+from datamodules.common.errors import AppraiseError, CheckpointError, ConfigurationError
+from datamodules.common.fingerprint import config_digest
+
+log = logging.getLogger(__name__)
+
+SPLITS = ("train", "val", "test")
+_LINES = 4  # lines of progress in a file
+
+
+@runtime_checkable
+class FrameModel(Protocol):
+    """What the cache asks of a model."""
+
+    @property
+    def backbone_is_frozen(self) -> bool:
+        """Whether nothing that the features depend on learns."""
+        ...
+
+    def frame_features(self, frames: Tensor) -> Tensor:
+        """Features float32 ``(B, F)`` of frames uint8 ``(B, 3, S, S)``."""
+        ...
+
+    def feature_digest(self) -> str:
+        """Digest of all that the features depend on inside the model."""
+        ...
+
+
+@runtime_checkable
+class FrameData(Protocol):
+    """What the cache asks of a data module."""
+
+    def frame_batches(self, split: str, view: int | None) -> DataLoader[Any]:
+        """All frames of a split in the order of their rows; as they are, or one augmented view of each."""
+        ...
+
+    def use_features(self, folder: Path) -> None:
+        """Give the features of a folder in place of frames from now on."""
+        ...
+
+    def data_fingerprint(self) -> str:
+        """Digest of all that the frames depend on."""
+        ...
+
+
+class FeatureCache(Callback):
+    """Train the head on stored features of a frozen backbone.
+
+    Before the training begins, the backbone sees every frame of each split once, or ``views`` augmented views of each
+    training frame; epoch e then reads view e mod ``views``. The numbers go into ``<split>.view<k>.safetensors``, with a
+    ``manifest.json`` that says what they depend on: data, augmentation, weights, preprocessing, precision. They are
+    used again where all of it is the same and computed anew, with one line in the log, where it is not; a stopped run
+    goes on after the last whole file. Processes that want the same features wait for the one that computes them.
+
+    Args:
+        folder: Where the features are kept; None takes a folder of their own below ``APPRAISE_CACHE`` (or the user's
+            cache).
+        views: Augmented views of each training frame; 0 stores the frames as they are, without augmentation.
+        dtype: Format of the numbers on disk; float16 halves the room and rounds to three digits.
+
+    Raises:
+        ConfigurationError: If ``views`` is negative; when a training begins, if the model's backbone is not frozen,
+            model or data cannot work with features, or the folder cannot be written.
+
+    References:
+        Gjorjian, "Deep Learning Action Recognition: Drinking-Cooking": its frozen network is run anew every epoch.
+    """
+
+    def __init__(self, folder: str | None = None, views: int = 0, dtype: FeatureType = "float32") -> None:
+        if views < 0:
+            raise ConfigurationError(f"views is {views}, but must be 0 (frames as they are) or more")
+        self.folder = folder
+        self.views = views
+        self.dtype: FeatureType = dtype
+        self._digest: str | None = None
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Compute the features that are not there yet, and let the data give them."""
+        model, data = frozen_model(pl_module), frame_data(trainer)
+        if getattr(trainer, "fast_dev_run", False):
+            log.info("a trial run of a few steps stores no features")
+            return
+        self._digest = model.feature_digest()
+        facts: dict[str, object] = {
+            "data": data.data_fingerprint(),
+            "backbone": self._digest,
+            "views": self.views,
+            "dtype": self.dtype,
+            "precision": str(trainer.precision),
+        }
+        folder = FeatureFolder(self._path(facts), facts)
+        try:
+            with _one_at_a_time(folder.path, trainer):
+                folder.open()
+                self._fill(folder, trainer, pl_module, data)
+        except OSError as error:
+            if isinstance(error, AppraiseError):  # a video that cannot be read
+                raise
+            raise ConfigurationError(
+                f"The features cannot be kept in {folder.path} ({error}): free some disk space, or name another folder "
+                "by `folder` of FeatureCache or the environment variable APPRAISE_CACHE."
+            ) from error
+        data.use_features(folder.path)
+        trainer.fit_loop._combined_loader = None  # a schedule that asks for the number of steps has loaded frames
+        log.info("the head trains on stored features: %s (%.0f MB)", folder.path, folder.size() / 1e6)
+
+    def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Stop where the features are those of another backbone.
+
+        Raises:
+            CheckpointError: If the tested weights do not fit the features.
+        """
+        if self._digest is not None and cast(FrameModel, pl_module).feature_digest() != self._digest:
+            raise CheckpointError(
+                "The backbone that is tested is not the one whose features were stored in this run: test it by a "
+                "command of its own."
+            )
+
+    def _path(self, facts: dict[str, object]) -> Path:
+        if self.folder is not None:
+            return Path(self.folder).expanduser()
+        return cache_folder() / "action_features" / config_digest(facts)[:16]
+
+    def _shards(self) -> list[tuple[str, int | None, str]]:
+        """Split, view and name of each file."""
+        views: list[int | None] = list(range(self.views)) if self.views else [None]
+        train = [("train", view, f"train.view{view or 0}") for view in views]
+        return [*train, *((split, None, f"{split}.view0") for split in SPLITS if split != "train")]
+
+    def _fill(self, folder: FeatureFolder, trainer: L.Trainer, module: L.LightningModule, data: FrameData) -> None:
+        missing = [shard for shard in self._shards() if not folder.holds(shard[2])]
+        if not missing:
+            return
+        loaders = {name: data.frame_batches(split, view) for split, view, name in missing}
+        total = sum(_rows(loader) for loader in loaders.values())
+        with _progress("Features of frames", total) as advance, _evaluating(trainer, module):
+            for name, loader in loaders.items():
+                batches = computed(cast(FrameModel, module), loader, module.device)
+                rows, width = write_shard(folder.file(name), batches, _rows(loader), self.dtype, advance)
+                folder.add(name, rows, width)
+
+
+def frozen_model(module: L.LightningModule) -> FrameModel:
+    """The module as one whose features can be stored.
+
+    Raises:
+        ConfigurationError: If they cannot.
+    """
+    if not isinstance(module, FrameModel):
+        raise ConfigurationError(
+            f"FeatureCache cannot work with {type(module).__name__}: it needs a model with a frozen backbone, such as "
+            "FrameAveragingActionRecognizer; leave the callback out"
+        )
+    if not module.backbone_is_frozen:
+        raise ConfigurationError(
+            "FeatureCache needs a backbone that is frozen, but this one learns, so that its features change with every "
+            "step: set train_backbone to none, or leave the callback out"
+        )
+    return module
+
+
+def frame_data(trainer: L.Trainer) -> FrameData:
+    """The data module as one that gives frames and takes features.
+
+    Raises:
+        ConfigurationError: If it is none.
+    """
+    data: object = getattr(trainer, "datamodule", None)
+    if not isinstance(data, FrameData):
+        raise ConfigurationError(
+            f"FeatureCache cannot work with {type(data).__name__} as the data: it needs a data module with "
+            "`frame_batches` and `use_features`, such as ActionDataModule; leave the callback out"
+        )
+    return data
+
+
+def computed(model: FrameModel, loader: Iterable[Any], device: torch.device) -> Iterator[Tensor]:
+    """Features of each batch, after a check that the rows come in their order.
+
+    Raises:
+        ConfigurationError: If they do not: the features would get the labels of other frames.
+    """
+    row = 0
+    for batch in loader:
+        frames: Tensor = batch["frames"].to(device, non_blocking=True)
+        expected = torch.arange(row, row + len(frames))
+        if not torch.equal(torch.as_tensor(batch["index"]).cpu(), expected):
+            raise ConfigurationError(
+                f"frame_batches of the data module must give all rows in order, but after row {row} came "
+                f"{torch.as_tensor(batch['index']).tolist()[:4]}"
+            )
+        row += len(frames)
+        yield model.frame_features(frames)
+
+
+def write_shard(
+    path: Path, batches: Iterator[Tensor], rows: int, dtype: FeatureType, advance: Callable[[int], None]
+) -> tuple[int, int]:
+    """Write the features of one split and view at once.
+
+    Args:
+        path: File to write.
+        batches: Features ``(B, F)``.
+        rows: Number of rows that will come.
+        dtype: Format of the numbers.
+        advance: Called with the number of rows of each batch.
+
+    Returns:
+        Rows and width.
+
+    Raises:
+        OSError: If the file cannot be written; before the work begins where the disk has too little room.
+    """
+    first = next(batches, torch.zeros(0, 0))
+    width = first.shape[1]
+    needed = rows * width * torch.zeros(0, dtype=getattr(torch, dtype)).element_size()
+    free = shutil.disk_usage(path.parent).free
+    if needed > free:
+        raise OSError(f"{needed / 1e6:.0f} MB are needed, {free / 1e6:.0f} MB are free")
+    with atomic_path(path) as temporary, ShardWriter(temporary, rows, width, dtype) as writer:
+        writer.add(first)
+        advance(len(first))
+        for features in batches:
+            writer.add(features)
+            advance(len(features))
+    return rows, width
+
+
+def cache_folder() -> Path:
+    """The folder that keeps what the package makes: ``APPRAISE_CACHE``, or the user's cache."""
+    if named := os.environ.get("APPRAISE_CACHE"):
+        return Path(named).expanduser()
+    shared = os.environ.get("XDG_CACHE_HOME")
+    return (Path(shared) if shared else Path.home() / ".cache") / "appraise"
+
+
+def _rows(loader: DataLoader[Any]) -> int:
+    return len(cast(Sized, loader.dataset))
+
+
+@contextmanager
+def _one_at_a_time(folder: Path, trainer: L.Trainer) -> Iterator[None]:
+    """Let one process work on a folder at a time, the first of each machine before the others.
+
+    The others wait for the lock, not in a collective call, which would time out during a long computation.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder.parent / f"{folder.name}.lock")
+    with ExitStack() as stack:
+        if trainer.local_rank == 0:
+            stack.enter_context(lock)
+        trainer.strategy.barrier("feature cache")
+        if trainer.local_rank != 0:
+            stack.enter_context(lock)
+        yield
+
+
+@contextmanager
+def _evaluating(trainer: L.Trainer, module: L.LightningModule) -> Iterator[None]:
+    """Run the module as in evaluation, in the trainer's precision, and put its modes back."""
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    with torch.inference_mode(), trainer.precision_plugin.forward_context():
+        yield
+    for part, mode in modes:
+        part.training = mode
+
+
+@contextmanager
+def _progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Give a function to call with the number of rows that were done."""
+    console = Console(stderr=True)
+    if console.is_terminal:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=console) as bar:
+            task = bar.add_task(title, total=total)
+            yield lambda rows: bar.advance(task, rows)
+        return
+    count = 0
+
+    def report(rows: int) -> None:
+        nonlocal count
+        before, count = count, count + rows
+        if count * _LINES // max(1, total) > before * _LINES // max(1, total):
+            console.print(f"{title}: {count} of {total}", highlight=False)
+
+    yield report
