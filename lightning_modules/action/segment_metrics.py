@@ -94,20 +94,19 @@ def keep_labels(segments: Sequence[Segment], labels: Collection[str]) -> list[Se
     return [one for one in segments if one.label in labels]
 
 
-def temporal_iou(one: Segment, others: Sequence[Segment]) -> Floats:
-    """Overlap in time as a share of the time that either covers, labels apart.
+def temporal_iou(segments: Sequence[Segment], others: Sequence[Segment]) -> Floats:
+    """Overlap in time as a share of the time that either of two segments covers; 0 where their labels differ.
 
     Returns:
-        float64 ``(len(others),)``.
+        float64 ``(len(segments), len(others))``.
 
     Example:
-        >>> temporal_iou(Segment("a", 0, 4), [Segment("a", 2, 6), Segment("b", 5, 6)]).round(3).tolist()
-        [0.333, 0.0]
+        >>> temporal_iou([Segment("a", 0, 4)], [Segment("a", 2, 6), Segment("b", 0, 4)]).round(3).tolist()
+        [[0.333, 0.0]]
     """
-    starts = np.array([other.start for other in others], np.float64)
-    ends = np.array([other.end for other in others], np.float64)
-    common = np.clip(np.minimum(ends, one.end) - np.maximum(starts, one.start), 0, None)
-    union = one.duration + ends - starts - common
+    common = _common_seconds(segments, others)
+    lengths = [np.array([one.duration for one in side], np.float64) for side in (segments, others)]
+    union = lengths[0][:, None] + lengths[1] - common
     return np.divide(common, union, out=np.zeros_like(common), where=union > 0)
 
 
@@ -132,10 +131,9 @@ def segment_f1(predicted: Segments, true: Segments, iou: float = 0.5) -> float:
     for guesses, truths in _videos(predicted, true):
         found, labelled = found + len(guesses), labelled + len(truths)
         free = np.ones(len(truths), np.bool_)
-        for guess in sorted(guesses, key=lambda one: one.start):
-            overlap = _overlap(guess, truths)
-            best = int(np.argmax(overlap)) if truths else -1
-            if best >= 0 and overlap[best] >= iou and free[best]:
+        for overlap in temporal_iou(_in_time(guesses), truths) if truths else ():
+            best = int(np.argmax(overlap))
+            if overlap[best] >= iou and free[best]:
                 free[best] = False
                 right += 1
     return 2 * right / (found + labelled) if found + labelled else float("nan")
@@ -156,8 +154,7 @@ def edit_score(predicted: Segments, true: Segments) -> float:
     """
     scores = []
     for guesses, truths in _videos(predicted, true):
-        found = [one.label for one in sorted(guesses, key=lambda one: one.start)]
-        wanted = [one.label for one in sorted(truths, key=lambda one: one.start)]
+        found, wanted = ([one.label for one in _in_time(side)] for side in (guesses, truths))
         if found or wanted:
             scores.append(1 - _edit_distance(found, wanted) / max(len(found), len(wanted)))
     return float(np.mean(scores)) if scores else float("nan")
@@ -178,7 +175,7 @@ def boundary_errors(predicted: Segments, true: Segments) -> Floats:
     """
     rows = [np.empty((0, 2))]
     for guesses, truths in _videos(predicted, true):
-        ordered = sorted(truths, key=lambda one: one.start)
+        ordered = _in_time(truths)
         errors = np.full((len(ordered), 2), np.nan)
         for place, guess in _pairs(guesses, ordered):
             errors[place] = guess.start - ordered[place].start, guess.end - ordered[place].end
@@ -211,20 +208,22 @@ def segment_average_precision(predicted: Segments, true: Segments, label: str, i
         >>> segment_average_precision(found, [Segment("a", 0, 1), Segment("a", 2, 3)], "a")
         0.8333333333333333
     """
-    videos = [
-        (keep_labels(guesses, {label}), keep_labels(truths, {label})) for guesses, truths in _videos(predicted, true)
-    ]
+    videos = [[keep_labels(side, {label}) for side in sides] for sides in _videos(predicted, true)]
     total = sum(len(truths) for _, truths in videos)
     if not total:
         return float("nan")
-    ranked = sorted(((guess, video) for video, (guesses, _) in enumerate(videos) for guess in guesses), key=_rank)
-    free = [np.ones(len(truths), np.bool_) for _, truths in videos]
+    overlaps = [temporal_iou(guesses, truths) for guesses, truths in videos]
+    ranked = sorted(
+        (-guess.score, video, guess.start, place)
+        for video, (guesses, _) in enumerate(videos)
+        for place, guess in enumerate(guesses)
+    )
     right = np.zeros(len(ranked))
-    for place, (guess, video) in enumerate(ranked):
-        overlap = np.where(free[video], temporal_iou(guess, videos[video][1]), -1)
+    for rank, (_, video, _, place) in enumerate(ranked):
+        overlap = overlaps[video][place]
         if len(overlap) and overlap.max() >= iou:
-            free[video][int(np.argmax(overlap))] = False
-            right[place] = 1
+            overlaps[video][:, int(np.argmax(overlap))] = -1  # taken
+            right[rank] = 1
     hits = np.cumsum(right)
     precision = np.maximum.accumulate((hits / np.arange(1, len(ranked) + 1))[::-1])[::-1]
     return float((precision * right).sum() / total)
@@ -275,25 +274,31 @@ def _videos(predicted: Segments, true: Segments) -> Iterator[tuple[Sequence[Segm
         yield found.get(video, []), labelled.get(video, [])
 
 
-def _overlap(guess: Segment, truths: Sequence[Segment]) -> Floats:
-    same = np.array([one.label == guess.label for one in truths], np.bool_)
-    return temporal_iou(guess, truths) * same
+def _in_time(segments: Sequence[Segment]) -> list[Segment]:
+    return sorted(segments, key=lambda one: one.start)
+
+
+def _common_seconds(segments: Sequence[Segment], others: Sequence[Segment]) -> Floats:
+    """Seconds that two segments of one label share, ``(len(segments), len(others))``."""
+    starts, ends = (
+        [np.array([getattr(one, name) for one in side], np.float64) for side in (segments, others)]
+        for name in ("start", "end")
+    )
+    labels = [np.array([one.label for one in side], np.str_) for side in (segments, others)]
+    common = np.minimum(ends[0][:, None], ends[1]) - np.maximum(starts[0][:, None], starts[1])
+    return np.where(labels[0][:, None] == labels[1], np.clip(common, 0.0, None), 0.0)
 
 
 def _pairs(guesses: Sequence[Segment], truths: Sequence[Segment]) -> Iterator[tuple[int, Segment]]:
     """Pair each true segment with at most one found one, from the longest overlap down."""
-    overlaps = []
-    for place, truth in enumerate(truths):
-        for number, guess in enumerate(guesses):
-            common = min(guess.end, truth.end) - max(guess.start, truth.start)
-            if guess.label == truth.label and common > 0:
-                overlaps.append((-common, place, number))
-    taken_truths: set[int] = set()
-    taken_guesses: set[int] = set()
-    for _, place, number in sorted(overlaps):
-        if place not in taken_truths and number not in taken_guesses:
-            taken_truths.add(place)
-            taken_guesses.add(number)
+    common = _common_seconds(truths, guesses)
+    taken: tuple[set[int], set[int]] = (set(), set())
+    places, numbers = np.nonzero(common)
+    order = np.lexsort((numbers, places, -common[places, numbers]))
+    for place, number in zip(places[order].tolist(), numbers[order].tolist(), strict=True):
+        if place not in taken[0] and number not in taken[1]:
+            taken[0].add(place)
+            taken[1].add(number)
             yield place, guesses[number]
 
 
@@ -305,8 +310,3 @@ def _edit_distance(first: Sequence[str], second: Sequence[str]) -> int:
         for column, other in enumerate(second, start=1):
             above, row[column] = row[column], min(row[column] + 1, row[column - 1] + 1, above + (label != other))
     return row[-1]
-
-
-def _rank(entry: tuple[Segment, int]) -> tuple[float, int, float]:
-    segment, video = entry
-    return -segment.score, video, segment.start
