@@ -2,15 +2,19 @@
 
 Setting ``requires_grad`` to false freezes less than it seems to: ``model.train()`` puts the batch norms of a "frozen"
 network back into training mode, where their running statistics follow the new data, and a later conversion to
-synchronised batch norms replaces them. `Freezable` closes both holes for a class of its own, `Frozen` for any module.
+synchronised batch norms replaces them. `Freezable` closes both holes for a class of its own, `Frozen` for any module,
+`PartlyFrozen` for the first parts of a network whose last parts learn.
 """
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterable
 from typing import Self, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
 _PLAIN_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
@@ -66,9 +70,8 @@ class FrozenBatchNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise ``(N, C, ...)`` with the fixed statistics."""
-        shape = (1, -1) + (1,) * (x.dim() - 2)
-        scale, shift = self.scale_and_shift()
-        return x * scale.view(shape) + shift.view(shape)
+        # PyTorch's own kernel: one pass over x, and half precision stays half precision under autocast.
+        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps)
 
 
 def freeze_batch_norms(module: nn.Module) -> None:
@@ -136,4 +139,55 @@ class Frozen(Freezable):
     def forward(self, *inputs: Tensor) -> Tensor:
         """Run the module without gradient; inputs and output are those of the module."""
         with torch.no_grad():
+            return cast(Tensor, self.module(*inputs))
+
+
+class PartlyFrozen(Freezable):
+    """A network whose named parts are frozen for good, while the others learn; `freeze` fixes the whole of it.
+
+    No gradient is kept below the first part that learns, since nothing there needs one.
+
+    Args:
+        module: The network; it is changed in place and reachable as ``.module``.
+        parts: Its submodules and parameters to freeze, by the names of ``named_modules`` and ``named_parameters``.
+
+    Raises:
+        AttributeError: If there is no such part.
+
+    Example:
+        >>> network = PartlyFrozen(nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2), nn.Linear(2, 1)), ["0", "1"])
+        >>> [name for name, parameter in network.named_parameters() if parameter.requires_grad]
+        ['module.2.weight', 'module.2.bias']
+    """
+
+    def __init__(self, module: nn.Module, parts: Iterable[str] = ()) -> None:
+        super().__init__()
+        self.module = module
+        self._parts = tuple(name for name in parts if not self._freeze_part(name))
+
+    def _freeze_part(self, name: str) -> bool:
+        """Fix one part; returns whether it is a parameter, which knows no mode."""
+        above, _, own = name.rpartition(".")
+        parent = self.module.get_submodule(above)
+        part = getattr(parent, own)
+        part.requires_grad_(False)
+        if isinstance(part, nn.Parameter):
+            return True
+        if type(part) in _PLAIN_NORMS:
+            setattr(parent, own, FrozenBatchNorm.from_batch_norm(part))
+        else:
+            freeze_batch_norms(part)
+        parent.get_submodule(own).train(False)
+        return False
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode of the parts that learn; the frozen ones stay in evaluation mode."""
+        super().train(mode)
+        for name in self._parts:
+            self.module.get_submodule(name).train(False)
+        return self
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Run the module; inputs and output are those of the module, without gradient once all is frozen."""
+        with torch.no_grad() if self.frozen else contextlib.nullcontext():
             return cast(Tensor, self.module(*inputs))

@@ -1,0 +1,180 @@
+"""Any timm network as a backbone of pooled features: built, filled from a file or the network, frozen in part."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Literal, cast
+
+import torch
+from torch import Tensor, nn
+
+from datamodules.common.errors import ConfigurationError
+from lightning_modules.action.preprocess import IMAGENET_MEAN, IMAGENET_STD
+from lightning_modules.nn.checkpoint_loading import load_state_dict_file, load_strictly, strip_prefix
+from lightning_modules.nn.frozen import PartlyFrozen
+
+TrainBackbone = Literal["none", "last", "all"]
+
+
+def build_backbone(
+    name: str, size: int = 224, train: TrainBackbone = "none", unfrozen_stages: int = 1
+) -> tuple[PartlyFrozen, int]:
+    """Make a timm network without classes, with random weights.
+
+    Args:
+        name: Of timm.
+        size: Side of its input in pixels; networks of a fixed size, such as ViT, are built for it.
+        train: ``none`` freezes it, ``last`` all but its last stages, ``all`` nothing.
+        unfrozen_stages: How many stages learn under ``last``.
+
+    Returns:
+        The backbone, ``(B, 3, size, size)`` to ``(B, F)``, and F.
+
+    Raises:
+        ConfigurationError: If the name is unknown, the size does not fit, or there are not that many stages.
+
+    Example:
+        >>> backbone, features = build_backbone("test_resnet", 64)
+        >>> features, tuple(backbone(torch.zeros(1, 3, 64, 64)).shape)
+        (96, (1, 96))
+    """
+    model = _create(name, size, pretrained=False)
+    features = _output_width(model, name, size)
+    if train == "none":
+        return PartlyFrozen(model).freeze(), features
+    return PartlyFrozen(model, first_parts(model, name, unfrozen_stages) if train == "last" else ()), features
+
+
+def _create(name: str, size: int, pretrained: bool) -> nn.Module:
+    import timm  # slow to import, and of no use to `--help`
+
+    if not timm.is_model(name):
+        near = get_close_matches(name, timm.list_models(), n=3)
+        raise ConfigurationError(
+            f"There is no backbone {name!r}: use a name of timm"
+            + (f" such as {', '.join(near)}." if near else " (timm.list_models()).")
+        )
+    settings = timm.get_pretrained_cfg(name, allow_unregistered=True)
+    fixed = {"img_size": size} if settings is not None and settings.fixed_input_size else {}
+    try:
+        return cast(nn.Module, timm.create_model(name, pretrained=pretrained, num_classes=0, **fixed))
+    except (TypeError, AssertionError) as error:
+        raise ConfigurationError(
+            f"The backbone {name!r} cannot be built for frames of {size} pixels ({error}): choose another frame_size."
+        ) from error
+
+
+def _output_width(model: nn.Module, name: str, size: int) -> int:
+    """Number of pooled features, by one frame: timm's own numbers do not always say."""
+    mode = model.training
+    try:
+        with torch.no_grad():
+            shape = tuple(model.eval()(torch.zeros(1, 3, size, size)).shape)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigurationError(
+            f"The backbone {name!r} does not take frames of {size} pixels ({error}): choose another frame_size."
+        ) from error
+    model.train(mode)
+    if len(shape) != 2:
+        raise ConfigurationError(f"The backbone {name!r} gives {shape}, not pooled features: choose another one.")
+    return shape[1]
+
+
+def stage_names(model: nn.Module) -> list[str]:
+    """Names of the modules that end each stage of a timm network, first to last."""
+    info = getattr(model, "feature_info", None) or []
+    entries = info if isinstance(info, list) else info.info  # type: ignore[union-attr]  # timm has no types
+    return [str(entry["module"]) for entry in entries]
+
+
+def first_parts(model: nn.Module, name: str, unfrozen: int) -> list[str]:
+    """Submodules and parameters that come before the last stages of a timm network.
+
+    A stage reaches from behind the end of the one before it to its own end; what follows the last one learns with it.
+
+    Args:
+        model: The network.
+        name: Its name, for the error.
+        unfrozen: How many stages are left out.
+
+    Raises:
+        ConfigurationError: If there are not that many stages, or none is known.
+
+    Example:
+        >>> import timm
+        >>> first_parts(timm.create_model("test_resnet", num_classes=0), "test_resnet", 2)
+        ['conv1', 'bn1', 'act1', 'maxpool', 'layer1', 'layer2']
+    """
+    stages = stage_names(model)
+    if not 1 <= unfrozen < len(stages):
+        allowed = f"choose 1 to {len(stages) - 1}" if len(stages) > 1 else "it names no stages"
+        raise ConfigurationError(
+            f"unfrozen_stages is {unfrozen}, but the backbone {name!r} has {len(stages)} stages: {allowed}, or set "
+            "train_backbone to none or all."
+        )
+    last = stages[-1 - unfrozen]
+    names = [module for module, _ in model.named_modules()]
+    end = max(at for at, module in enumerate(names) if module == last or module.startswith(f"{last}."))
+    later = set(names[end + 1 :])
+    parts: list[str] = []
+    for module in names[: end + 1]:
+        below = f"{module}." if module else ""
+        if any(other.startswith(below) for other in later):  # holds learning parts too: only what is its own
+            parts += [f"{below}{own}" for own, _ in model.get_submodule(module).named_parameters(recurse=False)]
+        elif not any(module.startswith(f"{part}.") for part in parts):
+            parts.append(module)
+    return parts
+
+
+def load_backbone(backbone: PartlyFrozen, name: str, file: str) -> None:
+    """Fill a backbone from a local state dict in timm's or torchvision's layout; its classifier is left out.
+
+    Raises:
+        CheckpointError: If the file is unreadable, or a weight is missing, left over or of another shape.
+    """
+    state = strip_prefix(load_state_dict_file(file), "module.")
+    _fill(backbone, state, f"{name} in {file}", _classifier(name))
+
+
+def download_backbone(backbone: PartlyFrozen, name: str, size: int) -> None:
+    """Fill a backbone with timm's pretrained weights, from its cache or the network.
+
+    Raises:
+        ConfigurationError: If there are none for this name, or they cannot be fetched.
+    """
+    try:
+        state = _create(name, size, pretrained=True).state_dict()
+    except (RuntimeError, OSError) as error:
+        raise ConfigurationError(
+            f"No pretrained weights of {name!r} can be had ({error}): set pretrained to false, or name a local file as "
+            "backbone_weights."
+        ) from error
+    _fill(backbone, state, f"{name} of timm", ())
+
+
+def _classifier(name: str) -> tuple[str, ...]:
+    """Prefixes of the weights of a timm network's own classes."""
+    import timm  # see `_create`
+
+    settings = timm.get_pretrained_cfg(name, allow_unregistered=True)
+    named = getattr(settings, "classifier", None) or "fc"
+    return tuple(f"{layer}." for layer in ((named,) if isinstance(named, str) else named))
+
+
+def _fill(backbone: PartlyFrozen, state: Mapping[str, Tensor], origin: str, left_out: tuple[str, ...]) -> None:
+    own = backbone.module.state_dict()
+    picked = {key: value for key, value in state.items() if key in own or not key.startswith(left_out)}
+    # Files from before PyTorch 0.4.1, torchvision's first ResNets among them, do not count batches.
+    covered = [key for key in own if key in picked or not key.endswith("num_batches_tracked")]
+    load_strictly(backbone.module, picked, covered, origin)
+
+
+def preprocess_statistics(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and deviation of pixels in 0..1 that a backbone was made for; ImageNet's where it does not say."""
+    import timm  # see `_create`
+
+    settings = timm.get_pretrained_cfg(name, allow_unregistered=True) if timm.is_model(name) else None
+    if settings is None:
+        return IMAGENET_MEAN, IMAGENET_STD
+    return tuple(settings.mean), tuple(settings.std)

@@ -1,0 +1,354 @@
+"""Frame-averaging action recognition as a LightningModule: a classifier of frames; time is averaged afterwards."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any, Literal, cast
+
+import torch
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.core.optimizer import LightningOptimizer
+from lightning.pytorch.utilities.types import LRSchedulerConfigType, OptimizerLRScheduler
+from torch import Tensor
+
+from datamodules.action.batch import ActionBatch
+from datamodules.common.errors import ConfigurationError
+from datamodules.common.fingerprint import config_digest, tensors_digest
+from lightning_modules.action.backbones import (
+    TrainBackbone,
+    build_backbone,
+    download_backbone,
+    load_backbone,
+    preprocess_statistics,
+)
+from lightning_modules.action.losses import (
+    L1Method,
+    balanced_weights,
+    frame_loss,
+    l1_norm,
+    proximal_threshold,
+    soft_threshold_,
+    sparsity,
+)
+from lightning_modules.action.metrics import FrameMetrics
+from lightning_modules.action.network import FrameClassifier
+from lightning_modules.action.preprocess import ActionPreprocess, Preprocessing
+from lightning_modules.action.presets import (
+    CONFIG_ARGUMENTS,
+    PresetName,
+    Schedule,
+    check_arguments,
+    check_plateau,
+    prediction_defects,
+    resolve_preset,
+    training_defects,
+)
+from lightning_modules.action.schedules import plateau_schedule, time_decay_schedule
+from lightning_modules.action.streaming import StreamMethod
+from lightning_modules.action.transfer import load_transfer
+from lightning_modules.base import Stage
+from lightning_modules.nn.frozen import PartlyFrozen
+
+log = logging.getLogger(__name__)
+
+CLASS_PATH = "lightning_modules.FrameAveragingActionRecognizer"
+DEFAULT_SIZE = 224
+# How a trained model is asked, not what it is: a command may state others than the checkpoint holds.
+FREE = ("predict_batch", "half")
+# What a checkpoint keeps beside the values of the preset.
+SAVED = (
+    "preset", "class_names", "frame_size", "backbone", "pretrained", "unfrozen_stages", "optimizer_name",
+    "weight_decay", "class_weights", "label_smoothing", "warmup_epochs", *FREE,
+)  # fmt: skip
+
+
+class FrameAveragingActionRecognizer(StreamMethod):
+    """What a person is doing, frame by frame; a rolling average over the frames makes it steady.
+
+    ``preset`` fills every argument that is left at None; an explicit argument wins. The resolved values are the
+    module's hyper-parameters, so a checkpoint rebuilds its own network without any other file.
+
+    Args:
+        preset: ``default``, or ``legacy``: the original script as it was, with a warning a defect.
+        class_names: Classes, in the order of the scores; the data module gives them.
+        frame_size: Side of the network's input in pixels; the data module gives it (None: 224).
+        backbone: A timm network.
+        pretrained: Begin from timm's weights of the backbone, fetched when a training begins.
+        backbone_weights: State dict of the backbone in timm's or torchvision's layout, a local file.
+        train_backbone: What of the backbone learns: ``none``, its ``last`` stages, or ``all``.
+        unfrozen_stages: How many stages learn under ``last``.
+        preprocessing: ``normalised``, or ``legacy``: the mean is subtracted in prediction alone.
+        hidden_features: Width of the fully connected layer.
+        dropout: Behind that layer.
+        l1_weight: Factor of the sum of that layer's absolute weights.
+        l1_method: ``penalty`` adds it to the loss; ``proximal`` thresholds the weights after each step, which makes
+            true zeros.
+        optimizer_name: Default optimiser.
+        learning_rate: Of the default optimiser.
+        momentum: Of SGD.
+        weight_decay: Of the default optimiser.
+        time_decay: The learning rate is divided by ``1 + time_decay / epochs * step``.
+        schedule: ``plateau`` lowers the learning rate where ``val/loss`` stands still, ``cosine`` rises and falls a
+            step at a time, ``constant`` leaves it.
+        plateau_factor: What ``plateau`` multiplies the learning rate by.
+        plateau_patience: Epochs without improvement until it does.
+        min_learning_rate: Where ``plateau`` stops; must be below ``learning_rate``.
+        class_weights: ``balanced`` gives each class the same say in the loss.
+        label_smoothing: Share of the target that is spread over all classes.
+        predict_batch: Frames that the network sees at once in prediction.
+        half: Predict in half precision on a GPU.
+        weights: Checkpoint of a recogniser to begin from; the class layer only where the classes are the same.
+        optimizer: Builds another optimiser.
+        scheduler: Builds another schedule, in place of ``schedule`` and ``time_decay``.
+        scheduler_interval: Whether ``scheduler`` advances every ``step`` or every ``epoch``.
+        warmup_epochs: Linear warm-up of ``cosine``, in epochs.
+
+    References:
+        Gjorjian, "Deep Learning Action Recognition: Drinking-Cooking".
+    """
+
+    class_weight: Tensor
+
+    def __init__(
+        self,
+        preset: PresetName = "default",
+        *,
+        class_names: list[str] | None = None,
+        frame_size: int | None = None,
+        backbone: str = "resnet50",
+        pretrained: bool = False,
+        backbone_weights: str | None = None,
+        train_backbone: TrainBackbone | None = None,
+        unfrozen_stages: int = 1,
+        preprocessing: Preprocessing | None = None,
+        hidden_features: int | None = None,
+        dropout: float | None = None,
+        l1_weight: float | None = None,
+        l1_method: L1Method | None = None,
+        optimizer_name: Literal["sgd", "adamw"] = "sgd",
+        learning_rate: float | None = None,
+        momentum: float | None = None,
+        weight_decay: float = 0.0,
+        time_decay: float | None = None,
+        schedule: Schedule | None = None,
+        plateau_factor: float | None = None,
+        plateau_patience: int | None = None,
+        min_learning_rate: float | None = None,
+        class_weights: Literal["none", "balanced"] = "none",
+        label_smoothing: float = 0.0,
+        predict_batch: int = 64,
+        half: bool = True,
+        weights: str | None = None,
+        optimizer: OptimizerCallable | None = None,
+        scheduler: LRSchedulerCallable | None = None,
+        scheduler_interval: Literal["step", "epoch"] = "step",
+        warmup_epochs: float = 0.0,
+    ) -> None:
+        super().__init__(optimizer, scheduler, scheduler_interval, warmup_epochs)
+        given = locals()
+        config = resolve_preset(preset, {name: given[name] for name in CONFIG_ARGUMENTS})
+        arguments = {name: given[name] for name in SAVED} | {"frame_size": frame_size or DEFAULT_SIZE}
+        check_arguments(arguments)
+        self.config = config
+        self.save_hyperparameters({"_class_path": CLASS_PATH, "_free": list(FREE), **arguments, **asdict(config)})
+        self.class_names = list(class_names or ())
+        side, classes = int(arguments["frame_size"]), len(self.class_names)
+        self.preprocess = ActionPreprocess(*preprocess_statistics(backbone), side, config.preprocessing)
+        frozen, features = build_backbone(backbone, side, config.train_backbone, unfrozen_stages)
+        network = FrameClassifier(frozen, features, classes, config.hidden_features, config.dropout)
+        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # left out of torch's types
+        self.register_buffer("class_weight", torch.ones(classes), persistent=False)
+        self.val_metrics = FrameMetrics(classes)
+        self.test_metrics = FrameMetrics(classes)
+        self._random_backbone = backbone_weights is None and weights is None
+        if backbone_weights is not None:
+            load_backbone(self._backbone, backbone, backbone_weights)
+        if weights is not None:
+            load_transfer(self, weights, CLASS_PATH)
+
+    @property
+    def _backbone(self) -> PartlyFrozen:
+        return cast(PartlyFrozen, self.network.backbone)
+
+    # Beginning.
+
+    def setup(self, stage: str) -> None:
+        """Fetch pretrained weights when a training begins, before any callback looks at them; name the defects."""
+        if stage == "predict":
+            _warn(prediction_defects(self.config))
+        if stage != "fit":
+            return
+        _warn(training_defects(self.config))
+        if self.trainer.ckpt_path is not None or not self._random_backbone:
+            return
+        if self.hparams["pretrained"]:
+            download_backbone(self._backbone, self.hparams["backbone"], self.hparams["frame_size"])
+            self._random_backbone = False
+        elif self.backbone_is_frozen:
+            log.warning(
+                "The backbone %s is frozen with random weights, so that it tells little: set pretrained, name a file "
+                "as backbone_weights, or let it learn with train_backbone all.",
+                self.hparams["backbone"],
+            )
+
+    def on_fit_start(self) -> None:
+        """Take the weights of the classes from the data."""
+        if self.hparams["class_weights"] == "none":
+            return
+        counts = getattr(getattr(self.trainer, "datamodule", None), "class_counts", None)
+        if counts is None:
+            raise ConfigurationError(
+                "class_weights is balanced, but the data does not say how many frames a class has: give a data module "
+                "with class_counts, or set class_weights to none."
+            )
+        self.class_weight.copy_(balanced_weights(torch.as_tensor(counts)))
+
+    # Optimiser.
+
+    def default_optimizer(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
+        """SGD with momentum, as the original; or AdamW."""
+        rate, decay = self.config.learning_rate, self.hparams["weight_decay"]
+        if self.hparams["optimizer_name"] == "adamw":
+            return torch.optim.AdamW(parameters, lr=rate, weight_decay=decay)
+        return torch.optim.SGD(parameters, lr=rate, momentum=self.config.momentum, weight_decay=decay)
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Build the optimiser and its schedules."""
+        if self._make_scheduler is not None or self.config.schedule == "cosine":
+            return super().configure_optimizers()
+        parameters = self.parameter_groups()
+        optimizer = self._make_optimizer(parameters) if self._make_optimizer else self.default_optimizer(parameters)
+        schedules: list[LRSchedulerConfigType] = []
+        if self.config.schedule == "plateau":
+            if self.hparams["preset"] != "legacy":
+                check_plateau(self.config.min_learning_rate, max(group["lr"] for group in optimizer.param_groups))
+            schedules.append(plateau_schedule(optimizer, self.config))
+        if self.config.time_decay > 0:
+            schedules.append(time_decay_schedule(optimizer, self.config.time_decay, self.trainer.max_epochs))
+        return [optimizer], schedules
+
+    def optimizer_step(
+        self,
+        epoch: int,
+        batch_idx: int,
+        optimizer: torch.optim.Optimizer | LightningOptimizer,
+        optimizer_closure: Callable[[], Any] | None = None,
+    ) -> None:
+        """Take a step; under ``proximal``, threshold the hidden weights after it."""
+        super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+        if self.config.l1_method == "proximal" and self.config.l1_weight > 0:
+            group = optimizer.param_groups[0]
+            step = proximal_threshold(self.config.l1_weight, group["lr"], group.get("momentum", 0.0))
+            soft_threshold_(self.network.hidden.weight, step)
+
+    # Training and evaluation.
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Logits ``(B, C)`` of uint8 frames ``(B, 3, H, W)``, as in training."""
+        return cast(Tensor, self.network(self.preprocess(frames)))
+
+    def batch_logits(self, batch: ActionBatch) -> Tensor:
+        """Logits ``(B, C)`` of a batch, from its cached features where it has them."""
+        return self.network.classify(batch["features"]) if "features" in batch else self(batch["frames"])
+
+    def training_step(self, batch: ActionBatch, batch_idx: int) -> Tensor:
+        """Cross-entropy, with the penalty on the hidden weights where there is one."""
+        logits = self.batch_logits(batch)
+        weight = self.class_weight if self.hparams["class_weights"] == "balanced" else None
+        loss = frame_loss(logits, batch["label"], batch["valid"], weight, self.hparams["label_smoothing"])
+        loss = loss + self.penalty()
+        counts = batch["valid"] & (batch["label"] >= 0)
+        right = (logits.argmax(dim=1) == batch["label"]) & counts
+        number = int(counts.sum())
+        self.log_stage("train", {"loss": loss, "accuracy": right.sum() / max(1, number)}, batch_size=number)
+        return loss
+
+    def penalty(self) -> Tensor:
+        """What the L1 of the hidden weights adds to the loss, a scalar."""
+        weight = self.network.hidden.weight
+        if self.config.l1_method == "proximal" or self.config.l1_weight == 0:
+            return weight.new_zeros(())
+        return self.config.l1_weight * l1_norm(weight)
+
+    def on_train_epoch_end(self) -> None:
+        """Log the L1 of the hidden weights, times its factor, and the share of them that is exactly 0."""
+        weight = self.network.hidden.weight.detach()
+        self.log_stage("train", {"l1": self.config.l1_weight * l1_norm(weight), "sparsity": sparsity(weight)})
+
+    def validation_step(self, batch: ActionBatch, batch_idx: int) -> None:
+        """Collect scores."""
+        self.val_metrics.update(self.batch_logits(batch), batch["label"], batch["video_index"], batch["valid"])
+
+    def test_step(self, batch: ActionBatch, batch_idx: int) -> dict[str, Any]:
+        """Collect scores, and hand them to the callbacks.
+
+        Returns:
+            ``scores`` ``(B, C)``, probabilities; ``label``, ``video_index``, ``index``, ``time`` and ``valid`` of the
+            batch.
+        """
+        logits = self.batch_logits(batch)
+        self.test_metrics.update(logits, batch["label"], batch["video_index"], batch["valid"])
+        facts = {name: batch[name] for name in ("label", "video_index", "index", "time", "valid")}  # type: ignore[literal-required]  # names of the contract
+        return {"scores": logits.float().softmax(dim=1), **facts}
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the validation measures; the original's loss has the penalty in it."""
+        values = self.val_metrics.compute()
+        if self.hparams["preset"] == "legacy":
+            values["loss"] = values["loss"] + self.penalty().detach()
+        self._log_metrics("val", self.val_metrics, values)
+
+    def on_test_epoch_end(self) -> None:
+        """Log the test measures."""
+        self._log_metrics("test", self.test_metrics, self.test_metrics.compute())
+
+    def _log_metrics(self, stage: Stage, metrics: FrameMetrics, values: dict[str, Tensor]) -> None:
+        self.log_stage(stage, values)
+        metrics.reset()
+
+    # Prediction.
+
+    @property
+    def half_precision(self) -> bool:
+        """Whether prediction on a GPU runs in half precision; undivided pixels would leave its range."""
+        return bool(self.hparams["half"]) and self.config.preprocessing == "normalised"
+
+    def frame_scores(self, frames: Tensor) -> Tensor:
+        """Probabilities ``(T, C)`` of uint8 frames ``(T, 3, H, W)``, as in prediction."""
+        logits: Tensor = self.network(self.preprocess(frames, predicting=True))
+        return logits.float().softmax(dim=1)
+
+    # For a cache of features.
+
+    @property
+    def backbone_is_frozen(self) -> bool:
+        """Whether the same frame always gives the same features."""
+        return self._backbone.frozen
+
+    @torch.no_grad()
+    def frame_features(self, frames: Tensor) -> Tensor:
+        """Pooled features of a frozen backbone, as training computes them.
+
+        Args:
+            frames: uint8 ``(B, 3, H, W)`` on any device.
+
+        Returns:
+            float32 ``(B, F)`` on the module's device.
+        """
+        return self.network.features(self.preprocess(frames.to(self.device))).float()
+
+    def feature_digest(self) -> str:
+        """Short name of everything that `frame_features` depends on: weights of the backbone and preprocessing."""
+        parts = {"backbone": self._backbone, "preprocess": self.preprocess}
+        tensors = {
+            f"{part}.{key}": value for part, module in parts.items() for key, value in module.state_dict().items()
+        }
+        names = ("backbone", "frame_size", "preprocessing")
+        return config_digest({"tensors": tensors_digest(tensors), **{name: self.hparams[name] for name in names}})
+
+
+def _warn(defects: list[str]) -> None:
+    for defect in defects:
+        log.warning("warning: preset legacy, as the original: %s", defect)

@@ -1,0 +1,51 @@
+"""What all classifiers of streams share: chunks come in, a probability of each class for each frame goes out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from datamodules.action.batch import StreamBatch, StreamPrediction
+from lightning_modules.base import Method
+
+
+class StreamMethod(Method, ABC):
+    """Base of methods that score the frames of a stream, without any memory from chunk to chunk.
+
+    A subclass sets ``class_names`` and the hyper-parameter ``predict_batch``.
+    """
+
+    class_names: list[str]
+
+    @property
+    def half_precision(self) -> bool:
+        """Whether prediction on a GPU runs in half precision."""
+        return bool(self.hparams["half"])
+
+    @abstractmethod
+    def frame_scores(self, frames: Tensor) -> Tensor:
+        """Probabilities ``(T, C)`` of uint8 frames ``(T, 3, H, W)`` on the module's device."""
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:  # noqa: ANN401  # as inherited
+        """Leave a chunk of a stream where it is: its pictures for the writer are large, and only the CPU needs them."""
+        if isinstance(batch, dict) and "is_last" in batch:
+            return batch
+        return super().transfer_batch_to_device(batch, device, dataloader_idx)
+
+    def predict_step(self, batch: StreamBatch, batch_idx: int) -> StreamPrediction:
+        """Score the frames of a chunk, ``predict_batch`` at a time; a chunk may be empty."""
+        frames = batch["frames"]
+        parts = [torch.zeros(0, len(self.class_names))]
+        half = self.half_precision and self.device.type == "cuda"
+        with torch.autocast(self.device.type, dtype=torch.float16, enabled=half):
+            for part in frames.split(int(self.hparams["predict_batch"])) if len(frames) else ():
+                parts.append(self.frame_scores(part.to(self.device, non_blocking=True)).float().cpu())
+        return {
+            "scores": torch.cat(parts),
+            "times": batch["times"],
+            "video_id": batch["video_id"],
+            "is_last": batch["is_last"],
+        }
