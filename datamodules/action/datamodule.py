@@ -1,0 +1,298 @@
+"""The data module of action recognition."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import torch
+from lightning.pytorch import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from datamodules.action.augmentation import ActionAugmentation, augment
+from datamodules.action.balanced_sampler import BalancedSampler
+from datamodules.action.batch import ActionBatch, StreamBatch
+from datamodules.action.dataset import ActionFrameDataset, FeatureShards
+from datamodules.action.demo_settings import ActionDemoSettings
+from datamodules.action.frame_rows import FrameRows
+from datamodules.action.frame_sampling import FrameSampling
+from datamodules.action.labelled_frames import LabelledFrames
+from datamodules.action.records import ActionVideo, SplitName
+from datamodules.action.sources import ActionSources, LabelFormat
+from datamodules.action.sparse_frames import FrameReading
+from datamodules.action.splits import ActionSplitSettings, SplitUnit
+from datamodules.common.errors import ConfigurationError
+from datamodules.common.fingerprint import config_digest
+from datamodules.common.sampler import PaddedDistributedSampler
+from datamodules.video.reader import check_time_limit
+
+
+class ActionDataModule(LightningDataModule):
+    """Labelled videos as single frames to learn from, and any source as a stream to annotate.
+
+    Without ``root`` and ``labels`` the data is the generated demo. The chosen frames are decoded once into a
+    memory-mapped file; batches follow ``ActionBatch``, those of ``predict`` ``StreamBatch``. Every random draw comes
+    from ``seed``, the epoch and the row, none from a global generator.
+
+    Args:
+        root: Folder with a folder for each class, or the folder that the names of a list are relative to.
+        labels: A csv ``video,class[,start,end,split,group]``, lists of Kinetics, or the folder of the lists of UCF101.
+        label_format: What ``root`` or ``labels`` is; "auto" looks.
+        fold: Division of UCF101, from 1.
+        classes: Classes that are kept; None keeps all.
+        class_names: Names of the classes in the order of their numbers; None sorts those of the data. In ``predict``
+            they are the checkpoint's.
+        path: What to annotate: a file, a folder, an address, ``camera:0`` or ``-``; several in a list. By default the
+            long videos of the demo, or the videos of the test split.
+        frame_size: Side in pixels of the square that whole frames are resized to.
+        frames_per_video: Frames taken of each video, evenly; by default 16, of videos stored as pictures all.
+        sampling_rate: Frames a second taken instead.
+        split: Shares of train, val and test, where a list names no splits.
+        split_by: "video" keeps each video, and its group, in one split; "frame" parts even neighbouring frames, as the
+            original script did, and measures memory.
+        stratified: Give each class these shares.
+        split_seed: Seed of the split.
+        val_is_test: Select the model on the test split, as the original script did.
+        class_balance: "sampler" shows every class equally often; weights of the loss are the model's.
+        augmentation: What happens to training frames; None takes the original script's ranges.
+        batch_size: Frames of a batch.
+        num_workers: Worker processes of a loader; the frames are mapped from the disk, so 0 is usually best.
+        seed: Seed of order and augmentation.
+        decode_timeout: Seconds that decoding one labelled file may take, and a stream may stand still.
+        demo: What the generated demo holds; None takes its defaults.
+        rate: Frames a second that ``predict`` looks at; None looks at all.
+        compare_rate: Look at all, and mark those that ``rate`` would have taken.
+        chunk_frames: Frames of a chunk in ``predict``; None goes by its bytes.
+        clip_length: Chunks hold a multiple of so many frames; None asks the model.
+        with_source: Hand over the full-size pictures too; None leaves it to the callbacks that need them.
+
+    Raises:
+        ConfigurationError: If arguments cannot work, alone or together.
+    """
+
+    def __init__(
+        self,
+        root: str | None = None,
+        labels: str | list[str] | None = None,
+        label_format: LabelFormat = "auto",
+        fold: int = 1,
+        classes: list[str] | None = None,
+        class_names: list[str] | None = None,
+        path: str | list[str] | None = None,
+        frame_size: int = 224,
+        frames_per_video: int | None = None,
+        sampling_rate: float | None = None,
+        split: tuple[float, float, float] = (0.7, 0.15, 0.15),
+        split_by: SplitUnit = "video",
+        stratified: bool = True,
+        split_seed: int = 0,
+        val_is_test: bool = False,
+        class_balance: Literal["none", "sampler"] = "none",
+        augmentation: ActionAugmentation | None = None,
+        batch_size: int = 32,
+        num_workers: int = 0,
+        seed: int = 0,
+        decode_timeout: float = 60.0,
+        demo: ActionDemoSettings | None = None,
+        rate: float | None = None,
+        compare_rate: bool = False,
+        chunk_frames: int | None = None,
+        clip_length: int | None = None,
+        with_source: bool | None = None,
+    ) -> None:
+        super().__init__()
+        if frame_size < 8 or batch_size < 1 or num_workers < 0:
+            raise ConfigurationError(
+                f"frame_size {frame_size} must be at least 8, batch_size {batch_size} at least 1 and num_workers "
+                f"{num_workers} at least 0"
+            )
+        check_time_limit(decode_timeout)
+        self._frames = LabelledFrames(
+            ActionSources(root, _texts(labels) or (), label_format, fold, _texts(classes), _texts(class_names)),
+            FrameReading(frame_size, FrameSampling(frames_per_video, sampling_rate), decode_timeout),
+            ActionSplitSettings(split, split_by, stratified, val_is_test, split_seed),
+            demo if demo is not None else ActionDemoSettings(),
+        )
+        self._only_path = path is not None and class_names is None and self._frames.is_demo
+        self._augmentation = augmentation if augmentation is not None else ActionAugmentation()
+        self._balanced = class_balance == "sampler"
+        self._batch_size = batch_size
+        self._num_workers = num_workers
+        self._seed = seed
+        self._timeout = decode_timeout
+        self.frame_size = frame_size
+        self.path = path
+        self.rate = rate
+        self.compare_rate = compare_rate
+        self.chunk_frames = chunk_frames
+        self.clip_length = clip_length
+        self.with_source = with_source
+        self._features: Path | None = None
+        self._excluded: set[str] = set()
+
+    @property
+    def class_names(self) -> list[str] | None:
+        """Names of the classes in the order of their numbers; None where only sources to annotate are given."""
+        return None if self._only_path else self._frames.class_names
+
+    @property
+    def class_counts(self) -> list[int]:
+        """Training frames of each class."""
+        return self.rows("train").class_counts(len(self._frames.class_names))
+
+    @property
+    def score_options(self) -> dict[str, object]:
+        """Every option that can change a frame's score in ``predict``, plain values."""
+        return {"frame_size": self.frame_size, "rate": self.rate, "compare_rate": self.compare_rate}
+
+    def prepare_data(self) -> None:
+        """Make the demo and decode the frames once, before the processes of a run part."""
+        if self.trainer is None or not self.trainer.predicting:
+            self._frames.prepare()
+        elif self.path is None and self._frames.is_demo:
+            self._frames.demo_folder()
+
+    def setup(self, stage: str) -> None:
+        """Read lists and frames; in ``fit``, stop where a class has nothing to train on."""
+        if stage == "fit":
+            self._frames.check_training()
+        elif stage != "predict":
+            self._frames.splits()
+
+    def videos(self) -> list[ActionVideo]:
+        """All labelled videos."""
+        return self._frames.videos()
+
+    def rows(self, split: SplitName) -> FrameRows:
+        """The frames of a split; an error where it has none."""
+        return self._frames.rows(split)
+
+    def data_fingerprint(self) -> str:
+        """Name of the frames of all splits, their order and their augmentation; other data, another name."""
+        plain = {"augmentation": asdict(self._augmentation), "seed": self._seed}
+        return config_digest({"frames": self._frames.fingerprint(), **plain})
+
+    def frame_batches(self, split: SplitName, view: int | None = None) -> DataLoader[ActionBatch]:
+        """Batches of all frames of a split in the order of its rows, on the CPU.
+
+        Args:
+            split: The split.
+            view: Number of the augmentation, see ``augment_view``; None leaves the frames as they are.
+        """
+        dataset = ActionFrameDataset(self.rows(split), self._frames.store())
+        collate = _same if view is None else partial(_augmented, self._augmentation, self._seed, view)
+        return DataLoader(dataset, self._batch_size, num_workers=self._num_workers, collate_fn=collate)
+
+    def augment_view(self, frames: Tensor, index: Tensor, view: int) -> Tensor:
+        """Augment frames as epoch ``view`` of a training sees them, a function of the seed, the view and the rows.
+
+        Args:
+            frames: uint8 ``(B, 3, S, S)`` on any device.
+            index: Their rows in the training split, int64 ``(B,)``.
+            view: Number of the view, from 0.
+
+        Returns:
+            uint8 ``(B, 3, S, S)``.
+        """
+        return augment(frames, self._augmentation, [(self._seed, view, row) for row in index.tolist()])
+
+    def use_features(self, folder: str | Path) -> None:
+        """From now on batches of train, val and test hold cached features in place of frames.
+
+        Args:
+            folder: Holds ``<split>.view<k>.safetensors`` with ``features`` ``(N, F)`` in the order of the split's rows;
+                epoch e reads view e modulo their number.
+        """
+        self._features = Path(folder)
+
+    def exclude(self, paths: Iterable[str | Path]) -> None:
+        """Skip these sources in ``predict``; a resumed run gives those that it has already done."""
+        self._excluded |= {str(path) for path in paths}
+
+    def train_dataloader(self) -> DataLoader[ActionBatch]:
+        """Frames in an order that changes with the epoch."""
+        return self._loader("train")
+
+    def val_dataloader(self) -> DataLoader[ActionBatch]:
+        """Frames of the validation split."""
+        return self._loader("val")
+
+    def test_dataloader(self) -> DataLoader[ActionBatch]:
+        """Frames of the test split."""
+        return self._loader("test")
+
+    def predict_dataloader(self) -> DataLoader[StreamBatch]:
+        """Chunks of the sources to annotate, one source after the other."""
+        from datamodules.action.stream import predict_loader  # PyAV is not needed to train
+
+        model = getattr(self.trainer, "lightning_module", None)
+        clip_length = self.clip_length or getattr(model, "clip_length", None) or 1
+        return predict_loader(
+            self._predict_sources(),
+            self.frame_size,
+            rate=self.rate,
+            compare_rate=self.compare_rate,
+            chunk_frames=self.chunk_frames,
+            clip_length=clip_length,
+            with_source=bool(self.with_source),
+            timeout=self._timeout,
+            excluded=self._excluded,
+        )
+
+    def on_after_batch_transfer(self, batch: ActionBatch, dataloader_idx: int) -> ActionBatch:
+        """Augment, on the device, in training alone."""
+        if not (self.trainer and self.trainer.training) or "frames" not in batch:
+            return batch
+        epoch = self.trainer.current_epoch
+        if not self._balanced:
+            return {**batch, "frames": self.augment_view(batch["frames"], batch["index"], epoch)}
+        # rows of a small class come several times an epoch: each time another draw
+        place = (self._seed, epoch, self.trainer.global_rank, self.trainer.global_step)
+        keys = [(*place, position) for position in range(len(batch["index"]))]
+        return {**batch, "frames": augment(batch["frames"], self._augmentation, keys)}
+
+    def _loader(self, split: SplitName) -> DataLoader[ActionBatch]:
+        rows = self.rows(split)
+        training = split == "train"
+        features = FeatureShards(self._features, split, len(rows)) if self._features is not None else None
+        sampler = (
+            BalancedSampler(rows.label, seed=self._seed)
+            if training and self._balanced
+            else PaddedDistributedSampler(rows, shuffle=training, seed=self._seed)
+        )
+        return DataLoader(
+            ActionFrameDataset(rows, self._frames.store(), features),
+            batch_size=self._batch_size,
+            sampler=sampler,
+            num_workers=self._num_workers,
+            collate_fn=_same,
+            pin_memory=torch.cuda.is_available(),
+            persistent_workers=self._num_workers > 0 and split != "test",
+        )
+
+    def _predict_sources(self) -> list[str]:
+        if self.path is not None:
+            return [self.path] if isinstance(self.path, str) else list(self.path)
+        if self._frames.is_demo:
+            return [str(self._frames.demo_folder() / "untrimmed")]
+        return self._frames.test_paths()
+
+
+def _texts(value: str | list[str] | None) -> tuple[str, ...] | None:
+    """One text or several as a tuple."""
+    return None if value is None else (value,) if isinstance(value, str) else tuple(value)
+
+
+def _same(batch: ActionBatch) -> ActionBatch:
+    """The dataset gives whole batches."""
+    return batch
+
+
+def _augmented(settings: ActionAugmentation, seed: int, view: int, batch: ActionBatch) -> ActionBatch:
+    """A batch as one view shows it."""
+    keys = [(seed, view, row) for row in batch["index"].tolist()]
+    return {**batch, "frames": augment(batch["frames"], settings, keys)}
