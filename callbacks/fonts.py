@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import matplotlib
 import numpy as np
-from fontTools.ttLib import TTCollection, TTFont, TTLibError
+from fontTools.ttLib import TTCollection, TTFont, TTLibError  # type: ignore[import-untyped]  # it ships no types
 from matplotlib import font_manager
 from numpy.typing import NDArray
 
@@ -89,7 +89,7 @@ def figure_families(texts: Sequence[str]) -> list[str]:
 
 def _is_drawn(character: str) -> bool:
     """Whether a character needs a glyph: control, joining and space characters do not."""
-    return unicodedata.category(character)[0] not in "CZ" and not unicodedata.category(character) == "Mn"
+    return unicodedata.category(character)[0] not in "CZ" and unicodedata.category(character) != "Mn"
 
 
 def _font_of(character: str, fonts: Sequence[FontFile]) -> FontFile | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,7 +73,7 @@ class LiveWindow:
             if factor < 1:
                 image = image.resize((max(1, round(width * factor)), max(1, round(height * factor))))
             photo = self._as_photo(image, master=self._root)
-            self._label.configure(image=photo)  # type: ignore[arg-type]  # Pillow's class stands in for Tk's
+            self._label.configure(image=photo)
             self._photo = photo
             self._root.update()
         except self._errors:  # the desktop closed the window or went away
@@ -94,6 +93,4 @@ class LiveWindow:
 
 
 def _display() -> str:
-    if sys.platform.startswith("linux"):
-        return f"DISPLAY is {os.environ.get('DISPLAY') or 'not set'}"
-    return "no desktop session"
+    return f"DISPLAY is {os.environ.get('DISPLAY') or 'not set'}"

@@ -14,7 +14,6 @@ from callbacks.fonts import runs_of
 OverlayStyle = Literal["default", "legacy"]
 Kind = Literal["class", "computing"]
 
-COMPUTING = "computing..."
 _COLOURS: dict[Kind, tuple[int, int, int]] = {"class": (140, 235, 150), "computing": (255, 190, 70)}
 _LEGACY_COLOURS: dict[Kind, tuple[int, int, int]] = {"class": (0, 255, 0), "computing": (255, 0, 0)}
 _BACKGROUND, _OPACITY = (16, 18, 22), 0.72  # dark enough for light text over any picture

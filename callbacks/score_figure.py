@@ -76,7 +76,7 @@ class ScoreTrack:
     def points(self) -> tuple[Floats, NDArray[np.float32], NDArray[np.float32]]:
         """Centres of the bins that hold scores in seconds ``(N,)``, lowest and highest scores ``(N, C)``."""
         filled = np.flatnonzero(np.isfinite(self._low).all(axis=1))
-        times = (self._origin or 0.0) + (filled + 0.5) * self._width
+        times: Floats = (self._origin or 0.0) + (filled.astype(np.float64) + 0.5) * self._width
         return times, self._low[filled], self._high[filled]
 
     def _double(self) -> None:
