@@ -175,7 +175,7 @@ class StreamReader:
         Args:
             progress: Called after each packet; an error that it raises ends the reading.
         """
-        clock = PresentationClock(self.fps, self._origin())
+        clock = PresentationClock(self.fps, clock_origin(self._container))
         try:
             for frame in self._decoded(progress):
                 self._last_time = clock.stamp(frame.time)
@@ -191,10 +191,6 @@ class StreamReader:
     def _prepare(self, threads: int) -> None:
         self._stream.thread_type = "SLICE" if self._live else "AUTO"  # frame threads would delay a live picture
         self._stream.codec_context.thread_count = threads
-
-    def _origin(self) -> float:
-        start = (self._container.start_time or 0) / 1e6
-        return start if start > _LATE_START else 0.0
 
     def _decoded(self, progress: Callable[[], None]) -> Iterator[av.VideoFrame]:
         """Decode packet by packet, passing over the damaged ones."""
@@ -278,6 +274,12 @@ class PictureConverter:
         rows = np.frombuffer(plane, dtype=np.uint8).reshape(-1, plane.line_size)
         picture = rows[: frame.height, : frame.width * 3].reshape(frame.height, frame.width, 3)
         out[...] = np.rot90(picture, self._turns) if self._turns else picture
+
+
+def clock_origin(container: av.container.InputContainer) -> float:
+    """Time of the container that counts as zero, in seconds: its start where that is late, as in MPEG-TS."""
+    start = (container.start_time or 0) / 1e6
+    return start if start > _LATE_START else 0.0
 
 
 def _open(source: str, timeout: float) -> av.container.InputContainer:
