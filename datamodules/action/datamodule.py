@@ -21,10 +21,11 @@ from datamodules.action.demo_settings import ActionDemoSettings
 from datamodules.action.frame_rows import FrameRows
 from datamodules.action.frame_sampling import FrameSampling
 from datamodules.action.labelled_frames import LabelledFrames
-from datamodules.action.records import ActionVideo, SplitName
+from datamodules.action.records import SplitName
 from datamodules.action.sources import ActionSources, LabelFormat
 from datamodules.action.sparse_frames import FrameReading
 from datamodules.action.splits import ActionSplitSettings, SplitUnit
+from datamodules.action.stream import ActionStream, predict_loader, sources_of
 from datamodules.common.errors import ConfigurationError
 from datamodules.common.fingerprint import config_digest
 from datamodules.common.sampler import PaddedDistributedSampler
@@ -69,6 +70,11 @@ class ActionDataModule(LightningDataModule):
         chunk_frames: Frames of a chunk in ``predict``; None goes by its bytes.
         clip_length: Chunks hold a multiple of so many frames; None asks the model.
         with_source: Hand over the full-size pictures too; None leaves it to the callbacks that need them.
+        live_timeout: Seconds without a frame after which a live source counts as broken off.
+        max_lag: Seconds that a live source may lag before frames are dropped; None never drops.
+
+    Attributes:
+        stream: What ``predict`` reads; its ``stop`` ends the run after the chunk at work. None before.
 
     Raises:
         ConfigurationError: If arguments cannot work, alone or together.
@@ -103,6 +109,8 @@ class ActionDataModule(LightningDataModule):
         chunk_frames: int | None = None,
         clip_length: int | None = None,
         with_source: bool | None = None,
+        live_timeout: float = 10.0,
+        max_lag: float | None = 0.5,
     ) -> None:
         super().__init__()
         if frame_size < 8 or batch_size < 1 or num_workers < 0:
@@ -124,6 +132,9 @@ class ActionDataModule(LightningDataModule):
         self._num_workers = num_workers
         self._seed = seed
         self._timeout = decode_timeout
+        self._live_timeout = live_timeout
+        self._max_lag = max_lag
+        self.stream: ActionStream | None = None
         self.frame_size = frame_size
         self.path = path
         self.rate = rate
@@ -159,13 +170,13 @@ class ActionDataModule(LightningDataModule):
     def setup(self, stage: str) -> None:
         """Read lists and frames; in ``fit``, stop where a class has nothing to train on."""
         if stage == "fit":
+            if self._only_path:
+                raise ConfigurationError(
+                    f"path is {self.path}, which is annotated, not learned from; give labelled videos by root or labels"
+                )
             self._frames.check_training()
         elif stage != "predict":
             self._frames.splits()
-
-    def videos(self) -> list[ActionVideo]:
-        """All labelled videos."""
-        return self._frames.videos()
 
     def rows(self, split: SplitName) -> FrameRows:
         """The frames of a split; an error where it has none."""
@@ -183,8 +194,8 @@ class ActionDataModule(LightningDataModule):
             split: The split.
             view: Number of the augmentation, see ``augment_view``; None leaves the frames as they are.
         """
-        dataset = ActionFrameDataset(self.rows(split), self._frames.store())
-        collate = _same if view is None else partial(_augmented, self._augmentation, self._seed, view)
+        dataset = ActionFrameDataset(self._frames.splits()[split], self._frames.store())
+        collate = _whole if view is None else partial(_augmented, self._augmentation, self._seed, view)
         return DataLoader(dataset, self._batch_size, num_workers=self._num_workers, collate_fn=collate)
 
     def augment_view(self, frames: Tensor, index: Tensor, view: int) -> Tensor:
@@ -227,21 +238,21 @@ class ActionDataModule(LightningDataModule):
 
     def predict_dataloader(self) -> DataLoader[StreamBatch]:
         """Chunks of the sources to annotate, one source after the other."""
-        from datamodules.action.stream import predict_loader  # PyAV is not needed to train
-
         model = getattr(self.trainer, "lightning_module", None)
-        clip_length = self.clip_length or getattr(model, "clip_length", None) or 1
-        return predict_loader(
-            self._predict_sources(),
+        self.stream = ActionStream(
+            [source for text in self._predict_paths() for source in sources_of(text)],
             self.frame_size,
             rate=self.rate,
             compare_rate=self.compare_rate,
             chunk_frames=self.chunk_frames,
-            clip_length=clip_length,
+            clip_length=self.clip_length or getattr(model, "clip_length", None) or 1,
             with_source=bool(self.with_source),
             timeout=self._timeout,
+            live_timeout=self._live_timeout,
+            max_lag=self._max_lag,
             excluded=self._excluded,
         )
+        return predict_loader(self.stream)
 
     def on_after_batch_transfer(self, batch: ActionBatch, dataloader_idx: int) -> ActionBatch:
         """Augment, on the device, in training alone."""
@@ -269,12 +280,12 @@ class ActionDataModule(LightningDataModule):
             batch_size=self._batch_size,
             sampler=sampler,
             num_workers=self._num_workers,
-            collate_fn=_same,
+            collate_fn=_whole,
             pin_memory=torch.cuda.is_available(),
             persistent_workers=self._num_workers > 0 and split != "test",
         )
 
-    def _predict_sources(self) -> list[str]:
+    def _predict_paths(self) -> list[str]:
         if self.path is not None:
             return [self.path] if isinstance(self.path, str) else list(self.path)
         if self._frames.is_demo:
@@ -287,12 +298,13 @@ def _texts(value: str | list[str] | None) -> tuple[str, ...] | None:
     return None if value is None else (value,) if isinstance(value, str) else tuple(value)
 
 
-def _same(batch: ActionBatch) -> ActionBatch:
+def _whole(batches: list[ActionBatch]) -> ActionBatch:
     """The dataset gives whole batches."""
-    return batch
+    return batches[0]
 
 
-def _augmented(settings: ActionAugmentation, seed: int, view: int, batch: ActionBatch) -> ActionBatch:
+def _augmented(settings: ActionAugmentation, seed: int, view: int, batches: list[ActionBatch]) -> ActionBatch:
     """A batch as one view shows it."""
+    batch = _whole(batches)
     keys = [(seed, view, row) for row in batch["index"].tolist()]
     return {**batch, "frames": augment(batch["frames"], settings, keys)}

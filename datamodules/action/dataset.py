@@ -82,10 +82,14 @@ class ActionFrameDataset(Dataset[ActionBatch]):
 
     def __getitem__(self, sample: SampleIndex | int) -> ActionBatch:
         """A batch of one frame."""
-        return self.__getitems__([sample])
+        return self.batch([sample])
 
-    def __getitems__(self, samples: Sequence[SampleIndex | int]) -> ActionBatch:
-        """A batch of frames; the loader asks for it with all its samples at once. Padding is marked, and read too."""
+    def __getitems__(self, samples: Sequence[SampleIndex | int]) -> list[ActionBatch]:
+        """One whole batch, alone in a list: a loader asks so for all its samples at once, and hands on a list."""
+        return [self.batch(samples)]
+
+    def batch(self, samples: Sequence[SampleIndex | int]) -> ActionBatch:
+        """A batch of frames; padding is marked, and read too."""
         drawn = [SampleIndex(sample) if isinstance(sample, int) else sample for sample in samples]
         index = np.array([sample.index for sample in drawn], dtype=np.int64)
         places = self.rows.video_index[index]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
@@ -36,7 +36,7 @@ class FrameReading:
     """
 
     size: int = 224
-    sampling: FrameSampling = FrameSampling()
+    sampling: FrameSampling = field(default_factory=FrameSampling)
     timeout: float = 60.0
 
 

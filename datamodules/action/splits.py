@@ -77,7 +77,7 @@ def assign_videos(videos: Sequence[ActionVideo], settings: ActionSplitSettings) 
     for row in rows:  # a group of several classes counts as the first of them by name
         group = videos[row].group
         label_of[group] = min(label_of.get(group, videos[row].label), videos[row].label)
-    moved = cut([(group, label) for group, label in label_of.items()], wanted, settings)
+    moved = cut(list(label_of.items()), wanted, settings)
     for row in rows:
         given[row] = moved.get(videos[row].group, "train")
     return given
