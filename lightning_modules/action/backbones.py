@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Literal, cast
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -56,9 +56,9 @@ def _create(name: str, size: int, pretrained: bool) -> nn.Module:
             + (f" such as {', '.join(near)}." if near else " (timm.list_models()).")
         )
     settings = timm.get_pretrained_cfg(name, allow_unregistered=True)
-    fixed = {"img_size": size} if settings is not None and settings.fixed_input_size else {}
+    fixed: dict[str, Any] = {"img_size": size} if settings is not None and settings.fixed_input_size else {}
     try:
-        return cast(nn.Module, timm.create_model(name, pretrained=pretrained, num_classes=0, **fixed))
+        return timm.create_model(name, pretrained=pretrained, num_classes=0, **fixed)
     except (TypeError, AssertionError) as error:
         raise ConfigurationError(
             f"The backbone {name!r} cannot be built for frames of {size} pixels ({error}): choose another frame_size."
@@ -78,13 +78,13 @@ def _output_width(model: nn.Module, name: str, size: int) -> int:
     model.train(mode)
     if len(shape) != 2:
         raise ConfigurationError(f"The backbone {name!r} gives {shape}, not pooled features: choose another one.")
-    return shape[1]
+    return int(shape[1])
 
 
 def stage_names(model: nn.Module) -> list[str]:
     """Names of the modules that end each stage of a timm network, first to last."""
     info = getattr(model, "feature_info", None) or []
-    entries = info if isinstance(info, list) else info.info  # type: ignore[union-attr]  # timm has no types
+    entries = info if isinstance(info, list) else info.info
     return [str(entry["module"]) for entry in entries]
 
 

@@ -86,4 +86,5 @@ class FrameMetrics(Metric):
         rows, sums = dim_zero_cat(self.videos), dim_zero_cat(self.score_sums)
         keys, member = torch.unique(rows, dim=0, return_inverse=True)
         means = sums.new_zeros(len(keys), self.num_classes).index_add_(0, member, sums)
-        return (means.argmax(dim=1) == keys[:, 1]).float().mean()
+        right: Tensor = means.argmax(dim=1) == keys[:, 1]
+        return right.float().mean()

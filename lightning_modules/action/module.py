@@ -55,6 +55,7 @@ log = logging.getLogger(__name__)
 
 CLASS_PATH = "lightning_modules.FrameAveragingActionRecognizer"
 DEFAULT_SIZE = 224
+TEST_FACTS = ("label", "video_index", "index", "time", "valid")  # what test_step hands on of a batch
 # How a trained model is asked, not what it is: a command may state others than the checkpoint holds.
 FREE = ("predict_batch", "half")
 # What a checkpoint keeps beside the values of the preset.
@@ -158,7 +159,7 @@ class FrameAveragingActionRecognizer(StreamMethod):
         self.preprocess = ActionPreprocess(*preprocess_statistics(backbone), side, config.preprocessing)
         frozen, features = build_backbone(backbone, side, config.train_backbone, unfrozen_stages)
         network = FrameClassifier(frozen, features, classes, config.hidden_features, config.dropout)
-        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # left out of torch's types
+        self.network = network.to(memory_format=torch.channels_last)
         self.register_buffer("class_weight", torch.ones(classes), persistent=False)
         self.val_metrics = FrameMetrics(classes)
         self.test_metrics = FrameMetrics(classes)
@@ -227,7 +228,7 @@ class FrameAveragingActionRecognizer(StreamMethod):
             schedules.append(plateau_schedule(optimizer, self.config))
         if self.config.time_decay > 0:
             schedules.append(time_decay_schedule(optimizer, self.config.time_decay, self.trainer.max_epochs))
-        return [optimizer], schedules
+        return [optimizer], schedules  # type: ignore[return-value]  # Lightning wants dicts, its types say otherwise
 
     def optimizer_step(
         self,
@@ -290,8 +291,8 @@ class FrameAveragingActionRecognizer(StreamMethod):
         """
         logits = self.batch_logits(batch)
         self.test_metrics.update(logits, batch["label"], batch["video_index"], batch["valid"])
-        facts = {name: batch[name] for name in ("label", "video_index", "index", "time", "valid")}  # type: ignore[literal-required]  # names of the contract
-        return {"scores": logits.float().softmax(dim=1), **facts}
+        scores = logits.float().softmax(dim=1)
+        return {"scores": scores, **{name: value for name, value in batch.items() if name in TEST_FACTS}}
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation measures; the original's loss has the penalty in it."""

@@ -35,16 +35,21 @@ class StreamMethod(Method, ABC):
             return batch
         return super().transfer_batch_to_device(batch, device, dataloader_idx)
 
+    def chunk_scores(self, frames: Tensor) -> Tensor:
+        """Probabilities ``(T, C)``, float32 on the CPU, of one or more frames ``(T, 3, H, W)``."""
+        return torch.cat([self._score(part) for part in torch.split(frames, int(self.hparams["predict_batch"]))])
+
+    def _score(self, frames: Tensor) -> Tensor:
+        """What `frame_scores` says of frames on any device, in half precision where that is asked for."""
+        half = self.half_precision and self.device.type == "cuda"
+        with torch.autocast(self.device.type, dtype=torch.float16, enabled=half):
+            return self.frame_scores(frames.to(self.device, non_blocking=True)).float().cpu()
+
     def predict_step(self, batch: StreamBatch, batch_idx: int) -> StreamPrediction:
         """Score the frames of a chunk, ``predict_batch`` at a time; a chunk may be empty."""
         frames = batch["frames"]
-        parts = [torch.zeros(0, len(self.class_names))]
-        half = self.half_precision and self.device.type == "cuda"
-        with torch.autocast(self.device.type, dtype=torch.float16, enabled=half):
-            for part in frames.split(int(self.hparams["predict_batch"])) if len(frames) else ():
-                parts.append(self.frame_scores(part.to(self.device, non_blocking=True)).float().cpu())
         return {
-            "scores": torch.cat(parts),
+            "scores": self.chunk_scores(frames) if len(frames) else torch.zeros(0, len(self.class_names)),
             "times": batch["times"],
             "video_id": batch["video_id"],
             "is_last": batch["is_last"],

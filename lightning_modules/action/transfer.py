@@ -31,7 +31,7 @@ def load_transfer(module: nn.Module, path: str, class_path: str) -> None:
     """
     saved, state = _read(path, class_path)
     own = module.state_dict()
-    if list(saved.get("class_names") or ()) != list(module.class_names):  # type: ignore[arg-type]  # a plain list
+    if saved.get("class_names") != getattr(module, "class_names", None):
         log.info("%s knows other classes, so the class layer begins anew", path)
         state = {key: value for key, value in state.items() if not key.startswith(CLASS_LAYER)}
         own = {key: value for key, value in own.items() if not key.startswith(CLASS_LAYER)}

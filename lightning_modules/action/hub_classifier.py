@@ -1,0 +1,201 @@
+"""Any video or image classifier of `transformers`, without training, over the same streams as our own recogniser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from transformers import (
+    AutoConfig,
+    AutoImageProcessor,
+    AutoModelForImageClassification,
+    AutoModelForVideoClassification,
+    AutoVideoProcessor,
+    PreTrainedConfig,
+)
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING,
+    MODEL_FOR_VIDEO_CLASSIFICATION_MAPPING,
+)
+
+from datamodules.common.errors import CheckpointError, ConfigurationError
+from lightning_modules.action.class_groups import ClassGroups, read_groups
+from lightning_modules.action.preprocess import IMAGENET_MEAN, IMAGENET_STD, ActionPreprocess
+from lightning_modules.action.streaming import StreamMethod
+
+CLASS_PATH = "lightning_modules.PretrainedActionClassifier"
+FRAMES_ENTRIES = ("num_frames", "frames_per_clip")  # of a configuration: frames that a video model sees
+
+
+class PretrainedActionClassifier(StreamMethod):
+    """A classifier that somebody else trained, for prediction alone.
+
+    An image classifier scores each frame. A video classifier scores clips: a stream is cut into groups of
+    ``clip_length`` frames, of which the model sees as many as it was made for, evenly spaced; each frame takes the
+    score of its group, and a short last group repeats its last frame.
+
+    Frames arrive as squares, without their aspect ratio; most of these models were trained on centre crops.
+
+    Args:
+        weights: Folder that ``save_pretrained`` wrote, or a name on the Hugging Face Hub.
+        class_groups: Smaller set of labels: ``{group: [label, ...]}``, a YAML or JSON file of it, or the name of a
+            shipped one, ``action/kinetics_drinking_cooking``. None keeps the model's own labels.
+        other: Name of the group of all other labels; null leaves them out.
+        clip_length: Frames of a group; the data module gives it. It must be a multiple of the frames that a video
+            model sees. Image models need none.
+        predict_batch: Frames that the network sees at once.
+        half: Predict in half precision on a GPU.
+
+    Raises:
+        CheckpointError: If the model cannot be read.
+        ConfigurationError: If it classifies neither videos nor images, or an argument does not fit it.
+    """
+
+    def __init__(
+        self,
+        weights: str | None = None,
+        *,
+        class_groups: str | dict[str, list[str]] | None = None,
+        other: str | None = "other",
+        clip_length: int | None = None,
+        predict_batch: int = 64,
+        half: bool = True,
+    ) -> None:
+        super().__init__()
+        if not weights:
+            raise ConfigurationError(
+                "PretrainedActionClassifier has no model: name a folder or a model of the Hugging Face Hub with "
+                "--model.init_args.weights."
+            )
+        groups = None if class_groups is None else read_groups(class_groups)
+        self.save_hyperparameters(
+            {
+                "_class_path": CLASS_PATH,
+                "class_groups": groups and {group: list(names) for group, names in groups.items()},
+                "other": other,
+                "clip_length": clip_length,
+                "predict_batch": predict_batch,
+                "half": half,
+            }
+        )
+        if predict_batch < 1:
+            raise ConfigurationError(f"predict_batch is {predict_batch}, but must be at least 1: correct it.")
+        config = _read(AutoConfig, weights)
+        self.clip_frames = _clip_frames(config, weights)
+        self.group_length = _group_length(self.clip_frames, clip_length)
+        kind = AutoModelForImageClassification if self.clip_frames is None else AutoModelForVideoClassification
+        self.network = cast(nn.Module, _read(kind, weights)).eval().requires_grad_(False)
+        self.preprocess = _preprocess(weights, config, video=self.clip_frames is not None)
+        labels = [str(config.id2label[at]) for at in sorted(config.id2label)]
+        self.class_groups = None if groups is None else ClassGroups(labels, groups, other)
+        self.class_names = labels if self.class_groups is None else list(self.class_groups.names)
+
+    def setup(self, stage: str) -> None:
+        """Refuse everything but prediction."""
+        if stage != "predict":
+            raise ConfigurationError(
+                f"PretrainedActionClassifier only predicts, it cannot {stage}: train FrameAveragingActionRecognizer."
+            )
+
+    def chunk_scores(self, frames: Tensor) -> Tensor:
+        """Probabilities ``(T, G)`` of uint8 frames ``(T, 3, S, S)``, groups counted from the first frame."""
+        if self.clip_frames is None:
+            return super().chunk_scores(frames)
+        length = self.group_length
+        whole = -(-len(frames) // length) * length
+        repeated = frames[torch.arange(whole).clamp(max=len(frames) - 1)]
+        clips = repeated.view(-1, length, *frames.shape[1:])[:, :: length // self.clip_frames]
+        at_once = max(1, int(self.hparams["predict_batch"]) // self.clip_frames)
+        scores = torch.cat([self._score(part) for part in torch.split(clips, at_once)])
+        return scores.repeat_interleave(length, dim=0)[: len(frames)]
+
+    def frame_scores(self, frames: Tensor) -> Tensor:
+        """Probabilities ``(T, G)`` of uint8 frames ``(T, 3, S, S)``; of clips ``(N, T, 3, S, S)``, ``(N, G)``."""
+        pixels = self.preprocess(frames.flatten(0, -4))
+        pixels = pixels.reshape(*frames.shape[:-3], *pixels.shape[1:])
+        name = cast(str, self.network.main_input_name)
+        scores: Tensor = self.network(**{name: pixels.contiguous()}).logits.float().softmax(dim=1)
+        return scores if self.class_groups is None else self.class_groups.scores(scores)
+
+
+def _read(kind: Any, weights: str) -> Any:  # noqa: ANN401  # transformers' factories share no type
+    """What one of transformers' factories reads from a folder or name."""
+    try:
+        return kind.from_pretrained(str(Path(weights).expanduser()) if Path(weights).expanduser().is_dir() else weights)
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(
+            f"{weights} is no model that transformers can read ({reason}): give a folder that save_pretrained wrote, "
+            "or a name on the Hugging Face Hub while it can be reached."
+        ) from error
+
+
+def _clip_frames(config: PreTrainedConfig, weights: str) -> int | None:
+    """Frames that a video classifier sees; None for an image classifier."""
+    if type(config) in MODEL_FOR_VIDEO_CLASSIFICATION_MAPPING:
+        for name in FRAMES_ENTRIES:
+            if isinstance(getattr(config, name, None), int):
+                return int(getattr(config, name))
+        raise ConfigurationError(f"{weights} does not say how many frames it sees: its config.json lacks num_frames.")
+    if type(config) in MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING:
+        return None
+    raise ConfigurationError(
+        f"{weights} is a {config.model_type}, which classifies neither videos nor images: give a model such as "
+        "VideoMAE, TimeSformer or ViT."
+    )
+
+
+def _group_length(clip_frames: int | None, clip_length: int | None) -> int:
+    if clip_frames is None:
+        return 1
+    if clip_length is None:
+        return clip_frames
+    if clip_length < 1 or clip_length % clip_frames:
+        raise ConfigurationError(
+            f"clip_length is {clip_length}, but the model sees {clip_frames} frames at a time: set "
+            f"--data.init_args.clip_length to {clip_frames}, or to a multiple of it to take frames further apart."
+        )
+    return clip_length
+
+
+def _preprocess(weights: str, config: PreTrainedConfig, video: bool) -> ActionPreprocess:
+    """The normalisation and size that the model's own processor states."""
+    kinds = (AutoVideoProcessor, AutoImageProcessor) if video else (AutoImageProcessor,)
+    for kind in kinds:
+        try:
+            processor = _read(kind, weights)
+        except CheckpointError:  # a model may have but one of the two
+            continue
+        return ActionPreprocess(*_statistics(processor), _side(processor, config))
+    return ActionPreprocess(IMAGENET_MEAN, IMAGENET_STD, _side(None, config))
+
+
+def _statistics(processor: object) -> tuple[list[float], list[float]]:
+    """Mean and deviation of pixels in 0..1 that say what a processor does to bytes."""
+    scale = 255.0 * (float(getattr(processor, "rescale_factor", 1 / 255)) if _does(processor, "rescale") else 1.0)
+    shift = 1.0 if getattr(processor, "offset", False) and _does(processor, "rescale") else 0.0
+    mean, std = [0.0] * 3, [1.0] * 3
+    if _does(processor, "normalize"):
+        mean, std = list(getattr(processor, "image_mean", mean)), list(getattr(processor, "image_std", std))
+    return [(value + shift) / scale for value in mean], [value / scale for value in std]
+
+
+def _does(processor: object, step: str) -> bool:
+    return bool(getattr(processor, f"do_{step}", True))
+
+
+def _side(processor: object, config: PreTrainedConfig) -> int:
+    """Side of the model's input in pixels."""
+    sizes = [getattr(config, "image_size", None)]
+    for name in ("crop_size", "size") if processor is not None else ():
+        size = getattr(processor, name, None)
+        sizes += [getattr(size, side, None) for side in ("height", "shortest_edge")]
+    sizes.append(getattr(config, "crop_size", None))
+    for size in sizes:
+        if isinstance(size, (list, tuple)) and len(set(size)) == 1:
+            return int(size[0])
+        if isinstance(size, int):
+            return size
+    raise ConfigurationError("The model does not say how large its input is: its processor states no square size.")
