@@ -14,7 +14,7 @@ class EpochRow(NamedTuple):
 
     Attributes:
         epoch: Number of the epoch, from 0.
-        values: ``learning_rate`` (of the first parameter group, while the epoch ran) and every logged metric.
+        values: ``learning_rate`` (of the first parameter group, when the epoch began) and every logged metric.
     """
 
     epoch: int
@@ -32,6 +32,7 @@ class EpochNumbers(Callback, ABC):
     def __init__(self) -> None:
         self._pending: EpochRow | None = None
         self._validated = False
+        self._learning_rate: dict[str, float] = {}
 
     @abstractmethod
     def epoch_done(self, trainer: L.Trainer, row: EpochRow) -> None:
@@ -52,15 +53,15 @@ class EpochNumbers(Callback, ABC):
         self._validated = self._validated or not trainer.sanity_checking
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Take the numbers that are there, and the learning rate before its schedule moves it."""
-        rates = [group["lr"] for optimizer in trainer.optimizers for group in optimizer.param_groups]
-        values = {"learning_rate": float(rates[0])} if rates else {}
-        self._pending = EpochRow(trainer.current_epoch, values | self._metrics(trainer))
+        """Take the numbers that are there."""
+        self._pending = EpochRow(trainer.current_epoch, self._learning_rate | self._metrics(trainer))
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Hand over the epoch before."""
+        """Hand over the epoch before, and note the learning rate of this one."""
         self._complete(trainer)
         self._validated = False
+        rates = [group["lr"] for optimizer in trainer.optimizers for group in optimizer.param_groups]
+        self._learning_rate = {"learning_rate": float(rates[0])} if rates else {}
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Hand over the last epoch."""

@@ -20,8 +20,8 @@ class RestoreBestWeights(Callback):
     """Put the weights of ModelCheckpoint's best checkpoint back into the model when training ends.
 
     A test, a prediction or ``save_checkpoint`` that follows in the same process then uses them, as it does in Keras
-    with ``restore_best_weights``. The checkpoints on disk stay as they are; ``save_last`` still holds the last weights.
-    A training that breaks off restores nothing.
+    with ``restore_best_weights``. The checkpoints on disk stay as they are, and a training that breaks off restores
+    nothing.
 
     Args:
         monitor: Metric of the ModelCheckpoint to follow; None takes the first one that monitors anything.
