@@ -7,7 +7,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from datamodules.action.frame_sampling import FrameSampling
 from datamodules.action.records import ActionVideo, Picture
 from datamodules.common.errors import VideoError
 from datamodules.video.limits import Deadline
-from datamodules.video.reader import FrameChunk, VideoInfo, read_video
+from datamodules.video.reader import FrameChunk, FrameConsumer, VideoInfo, read_video
 from datamodules.video.survey import CannotOpenError, survey
 
 # decord's first error on a file that PyAV cannot open moves the process' stderr for a moment: one thread at a time
@@ -46,25 +46,26 @@ class SparseFrames:
     Args:
         stream: Binary file, opened for writing; a second attempt begins it anew.
         video: The part that is wanted.
-        times: Presentation times of all frames in seconds, float64 ``(N,)``; None where the file tells none.
         reading: Size and sampling.
+
+    Attributes:
+        all_times: Presentation times of all frames in seconds, float64 ``(N,)``; None where the file tells none.
+        times: Those of the frames that were written.
     """
 
-    def __init__(
-        self, stream: IO[bytes], video: ActionVideo, times: NDArray[np.float64] | None, reading: FrameReading
-    ) -> None:
+    def __init__(self, stream: IO[bytes], video: ActionVideo, reading: FrameReading) -> None:
+        self.all_times: NDArray[np.float64] | None = None
+        self.times: list[float] = []
         self._stream = stream
         self._video = video
-        self._all_times = times
         self._reading = reading
-        self.times: list[float] = []
 
     def start(self, info: VideoInfo) -> NDArray[np.int64]:
         """Forget earlier frames and choose among those of the part."""
         self._stream.seek(0)
         self._stream.truncate()
         self.times = []
-        return wanted_frames(info, self._all_times, self._video, self._reading.sampling)
+        return wanted_frames(info, self.all_times, self._video, self._reading.sampling)
 
     def add(self, chunk: FrameChunk) -> None:
         """Resize and write frames."""
@@ -135,16 +136,37 @@ def read_frames(video: ActionVideo, reading: FrameReading, target: Path) -> tupl
             return [], [str(error)]
 
 
-def _read_file(video: ActionVideo, reading: FrameReading, stream: IO[bytes]) -> list[float]:
+class TimedConsumer(FrameConsumer, Protocol):
+    """A consumer that chooses frames by their times, which it is told before it is asked."""
+
+    all_times: NDArray[np.float64] | None
+
+
+def read_timed(path: str, consumer: TimedConsumer, timeout: float, threads: int) -> None:
+    """Tell a consumer the times of all frames of a file, and read those that it wants.
+
+    Args:
+        path: The file.
+        consumer: Takes the frames.
+        timeout: Seconds that the file may take.
+        threads: Decoding threads; 0 lets FFmpeg choose.
+
+    Raises:
+        VideoError: If the file cannot be read.
+    """
     try:
-        times = survey(video.path, Deadline(reading.timeout, video.path)).times
+        consumer.all_times = survey(path, Deadline(timeout, path)).times
     except CannotOpenError:
+        consumer.all_times = None
         with _ODD_FILE:
-            frames = SparseFrames(stream, video, None, reading)
-            read_video(video.path, frames, timeout=reading.timeout, threads=1)
-            return frames.times
-    frames = SparseFrames(stream, video, times, reading)
-    read_video(video.path, frames, timeout=reading.timeout, threads=1)
+            read_video(path, consumer, timeout=timeout, threads=threads)
+        return
+    read_video(path, consumer, timeout=timeout, threads=threads)
+
+
+def _read_file(video: ActionVideo, reading: FrameReading, stream: IO[bytes]) -> list[float]:
+    frames = SparseFrames(stream, video, reading)
+    read_timed(video.path, frames, reading.timeout, 1)  # one thread: several files are read at a time
     return frames.times
 
 
