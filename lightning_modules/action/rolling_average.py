@@ -86,8 +86,7 @@ class RollingAverage:
         self.frames = 0
         self.skipped = 0
         self._last = -np.inf  # time of the last frame
-        averages = {"trailing": _Trailing, "centred": _Centred, "exponential": _Exponential}
-        self._average = averages[mode](num_classes, window, seconds)
+        self._average = _AVERAGES[mode](num_classes, window, seconds)
         self._coverage = _Coverage(window, seconds)
 
     def push(self, scores: ArrayLike, times: ArrayLike) -> RollingMeans:
@@ -115,7 +114,7 @@ class RollingAverage:
         if not len(at):
             return _nothing(self.num_classes)
         self._check_times(at)
-        good = np.isfinite(rows).all(axis=1)
+        good: Flags = np.isfinite(rows).all(axis=1)
         self.frames += len(at)
         self.skipped += len(at) - int(np.count_nonzero(good))
         return self._average.push(rows, at, good, self._coverage.push(at, good))
@@ -210,33 +209,42 @@ class _Exponential:
         self._last = np.nan
 
     def push(self, rows: Floats, times: Floats, good: Flags, coverage: Floats) -> RollingMeans:
-        means = np.empty_like(rows)
-        kept = self._kept(times)
-        self._last = float(times[-1])
-        with np.errstate(invalid="ignore"):  # 0 / 0 before the first score is the NaN that is meant
-            for place, (row, factor, counts) in enumerate(zip(rows, kept, good.tolist(), strict=True)):
-                if counts or self.window is None:
-                    self._total *= factor
-                    self._weight *= factor
-                if counts:
-                    self._total += row
-                    self._weight += 1.0
-                np.divide(self._total, self._weight, out=means[place])
+        totals = np.where(good[:, None], rows, 0.0)
+        weights = []
+        before, weight, faded = self._total, self._weight, np.empty_like(self._total)
+        for total, counts, kept in zip(totals, good.tolist(), self._kept(times, good), strict=True):
+            np.multiply(before, kept, out=faded)
+            np.add(total, faded, out=total)
+            weight = weight * kept + counts
+            weights.append(weight)
+            before = total
+        self._total, self._weight, self._last = before.copy(), weight, float(times[-1])
         counted = self._count + np.cumsum(good)
         self._count = int(counted[-1])
-        return RollingMeans(times, means, counted, (coverage >= 1) & (counted > 0))
+        with np.errstate(invalid="ignore"):  # 0 / 0 before the first score is the NaN that is meant
+            totals /= np.array(weights)[:, None]
+        return RollingMeans(times, totals, counted, (coverage >= 1) & (counted > 0))
 
     def finish(self) -> RollingMeans:
         return _nothing(len(self._total))
 
-    def _kept(self, times: Floats) -> list[float]:
+    def _kept(self, times: Floats, good: Flags) -> list[float]:
         """Factor by which the weight of everything before each frame shrinks."""
         if self.window is not None:
-            return [(self.window - 1) / (self.window + 1)] * len(times)
-        assert self.seconds is not None
-        before = np.concatenate([times[:1] if np.isnan(self._last) else [self._last], times[:-1]])
-        factors: list[float] = np.exp(-2 * (times - before) / self.seconds).tolist()
-        return factors
+            factors = np.where(good, (self.window - 1) / (self.window + 1), 1.0)
+        else:
+            assert self.seconds is not None
+            before = np.concatenate([times[:1] if np.isnan(self._last) else [self._last], times[:-1]])
+            factors = np.exp(-2 * (times - before) / self.seconds)
+        kept: list[float] = factors.tolist()
+        return kept
+
+
+_AVERAGES: dict[Mode, type[_Trailing] | type[_Centred] | type[_Exponential]] = {
+    "trailing": _Trailing,
+    "centred": _Centred,
+    "exponential": _Exponential,
+}
 
 
 class _Coverage:
@@ -288,8 +296,8 @@ def _nothing(num_classes: int) -> RollingMeans:
 def _check(num_classes: int, window: int | None, seconds: float | None, mode: str) -> None:
     if num_classes < 1:
         raise ConfigurationError(f"num_classes is {num_classes}; a rolling average needs at least 1.")
-    if mode not in ("trailing", "centred", "exponential"):
-        raise ConfigurationError(f"mode is {mode!r}; choose trailing, centred or exponential.")
+    if mode not in _AVERAGES:
+        raise ConfigurationError(f"mode is {mode!r}; choose one of {', '.join(_AVERAGES)}.")
     if (window is None) == (seconds is None):
         raise ConfigurationError(
             f"window is {window} and seconds is {seconds}; give the length of the rolling average either in frames "

@@ -117,8 +117,9 @@ def read_activitynet(path: str | Path) -> ActivityNetFile:
     for video, entry in _object(path, content.get("database", {}), '"database"').items():
         fields = _object(path, entry, f"video {video!r}")
         known.segments[video] = _segments(path, video, fields.get("annotations", []))
-        if isinstance(fields.get("duration"), int | float):
-            known.durations[video] = float(fields["duration"])
+        duration = fields.get("duration")
+        if isinstance(duration, int | float):
+            known.durations[video] = float(duration)
         if "subset" in fields:
             known.subsets[video] = str(fields["subset"])
     if "database" not in content:
@@ -231,7 +232,7 @@ def _segments(path: str | Path, video: str, entries: object) -> list[Segment]:
             segments.append(_segment(entry["label"], start, end, entry.get("score", 1.0)))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise LabelError(
-                f"{path}: video {video!r}, entry {number}: {str(entry)[:120]} is no segment ({error}); it needs a label "
+                f"{path}: video {video!r}, entry {number}: {str(entry)[:120]} is no segment ({error}); give a label "
                 "and a segment [start, end] in seconds."
             ) from error
     return sorted(segments, key=lambda one: (one.start, one.end))
