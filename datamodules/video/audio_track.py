@@ -119,6 +119,8 @@ class _Copied:
         self._stream = stream
 
     def convert(self, packet: Packet[AudioStream], origin: float) -> Iterator[Packet[AudioStream]]:
+        if packet.pts is not None and packet.pts + (packet.duration or 0) <= 0:
+            return  # an encoder's run-up, which is never heard: it would shift all other times
         if packet.time_base is not None and origin:
             shift = round(origin / float(packet.time_base))
             packet.pts = None if packet.pts is None else packet.pts - shift
@@ -136,8 +138,10 @@ class _Encoded:
     def __init__(self, stream: AudioStream, source: AudioStream) -> None:
         self._stream = stream
         self._source = source
-        stream.codec_context.layout = source.codec_context.layout.name
-        self._resampler = AudioResampler(stream.codec_context.format or "fltp", source.codec_context.layout.name)
+        channels = source.codec_context.layout.nb_channels
+        layout = {1: "mono", 2: "stereo"}.get(channels, source.codec_context.layout.name)  # some decoders only count
+        stream.codec_context.layout = layout
+        self._resampler = AudioResampler("fltp", layout, source.codec_context.sample_rate)
 
     def convert(self, packet: Packet[AudioStream], origin: float) -> Iterator[Packet[AudioStream]]:
         for frame in packet.decode():

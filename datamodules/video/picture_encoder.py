@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -10,6 +11,7 @@ from pathlib import Path
 import av
 import av.codec.codec
 import av.container
+import av.error
 import av.video.stream
 import numpy as np
 from av.video.reformatter import Colorspace, VideoReformatter
@@ -18,11 +20,16 @@ from numpy.typing import NDArray
 from datamodules.common.errors import ConfigurationError
 from datamodules.video.audio_track import AudioTrack
 
-_TICKS = 90_000  # of a second: the clock of MPEG, in which 24, 25, 30 and 30000/1001 frames a second are whole
+_log = logging.getLogger(__name__)
+_TICKS = 60_000  # of a second: 24, 25, 30, 60 and 30000/1001 frames a second are whole, and MPEG-4 allows no more
 _USUAL_FPS = 30.0
 _KEY_SECONDS = 2.0
 _HD_ROWS = 720  # from here on players expect the colours of BT.709
-_SAFE_MP4 = {"movflags": "+hybrid_fragmented+frag_keyframe", "flush_packets": "1"}  # plays even when never finished
+_BT709, _BT601 = 1, 6  # FFmpeg's numbers of the matrices, AVCOL_SPC_BT709 and AVCOL_SPC_SMPTE170M
+# Fragments can be played even when the file is never finished; the finished file has one index as usual. The index is
+# written late so that it can tell of a first picture or sound that does not begin at zero.
+_SAFE_MP4 = {"movflags": "+hybrid_fragmented+frag_keyframe+delay_moov", "flush_packets": "1"}
+_MP4_SUFFIXES = (".mp4", ".m4v", ".mov")
 
 
 class PictureEncoder:
@@ -59,16 +66,13 @@ class PictureEncoder:
         """Open the file for pictures of one size; leaving the block writes the index, also after an error."""
         rows, columns = height + height % 2, width + width % 2
         self._padding = ((0, rows - height), (0, columns - width), (0, 0)) if (rows, columns) != (height, width) else ()
-        mp4 = path.suffix.lower() in (".mp4", ".m4v", ".mov")
-        with av.open(str(path), "w", container_options=_SAFE_MP4 if mp4 else {}) as self._container:
-            self._stream = self._new_stream(rows, columns)
-            if self._audio_from is not None:
-                self._audio = AudioTrack(self._audio_from, self._container)
-            try:
-                yield
-            finally:
-                if self._audio is not None:
-                    self._audio.close()
+        self._begin(path, rows, columns)
+        try:
+            yield
+        finally:
+            if self._audio is not None:
+                self._audio.close()
+            self._container.close()
 
     def add(self, picture: NDArray[np.uint8], time: float) -> None:
         """Encode one picture, uint8 ``(H, W, 3)``, shown from ``time`` (seconds) on."""
@@ -87,6 +91,23 @@ class PictureEncoder:
         if self._audio is not None and complete:
             self._audio.copy_until(float("inf"))
 
+    def _begin(self, path: Path, rows: int, columns: int) -> None:
+        """Open the file and write its header; sound that the container refuses after all is left out."""
+        mp4 = path.suffix.lower() in _MP4_SUFFIXES
+        self._container = av.open(str(path), "w", container_options=_SAFE_MP4 if mp4 else {})
+        self._stream = self._new_stream(rows, columns)
+        if self._audio_from is not None:
+            self._audio = AudioTrack(self._audio_from, self._container)
+        try:
+            self._container.start_encoding()
+        except (av.error.FFmpegError, ValueError) as error:
+            if self._audio is None:
+                raise
+            _log.warning("%s: its sound does not fit %s and is left out (%s)", self._audio_from, path.suffix, error)
+            self._container.close()
+            self._audio, self._audio_from = None, None
+            self._begin(path, rows, columns)
+
     def _new_stream(self, rows: int, columns: int) -> av.video.stream.VideoStream:
         rate = Fraction(self._fps).limit_denominator(1001)
         stream = self._container.add_stream(self._codec, rate=rate, options=self._options())
@@ -96,10 +117,11 @@ class PictureEncoder:
         self._colours = Colorspace.ITU709 if rows >= _HD_ROWS else Colorspace.ITU601
         self._time_base = 1 / rate if self._fixed or self._container.format.name == "avi" else Fraction(1, _TICKS)
         stream.codec_context.time_base = self._time_base
+        stream.codec_context.colorspace = _BT709 if rows >= _HD_ROWS else _BT601
         return stream
 
     def _options(self) -> dict[str, str]:
-        if self._codec in ("libx264", "libx265"):
+        if self._codec == "libx264":
             return {"preset": self._preset, "crf": str(self._crf), "g": str(max(1, round(_KEY_SECONDS * self._fps)))}
         if self._codec in ("mjpeg", "mpeg4"):
             return {"qmin": "3", "qmax": "3", "b": "1000000"}  # the rate alone would make blocks of it
@@ -125,5 +147,5 @@ def _check(codec: str) -> None:
         known = False
     if not known:
         raise ConfigurationError(
-            f"codec is {codec!r}, which is no video encoder of this FFmpeg; libx264, libx265, mpeg4 and mjpeg usually are"
+            f"codec is {codec!r}, which is no video encoder of this FFmpeg; libx264, mpeg4 and mjpeg usually are"
         )
