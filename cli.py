@@ -17,6 +17,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "validate": ("lightning_modules.commands.lightning_cli", "measure a checkpoint on the validation split"),
     "test": ("lightning_modules.commands.lightning_cli", "measure a checkpoint on the test split"),
     "predict": ("lightning_modules.commands.lightning_cli", "score files with a checkpoint"),
+    "annotate": ("lightning_modules.commands.annotate", "find what happens when in videos, files or live"),
+    "extract-frames": ("datamodules.action.extract_frames", "turn videos into folders of frames, one a class"),
     "mentor": ("datamodules.inspection.mentor_command", "answer a model's detections on a page, one key each"),
     "mentor-loop": (
         "lightning_modules.commands.mentor_loop",
@@ -46,7 +48,7 @@ def help_text() -> str:
     lines = [
         "usage: appraise COMMAND [options]",
         "",
-        "Judge what a camera saw: how good a video looks, and whether a part is defective.",
+        "Judge what a camera saw: how good a video looks, whether a part is defective, what a person is doing.",
         "",
         "commands:",
         *rows,

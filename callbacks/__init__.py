@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 from datamodules.common.lazy_names import PublicName, lazy_names
 
 if TYPE_CHECKING:
+    from callbacks.classification_report import ClassificationReport as ClassificationReport
     from callbacks.defect_features import DefectFeatures as DefectFeatures
     from callbacks.false_positive_sheet import FalsePositiveSheet as FalsePositiveSheet
     from callbacks.feature_baseline import FeatureBaseline as FeatureBaseline
+    from callbacks.feature_cache import FeatureCache as FeatureCache
     from callbacks.feedback_store_writer import FeedbackStoreWriter as FeedbackStoreWriter
     from callbacks.new_false_positives import NewFalsePositives as NewFalsePositives
     from callbacks.parameter_ema import ParameterEMA as ParameterEMA
@@ -17,10 +19,26 @@ if TYPE_CHECKING:
     from callbacks.rank_pairs import RankPairs as RankPairs
     from callbacks.region_overlap import RegionOverlap as RegionOverlap
     from callbacks.region_overlay import RegionOverlay as RegionOverlay
+    from callbacks.remote_monitor import RemoteMonitor as RemoteMonitor
+    from callbacks.restore_best_weights import RestoreBestWeights as RestoreBestWeights
     from callbacks.score_scatter import ScoreScatter as ScoreScatter
     from callbacks.score_writer import ScoreWriter as ScoreWriter
+    from callbacks.segment_writer import SegmentWriter as SegmentWriter
+    from callbacks.training_curves import TrainingCurves as TrainingCurves
 
 PUBLIC = {
+    "FeatureCache": PublicName("callbacks.feature_cache", "features of a frozen backbone, computed once"),
+    "RestoreBestWeights": PublicName(
+        "callbacks.restore_best_weights", "the best checkpoint's weights when training ends"
+    ),
+    "RemoteMonitor": PublicName("callbacks.remote_monitor", "each epoch's numbers as JSON to an address"),
+    "TrainingCurves": PublicName("callbacks.training_curves", "loss and accuracy of every epoch as a figure"),
+    "ClassificationReport": PublicName(
+        "callbacks.classification_report", "precision, recall and F1 a class, and the confusion matrix"
+    ),
+    "SegmentWriter": PublicName(
+        "callbacks.segment_writer", "segments with times, annotated videos and figures of streams"
+    ),
     "DefectFeatures": PublicName(
         "callbacks.defect_features", "features at defective areas of both domains, as a picture and a number"
     ),
@@ -42,9 +60,11 @@ PUBLIC = {
 }
 
 __all__ = [
+    "ClassificationReport",
     "DefectFeatures",
     "FalsePositiveSheet",
     "FeatureBaseline",
+    "FeatureCache",
     "FeedbackStoreWriter",
     "NewFalsePositives",
     "ParameterEMA",
@@ -52,8 +72,12 @@ __all__ = [
     "RankPairs",
     "RegionOverlap",
     "RegionOverlay",
+    "RemoteMonitor",
+    "RestoreBestWeights",
     "ScoreScatter",
     "ScoreWriter",
+    "SegmentWriter",
+    "TrainingCurves",
 ]
 
 if not TYPE_CHECKING:

@@ -7,10 +7,15 @@ from typing import TYPE_CHECKING
 from datamodules.common.lazy_names import PublicName, lazy_names
 
 if TYPE_CHECKING:
+    from datamodules.action.datamodule import ActionDataModule as ActionDataModule
     from datamodules.inspection.datamodule import InspectionDataModule as InspectionDataModule
     from datamodules.video_quality.datamodule import VideoQualityDataModule as VideoQualityDataModule
 
 PUBLIC = {
+    "ActionDataModule": PublicName(
+        "datamodules.action.datamodule",
+        "videos of actions as sparse frames or streams; without a list, generated clips",
+    ),
     "VideoQualityDataModule": PublicName(
         "datamodules.video_quality.datamodule", "videos with opinion scores; without a list, generated demo clips"
     ),
@@ -20,7 +25,7 @@ PUBLIC = {
     ),
 }
 
-__all__ = ["InspectionDataModule", "VideoQualityDataModule"]
+__all__ = ["ActionDataModule", "InspectionDataModule", "VideoQualityDataModule"]
 
 if not TYPE_CHECKING:
     __getattr__, __dir__ = lazy_names(__name__, PUBLIC)

@@ -7,11 +7,19 @@ from typing import TYPE_CHECKING
 from datamodules.common.lazy_names import PublicName, lazy_names
 
 if TYPE_CHECKING:
+    from lightning_modules.action.hub_classifier import PretrainedActionClassifier as PretrainedActionClassifier
+    from lightning_modules.action.module import FrameAveragingActionRecognizer as FrameAveragingActionRecognizer
     from lightning_modules.inspection.detector_module import MentoringDetector as MentoringDetector
     from lightning_modules.inspection.module import MentoringSegmenter as MentoringSegmenter
     from lightning_modules.video_quality.module import KSVQE as KSVQE
 
 PUBLIC = {
+    "FrameAveragingActionRecognizer": PublicName(
+        "lightning_modules.action.module", "actions in single frames, averaged over time"
+    ),
+    "PretrainedActionClassifier": PublicName(
+        "lightning_modules.action.hub_classifier", "any video or image classifier of transformers, on streams"
+    ),
     "KSVQE": PublicName(
         "lightning_modules.video_quality.module", "video quality by content, distortion and the region that matters"
     ),
@@ -23,7 +31,13 @@ PUBLIC = {
     ),
 }
 
-__all__ = ["KSVQE", "MentoringDetector", "MentoringSegmenter"]
+__all__ = [
+    "KSVQE",
+    "FrameAveragingActionRecognizer",
+    "MentoringDetector",
+    "MentoringSegmenter",
+    "PretrainedActionClassifier",
+]
 
 if not TYPE_CHECKING:
     __getattr__, __dir__ = lazy_names(__name__, PUBLIC)

@@ -36,9 +36,40 @@ _LOOP_OPTIONS = (
     ("--NAME VALUE", "any other key of the configuration"),
 )
 
-_OWN_OPTIONS = {"mentor": _MENTOR_OPTIONS, "mentor-loop": _LOOP_OPTIONS}
+_ANNOTATE_OPTIONS = (
+    ("SOURCE", "a video, a folder of videos, an address, camera:0, or - for standard input"),
+    ("--ckpt_path FILE", "a trained checkpoint; class names and frame size come from it"),
+    ("--action NAME", "look for one class alone"),
+    ("--seconds NUMBER", "window of the rolling average; --window NUMBER counts frames instead"),
+    ("--mode MODE", "trailing (live), centred (files, no delay) or exponential"),
+    ("--enter SCORE", "mean score from which a class begins; --leave SCORE below which it ends"),
+    ("--rate NUMBER", "score only so many frames a second; --compare_rate reports what that changes"),
+    ("--truth FILE", "true segments (ActivityNet JSON) to compare with"),
+    ("--show", "a live window; q quits"),
+    ("--video false", "write no annotated video"),
+    ("--output DIR", "folder of everything; the same command goes on with what is missing there"),
+    ("--NAME VALUE", "any other option of `predict`"),
+)
+
+_EXTRACT_OPTIONS = (
+    ("SOURCE", "a folder with a folder of videos for each class, a csv video,class, or one file"),
+    ("--output DIR", "folder of the pictures; a run that was stopped goes on in it"),
+    ("--every SECONDS", "one frame for so many seconds"),
+    ("--count NUMBER", "or so many frames of each video, evenly"),
+    ("--size PIXELS", "shorter side of the pictures"),
+    ("--class NAME", "class of one file (default: the name of its folder)"),
+)
+
+_OWN_OPTIONS = {
+    "annotate": _ANNOTATE_OPTIONS,
+    "extract-frames": _EXTRACT_OPTIONS,
+    "mentor": _MENTOR_OPTIONS,
+    "mentor-loop": _LOOP_OPTIONS,
+}
 
 _USAGE = {
+    "annotate": "SOURCE --ckpt_path FILE [--NAME VALUE ...]",
+    "extract-frames": "SOURCE --output DIR [--NAME VALUE ...]",
     "mentor": "--store FILE [--NAME VALUE ...]",
     "mentor-loop": "--config FILE [--NAME VALUE ...]",
     "list": "[methods | data | callbacks | configs | parts]",
@@ -65,6 +96,15 @@ _EXAMPLES = {
         "--config video_quality/score --ckpt_path FILE --data.init_args.path FOLDER_OR_FILE --output DIR",
         "--config video_quality/score --print_config=skip_default",
         "--data.help VideoQualityDataModule",
+    ),
+    "annotate": (
+        "kitchen.mp4 --ckpt_path FILE --output annotated",
+        "recordings --ckpt_path FILE --mode centred --rate 5 --output annotated",
+        "camera:0 --ckpt_path FILE --action drinking --show",
+    ),
+    "extract-frames": (
+        "clips --output frames --every 0.5",
+        "clips.csv --output frames --count 16 --size 256",
     ),
     "mentor": (
         "--store mined/feedback.sqlite",

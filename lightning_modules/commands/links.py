@@ -8,6 +8,7 @@ from lightning_modules.commands.errors import CommandLineError
 
 # Arguments of a model that repeat a fact of the data.
 LINKED = (
+    "frame_size",
     "grid_size",
     "fragment_size",
     "clip_length",
