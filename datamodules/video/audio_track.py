@@ -141,19 +141,26 @@ class _Encoded:
         channels = source.codec_context.layout.nb_channels
         layout = {1: "mono", 2: "stereo"}.get(channels, source.codec_context.layout.name)  # some decoders only count
         stream.codec_context.layout = layout
-        self._resampler = AudioResampler("fltp", layout, source.codec_context.sample_rate)
+        self._rate = source.codec_context.sample_rate
+        self._position: int | None = None
+        self._resampler = AudioResampler("fltp", layout, self._rate, frame_size=1024)
 
     def convert(self, packet: Packet[AudioStream], origin: float) -> Iterator[Packet[AudioStream]]:
         for frame in packet.decode():
             assert isinstance(frame, AudioFrame)
-            if frame.pts is not None and frame.time_base is not None:
-                frame.pts = max(0, frame.pts - round(Fraction(origin).limit_denominator(1000) / frame.time_base))
+            if self._position is None:  # counted from here on: the times of some formats overlap
+                begin = (frame.time or 0.0) - origin
+                self._position = max(0, round(begin * self._rate))
+            frame.pts = None
             yield from self._encode(frame)
 
     def finish(self) -> Iterator[Packet[AudioStream]]:
-        yield from self._encode(None)
-        yield from self._stream.encode(None)
+        if self._position is not None:
+            yield from self._encode(None)
+            yield from self._stream.encode(None)
 
     def _encode(self, frame: AudioFrame | None) -> Iterator[Packet[AudioStream]]:
         for part in self._resampler.resample(frame):
+            part.pts, part.time_base = self._position, Fraction(1, self._rate)
+            self._position = (self._position or 0) + part.samples
             yield from self._stream.encode(part)

@@ -98,11 +98,11 @@ def opening(source: str) -> Opening:
     if camera and source.startswith("camera:"):
         return _camera(int(camera[1]), source)
     if source.startswith(("rtsp://", "rtsps://")):
-        return Opening(source, options={"rtsp_transport": "tcp", "fflags": "nobuffer"})  # lossless, and often allowed
+        return Opening(source, options={"rtsp_transport": "tcp"})  # lossless, and often allowed
     if source.startswith(("udp://", "rtp://", "srt://")):
-        return Opening(source, options={"fflags": "nobuffer", "overrun_nonfatal": "1", "fifo_size": "50000"})
+        return Opening(source, options={"overrun_nonfatal": "1", "fifo_size": "50000"})
     if is_live(source):
-        return Opening(source, options={"fflags": "nobuffer"})
+        return Opening(source)
     return Opening(str(Path(source).absolute()))  # absolute: "a:b.mp4" would name a protocol
 
 
@@ -115,7 +115,7 @@ def _standard_input() -> Opening:
         terminal = False
     if terminal:
         raise VideoError("-: standard input is a terminal, not a video; pipe one in, or name a file")
-    return Opening("pipe:0", options={"fflags": "nobuffer"})
+    return Opening("pipe:0")
 
 
 def _camera(number: int, source: str) -> Opening:
