@@ -27,11 +27,15 @@ class SourceEvaluation:
     Args:
         true: Its labelled segments.
         class_names: Classes in the order of the states.
+        action: The one class that is looked for: at frames of the others "computing" is right, and any other class
+            than the action is right for a frame by itself.
     """
 
-    def __init__(self, true: Sequence[Segment], class_names: Sequence[str]) -> None:
-        self.true = list(true)
+    def __init__(self, true: Sequence[Segment], class_names: Sequence[str], action: str | None = None) -> None:
+        self.true = keep_labels(true, {action}) if action is not None else list(true)
+        self._all_true = list(true)
         self._class_names = list(class_names)
+        self._action = None if action is None else class_index(action, class_names)
         self._counts = np.zeros((len(class_names), 3), np.int64)
 
     def add(self, times: NDArray[np.float64], labels: NDArray[np.int64], states: NDArray[np.int64]) -> None:
@@ -42,8 +46,12 @@ class SourceEvaluation:
             labels: Best class of each frame by itself, or -1.
             states: State of each frame, or -1.
         """
-        true = true_states(self.true, times, self._class_names)
-        for column, right in enumerate((true != COMPUTING, true == labels, true == states)):
+        true = true_states(self._all_true, times, self._class_names)
+        own, seen = true == labels, true == states
+        if self._action is not None:
+            others = true != self._action
+            own, seen = np.where(others, labels != self._action, own), np.where(others, states != self._action, seen)
+        for column, right in enumerate((true != COMPUTING, own, seen)):
             counted = true[right & (true != COMPUTING)]
             self._counts[:, column] += np.bincount(counted, minlength=len(self._class_names))
 
@@ -66,15 +74,19 @@ class Truth:
             the name of a source with or without its suffix.
         class_names: Classes of the model.
         apart: Classes whose measures are reported apart from those of the others.
+        action: The one class that is looked for; None for all.
 
     Raises:
         ConfigurationError: If a label of the file, or a class of ``apart``, is none of the model's.
         LabelError: If the file is malformed.
     """
 
-    def __init__(self, path: str | Path, class_names: Sequence[str], apart: Sequence[str] = ()) -> None:
+    def __init__(
+        self, path: str | Path, class_names: Sequence[str], apart: Sequence[str] = (), action: str | None = None
+    ) -> None:
         self.path = Path(path)
         self.apart = list(apart)
+        self._action = action
         self._class_names = list(class_names)
         self._segments = read_activitynet(self.path).segments
         labels = {segment.label for segments in self._segments.values() for segment in segments}
@@ -95,7 +107,7 @@ class Truth:
         if segments is None:
             log.warning("%s has no labels in %s, so it is not measured", file, self.path)
             return None
-        return SourceEvaluation(segments, self._class_names)
+        return SourceEvaluation(segments, self._class_names, self._action)
 
     def segments_of(self, file: str) -> list[Segment] | None:
         """Labelled segments of a source by its path, its file name, or that without suffix."""
@@ -112,7 +124,11 @@ class Truth:
             tallies: Counts of these sources.
         """
         true = {file: self.segments_of(file) for file in found}
-        labelled = {file: segments for file, segments in true.items() if segments is not None}
+        labelled = {
+            file: segments if self._action is None else keep_labels(segments, {self._action})
+            for file, segments in true.items()
+            if segments is not None
+        }
         return evaluate({file: found[file] for file in labelled}, labelled, tallies, self.apart)
 
 

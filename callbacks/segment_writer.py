@@ -115,6 +115,7 @@ class SegmentWriter(Callback):
         self._run_key = ""
         self._current: SourceAnnotation | None = None
         self._window: LiveWindow | None = None
+        self._begun = False
         self._stopping = False
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
@@ -128,7 +129,7 @@ class SegmentWriter(Callback):
         self._class_names = class_names_of(pl_module)
         self._check_options()
         if self._truth_file is not None:
-            self._truth = Truth(self._truth_file, self._class_names, self._apart)
+            self._truth = Truth(self._truth_file, self._class_names, self._apart, self.settings.action)
         folder = writable_folder(Path(self.output or trainer.default_root_dir))
         self._outputs = Outputs(folder, *list(vars(self._outputs).values())[1:])
         data: Any = getattr(trainer, "datamodule", None)
@@ -156,6 +157,7 @@ class SegmentWriter(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Take a chunk; close its source after the last one."""
+        self._begun = True
         if self._current is None:
             self._current = self._begin(batch["info"])
         self._current.add(batch, outputs["scores"].double().cpu().numpy())
@@ -178,6 +180,8 @@ class SegmentWriter(Callback):
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         """Close what is open, so that all files so far are valid."""
         stopped = isinstance(exception, KeyboardInterrupt)
+        if self._current is None and not self._begun:
+            return  # nothing was read
         try:
             self._finish("stopped" if stopped else "error", "" if stopped else " ".join(str(exception).split()))
             self._sum_up()

@@ -60,8 +60,8 @@ def predict_arguments(arguments: Sequence[str]) -> list[str]:
     sources, options = _split(arguments)
     if len(sources) > 1:
         raise CommandLineError(
-            f"annotate takes one SOURCE, but {len(sources)} were given ({', '.join(sources)}): name a folder for several "
-            "files, and put the value of an option right after it"
+            f"annotate takes one SOURCE, but {len(sources)} were given ({', '.join(sources)}): name a folder for "
+            "several files, and put the value of an option right after it"
         )
     if not sources and not any(option.name.startswith(_WITHOUT_SOURCE) for option in options):
         raise CommandLineError(
