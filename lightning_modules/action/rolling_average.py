@@ -114,7 +114,7 @@ class RollingAverage:
         if not len(at):
             return _nothing(self.num_classes)
         self._check_times(at)
-        good: Flags = np.isfinite(rows).all(axis=1)
+        good: Flags = np.asarray(np.isfinite(rows).all(axis=1))
         self.frames += len(at)
         self.skipped += len(at) - int(np.count_nonzero(good))
         return self._average.push(rows, at, good, self._coverage.push(at, good))

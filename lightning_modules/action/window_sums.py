@@ -96,8 +96,7 @@ class WindowSums:
         return totals
 
     def forget(self, number: int) -> None:
-        """Drop the rows before ``number``: no later window begins before it. Their memory is used again."""
-        number = min(number, self._pivot)
+        """Drop the rows before ``number``, the start of the newest window; their memory is used again."""
         gone = number - self._first
         if gone > len(self._rows) // 2:  # moved rarely, so that a row moves once on average
             kept = self.end - number

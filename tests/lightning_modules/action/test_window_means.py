@@ -93,7 +93,7 @@ def window_members(
     times: Floats, good: NDArray[np.bool_], place: int, length: dict[str, Any], mode: Mode
 ) -> NDArray[np.int64]:
     """Frames of one window, straight from the definition."""
-    numbers = np.flatnonzero(good)
+    numbers: NDArray[np.int64] = np.flatnonzero(good)
     if "seconds" in length:
         away, seconds = times[numbers] - times[place], length["seconds"]
         if mode == "trailing":
@@ -112,7 +112,7 @@ def test_windows_hold_the_frames_of_their_definition(
     stream: tuple[Floats, Floats, list[int]], length: dict[str, Any], mode: Mode
 ) -> None:
     scores, times, cuts = stream
-    good = np.isfinite(scores).all(axis=1)
+    good = np.asarray(np.isfinite(scores).all(axis=1))
     found = run(RollingAverage(scores.shape[1], mode=mode, **length), scores, times, cuts)
     for place in range(len(times)):
         members = window_members(times, good, place, length, mode)
@@ -212,6 +212,19 @@ def test_frames_without_a_score_take_the_mean_of_their_neighbours() -> None:
     np.testing.assert_array_equal(found.means[8], found.means[6])
     good = np.setdiff1d(np.arange(30), [0, 7, 8, 20])
     np.testing.assert_allclose(found.means[good], deque_means(scores[good], 5), atol=1e-14)
+
+
+def test_exponential_weights_pass_over_frames_without_a_score() -> None:
+    scores, times = frames(40)
+    good = np.arange(40) % 7 > 1
+    holes = np.where(good[:, None], scores, np.nan)
+    for length in ({"window": 9}, {"seconds": 0.3}):
+        found = run(RollingAverage(3, mode="exponential", **length), holes, times)
+        without = run(RollingAverage(3, mode="exponential", **length), scores[good], times[good])
+        np.testing.assert_allclose(found.means[good], without.means, rtol=0, atol=1e-14)
+        assert np.isnan(found.means[:2]).all()
+        np.testing.assert_allclose(found.means[7:9], found.means[[6, 6]], rtol=0, atol=1e-14)
+        np.testing.assert_array_equal(found.counts, np.cumsum(good))
 
 
 def test_a_window_longer_than_the_stream_is_never_full() -> None:
