@@ -97,8 +97,8 @@ def window_members(
     if "seconds" in length:
         away, seconds = times[numbers] - times[place], length["seconds"]
         if mode == "trailing":
-            return numbers[(away > -seconds + 1e-6) & (numbers <= place)]
-        return numbers[(away >= -seconds / 2 - 1e-6) & (away < seconds / 2 - 1e-6)]
+            return np.compress((away > -seconds + 1e-6) & (numbers <= place), numbers)
+        return np.compress((away >= -seconds / 2 - 1e-6) & (away < seconds / 2 - 1e-6), numbers)
     before, window = int(good[:place].sum()), length["window"]
     if mode == "trailing":
         return numbers[: before + int(good[place])][-window:]
