@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
-import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from datamodules.action.augmentation import ActionAugmentation, augment
-from datamodules.action.balanced_sampler import BalancedSampler
+from datamodules.action.augmentation import ActionAugmentation
 from datamodules.action.batch import ActionBatch, StreamBatch
-from datamodules.action.dataset import ActionFrameDataset, FeatureShards
 from datamodules.action.demo_settings import ActionDemoSettings
+from datamodules.action.frame_loaders import FrameLoaders
 from datamodules.action.frame_rows import FrameRows
 from datamodules.action.frame_sampling import FrameSampling
 from datamodules.action.labelled_frames import LabelledFrames
@@ -28,7 +25,6 @@ from datamodules.action.splits import ActionSplitSettings, SplitUnit
 from datamodules.action.stream import ActionStream, predict_loader, sources_of
 from datamodules.common.errors import ConfigurationError
 from datamodules.common.fingerprint import config_digest
-from datamodules.common.sampler import PaddedDistributedSampler
 from datamodules.video.reader import check_time_limit
 
 
@@ -113,24 +109,22 @@ class ActionDataModule(LightningDataModule):
         max_lag: float | None = 0.5,
     ) -> None:
         super().__init__()
-        if frame_size < 8 or batch_size < 1 or num_workers < 0:
-            raise ConfigurationError(
-                f"frame_size {frame_size} must be at least 8, batch_size {batch_size} at least 1 and num_workers "
-                f"{num_workers} at least 0"
-            )
         check_time_limit(decode_timeout)
         self._frames = LabelledFrames(
             ActionSources(root, _texts(labels) or (), label_format, fold, _texts(classes), _texts(class_names)),
             FrameReading(frame_size, FrameSampling(frames_per_video, sampling_rate), decode_timeout),
             ActionSplitSettings(split, split_by, stratified, val_is_test, split_seed),
-            demo if demo is not None else ActionDemoSettings(),
+            demo or ActionDemoSettings(),
+        )
+        self._loaders = FrameLoaders(
+            self._frames,
+            augmentation or ActionAugmentation(),
+            batch_size,
+            num_workers,
+            seed,
+            class_balance == "sampler",
         )
         self._only_path = path is not None and class_names is None and self._frames.is_demo
-        self._augmentation = augmentation if augmentation is not None else ActionAugmentation()
-        self._balanced = class_balance == "sampler"
-        self._batch_size = batch_size
-        self._num_workers = num_workers
-        self._seed = seed
         self._timeout = decode_timeout
         self._live_timeout = live_timeout
         self._max_lag = max_lag
@@ -142,7 +136,6 @@ class ActionDataModule(LightningDataModule):
         self.chunk_frames = chunk_frames
         self.clip_length = clip_length
         self.with_source = with_source
-        self._features: Path | None = None
         self._excluded: set[str] = set()
 
     @property
@@ -184,19 +177,17 @@ class ActionDataModule(LightningDataModule):
 
     def data_fingerprint(self) -> str:
         """Name of the frames of all splits, their order and their augmentation; other data, another name."""
-        plain = {"augmentation": asdict(self._augmentation), "seed": self._seed}
+        plain = {"augmentation": asdict(self._loaders.augmentation), "seed": self._loaders.seed}
         return config_digest({"frames": self._frames.fingerprint(), **plain})
 
     def frame_batches(self, split: SplitName, view: int | None = None) -> DataLoader[ActionBatch]:
-        """Batches of all frames of a split in the order of its rows, on the CPU.
+        """Batches of all frames of a split in the order of its rows, on the CPU; none where it is empty.
 
         Args:
             split: The split.
             view: Number of the augmentation, see ``augment_view``; None leaves the frames as they are.
         """
-        dataset = ActionFrameDataset(self._frames.splits()[split], self._frames.store())
-        collate = _whole if view is None else partial(_augmented, self._augmentation, self._seed, view)
-        return DataLoader(dataset, self._batch_size, num_workers=self._num_workers, collate_fn=collate)
+        return self._loaders.ordered(split, view)
 
     def augment_view(self, frames: Tensor, index: Tensor, view: int) -> Tensor:
         """Augment frames as epoch ``view`` of a training sees them, a function of the seed, the view and the rows.
@@ -209,7 +200,7 @@ class ActionDataModule(LightningDataModule):
         Returns:
             uint8 ``(B, 3, S, S)``.
         """
-        return augment(frames, self._augmentation, [(self._seed, view, row) for row in index.tolist()])
+        return self._loaders.view(frames, index, view)
 
     def use_features(self, folder: str | Path) -> None:
         """From now on batches of train, val and test hold cached features in place of frames.
@@ -218,7 +209,7 @@ class ActionDataModule(LightningDataModule):
             folder: Holds ``<split>.view<k>.safetensors`` with ``features`` ``(N, F)`` in the order of the split's rows;
                 epoch e reads view e modulo their number.
         """
-        self._features = Path(folder)
+        self._loaders.features = Path(folder)
 
     def exclude(self, paths: Iterable[str | Path]) -> None:
         """Skip these sources in ``predict``; a resumed run gives those that it has already done."""
@@ -226,15 +217,15 @@ class ActionDataModule(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[ActionBatch]:
         """Frames in an order that changes with the epoch."""
-        return self._loader("train")
+        return self._loaders.shuffled("train")
 
     def val_dataloader(self) -> DataLoader[ActionBatch]:
         """Frames of the validation split."""
-        return self._loader("val")
+        return self._loaders.shuffled("val")
 
     def test_dataloader(self) -> DataLoader[ActionBatch]:
         """Frames of the test split."""
-        return self._loader("test")
+        return self._loaders.shuffled("test")
 
     def predict_dataloader(self) -> DataLoader[StreamBatch]:
         """Chunks of the sources to annotate, one source after the other."""
@@ -258,32 +249,8 @@ class ActionDataModule(LightningDataModule):
         """Augment, on the device, in training alone."""
         if not (self.trainer and self.trainer.training) or "frames" not in batch:
             return batch
-        epoch = self.trainer.current_epoch
-        if not self._balanced:
-            return {**batch, "frames": self.augment_view(batch["frames"], batch["index"], epoch)}
-        # rows of a small class come several times an epoch: each time another draw
-        place = (self._seed, epoch, self.trainer.global_rank, self.trainer.global_step)
-        keys = [(*place, position) for position in range(len(batch["index"]))]
-        return {**batch, "frames": augment(batch["frames"], self._augmentation, keys)}
-
-    def _loader(self, split: SplitName) -> DataLoader[ActionBatch]:
-        rows = self.rows(split)
-        training = split == "train"
-        features = FeatureShards(self._features, split, len(rows)) if self._features is not None else None
-        sampler = (
-            BalancedSampler(rows.label, seed=self._seed)
-            if training and self._balanced
-            else PaddedDistributedSampler(rows, shuffle=training, seed=self._seed)
-        )
-        return DataLoader(
-            ActionFrameDataset(rows, self._frames.store(), features),
-            batch_size=self._batch_size,
-            sampler=sampler,
-            num_workers=self._num_workers,
-            collate_fn=_whole,
-            pin_memory=torch.cuda.is_available(),
-            persistent_workers=self._num_workers > 0 and split != "test",
-        )
+        place = self.trainer.current_epoch, self.trainer.global_rank, self.trainer.global_step
+        return self._loaders.augmented(batch, *place)
 
     def _predict_paths(self) -> list[str]:
         if self.path is not None:
@@ -296,15 +263,3 @@ class ActionDataModule(LightningDataModule):
 def _texts(value: str | list[str] | None) -> tuple[str, ...] | None:
     """One text or several as a tuple."""
     return None if value is None else (value,) if isinstance(value, str) else tuple(value)
-
-
-def _whole(batches: list[ActionBatch]) -> ActionBatch:
-    """The dataset gives whole batches."""
-    return batches[0]
-
-
-def _augmented(settings: ActionAugmentation, seed: int, view: int, batches: list[ActionBatch]) -> ActionBatch:
-    """A batch as one view shows it."""
-    batch = _whole(batches)
-    keys = [(seed, view, row) for row in batch["index"].tolist()]
-    return {**batch, "frames": augment(batch["frames"], settings, keys)}

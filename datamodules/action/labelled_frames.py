@@ -11,7 +11,7 @@ from datamodules.action.frame_store import FrameStore, frame_store
 from datamodules.action.records import ActionVideo, SplitName
 from datamodules.action.sources import ActionSources
 from datamodules.action.sparse_frames import FrameReading
-from datamodules.action.splits import ActionSplitSettings
+from datamodules.action.splits import ActionSplitSettings, assign_videos
 from datamodules.common.errors import ConfigurationError
 from datamodules.common.fingerprint import config_digest
 
@@ -111,8 +111,9 @@ class LabelledFrames:
 
     def test_paths(self) -> list[str]:
         """Files of the test split; none where the videos are stored as pictures."""
-        names = set(self.rows("test").videos)
-        return sorted({video.path for video in self.videos() if video.name in names and not video.pictures})
+        splits = assign_videos(self.videos(), self._splits)
+        kept = zip(self.videos(), splits, strict=True)
+        return sorted({video.path for video, split in kept if split == "test" and not video.pictures})
 
     def fingerprint(self) -> str:
         """Name of the frames of all splits, their classes and their order."""

@@ -16,13 +16,14 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from datamodules.action.frame_sampling import FrameSampling
 from datamodules.action.records import ActionVideo, Picture
-from datamodules.common.errors import VideoError
+from datamodules.common.errors import ConfigurationError, VideoError
 from datamodules.video.limits import Deadline
 from datamodules.video.reader import FrameChunk, FrameConsumer, VideoInfo, read_video
 from datamodules.video.survey import CannotOpenError, survey
 
 # decord's first error on a file that PyAV cannot open moves the process' stderr for a moment: one thread at a time
 _ODD_FILE = threading.Lock()
+_SMALLEST = 8
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,18 @@ class FrameReading:
         size: Side of the square that each whole frame is resized to, in pixels.
         sampling: Which frames.
         timeout: Seconds that one file may take.
+
+    Raises:
+        ConfigurationError: If the size is below 8.
     """
 
     size: int = 224
     sampling: FrameSampling = field(default_factory=FrameSampling)
     timeout: float = 60.0
+
+    def __post_init__(self) -> None:
+        if self.size < _SMALLEST:
+            raise ConfigurationError(f"frame_size is {self.size}; it must be at least {_SMALLEST}")
 
 
 class SparseFrames:

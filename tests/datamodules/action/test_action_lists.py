@@ -37,13 +37,8 @@ class TestVideoList:
             "v_Archery_g01_c02.avi,archery,,2,test,",
         )
         first, second, third = read_video_list(path, None)
-        assert (first.label, first.start, first.end, first.split, first.group) == (
-            "drinking",
-            1.5,
-            4.0,
-            "train",
-            "kitchen",
-        )
+        assert (first.label, first.start, first.end) == ("drinking", 1.5, 4.0)
+        assert (first.split, first.group) == ("train", "kitchen")
         assert (second.start, second.end, second.split, second.group) == (0.0, None, "val", "b.mp4")
         assert third.group == "v_Archery_g01"
         assert first.path == str(tmp_path / "a.mp4")
@@ -196,14 +191,12 @@ class TestSources:
         touch(tmp_path, "cooking/a.mp4", "drinking/a.mp4", "reading/a.mp4")
         kept = ActionSources(root=str(tmp_path), classes=("cooking", "reading")).load()
         assert [video.label for video in kept] == ["cooking", "reading"]
-        with pytest.raises(
-            ConfigurationError, match="classes names 'coking', which no video has: did you mean cooking"
-        ):
+        with pytest.raises(ConfigurationError, match="'coking', which no video has: did you mean cooking"):
             ActionSources(root=str(tmp_path), classes=("coking",)).load()
 
     def test_names_of_a_checkpoint_that_lack_a_class(self, tmp_path: Path) -> None:
         touch(tmp_path, "cooking/a.mp4", "drinking/a.mp4")
-        with pytest.raises(LabelError, match="drinking/a.mp4 has class 'drinking', which is not among the class names"):
+        with pytest.raises(LabelError, match=r"drinking/a.mp4 has class 'drinking', which is not among"):
             ActionSources(root=str(tmp_path), class_names=("cooking", "reading")).load()
 
     @pytest.mark.parametrize(
