@@ -98,7 +98,7 @@ def pose_at(action: DemoAction, habits: Habits, time: float, progress: float) ->
     pose = _resting(habits, slow)
     if action == "drinking":
         # The vessel stays at the lips: any frame shows what is going on.
-        hand = _moved((0.52, 1.0 + 0.16 * middle), habits.reach[1], 0.4)
+        hand = _moved((0.55, 1.08 + 0.16 * middle), habits.reach[1], 0.4)
         tilt = 0.75 + 0.35 * middle
         pose = replace(pose, right=hand, item=habits.vessel, angle=tilt, look=(0.05, -0.1), mouth=0.25)
     elif action == "cooking":

@@ -48,7 +48,7 @@ class Wares:
 
 def draw_wares(generator: np.random.Generator, main: Colour, second: Colour, table: Colour) -> Wares:
     """Wares of a new room: up to three unused things, left and right of the person."""
-    places = [-3.0, 2.9, 4.3]
+    places = [-3.3, 3.2, 4.3]
     kinds = generator.integers(len(_THINGS), size=3)
     things = [
         (_THINGS[int(kind)], place + float(generator.uniform(-0.3, 0.3)))

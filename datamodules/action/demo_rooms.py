@@ -42,7 +42,7 @@ def draw_room(generator: np.random.Generator, width: int, height: int) -> Image.
         for name, place in zip(names, generator.permutation(5), strict=False):
             middle = width * (0.1 + 0.2 * float(place) + float(generator.uniform(-0.04, 0.04)))
             _draw_furniture(pen, generator, _FURNITURE[int(name)], middle, floor, height)
-    picture = picture.filter(ImageFilter.GaussianBlur(float(generator.uniform(0.3, 1.6))))
+    picture = picture.filter(ImageFilter.GaussianBlur(float(generator.uniform(2.0, 4.0))))
     return _textured(picture, generator)
 
 

@@ -28,7 +28,7 @@ RATES = (Fraction(25), Fraction(30000, 1001), Fraction(30))  # frames a second
 _DETAIL = 2  # drawn this much larger, then averaged down
 _MARGIN = 1.25  # size of the room relative to the picture, for the camera to move in
 _GLIDE = 0.2  # seconds from one action to the next
-_GRAINS = 8  # sheets of noise that take turns
+_GRAINS = 5  # sheets of noise that take turns
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Scene:
         place: Middle of the head in pixels.
         camera: Amplitudes and phases of the camera's sway in x and y, and its drift in pixels a second.
         light: Gain of each channel.
-        grain: Sheets of noise in grey levels, float32 ``(8, H, W, 3)``.
+        grain: Sheets of noise in grey levels, float32 ``(5, H, W, 3)``.
         qp: Quantisation parameter of the encoder.
     """
 
@@ -92,7 +92,7 @@ def draw_scene(settings: ActionDemoSettings, stream: Sequence[int]) -> Scene:
     looks, habits = draw_looks(generator), draw_habits(generator)
     wares = draw_wares(generator, any_colour(generator, 0.4, 1.0), any_colour(generator, 0.5, 1.0), kitchen)
     noise = generator.standard_normal((_GRAINS, height, width, 3)).astype(np.float32)
-    unit = min(width, height) * float(generator.uniform(0.092, 0.118))
+    unit = min(width, height) * float(generator.uniform(0.115, 0.135))
     return Scene(
         width=width,
         height=height,
@@ -103,15 +103,15 @@ def draw_scene(settings: ActionDemoSettings, stream: Sequence[int]) -> Scene:
         wares=wares,
         table=table,
         unit=unit,
-        place=(width * float(generator.uniform(0.42, 0.58)), 3.0 * unit + float(generator.uniform(0, 0.05)) * height),
+        place=(width * float(generator.uniform(0.44, 0.56)), 3.05 * unit + float(generator.uniform(0, 0.03)) * height),
         camera=(
             float(generator.uniform(0.0, 0.02)) * width,
             float(generator.uniform(0.0, 0.02)) * height,
             float(generator.uniform(0, math.tau)),
             float(generator.uniform(0, math.tau)),
         ),
-        light=(generator.uniform(0.72, 1.12) * generator.uniform(0.9, 1.1, 3)).astype(np.float32),
-        grain=noise * float(generator.uniform(0.5, 7.0)),
+        light=(generator.uniform(0.78, 1.12) * generator.uniform(0.9, 1.1, 3)).astype(np.float32),
+        grain=noise * float(generator.uniform(0.5, 4.0)),
         qp=int(generator.integers(20, 33)),
     )
 
