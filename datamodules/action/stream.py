@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from datamodules.video.stream_sources import is_live, sources_of
 
 __all__ = ["ActionStream", "frames_to_device", "is_live", "predict_loader", "sources_of"]
 
+Chunk = TypeVar("Chunk")
 _CHUNK_BYTES = 64 << 20
 _GATHER = 0.2  # seconds that the first frame of a live chunk waits for others
 
@@ -226,7 +228,7 @@ def frames_to_device(batch: StreamBatch, device: torch.device) -> StreamBatch:
     return {**batch, "frames": batch["frames"].to(device, non_blocking=True)}
 
 
-def _as_it_is(chunk: StreamBatch) -> StreamBatch:
+def _as_it_is(chunk: Chunk) -> Chunk:
     return chunk
 
 

@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import Protocol
+from typing import Protocol, cast
 
 import av
 import av.container
@@ -20,7 +20,6 @@ from datamodules.video.stream_reader import clock_origin
 from datamodules.video.survey import describe
 
 _log = logging.getLogger(__name__)
-_SUBSTITUTE = "aac"  # for codecs that the container cannot hold
 
 
 class _Track(Protocol):
@@ -84,17 +83,24 @@ class AudioTrack:
             if track is not None:
                 self._tracks[stream.index] = track
         if self._tracks:
-            self._packets = (p for p in self._source.demux(*(s for s in streams if s.index in self._tracks)) if p.size)
+            self._packets = self._read([stream for stream in streams if stream.index in self._tracks])
             self._waiting = next(self._packets, None)
+
+    def _read(self, streams: list[AudioStream]) -> Iterator[Packet[AudioStream]]:
+        for packet in self._source.demux(*streams):
+            if packet.size:  # the last one of a stream is empty
+                yield cast("Packet[AudioStream]", packet)
 
     def _track(self, stream: AudioStream) -> _Track | None:
         holds = self._output.supported_codecs
         if stream.codec_context.codec.canonical_name in holds:
             return _Copied(self._output.add_stream_from_template(stream))
-        if _SUBSTITUTE in holds:
+        if "aac" in holds:
             _log.warning("%s: its sound (%s) is encoded as AAC", self._path, stream.codec_context.name)
-            return _Encoded(self._output.add_stream(_SUBSTITUTE, rate=stream.codec_context.sample_rate), stream)
-        _log.warning("%s: its sound (%s) does not fit the output and is left out", self._path, stream.codec_context.name)
+            return _Encoded(self._output.add_stream("aac", rate=stream.codec_context.sample_rate), stream)
+        _log.warning(
+            "%s: its sound (%s) does not fit the output and is left out", self._path, stream.codec_context.name
+        )
         return None
 
     def _begin_of(self, packet: Packet[AudioStream]) -> float:

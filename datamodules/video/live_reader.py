@@ -13,6 +13,7 @@ from datamodules.video.stream_reader import SourceFacts, StreamReader, TimedFram
 
 _POLL = 0.1  # seconds between looks at the stop flag and the clock
 _BUFFER_SECONDS = 0.5  # frames that wait for the consumer
+_BUFFER_FRAMES = 64  # of a recording, which cannot come late
 _BUFFER_BYTES = 64 << 20
 _BYTES_A_PIXEL = 1.5  # of a decoded 4:2:0 picture
 
@@ -122,7 +123,7 @@ class LiveFrames:
             yield timed
 
     def _room(self, facts: SourceFacts) -> int:
-        wanted = math.ceil(_BUFFER_SECONDS * (facts.fps or 30.0))
+        wanted = math.ceil(_BUFFER_SECONDS * (facts.fps or 30.0)) if facts.live else _BUFFER_FRAMES
         fitting = _BUFFER_BYTES // max(1, int(facts.width * facts.height * _BYTES_A_PIXEL))
         return max(2 * self._clip_length, min(wanted, fitting), 2)
 

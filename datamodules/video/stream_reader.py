@@ -8,7 +8,6 @@ all that it holds, and is told of at the end.
 from __future__ import annotations
 
 import math
-import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,7 @@ from numpy.typing import NDArray
 
 from datamodules.common.errors import VideoError
 from datamodules.video.limits import Deadline
-from datamodules.video.stream_sources import STANDARD_INPUT, is_live, opening
+from datamodules.video.stream_sources import STANDARD_INPUT, is_live, opening, standard_input_is_file
 from datamodules.video.survey import SHORTFALL, CannotOpenError, best_stream, describe
 
 _LATE_START = 0.5  # seconds; a clock that starts later (MPEG-TS, a camera's uptime) is moved to zero
@@ -121,6 +120,7 @@ class StreamReader:
         self.source = source
         self.fault = ""
         self._delivered = 0
+        self._packets = 0
         self._damaged = 0
         self._last_time = -math.inf
         self._live = is_live(source)
@@ -137,9 +137,10 @@ class StreamReader:
         """True for a source that can be read at leisure: a file, or a container that states its duration."""
         if not self._live:
             return True
-        if self.source == STANDARD_INPUT or self.source.startswith(("http://", "https://", "ftp://")):
-            return self.source == STANDARD_INPUT and _is_regular(self._container.name) or self.duration > 0
-        return False
+        if self.source == STANDARD_INPUT and standard_input_is_file():
+            return True
+        at_leisure = self.source == STANDARD_INPUT or self.source.startswith(("http://", "https://", "ftp://"))
+        return at_leisure and self.duration > 0
 
     @property
     def fps(self) -> float:
@@ -198,10 +199,11 @@ class StreamReader:
         try:
             for packet in self._container.demux(self._stream):
                 progress()
+                self._packets += bool(packet.size)
                 try:
                     decoded = packet.decode()
                 except av.error.FFmpegError as error:
-                    self._damaged += 1
+                    self._damaged += bool(self._delivered)  # a recording may begin between two key frames
                     in_a_row += 1
                     if in_a_row >= _HOPELESS:
                         self.fault = f"{self.source}: {in_a_row} packets in a row are damaged ({describe(error)})"
@@ -232,10 +234,10 @@ class StreamReader:
         return f"{self._delivered} frames (to {self._last_time:.2f} s)"
 
     def _truncated(self) -> bool:
-        """True when clearly less came out than the header says; an edit list may rightly cut some of it away."""
-        needed = (1 - SHORTFALL) * self.duration - 1.0
+        """True when the file holds clearly less than its header says."""
         if self._stream.frames:
-            return self._delivered < math.floor((1 - SHORTFALL) * self._stream.frames) and self._last_time < needed
+            return self._packets < math.floor((1 - SHORTFALL) * self._stream.frames)
+        needed = (1 - SHORTFALL) * self.duration - 1.0
         if self._stream.duration:
             return self._last_time < needed
         return self._last_time < needed and _end_of_packets(self.source) < needed  # sound may last longer
@@ -256,22 +258,43 @@ class PictureConverter:
         self._turns = facts.turns
         self._side = side
         turned = facts.turns % 2 == 1
-        self._width, self._height = (facts.height, facts.width) if turned else (facts.width, facts.height)
+        self._size = (facts.height, facts.width) if turned else (facts.width, facts.height)  # width and height
+        self._name = facts.name
         self._to_square, self._to_full = VideoReformatter(), VideoReformatter()
 
     def square(self, frame: av.VideoFrame, out: NDArray[np.uint8]) -> None:
-        """Resize without keeping the aspect ratio, with a filter as wide as the reduction; ``out`` is ``(S, S, 3)``."""
-        self._write(self._to_square.reformat(frame, self._side, self._side, "rgb24", interpolation="BILINEAR"), out)
+        """Resize without keeping the aspect ratio, with a filter as wide as the reduction; ``out`` is ``(S, S, 3)``.
+
+        Raises:
+            VideoError: If FFmpeg cannot convert such pictures.
+        """
+        self._convert(self._to_square, frame, (self._side, self._side), "BILINEAR", out)
 
     def full(self, frame: av.VideoFrame, out: NDArray[np.uint8]) -> None:
-        """Convert to RGB; ``out`` is ``(H, W, 3)``. A frame of another size than the first is interpolated."""
-        same = (frame.width, frame.height) == (self._width, self._height)
-        mode = "POINT" if same else "BILINEAR"  # POINT repeats the colour samples, as datamodules.video.reader does
-        self._write(self._to_full.reformat(frame, self._width, self._height, "rgb24", interpolation=mode), out)
+        """Convert to RGB; ``out`` is ``(H, W, 3)``. A frame of another size than the first is interpolated.
+
+        Raises:
+            VideoError: If FFmpeg cannot convert such pictures.
+        """
+        same = (frame.width, frame.height) == self._size
+        # POINT repeats the colour samples of 4:2:0 and 4:2:2, as datamodules.video.reader does
+        self._convert(self._to_full, frame, self._size, "POINT" if same else "BILINEAR", out)
+
+    def _convert(
+        self, scaler: VideoReformatter, frame: av.VideoFrame, size: tuple[int, int], mode: str, out: NDArray[np.uint8]
+    ) -> None:
+        try:
+            converted = scaler.reformat(frame, size[0], size[1], "rgb24", interpolation=mode)
+        except (av.error.FFmpegError, ValueError) as error:
+            raise VideoError(
+                f"{self._name}: pictures of {frame.width}x{frame.height} in {frame.format.name} cannot be converted "
+                f"({describe(error)}); convert the video first"
+            ) from error
+        self._write(converted, out)
 
     def _write(self, frame: av.VideoFrame, out: NDArray[np.uint8]) -> None:
         plane = frame.planes[0]
-        rows = np.frombuffer(plane, dtype=np.uint8).reshape(-1, plane.line_size)
+        rows = np.frombuffer(memoryview(plane), dtype=np.uint8).reshape(-1, plane.line_size)
         picture = rows[: frame.height, : frame.width * 3].reshape(frame.height, frame.width, 3)
         out[...] = np.rot90(picture, self._turns) if self._turns else picture
 
@@ -290,13 +313,6 @@ def _open(source: str, timeout: float) -> av.container.InputContainer:
         raise CannotOpenError(
             f"{source}: cannot be opened ({describe(error)}); check that it is there, is a video and may be read"
         ) from error
-
-
-def _is_regular(path: str) -> bool:
-    try:
-        return stat.S_ISREG(Path(path).stat().st_mode)
-    except OSError:
-        return False
 
 
 def _end_of_packets(path: str) -> float:

@@ -141,7 +141,8 @@ def _videos_below(folder: Path) -> list[str]:
 
 
 def _videos_like(pattern: str) -> list[str]:
-    found = sorted(path for path in glob.glob(pattern, recursive=True) if Path(path).is_file())
+    matches = glob.glob(pattern, recursive=True)  # noqa: PTH207  # Path.glob takes no absolute pattern
+    found = sorted(path for path in matches if Path(path).is_file())
     if not found:
         raise ConfigurationError(f"{pattern}: no file is called like this; check the pattern and quote it in a shell")
     return found
