@@ -114,7 +114,7 @@ def _long_jobs(settings: ActionDemoSettings) -> list[LongJob]:
 
 def _complete(folder: Path, settings: ActionDemoSettings) -> bool:
     """Whether the list is there and no video was deleted by hand."""
-    jobs = (*_clip_jobs(settings), *_long_jobs(settings))
+    jobs: list[ClipJob | LongJob] = [*_clip_jobs(settings), *_long_jobs(settings)]
     lists = (folder / "clips.csv", *(folder / f"{name}.json" for name in LONG_SETS))
     return all(path.is_file() for path in lists) and all((folder / job.file).is_file() for job in jobs)
 
@@ -123,16 +123,18 @@ def _make(folder: Path, settings: ActionDemoSettings) -> None:
     """Make the videos in a partial folder, then give it its name; the caller holds the lock."""
     partial = folder.with_suffix(".partial")
     clips, longs = _clip_jobs(settings), _long_jobs(settings)
-    for job in (*clips, *longs):
+    jobs: list[ClipJob | LongJob] = [*clips, *longs]
+    for job in jobs:
         (partial / job.file).parent.mkdir(parents=True, exist_ok=True)
     for name in LONG_SETS:  # also where a set has no videos
         (partial / name).mkdir(exist_ok=True)
     for stale in partial.rglob(".*.mp4"):  # half-written by a making that was killed
         stale.unlink()
-    pending = [job for job in (*clips, *longs) if not (partial / job.file).is_file()]
+    pending = [job for job in jobs if not (partial / job.file).is_file()]
     # A long video takes as long as many clips.
-    weights = {job.file: 20 if isinstance(job, LongJob) else 1 for job in (*clips, *longs)}
-    with _progress(sum(weights.values()), sum(weights.values()) - sum(weights[job.file] for job in pending)) as advance:
+    weights = {job.file: 20 if isinstance(job, LongJob) else 1 for job in jobs}
+    total = sum(weights.values())
+    with _progress(total, total - sum(weights[job.file] for job in pending)) as advance:
         for job in pending:
             if isinstance(job, LongJob):
                 make_long(partial, settings, job)
@@ -141,7 +143,7 @@ def _make(folder: Path, settings: ActionDemoSettings) -> None:
             advance(weights[job.file])
     (partial / "clips.csv").write_text(_clip_list(settings, clips), encoding="utf-8")
     for name in LONG_SETS:
-        database = {Path(job.file).stem: truth_of(settings, job) for job in longs if job.kind == name}
+        database = {Path(long.file).stem: truth_of(settings, long) for long in longs if long.kind == name}
         text = json.dumps({"version": "appraise action demo", "database": database}, indent=1)
         (partial / f"{name}.json").write_text(text + "\n", encoding="utf-8")
     if folder.exists():  # videos were deleted from it by hand

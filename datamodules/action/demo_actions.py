@@ -135,10 +135,13 @@ def blend(first: Pose, second: Pose, share: float) -> Pose:
     """
     eased = share * share * (3 - 2 * share)
     nearer = first if share < 0.5 else second
-    limbs = {
-        name: _between(getattr(first, name), getattr(second, name), eased) for name in ("head", "look", "left", "right")
-    }
-    return replace(nearer, **limbs)
+    return replace(
+        nearer,
+        head=_between(first.head, second.head, eased),
+        look=_between(first.look, second.look, eased),
+        left=_between(first.left, second.left, eased),
+        right=_between(first.right, second.right, eased),
+    )
 
 
 def _resting(habits: Habits, slow: float) -> Pose:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 from datamodules.action.demo_figure import any_colour
@@ -61,7 +60,7 @@ def _textured(picture: Image.Image, generator: np.random.Generator) -> Image.Ima
         np.asarray(Image.fromarray(field).resize(picture.size, Image.Resampling.BICUBIC)) for field in (coarse, fine)
     ]
     light = 1 + generator.uniform(0.03, 0.14) * sheets[0] + generator.uniform(0.0, 0.06) * sheets[1]
-    lit: NDArray[np.float32] = np.asarray(picture, np.float32) * light[..., None]
+    lit = np.asarray(picture, np.float32) * light[..., None]
     return Image.fromarray(np.clip(lit, 0, 255).astype(np.uint8))
 
 

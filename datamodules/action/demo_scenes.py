@@ -152,7 +152,7 @@ def draw_frame(scene: Scene, script: Sequence[ScriptedSegment], number: int) -> 
     pen = Pen(picture, origin, _DETAIL * scene.unit, scene.looks.mirrored)
     draw_person(pen, scene.looks, _pose(scene.habits, script, time), scene.wares, scene.table, time)
     lit = np.asarray(picture.reduce(_DETAIL), np.float32) * scene.light + scene.grain[number % _GRAINS]
-    return np.clip(lit, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(lit, 0, 255), np.uint8)
 
 
 def _pose(habits: Habits, script: Sequence[ScriptedSegment], time: float) -> Pose:
