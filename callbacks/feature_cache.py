@@ -52,8 +52,12 @@ class FrameModel(Protocol):
 class FrameData(Protocol):
     """What the cache asks of a data module."""
 
-    def frame_batches(self, split: str, view: int | None) -> DataLoader[Any]:
-        """All frames of a split in the order of their rows; as they are, or one augmented view of each."""
+    def frame_batches(self, split: Any) -> DataLoader[Any]:  # noqa: ANN401  # data modules name their splits themselves
+        """All frames of a split in the order of their rows, without augmentation."""
+        ...
+
+    def augment_view(self, frames: Tensor, index: Tensor, view: int) -> Tensor:
+        """One augmented view of training frames, the one that epoch ``view`` would see."""
         ...
 
     def use_features(self, folder: Path) -> None:
@@ -153,12 +157,12 @@ class FeatureCache(Callback):
         missing = [shard for shard in self._shards() if not folder.holds(shard[2])]
         if not missing:
             return
-        loaders = {name: data.frame_batches(split, view) for split, view, name in missing}
-        total = sum(_rows(loader) for loader in loaders.values())
-        with _progress("Features of frames", total) as advance, _evaluating(trainer, module):
-            for name, loader in loaders.items():
-                batches = computed(cast(FrameModel, module), loader, module.device)
-                rows, width = write_shard(folder.file(name), batches, _rows(loader), self.dtype, advance)
+        loaders = [data.frame_batches(split) for split, _, _ in missing]
+        numbers = [len(cast(Sized, loader.dataset)) for loader in loaders]
+        with _progress("Features of frames", sum(numbers)) as advance, _evaluating(trainer, module):
+            for (_, view, name), loader, rows in zip(missing, loaders, numbers, strict=True):
+                features = computed(cast(FrameModel, module), shown(loader, module.device, data, view))
+                width = write_shard(folder.file(name), features, rows, self.dtype, advance)
                 folder.add(name, rows, width)
 
 
@@ -196,28 +200,34 @@ def frame_data(trainer: L.Trainer) -> FrameData:
     return data
 
 
-def computed(model: FrameModel, loader: Iterable[Any], device: torch.device) -> Iterator[Tensor]:
-    """Features of each batch, after a check that the rows come in their order.
+def shown(loader: Iterable[Any], device: torch.device, data: FrameData, view: int | None) -> Iterator[Tensor]:
+    """Frames of each batch on the device, augmented where a view is wanted, after a check of their order.
 
     Raises:
-        ConfigurationError: If they do not: the features would get the labels of other frames.
+        ConfigurationError: If the rows do not come in order: the features would get the labels of other frames.
     """
     row = 0
     for batch in loader:
-        frames: Tensor = batch["frames"].to(device, non_blocking=True)
-        expected = torch.arange(row, row + len(frames))
-        if not torch.equal(torch.as_tensor(batch["index"]).cpu(), expected):
+        index: Tensor = batch["index"]
+        if not torch.equal(index.cpu(), torch.arange(row, row + len(index))):
             raise ConfigurationError(
-                f"frame_batches of the data module must give all rows in order, but after row {row} came "
-                f"{torch.as_tensor(batch['index']).tolist()[:4]}"
+                f"frame_batches of the data module must give all rows in order, but from row {row} on came "
+                f"{index.tolist()[:4]}"
             )
-        row += len(frames)
+        row += len(index)
+        frames: Tensor = batch["frames"].to(device, non_blocking=True)
+        yield frames if view is None else data.augment_view(frames, index, view)
+
+
+def computed(model: FrameModel, batches: Iterable[Tensor]) -> Iterator[Tensor]:
+    """Features of each batch of frames."""
+    for frames in batches:
         yield model.frame_features(frames)
 
 
 def write_shard(
     path: Path, batches: Iterator[Tensor], rows: int, dtype: FeatureType, advance: Callable[[int], None]
-) -> tuple[int, int]:
+) -> int:
     """Write the features of one split and view at once.
 
     Args:
@@ -228,7 +238,7 @@ def write_shard(
         advance: Called with the number of rows of each batch.
 
     Returns:
-        Rows and width.
+        Width F of the features.
 
     Raises:
         OSError: If the file cannot be written; before the work begins where the disk has too little room.
@@ -245,7 +255,7 @@ def write_shard(
         for features in batches:
             writer.add(features)
             advance(len(features))
-    return rows, width
+    return width
 
 
 def cache_folder() -> Path:
@@ -254,10 +264,6 @@ def cache_folder() -> Path:
         return Path(named).expanduser()
     shared = os.environ.get("XDG_CACHE_HOME")
     return (Path(shared) if shared else Path.home() / ".cache") / "appraise"
-
-
-def _rows(loader: DataLoader[Any]) -> int:
-    return len(cast(Sized, loader.dataset))
 
 
 @contextmanager

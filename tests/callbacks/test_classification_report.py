@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import lightning as L
@@ -17,7 +14,6 @@ from matplotlib.image import imread
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-import callbacks
 from callbacks.classification_report import ClassificationReport, make_report, mean_per_video
 from callbacks.confusion_figure import draw_confusion
 from datamodules.common.errors import ConfigurationError
@@ -161,43 +157,3 @@ def test_figures_of_few_and_many_classes(number: int) -> None:
     axes = figure.axes[0]
     assert len(axes.texts) == (number if number <= 25 else 0)
     assert "100.0%" in axes.get_title()
-
-
-TWO_PROCESSES = """
-import runpy, sys
-import lightning as L
-from torch.utils.data import DataLoader, DistributedSampler
-
-parts = runpy.run_path(sys.argv[1])
-frames = parts["Frames"]()
-
-
-class Data(L.LightningDataModule):
-    def test_dataloader(self):
-        return DataLoader(frames, batch_size=4, sampler=DistributedSampler(frames, shuffle=False))
-
-
-trainer = L.Trainer(
-    accelerator="cpu", devices=2, strategy="ddp", logger=False, enable_checkpointing=False, enable_progress_bar=False,
-    default_root_dir=sys.argv[2], callbacks=[parts["ClassificationReport"](figures=False)],
-)
-trainer.test(parts["Toy"](), datamodule=Data(), verbose=False)
-"""
-
-
-def test_two_processes_report_each_frame_once(tmp_path: Path) -> None:
-    program = tmp_path / "program.py"
-    program.write_text(TWO_PROCESSES, encoding="utf-8")
-    root = Path(callbacks.__file__).parents[1]
-    done = subprocess.run(
-        [sys.executable, str(program), __file__, str(tmp_path)],
-        cwd=root,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    found = json.loads((tmp_path / "classification_report.json").read_text(encoding="utf-8"))
-    assert found["confusion"] == [[2, 1, 0, 0], [2, 3, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]]
