@@ -38,13 +38,17 @@ class PretrainedActionClassifier(StreamMethod):
 
     Frames arrive as squares, without their aspect ratio; most of these models were trained on centre crops.
 
+    Attributes:
+        clip_length: Frames of a group; chunks must hold a multiple of it.
+        clip_frames: How many of them the model sees; None for an image classifier.
+
     Args:
         weights: Folder that ``save_pretrained`` wrote, or a name on the Hugging Face Hub.
         class_groups: Smaller set of labels: ``{group: [label, ...]}``, a YAML or JSON file of it, or the name of a
             shipped one, ``action/kinetics_drinking_cooking``. None keeps the model's own labels.
         other: Name of the group of all other labels; null leaves them out.
-        clip_length: Frames of a group; the data module gives it. It must be a multiple of the frames that a video
-            model sees. Image models need none.
+        clip_length: Frames of a group, a multiple of the frames that a video model sees, to see them further apart;
+            None takes as many as it sees. Image models need none.
         predict_batch: Frames that the network sees at once.
         half: Predict in half precision on a GPU.
 
@@ -84,7 +88,7 @@ class PretrainedActionClassifier(StreamMethod):
             raise ConfigurationError(f"predict_batch is {predict_batch}, but must be at least 1: correct it.")
         config = _read(AutoConfig, weights)
         self.clip_frames = _clip_frames(config, weights)
-        self.group_length = _group_length(self.clip_frames, clip_length)
+        self.clip_length = _clip_length(self.clip_frames, clip_length)
         kind = AutoModelForImageClassification if self.clip_frames is None else AutoModelForVideoClassification
         self.network = cast(nn.Module, _read(kind, weights)).eval().requires_grad_(False)
         self.preprocess = _preprocess(weights, config, video=self.clip_frames is not None)
@@ -103,10 +107,10 @@ class PretrainedActionClassifier(StreamMethod):
         """Probabilities ``(T, G)`` of uint8 frames ``(T, 3, S, S)``, groups counted from the first frame."""
         if self.clip_frames is None:
             return super().chunk_scores(frames)
-        length = self.group_length
-        whole = -(-len(frames) // length) * length
-        repeated = frames[torch.arange(whole).clamp(max=len(frames) - 1)]
-        clips = repeated.view(-1, length, *frames.shape[1:])[:, :: length // self.clip_frames]
+        length = self.clip_length
+        missing = -len(frames) % length
+        whole = torch.cat([frames, frames[-1:].expand(missing, -1, -1, -1)]) if missing else frames
+        clips = whole.reshape(-1, length, *frames.shape[1:])[:, :: length // self.clip_frames]
         at_once = max(1, int(self.hparams["predict_batch"]) // self.clip_frames)
         scores = torch.cat([self._score(part) for part in torch.split(clips, at_once)])
         return scores.repeat_interleave(length, dim=0)[: len(frames)]
@@ -147,7 +151,7 @@ def _clip_frames(config: PreTrainedConfig, weights: str) -> int | None:
     )
 
 
-def _group_length(clip_frames: int | None, clip_length: int | None) -> int:
+def _clip_length(clip_frames: int | None, clip_length: int | None) -> int:
     if clip_frames is None:
         return 1
     if clip_length is None:

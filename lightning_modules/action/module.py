@@ -176,35 +176,40 @@ class FrameAveragingActionRecognizer(StreamMethod):
     # Beginning.
 
     def setup(self, stage: str) -> None:
-        """Fetch pretrained weights when a training begins, before any callback looks at them; name the defects."""
-        if stage == "predict":
-            _warn(prediction_defects(self.config))
-        if stage != "fit":
-            return
-        _warn(training_defects(self.config))
-        if self.trainer.ckpt_path is not None or not self._random_backbone:
-            return
-        if self.hparams["pretrained"]:
-            download_backbone(self._backbone, self.hparams["backbone"], self.hparams["frame_size"])
-            self._random_backbone = False
-        elif self.backbone_is_frozen:
+        """Name the defects that these values repeat."""
+        defects = {"fit": training_defects, "predict": prediction_defects}.get(stage)
+        for defect in defects(self.config) if defects else ():
+            log.warning("warning: as in the original script, %s", defect)
+
+    def on_fit_start(self) -> None:
+        """Fetch pretrained weights, unless a training goes on, and take the weights of the classes from the data."""
+        self._fetch_backbone()
+        if self._random_backbone and self.backbone_is_frozen:
             log.warning(
                 "The backbone %s is frozen with random weights, so that it tells little: set pretrained, name a file "
                 "as backbone_weights, or let it learn with train_backbone all.",
                 self.hparams["backbone"],
             )
+        if self.hparams["class_weights"] == "balanced":
+            self.class_weight.copy_(balanced_weights(torch.as_tensor(self._class_counts())))
 
-    def on_fit_start(self) -> None:
-        """Take the weights of the classes from the data."""
-        if self.hparams["class_weights"] == "none":
-            return
+    def _fetch_backbone(self) -> None:
+        if self._random_backbone and self.hparams["pretrained"]:
+            download_backbone(self._backbone, self.hparams["backbone"], self.hparams["frame_size"])
+            self._random_backbone = False
+
+    def _class_counts(self) -> list[int]:
         counts = getattr(getattr(self.trainer, "datamodule", None), "class_counts", None)
         if counts is None:
             raise ConfigurationError(
                 "class_weights is balanced, but the data does not say how many frames a class has: give a data module "
                 "with class_counts, or set class_weights to none."
             )
-        self.class_weight.copy_(balanced_weights(torch.as_tensor(counts)))
+        return list(counts)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Know that the backbone's weights are there: a checkpoint holds all of them."""
+        self._random_backbone = False
 
     # Optimiser.
 
@@ -341,15 +346,14 @@ class FrameAveragingActionRecognizer(StreamMethod):
         return self.network.features(self.preprocess(frames.to(self.device))).float()
 
     def feature_digest(self) -> str:
-        """Short name of everything that `frame_features` depends on: weights of the backbone and preprocessing."""
+        """Short name of everything that `frame_features` depends on: weights of the backbone and preprocessing.
+
+        A cache asks before the training has begun, so weights that it begins from are fetched here too.
+        """
+        self._fetch_backbone()
         parts = {"backbone": self._backbone, "preprocess": self.preprocess}
         tensors = {
             f"{part}.{key}": value for part, module in parts.items() for key, value in module.state_dict().items()
         }
         names = ("backbone", "frame_size", "preprocessing")
         return config_digest({"tensors": tensors_digest(tensors), **{name: self.hparams[name] for name in names}})
-
-
-def _warn(defects: list[str]) -> None:
-    for defect in defects:
-        log.warning("warning: preset legacy, as the original: %s", defect)

@@ -55,8 +55,10 @@ class ActionPreprocess(nn.Module):
         legacy = mode == "legacy"
         self.mode = mode
         self.side = size
-        self.register_buffer("mean", torch.tensor(KERAS_MEAN if legacy else mean) * (1 if legacy else 255))
-        self.register_buffer("std", torch.ones(3) if legacy else torch.tensor(std) * 255)
+        self.register_buffer(
+            "mean", torch.tensor(KERAS_MEAN if legacy else mean, dtype=torch.float32) * (1 if legacy else 255)
+        )
+        self.register_buffer("std", torch.ones(3) if legacy else torch.tensor(std, dtype=torch.float32) * 255)
 
     def forward(self, frames: Tensor, predicting: bool = False) -> Tensor:
         """Resize and normalise ``(B, 3, H, W)``.

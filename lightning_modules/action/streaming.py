@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -29,12 +28,6 @@ class StreamMethod(Method, ABC):
     def frame_scores(self, frames: Tensor) -> Tensor:
         """Probabilities ``(T, C)`` of uint8 frames ``(T, 3, H, W)`` on the module's device."""
 
-    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:  # noqa: ANN401  # as inherited
-        """Leave a chunk of a stream where it is: its pictures for the writer are large, and only the CPU needs them."""
-        if isinstance(batch, dict) and "is_last" in batch:
-            return batch
-        return super().transfer_batch_to_device(batch, device, dataloader_idx)
-
     def chunk_scores(self, frames: Tensor) -> Tensor:
         """Probabilities ``(T, C)``, float32 on the CPU, of one or more frames ``(T, 3, H, W)``."""
         return torch.cat([self._score(part) for part in torch.split(frames, int(self.hparams["predict_batch"]))])
@@ -50,7 +43,7 @@ class StreamMethod(Method, ABC):
         frames = batch["frames"]
         return {
             "scores": self.chunk_scores(frames) if len(frames) else torch.zeros(0, len(self.class_names)),
-            "times": batch["times"],
+            "times": batch["times"].cpu(),
             "video_id": batch["video_id"],
             "is_last": batch["is_last"],
         }

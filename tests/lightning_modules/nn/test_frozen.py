@@ -5,7 +5,7 @@ import torch
 from timm.layers import BatchNormAct2d
 from torch import nn
 
-from lightning_modules.nn.frozen import Freezable, Frozen, FrozenBatchNorm, freeze_batch_norms
+from lightning_modules.nn.frozen import Freezable, Frozen, FrozenBatchNorm, PartlyFrozen, freeze_batch_norms
 
 
 def small() -> nn.Sequential:
@@ -80,3 +80,51 @@ def test_a_batch_norm_with_an_activation_keeps_it() -> None:
     assert (expected >= 0).all()
     torch.testing.assert_close(frozen(x), expected)
     torch.testing.assert_close(frozen(x), expected)  # no statistic has moved
+
+
+def deep() -> nn.Sequential:
+    return nn.Sequential(small(), nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4), nn.Conv2d(4, 2, 1))
+
+
+def test_the_frozen_parts_of_a_network_stay_and_the_others_learn() -> None:
+    network = PartlyFrozen(deep(), ["0", "2"]).train()
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    optimizer = torch.optim.SGD([p for p in network.parameters() if p.requires_grad], lr=0.1)
+    network(torch.randn(4, 3, 6, 6)).sum().backward()
+    optimizer.step()
+    changed = {key for key, value in network.state_dict().items() if not torch.equal(value, before[key])}
+    assert changed == {f"module.{layer}.{name}" for layer in "13" for name in ("weight", "bias")}
+    modes = {name: part.training for name, part in network.module.named_children()}
+    assert modes == {"0": False, "1": True, "2": False, "3": True}
+    assert isinstance(network.module.get_submodule("2"), FrozenBatchNorm)
+    assert isinstance(network.module.get_submodule("0.1"), FrozenBatchNorm)
+    assert not network.frozen
+
+
+def test_a_partly_frozen_network_may_be_frozen_whole() -> None:
+    network = PartlyFrozen(deep(), ["0"]).freeze().train()
+    assert network.frozen
+    assert not network(torch.randn(1, 3, 6, 6)).requires_grad
+    assert not any(module.training for module in network.modules())
+
+
+def test_single_parameters_can_be_frozen() -> None:
+    network = PartlyFrozen(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1)), ["0.bias"])
+    assert [name for name, p in network.named_parameters() if not p.requires_grad] == ["module.0.bias"]
+    with pytest.raises(AttributeError):
+        PartlyFrozen(nn.Linear(2, 2), ["missing"])
+
+
+def test_a_frozen_batch_norm_is_the_batch_norm_in_evaluation() -> None:
+    norm = nn.BatchNorm2d(4, eps=1e-3)
+    with torch.no_grad():
+        for value in (norm.weight, norm.bias, norm.running_mean, norm.running_var):
+            assert value is not None
+            value.uniform_(0.5, 2)
+    frozen = FrozenBatchNorm.from_batch_norm(norm)
+    x = torch.randn(2, 4, 3, 3, requires_grad=True)
+    torch.testing.assert_close(frozen(x), norm.eval()(x))
+    scale, shift = frozen.scale_and_shift()
+    torch.testing.assert_close(frozen(x), x * scale.view(1, -1, 1, 1) + shift.view(1, -1, 1, 1))
+    (gradient,) = torch.autograd.grad(frozen(x).sum(), x)
+    torch.testing.assert_close(gradient, scale.view(1, -1, 1, 1).expand_as(x))
