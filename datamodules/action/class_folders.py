@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import re
@@ -18,6 +19,8 @@ PICTURE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".webp"})
 FRAME_LIST = "frames.csv"  # beside the class folders: which video a picture is from, and when it is shown
 FRAME_COLUMNS = ("frame", "video", "class", "time")
 OPTIONAL_FRAME_COLUMNS = ("group", "split")
+
+_log = logging.getLogger(__name__)
 
 FolderKind = Literal["videos", "frames"]
 _NUMBERED = re.compile(r"^(.*?)[_\- ]?\d+$")  # <video>_<number>
@@ -40,7 +43,9 @@ def folder_kind(root: str | Path) -> FolderKind:
 
 
 def read_class_folders(root: str | Path, kind: FolderKind) -> list[ActionVideo]:
-    """List the videos of a folder with one folder a class; folders ``train``, ``val`` and ``test`` may lie above.
+    """List the videos of a folder with one folder a class.
+
+    Where the folders of ``root`` are ``train``, ``val`` and ``test``, these are the splits and hold the classes.
 
     Pictures named ``<video>_<number>`` are the frames of one video, and so are those of one folder inside a class
     folder. A file ``frames.csv`` in ``root`` (columns ``frame,video,class,time`` and optionally ``group,split``), as
@@ -59,8 +64,8 @@ def read_class_folders(root: str | Path, kind: FolderKind) -> list[ActionVideo]:
         return _listed_pictures(root)
     wanted = VIDEO_SUFFIXES if kind == "videos" else PICTURE_SUFFIXES
     files = [file for file in _files(root) if file.suffix.lower() in wanted]
-    found = [(file, *_place(file, root)) for file in files]
-    if not any(label for _, label, _ in found):
+    found = _places(files, root)
+    if not found:
         what = "video" if kind == "videos" else "picture"
         raise ConfigurationError(f"{root} holds no {what} in folders named after classes; it must be ROOT/CLASS/FILE")
     if kind == "frames":
@@ -75,7 +80,6 @@ def read_class_folders(root: str | Path, kind: FolderKind) -> list[ActionVideo]:
             source=str(root),
         )
         for file, label, split in found
-        if label
     ]
 
 
@@ -91,23 +95,33 @@ def _files(root: str | Path) -> list[Path]:
     return sorted(found, key=lambda file: file.relative_to(base).as_posix())
 
 
-def _place(file: Path, root: Path) -> tuple[str, SplitName | None]:
-    """Class and split that a file's folders name; no class for a file beside the class folders."""
-    folders = file.relative_to(root.absolute()).parts[:-1]
-    split = split_of(folders[0]) if len(folders) > 1 else None
-    if split is not None:
-        return folders[1], split
-    return (folders[0] if folders else ""), None
+_Place = tuple[Path, str, SplitName | None]  # file, class, split
 
 
-def _numbered_pictures(found: list[tuple[Path, str, SplitName | None]], root: Path) -> list[ActionVideo]:
+def _places(files: list[Path], root: Path) -> list[_Place]:
+    """Class and split that the folders of each file name; files beside the class folders are left out."""
+    folders = [file.relative_to(root.absolute()).parts[:-1] for file in files]
+    splits = all(split_of(own[0]) for own in folders if own) and any(len(own) > 1 for own in folders)
+    depth = 1 if splits else 0  # of the folder that names the class
+    found: list[_Place] = []
+    beside: list[Path] = []
+    for file, own in zip(files, folders, strict=True):
+        if len(own) > depth:
+            found.append((file, own[depth], split_of(own[0]) if splits else None))
+        else:
+            beside.append(file)
+    if found and beside:
+        _log.warning("left out: %d file(s) beside the class folders of %s: %s, ...", len(beside), root, beside[0].name)
+    return found
+
+
+def _numbered_pictures(found: list[_Place], root: Path) -> list[ActionVideo]:
     """Gather pictures into videos by their names."""
     pictures: dict[tuple[str, str, SplitName | None], list[Path]] = defaultdict(list)
     for file, label, split in found:
-        if label:
-            stem = _NUMBERED.match(file.stem)
-            video = file.parent / (stem.group(1) if stem else file.stem)
-            pictures[str(video), label, split].append(file)
+        stem = _NUMBERED.match(file.stem)
+        video = file.parent / (stem.group(1) if stem else file.stem)
+        pictures[str(video), label, split].append(file)
     videos: list[ActionVideo] = []
     for (path, label, split), files in pictures.items():
         name = Path(path).relative_to(root.absolute()).as_posix()

@@ -92,6 +92,12 @@ class TestClassFolders:
         videos = read_class_folders(tmp_path, "videos")
         assert {(v.label, v.split) for v in videos} == {("cooking", "train"), ("cooking", "val"), ("cooking", "test")}
 
+    def test_a_class_named_like_a_split(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        touch(tmp_path, "training/gym/a.mp4", "running/b.mp4", "beside.mp4")
+        videos = read_class_folders(tmp_path, "videos")
+        assert [(v.label, v.split) for v in videos] == [("running", None), ("training", None)]
+        assert "left out: 1 file(s) beside the class folders" in caplog.text
+
     def test_numbered_pictures_are_gathered_by_video(self, tmp_path: Path) -> None:
         touch(tmp_path, "cooking/a_1.jpg", "cooking/a_2.jpg", "cooking/a_10.jpg", "cooking/b_1.jpg", "drinking/v/1.png")
         videos = read_class_folders(tmp_path, "frames")
