@@ -176,7 +176,7 @@ class ActionStream(IterableDataset[StreamBatch]):
     def _chunk(self, builder: ChunkBuilder, *, dropped: int = 0, last: bool = False, error: str = "") -> StreamBatch:
         part = builder.take(last=last)
         chunk: StreamBatch = {
-            "frames": torch.from_numpy(part.frames).permute(0, 3, 1, 2),  # channels last in memory, as networks like
+            "frames": torch.from_numpy(part.frames),
             "times": torch.from_numpy(part.times),
             "selected": torch.from_numpy(part.selected),
             "video_id": 0,

@@ -91,7 +91,7 @@ class ChunkPart(NamedTuple):
     """The arrays of one chunk.
 
     Attributes:
-        frames: uint8 ``(T, S, S, 3)``.
+        frames: uint8 ``(T, 3, S, S)``.
         times: float64 ``(T,)``.
         selected: bool ``(T,)``.
         source: uint8 ``(N, H, W, 3)``; None when not asked for.
@@ -178,7 +178,7 @@ class ChunkBuilder:
         self._fulls, self._source_times = self._new_fulls(), []
 
     def _new_squares(self) -> NDArray[np.uint8]:
-        return np.empty((self._length, self._plan.frame_size, self._plan.frame_size, 3), dtype=np.uint8)
+        return np.empty((self._length, 3, self._plan.frame_size, self._plan.frame_size), dtype=np.uint8)
 
     def _new_fulls(self) -> NDArray[np.uint8] | None:
         if not self._plan.with_source:

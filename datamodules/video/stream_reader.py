@@ -263,12 +263,16 @@ class PictureConverter:
         self._to_square, self._to_full = VideoReformatter(), VideoReformatter()
 
     def square(self, frame: av.VideoFrame, out: NDArray[np.uint8]) -> None:
-        """Resize without keeping the aspect ratio, with a filter as wide as the reduction; ``out`` is ``(S, S, 3)``.
+        """Resize without keeping the aspect ratio, with a filter as wide as the reduction; ``out`` is ``(3, S, S)``.
+
+        Planes rather than pixels are asked of FFmpeg: it would halve the colours of pixels once more.
 
         Raises:
             VideoError: If FFmpeg cannot convert such pictures.
         """
-        self._convert(self._to_square, frame, (self._side, self._side), "BILINEAR", out)
+        converted = self._converted(self._to_square, frame, (self._side, self._side), "gbrp", "BILINEAR")
+        for channel, plane in enumerate((2, 0, 1)):
+            out[channel] = np.rot90(_rows(converted, plane, self._side), self._turns)
 
     def full(self, frame: av.VideoFrame, out: NDArray[np.uint8]) -> None:
         """Convert to RGB; ``out`` is ``(H, W, 3)``. A frame of another size than the first is interpolated.
@@ -276,27 +280,29 @@ class PictureConverter:
         Raises:
             VideoError: If FFmpeg cannot convert such pictures.
         """
-        same = (frame.width, frame.height) == self._size
         # POINT repeats the colour samples of 4:2:0 and 4:2:2, as datamodules.video.reader does
-        self._convert(self._to_full, frame, self._size, "POINT" if same else "BILINEAR", out)
+        mode = "POINT" if (frame.width, frame.height) == self._size else "BILINEAR"
+        converted = self._converted(self._to_full, frame, self._size, "rgb24", mode)
+        picture = _rows(converted, 0, converted.width * 3).reshape(converted.height, converted.width, 3)
+        out[...] = np.rot90(picture, self._turns)
 
-    def _convert(
-        self, scaler: VideoReformatter, frame: av.VideoFrame, size: tuple[int, int], mode: str, out: NDArray[np.uint8]
-    ) -> None:
+    def _converted(
+        self, scaler: VideoReformatter, frame: av.VideoFrame, size: tuple[int, int], layout: str, mode: str
+    ) -> av.VideoFrame:
         try:
-            converted = scaler.reformat(frame, size[0], size[1], "rgb24", interpolation=mode)
+            return scaler.reformat(frame, size[0], size[1], layout, interpolation=mode)
         except (av.error.FFmpegError, ValueError) as error:
             raise VideoError(
                 f"{self._name}: pictures of {frame.width}x{frame.height} in {frame.format.name} cannot be converted "
                 f"({describe(error)}); convert the video first"
             ) from error
-        self._write(converted, out)
 
-    def _write(self, frame: av.VideoFrame, out: NDArray[np.uint8]) -> None:
-        plane = frame.planes[0]
-        rows = np.frombuffer(memoryview(plane), dtype=np.uint8).reshape(-1, plane.line_size)
-        picture = rows[: frame.height, : frame.width * 3].reshape(frame.height, frame.width, 3)
-        out[...] = np.rot90(picture, self._turns) if self._turns else picture
+
+def _rows(frame: av.VideoFrame, plane: int, length: int) -> NDArray[np.uint8]:
+    """A view of one plane without the padding of its rows, uint8 ``(height, length)``."""
+    data = frame.planes[plane]
+    rows = np.frombuffer(memoryview(data), dtype=np.uint8).reshape(-1, data.line_size)
+    return rows[: frame.height, :length]
 
 
 def clock_origin(container: av.container.InputContainer) -> float:
