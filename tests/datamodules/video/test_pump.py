@@ -12,7 +12,7 @@ from datamodules.common.errors import VideoError
 from datamodules.video.pump import Pump
 
 
-def test_items_come_in_order_and_at_most_so_many_ahead():
+def test_items_come_in_order_and_at_most_so_many_ahead() -> None:
     made: list[int] = []
 
     def produce(progress: Callable[[], None]) -> Iterator[int]:
@@ -28,7 +28,7 @@ def test_items_come_in_order_and_at_most_so_many_ahead():
     assert seen == list(range(20))
 
 
-def test_silence_is_an_error_but_slow_progress_is_not():
+def test_silence_is_an_error_but_slow_progress_is_not() -> None:
     hang = threading.Event()
 
     def produce(progress: Callable[[], None]) -> Iterator[int]:
@@ -45,7 +45,7 @@ def test_silence_is_an_error_but_slow_progress_is_not():
     hang.set()
 
 
-def test_errors_come_through():
+def test_errors_come_through() -> None:
     def produce(progress: Callable[[], None]) -> Iterator[int]:
         yield 1
         raise KeyError("inside")
@@ -56,7 +56,7 @@ def test_errors_come_through():
         next(items)
 
 
-def test_closing_early_ends_the_thread():
+def test_closing_early_ends_the_thread() -> None:
     ended = threading.Event()
 
     def produce(progress: Callable[[], None]) -> Iterator[int]:
