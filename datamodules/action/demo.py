@@ -64,7 +64,8 @@ def make_action_demo(settings: ActionDemoSettings) -> Path:
         Folder with
 
         * ``clips/<class>/*.mp4`` and ``clips.csv`` with the columns ``video,class,split,group``: paths relative to the
-          folder, ``train``, ``val`` or ``test``, and one group a scene;
+          folder, ``train``, ``val`` or ``test``, and one group a place, where
+          one person does all of the actions;
         * ``untrimmed/*.mp4``, long videos with the classes that a frame can tell apart; ``untrimmed_noisy/*.mp4``, the
           same ones with blur, occlusions and frames from elsewhere; ``untrimmed_pair/*.mp4``, long videos with the
           pair that differs only in time and ``idle``;
@@ -104,7 +105,7 @@ def _cache_folder(settings: ActionDemoSettings) -> Path:
 
 
 def _clip_jobs(settings: ActionDemoSettings) -> list[ClipJob]:
-    return [ClipJob(action, number) for action in DEMO_CLASSES for number in range(settings.clips)]
+    return [ClipJob(action, number) for number in range(settings.clips) for action in DEMO_CLASSES]  # a place at a time
 
 
 def _long_jobs(settings: ActionDemoSettings) -> list[LongJob]:
@@ -152,7 +153,7 @@ def _make(folder: Path, settings: ActionDemoSettings) -> None:
 
 
 def _clip_list(settings: ActionDemoSettings, clips: list[ClipJob]) -> str:
-    """Text of ``clips.csv``; in each class the last clips test and the ones before them validate."""
+    """Text of ``clips.csv``; the clips of the last places test and those of the ones before them validate."""
     test = max(1, round(settings.test_fraction * settings.clips))
     val = max(1, round(settings.val_fraction * settings.clips))
     stream = io.StringIO()
@@ -161,7 +162,7 @@ def _clip_list(settings: ActionDemoSettings, clips: list[ClipJob]) -> str:
     for job in clips:
         left = settings.clips - job.number
         split = "test" if left <= test else "val" if left <= test + val else "train"
-        writer.writerow((job.file, job.action, split, f"{job.action}_{job.number:03d}"))
+        writer.writerow((job.file, job.action, split, f"place_{job.number:03d}"))
     return stream.getvalue()
 
 

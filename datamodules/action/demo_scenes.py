@@ -1,7 +1,8 @@
 """Scenes of the action demo: one room, one person, one camera; draws the frames of a script of actions.
 
-All that does not belong to the action differs strongly from scene to scene and hardly within one, as in real videos:
-neighbouring frames look alike, so that a split by frame tests what it has trained on.
+All that does not belong to the action differs strongly from video to video and hardly within one, as in real videos:
+neighbouring frames look alike, so that a split by frame tests what it has trained on. Several videos may be taken at
+one place, by the same person in other clothes.
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from datamodules.action.demo_actions import Habits, Pose, blend, draw_habits, pose_at
-from datamodules.action.demo_figure import Looks, any_colour, draw_looks, draw_person
+from datamodules.action.demo_figure import Looks, any_colour, draw_looks, draw_person, dressed
 from datamodules.action.demo_items import Wares, draw_wares
 from datamodules.action.demo_pen import Colour, Pen
 from datamodules.action.demo_rooms import draw_room
@@ -56,6 +58,7 @@ class Scene:
         unit: Half width of the head in pixels.
         place: Middle of the head in pixels.
         camera: Amplitudes and phases of the camera's sway in x and y, and its drift in pixels a second.
+        aim: Where the camera looks in the room, in pixels from its middle.
         light: Gain of each channel.
         grain: Sheets of noise in grey levels, float32 ``(5, H, W, 3)``.
         qp: Quantisation parameter of the encoder.
@@ -72,33 +75,35 @@ class Scene:
     unit: float
     place: tuple[float, float]
     camera: tuple[float, float, float, float]
+    aim: tuple[float, float]
     light: NDArray[np.float32]
     grain: NDArray[np.float32]
     qp: int
 
 
-def draw_scene(settings: ActionDemoSettings, stream: Sequence[int]) -> Scene:
-    """Draw a new scene.
+def draw_scene(settings: ActionDemoSettings, place: Sequence[int], take: Sequence[int]) -> Scene:
+    """Draw the scene of a video.
 
     Args:
         settings: The demo's settings.
-        stream: Numbers of the stream of chance, beside the seed.
+        place: Numbers of the stream of chance of the room, the person and the size of the picture; videos that share
+            it were taken at one place.
+        take: Numbers of the stream of all else: clothes, habits, wares, light and camera.
     """
-    generator = np.random.default_rng([settings.seed, *stream])
-    width, height = _size(generator, settings)
-    room = draw_room(generator, round(_DETAIL * width * _MARGIN), round(_DETAIL * height * _MARGIN))
+    width, height, fps, room, looks = _place(settings, tuple(place))
+    generator = np.random.default_rng([settings.seed, *take])
     table = any_colour(generator, 0.3, 0.9, vivid=0.5) if generator.uniform() < 0.6 else None
     kitchen = any_colour(generator, 0.4, 0.95, vivid=0.4)
-    looks, habits = draw_looks(generator), draw_habits(generator)
+    habits = draw_habits(generator)
     wares = draw_wares(generator, any_colour(generator, 0.4, 1.0), any_colour(generator, 0.5, 1.0), kitchen)
-    noise = generator.standard_normal((_GRAINS, height, width, 3)).astype(np.float32)
+    noise = generator.standard_normal((_GRAINS, height, width, 3), np.float32)
     unit = min(width, height) * float(generator.uniform(0.115, 0.135))
     return Scene(
         width=width,
         height=height,
-        fps=RATES[int(generator.integers(len(RATES)))],
+        fps=fps,
         room=room,
-        looks=looks,
+        looks=dressed(generator, looks),
         habits=habits,
         wares=wares,
         table=table,
@@ -110,10 +115,20 @@ def draw_scene(settings: ActionDemoSettings, stream: Sequence[int]) -> Scene:
             float(generator.uniform(0, math.tau)),
             float(generator.uniform(0, math.tau)),
         ),
+        aim=(float(generator.uniform(-0.08, 0.08)) * width, float(generator.uniform(-0.08, 0.08)) * height),
         light=(generator.uniform(0.78, 1.12) * generator.uniform(0.9, 1.1, 3)).astype(np.float32),
-        grain=noise * float(generator.uniform(0.5, 4.0)),
+        grain=noise * np.float32(generator.uniform(0.5, 4.0)),
         qp=int(generator.integers(20, 33)),
     )
+
+
+@lru_cache(maxsize=1)
+def _place(settings: ActionDemoSettings, place: tuple[int, ...]) -> tuple[int, int, Fraction, Image.Image, Looks]:
+    """Size, rate, room and person of a place; the last one is kept for its other videos."""
+    generator = np.random.default_rng([settings.seed, *place])
+    width, height = _size(generator, settings)
+    room = draw_room(generator, round(_DETAIL * width * _MARGIN), round(_DETAIL * height * _MARGIN))
+    return width, height, RATES[int(generator.integers(len(RATES)))], room, draw_looks(generator)
 
 
 def draw_frames(scene: Scene, script: Sequence[ScriptedSegment]) -> Iterator[Picture]:
@@ -144,8 +159,8 @@ def draw_frame(scene: Scene, script: Sequence[ScriptedSegment], number: int) -> 
         sway_y * math.sin(1.7 * time + phase_y),
     )
     size = (_DETAIL * scene.width, _DETAIL * scene.height)
-    left = (scene.room.width - size[0]) / 2 - _DETAIL * shift[0]
-    top = (scene.room.height - size[1]) / 2 - _DETAIL * shift[1]
+    left = (scene.room.width - size[0]) / 2 + _DETAIL * (scene.aim[0] - shift[0])
+    top = (scene.room.height - size[1]) / 2 + _DETAIL * (scene.aim[1] - shift[1])
     corner = round(left), round(top)
     picture = scene.room.crop((*corner, corner[0] + size[0], corner[1] + size[1]))
     origin = (_DETAIL * (scene.place[0] + shift[0]), _DETAIL * (scene.place[1] + shift[1]))

@@ -25,7 +25,7 @@ class ActionDemoSettings:
 
     Args:
         seed: Seed of all that is drawn.
-        clips: Clips of each class, at least 3; each has a room, a person and a camera of its own.
+        clips: Clips of each class, at least 3; as many places, each with a room and a person of its own.
         clip_seconds: Mean length of a clip in seconds; single ones are up to a fifth shorter or longer.
         width: Width of the usual picture in pixels, an even number from 64; some videos are larger, some square.
         height: Height of the usual picture in pixels, an even number from 64.
@@ -47,8 +47,8 @@ class ActionDemoSettings:
     """
 
     seed: int = 0
-    clips: int = 36
-    clip_seconds: float = 1.6
+    clips: int = 100
+    clip_seconds: float = 1.0
     width: int = 128
     height: int = 96
     untrimmed: int = 6

@@ -18,7 +18,7 @@ from datamodules.video.encode import encode_video
 LongSet = Literal["untrimmed", "untrimmed_noisy", "untrimmed_pair"]
 LONG_SETS: tuple[LongSet, ...] = get_args(LongSet)
 
-_CLIP, _LONG, _PAIR, _SCRIPT, _NOISE, _ELSEWHERE = range(6)  # streams of chance
+_CLIP, _LONG, _PAIR, _SCRIPT, _NOISE, _ELSEWHERE, _PLACE = range(7)  # streams of chance
 _NOISY_QP = 30
 
 
@@ -81,7 +81,9 @@ def clip_scene(settings: ActionDemoSettings, job: ClipJob) -> tuple[Scene, list[
     stream = (_CLIP, DEMO_CLASSES.index(job.action), job.number)
     length = settings.clip_seconds * np.random.default_rng([settings.seed, _SCRIPT, *stream]).uniform(0.8, 1.2)
     action = "raising" if job.action == "lowering" else job.action
-    return draw_scene(settings, stream), [ScriptedSegment(action, 0.0, round(float(length), 2))]
+    # Every class is seen at every place, so that a room or a face tells nothing of the action.
+    scene = draw_scene(settings, (_PLACE, job.number), stream)
+    return scene, [ScriptedSegment(action, 0.0, round(float(length), 2))]
 
 
 def make_long(folder: Path, settings: ActionDemoSettings, job: LongJob) -> None:
@@ -113,7 +115,7 @@ def long_scene(settings: ActionDemoSettings, job: LongJob) -> tuple[Scene, list[
         end = round(start + float(length), 2)
         script.append(ScriptedSegment(action, start, end))
         start = end
-    return draw_scene(settings, stream), script
+    return draw_scene(settings, (_PLACE, *stream), stream), script
 
 
 def truth_of(settings: ActionDemoSettings, job: LongJob) -> VideoTruth:
@@ -183,4 +185,4 @@ class _Elsewhere:
         true = next((segment.action for segment in self._script if time < segment.end), self._script[-1].action)
         others = [action for action in FRAME_CLASSES if action != true]
         action = others[int(generator.integers(len(others)))]
-        return draw_scene(self._settings, stream), [ScriptedSegment(action, 0.0, 4.0)]
+        return draw_scene(self._settings, (_PLACE, *stream), stream), [ScriptedSegment(action, 0.0, 4.0)]

@@ -59,7 +59,11 @@ def test_the_list_names_every_clip_with_split_and_group(folder: Path) -> None:
     assert list(rows[0]) == ["video", "class", "split", "group"]
     assert Counter(row["class"] for row in rows) == dict.fromkeys(DEMO_CLASSES, 4)
     assert {row["video"] for row in rows} == {f"clips/{p.parent.name}/{p.name}" for p in folder.glob("clips/*/*.mp4")}
-    assert len({row["group"] for row in rows}) == len(rows)
+    places: dict[str, set[str]] = {}
+    for row in rows:
+        places.setdefault(row["group"], set()).add(row["split"])
+    assert len(places) == 4
+    assert all(len(splits) == 1 for splits in places.values())  # a place stays on one side
     per_class = Counter((row["class"], row["split"]) for row in rows)
     assert all(per_class[name, split] == count for name in DEMO_CLASSES for split, count in _SPLITS.items())
     assert {p.name for p in folder.iterdir()} == {
@@ -126,7 +130,7 @@ def test_lowering_is_raising_played_backwards(tmp_path: Path, monkeypatch: pytes
     assert not np.array_equal(seen[0], seen[-1])
 
 
-def test_scenes_differ_and_repeat(tmp_path: Path) -> None:
+def test_places_differ_and_repeat(tmp_path: Path) -> None:
     settings = small(tmp_path)
     first, again, other = (clip_scene(settings, ClipJob("drinking", number))[0] for number in (0, 0, 1))
     assert np.array_equal(np.asarray(first.room), np.asarray(again.room))
@@ -136,6 +140,14 @@ def test_scenes_differ_and_repeat(tmp_path: Path) -> None:
     sizes = {clip_scene(settings, ClipJob("idle", n))[0].room.size for n in range(30)}
     rates = {clip_scene(settings, ClipJob("idle", n))[0].fps for n in range(30)}
     assert len(sizes) == len(rates) == 3
+
+
+def test_every_action_is_done_at_every_place_in_other_clothes(tmp_path: Path) -> None:
+    drinking, idle = (clip_scene(small(tmp_path), ClipJob(action, 2))[0] for action in ("drinking", "idle"))
+    assert np.array_equal(np.asarray(drinking.room), np.asarray(idle.room))
+    assert (drinking.looks.skin, drinking.looks.hair) == (idle.looks.skin, idle.looks.hair)
+    assert drinking.looks.shirt != idle.looks.shirt
+    assert not np.array_equal(drinking.light, idle.light)
 
 
 def test_every_frame_of_a_person_moves(tmp_path: Path) -> None:
