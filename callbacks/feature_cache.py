@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 
 SPLITS = ("train", "val", "test")
 _LINES = 4  # lines of progress in a file
+_SILENT = 2.0  # seconds until the first of them
 
 
 @runtime_checkable
@@ -304,12 +306,13 @@ def _progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
             task = bar.add_task(title, total=total)
             yield lambda rows: bar.advance(task, rows)
         return
-    count = 0
+    count, started = 0, time.monotonic()
 
     def report(rows: int) -> None:
         nonlocal count
         before, count = count, count + rows
-        if count * _LINES // max(1, total) > before * _LINES // max(1, total):
+        soon = time.monotonic() - started < _SILENT
+        if not soon and count * _LINES // total > before * _LINES // total:
             console.print(f"{title}: {count} of {total}", highlight=False)
 
     yield report
