@@ -26,6 +26,7 @@ from datamodules.common.errors import ConfigurationError
 log = logging.getLogger(__name__)
 
 Unit = Literal["frames", "videos"]
+_SHOWN = 30  # classes up to which the terminal shows the report too
 _AVERAGES = ("accuracy", "macro avg", "weighted avg")
 
 
@@ -94,7 +95,8 @@ class ClassificationReport(CollectTestResults):
         write_text(base.with_suffix(".txt"), report.text)
         write_text(base.with_suffix(".csv"), csv_text(report))
         write_text(base.with_suffix(".json"), json.dumps(plain(report, unit), indent=2, ensure_ascii=False) + "\n")
-        log.info("classification report of %s: %s\n%s", unit, base.with_suffix(".txt"), report.text.rstrip())
+        table = f"\n{report.text.rstrip()}" if len(report.class_names) <= _SHOWN else ""
+        log.info("classification report of %s: %s%s", unit, base.with_suffix(".txt"), table)
         if not self.figures:
             return
         picture = folder / f"confusion_matrix{ending}.png"

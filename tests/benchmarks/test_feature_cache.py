@@ -89,8 +89,10 @@ def train(root: Path, folder: Path, backbone: str, side: int, *callbacks: Callba
 
 
 @pytest.mark.benchmark
-@pytest.mark.parametrize(("backbone", "side"), [("resnet50", 224), ("resnet18", 112)])
-def test_epoch_on_stored_features(backbone: str, side: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("backbone", "side", "times"), [("resnet50", 224, 1), ("resnet18", 112, 4)])
+def test_epoch_on_stored_features(
+    backbone: str, side: int, times: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("APPRAISE_CACHE", str(tmp_path / "cache"))
     draw_pictures(tmp_path / "pictures", side, times)
     train(tmp_path / "pictures", tmp_path, "test_resnet", 64)  # first use of everything
