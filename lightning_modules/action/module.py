@@ -10,7 +10,7 @@ from typing import Any, Literal, cast
 import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.core.optimizer import LightningOptimizer
-from lightning.pytorch.utilities.types import LRSchedulerConfigType, OptimizerLRScheduler
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
 from datamodules.action.batch import ActionBatch
@@ -40,15 +40,13 @@ from lightning_modules.action.presets import (
     PresetName,
     Schedule,
     check_arguments,
-    check_plateau,
     prediction_defects,
     resolve_preset,
     training_defects,
 )
-from lightning_modules.action.schedules import plateau_schedule, time_decay_schedule
+from lightning_modules.action.schedules import make_schedules
 from lightning_modules.action.streaming import StreamMethod
 from lightning_modules.action.transfer import load_transfer
-from lightning_modules.base import Stage
 from lightning_modules.nn.frozen import PartlyFrozen
 
 log = logging.getLogger(__name__)
@@ -78,24 +76,24 @@ class FrameAveragingActionRecognizer(StreamMethod):
         backbone: A timm network.
         pretrained: Begin from timm's weights of the backbone, fetched when a training begins.
         backbone_weights: State dict of the backbone in timm's or torchvision's layout, a local file.
-        train_backbone: What of the backbone learns: ``none``, its ``last`` stages, or ``all``.
+        train_backbone: What of the backbone learns: ``none`` (both presets), its ``last`` stages, or ``all``.
         unfrozen_stages: How many stages learn under ``last``.
-        preprocessing: ``normalised``, or ``legacy``: the mean is subtracted in prediction alone.
-        hidden_features: Width of the fully connected layer.
-        dropout: Behind that layer.
-        l1_weight: Factor of the sum of that layer's absolute weights.
-        l1_method: ``penalty`` adds it to the loss; ``proximal`` thresholds the weights after each step, which makes
-            true zeros.
+        preprocessing: ``normalised``, or ``legacy``: a mean is subtracted in prediction alone.
+        hidden_features: Width of the fully connected layer; 512.
+        dropout: Behind that layer; 0.5.
+        l1_weight: Factor of the sum of that layer's absolute weights; 1e-5, ``legacy`` 0.01.
+        l1_method: ``penalty`` (both presets) adds it to the loss; ``proximal`` thresholds the weights after each step,
+            which makes true zeros.
         optimizer_name: Default optimiser.
-        learning_rate: Of the default optimiser.
-        momentum: Of SGD.
+        learning_rate: Of the default optimiser; 1e-4.
+        momentum: Of SGD; 0.9.
         weight_decay: Of the default optimiser.
-        time_decay: The learning rate is divided by ``1 + time_decay / epochs * step``.
-        schedule: ``plateau`` lowers the learning rate where ``val/loss`` stands still, ``cosine`` rises and falls a
-            step at a time, ``constant`` leaves it.
-        plateau_factor: What ``plateau`` multiplies the learning rate by.
-        plateau_patience: Epochs without improvement until it does.
-        min_learning_rate: Where ``plateau`` stops; must be below ``learning_rate``.
+        time_decay: The learning rate is divided by ``1 + time_decay / epochs * step``; 0, ``legacy`` 1e-4.
+        schedule: ``plateau`` (both presets) lowers the learning rate where ``val/loss`` stands still, ``cosine`` rises
+            and falls a step at a time, ``constant`` leaves it.
+        plateau_factor: What ``plateau`` multiplies the learning rate by; 0.2.
+        plateau_patience: Epochs without improvement until it does; 5.
+        min_learning_rate: Where ``plateau`` stops, below ``learning_rate``; 1e-6, ``legacy`` 0.001 (it never acts).
         class_weights: ``balanced`` gives each class the same say in the loss.
         label_smoothing: Share of the target that is spread over all classes.
         predict_batch: Frames that the network sees at once in prediction.
@@ -226,13 +224,7 @@ class FrameAveragingActionRecognizer(StreamMethod):
             return super().configure_optimizers()
         parameters = self.parameter_groups()
         optimizer = self._make_optimizer(parameters) if self._make_optimizer else self.default_optimizer(parameters)
-        schedules: list[LRSchedulerConfigType] = []
-        if self.config.schedule == "plateau":
-            if self.hparams["preset"] != "legacy":
-                check_plateau(self.config.min_learning_rate, max(group["lr"] for group in optimizer.param_groups))
-            schedules.append(plateau_schedule(optimizer, self.config))
-        if self.config.time_decay > 0:
-            schedules.append(time_decay_schedule(optimizer, self.config.time_decay, self.trainer.max_epochs))
+        schedules = make_schedules(optimizer, self.config, self.trainer.max_epochs, self.hparams["preset"] == "legacy")
         return [optimizer], schedules  # type: ignore[return-value]  # Lightning wants dicts, its types say otherwise
 
     def optimizer_step(
@@ -304,15 +296,13 @@ class FrameAveragingActionRecognizer(StreamMethod):
         values = self.val_metrics.compute()
         if self.hparams["preset"] == "legacy":
             values["loss"] = values["loss"] + self.penalty().detach()
-        self._log_metrics("val", self.val_metrics, values)
+        self.log_stage("val", values)
+        self.val_metrics.reset()
 
     def on_test_epoch_end(self) -> None:
         """Log the test measures."""
-        self._log_metrics("test", self.test_metrics, self.test_metrics.compute())
-
-    def _log_metrics(self, stage: Stage, metrics: FrameMetrics, values: dict[str, Tensor]) -> None:
-        self.log_stage(stage, values)
-        metrics.reset()
+        self.log_stage("test", self.test_metrics.compute())
+        self.test_metrics.reset()
 
     # Prediction.
 

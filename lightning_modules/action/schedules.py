@@ -7,9 +7,33 @@ from lightning.pytorch.utilities.types import LRSchedulerConfigType
 from torch.optim.lr_scheduler import MultiplicativeLR, ReduceLROnPlateau
 
 from datamodules.common.errors import ConfigurationError
-from lightning_modules.action.presets import RecognizerConfig
+from lightning_modules.action.presets import RecognizerConfig, check_plateau
 
 _MINIMUM_GAIN = 1e-4  # Keras' own: a smaller fall of the loss is no improvement
+
+
+def make_schedules(
+    optimizer: torch.optim.Optimizer, config: RecognizerConfig, epochs: int | None, legacy: bool
+) -> list[LRSchedulerConfigType]:
+    """Every schedule but ``cosine`` that a recogniser asks for; together they may lower the learning rate twice.
+
+    Args:
+        optimizer: Whose learning rates they change.
+        config: Of the recogniser.
+        epochs: Length of the training.
+        legacy: Let a schedule be that can never act.
+
+    Raises:
+        ConfigurationError: If a schedule could never act, or needs the length and there is none.
+    """
+    schedules = []
+    if config.schedule == "plateau":
+        if not legacy:
+            check_plateau(config.min_learning_rate, max(group["lr"] for group in optimizer.param_groups))
+        schedules.append(plateau_schedule(optimizer, config))
+    if config.time_decay > 0:
+        schedules.append(time_decay_schedule(optimizer, config.time_decay, epochs))
+    return schedules
 
 
 def plateau_schedule(optimizer: torch.optim.Optimizer, config: RecognizerConfig) -> LRSchedulerConfigType:

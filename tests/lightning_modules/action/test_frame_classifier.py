@@ -98,6 +98,16 @@ def test_frozen_batch_norms_are_those_of_the_first_stages() -> None:
     assert kinds["layer4"] is nn.BatchNorm2d
 
 
+def test_a_frozen_backbone_keeps_half_precision() -> None:
+    backbone, _ = build_backbone("test_resnet", 64)
+    frames = torch.randn(2, 3, 64, 64)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        inner = backbone.module.get_submodule("layer1")(torch.randn(2, 32, 16, 16))
+        halved = backbone(frames)
+    assert inner.dtype == torch.bfloat16
+    torch.testing.assert_close(halved.float(), backbone(frames), atol=0.1, rtol=0.1)
+
+
 def test_unknown_names_and_sizes() -> None:
     with pytest.raises(ConfigurationError, match=r"such as .*resnet50"):
         build_backbone("resnet50x")
