@@ -7,36 +7,26 @@ import logging
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import matplotlib
 import numpy as np
-from fontTools.ttLib import TTCollection, TTFont, TTLibError  # type: ignore[import-untyped]  # it ships no types
+from fontTools.ttLib import TTFont, TTLibError  # type: ignore[import-untyped]  # it ships no types
 from matplotlib import font_manager
 from numpy.typing import NDArray
 
 log = logging.getLogger(__name__)
 
 _OUTLINES = ("glyf", "CFF ", "CFF2")  # a font of coloured bitmaps has one size only
-_MANY = 400  # system fonts looked at, so that a machine with thousands still answers at once
+_MANY = 1000  # system fonts looked at, so that a machine with thousands still answers at once
 
 
-class FontFile(NamedTuple):
-    """One face of a font file.
-
-    Attributes:
-        path: The file.
-        number: The face inside a collection, else 0.
-    """
-
-    path: str
-    number: int = 0
+FontFile = str  # path of a font file; of a collection its first face is taken
 
 
 def default_font(bold: bool = True) -> FontFile:
     """DejaVu Sans, which matplotlib brings: Latin, Greek, Cyrillic, Arabic and more."""
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    return FontFile(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name))
+    return str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name)
 
 
 def runs_of(text: str, bold: bool = True) -> list[tuple[str, FontFile]]:
@@ -78,8 +68,8 @@ def figure_families(texts: Sequence[str]) -> list[str]:
     """
     families = ["DejaVu Sans"]
     manager = font_manager.fontManager
-    for path in dict.fromkeys(font.path for text in texts for _, font in runs_of(text, bold=False)):
-        if path == default_font(bold=False).path:
+    for path in dict.fromkeys(font for text in texts for _, font in runs_of(text, bold=False)):
+        if path == default_font(bold=False):
             continue
         if not any(entry.fname == path for entry in manager.ttflist):
             manager.addfont(path)
@@ -107,20 +97,36 @@ def _covered(font: FontFile, characters: frozenset[str]) -> frozenset[str]:
 
 @functools.lru_cache(maxsize=256)
 def _candidates(missing: frozenset[str], bold: bool) -> tuple[FontFile, ...]:
-    """System fonts that have some of the missing characters, those with the most first."""
+    """System fonts that have some of the missing characters, those with the most first; one that has all is enough."""
     if not missing:
         return ()
-    found = [(len(_covered(font, missing)), font) for font in _system_fonts()]
-    useful = [(count, font) for count, font in found if count]
-    useful.sort(key=lambda entry: (-entry[0], _oddness(entry[1], bold), entry[1]))
-    return tuple(font for _, font in useful)
+    scripts = {_script(character) for character in missing}
+    useful: list[tuple[int, FontFile]] = []
+    for font in sorted(_system_fonts(), key=lambda font: (_oddness(font, bold, scripts), font)):
+        count = len(_covered(font, missing))
+        if count == len(missing):
+            return (font,)
+        if count:
+            useful.append((count, font))
+    return tuple(font for _, font in sorted(useful, key=lambda entry: -entry[0]))
 
 
-def _oddness(font: FontFile, bold: bool) -> int:
-    """Order among fonts of the same coverage: sans before serif, upright before italic, the wanted weight first."""
-    name = Path(font.path).stem.lower()
+def _script(character: str) -> str:
+    """Word that names of fonts use for a character's script.
+
+    Example:
+        >>> [_script(character) for character in "\N{HIRAGANA LETTER MU}\N{DEVANAGARI LETTER NA}"]
+        ['cjk', 'devanagari']
+    """
+    word = unicodedata.name(character, "unknown").split()[0].split("-")[0].lower()
+    return "cjk" if word in ("hiragana", "katakana", "hangul", "bopomofo") else word
+
+
+def _oddness(font: FontFile, bold: bool, scripts: set[str]) -> int:
+    """Order in which fonts are tried: made for the script, sans, upright, of the wanted weight."""
+    name = Path(font).stem.lower()
     marks = {"sans": -4, "serif": 4, "mono": 6, "italic": 8, "oblique": 8, "light": 2, "thin": 2, "black": 2}
-    marks["bold" if bold else "regular"] = -1
+    marks |= dict.fromkeys(scripts, -32) | {"bold" if bold else "regular": -1}
     return sum(weight for mark, weight in marks.items() if mark in name)
 
 
@@ -129,20 +135,7 @@ def _system_fonts() -> tuple[FontFile, ...]:
     paths = sorted(font_manager.findSystemFonts())
     if len(paths) > _MANY:
         paths.sort(key=lambda path: (not Path(path).stem.lower().startswith(("noto", "dejavu", "unifont")), path))
-    faces: list[FontFile] = []
-    for path in paths[:_MANY]:
-        faces += [FontFile(path, number) for number in range(_faces_in(path))]
-    return tuple(faces)
-
-
-def _faces_in(path: str) -> int:
-    if not path.lower().endswith((".ttc", ".otc")):
-        return 1
-    try:
-        with TTCollection(path, lazy=True) as collection:
-            return len(collection.fonts)
-    except (TTLibError, OSError, ValueError):
-        return 0
+    return tuple(paths[:_MANY])
 
 
 @functools.cache
@@ -150,11 +143,11 @@ def _code_points(font: FontFile) -> NDArray[np.uint32]:
     """Characters that a font can draw at any size; none where the file cannot be read."""
     codes: list[int] = []
     try:
-        with TTFont(font.path, fontNumber=font.number, lazy=True) as face:
+        with TTFont(font, fontNumber=0, lazy=True) as face:
             if any(table in face for table in _OUTLINES):
                 codes = sorted(face.getBestCmap() or {})
     except (TTLibError, OSError, ValueError, KeyError, AssertionError) as error:  # fontTools asserts on broken tables
-        log.debug("%s is no usable font: %s", font.path, error)
+        log.debug("%s is no usable font: %s", font, error)
     return np.array(codes, np.uint32)
 
 

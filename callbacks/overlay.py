@@ -139,7 +139,7 @@ def _fitting_line(text: str, size: int, room: int) -> Image.Image:
 
 def _line(text: str, size: int) -> Image.Image:
     """One line of text as coverage 0..255, mode L, as high as the font's tallest letters."""
-    runs = [(run, ImageFont.truetype(font.path, size, index=font.number)) for run, font in runs_of(text)]
+    runs = [(run, ImageFont.truetype(font, size)) for run, font in runs_of(text)]
     widths = [round(font.getlength(run)) for run, font in runs]
     ascent = max((font.getmetrics()[0] for _, font in runs), default=size)
     descent = max((font.getmetrics()[1] for _, font in runs), default=0)

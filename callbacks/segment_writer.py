@@ -19,7 +19,7 @@ from callbacks.live_window import LiveWindow
 from callbacks.segment_evaluation import Truth
 from callbacks.source_annotation import Format, Outputs, SourceAnnotation, SourceResult, Status
 from datamodules.action.batch import StreamBatch, StreamInfo, StreamPrediction
-from datamodules.common.errors import ConfigurationError
+from datamodules.common.errors import ConfigurationError, VideoError
 from datamodules.common.fingerprint import config_digest, file_key, file_sha256, tensors_digest
 from lightning_modules.action.rolling_average import Mode
 from lightning_modules.action.segment_machine import class_index
@@ -115,7 +115,7 @@ class SegmentWriter(Callback):
         self._run_key = ""
         self._current: SourceAnnotation | None = None
         self._window: LiveWindow | None = None
-        self._begun = False
+        self._begun = self._summed = False
         self._stopping = False
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
@@ -157,7 +157,7 @@ class SegmentWriter(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Take a chunk; close its source after the last one."""
-        self._begun = True
+        self._begun, self._summed = True, False
         if self._current is None:
             self._current = self._begin(batch["info"])
         self._current.add(batch, outputs["scores"].double().cpu().numpy())
@@ -176,12 +176,15 @@ class SegmentWriter(Callback):
         """Write the summary and say how it went."""
         self._finish("stopped")
         self._sum_up()
+        found = list(self._results.values())
+        if len(found) == 1 and found[0].status == "error" and not found[0].frames:
+            raise VideoError(found[0].error)  # the one source that was asked for
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         """Close what is open, so that all files so far are valid."""
         stopped = isinstance(exception, KeyboardInterrupt)
-        if self._current is None and not self._begun:
-            return  # nothing was read
+        if self._summed or not self._begun:
+            return  # nothing was read, or all is written
         try:
             self._finish("stopped" if stopped else "error", "" if stopped else " ".join(str(exception).split()))
             self._sum_up()
@@ -239,10 +242,11 @@ class SegmentWriter(Callback):
         result.key = self._key(result)
         self._results[result.file] = result
         append_result(self._outputs.folder, result)
-        log.info("%s", sentence(result))
+        log.log(logging.WARNING if status == "error" else logging.INFO, "%s", sentence(result))
 
     def _sum_up(self) -> None:
         found = list(self._results.values())
+        self._summed = True
         if not found:
             log.info("no source was found")
             return
@@ -331,7 +335,7 @@ def sentence(result: SourceResult) -> str:
     """One line about a finished source."""
     name = Path(result.file).name or result.file
     if not result.frames:
-        return f"{name}: {result.error or 'no frame'}"
+        return result.error or f"{name}: no frame"
     text = f"{name}: {result.frames} frames, {result.seconds:.1f} s, {len(result.segments)} segments"
     text += f", {result.dropped} frames dropped" if result.dropped else ""
     text += f", {result.skipped} frames without a score" if result.skipped else ""

@@ -139,6 +139,7 @@ class SourceAnnotation:
         self._annotator: PictureAnnotator | None = None
         self._written: list[str] = []
         self._last_times: tuple[float, float] = (math.nan, math.nan)
+        self._first_time = math.nan
         self._frames = self._dropped = 0
         self._clock = _Clock()
 
@@ -176,6 +177,7 @@ class SourceAnnotation:
         end = self._end_time()
         segments = self._stream.finish(end)
         self.close(complete=status == "ok")
+        self._warn_of_long_window(end)
         if self._frames:
             self._write_segments(segments)
             self._write_last(segments)
@@ -252,7 +254,9 @@ class SourceAnnotation:
         return path
 
     def _note_times(self, times: NDArray[np.float64]) -> None:
-        """Remember the last two times, for the length of the last frame."""
+        """Remember the first time, and the last two for the length of the last frame."""
+        if len(times) and math.isnan(self._first_time):
+            self._first_time = float(times[0])
         if len(times) > 1:
             self._last_times = (float(times[-2]), float(times[-1]))
         elif len(times):
@@ -289,6 +293,23 @@ class SourceAnnotation:
         lost = f", {self._dropped} dropped" if self._dropped else ""
         rate = self._frames / max(1e-6, self._clock.elapsed)
         log.info("%s: %s, %.0f frames a second%s", self.info["name"], where, rate, lost)
+
+    def _warn_of_long_window(self, end: float) -> None:
+        """Say why a short source has no segment."""
+        settings, length = self._settings, end - self._first_time
+        frames = self._stream.frames - self._stream.skipped
+        share = 0.5 if settings.mode == "centred" else 1.0  # of the window that must be filled
+        short = frames < share * (settings.window or 0) or length < share * (settings.seconds or 0.0)
+        if frames and short and settings.computing_until_full:
+            window = f"{settings.window} frames" if settings.window is not None else f"{settings.seconds:g} s"
+            log.warning(
+                "%s: its %d frames in %.2f s do not fill a window of %s, so no class is named: choose a shorter one, "
+                "or computing_until_full false",
+                self.info["name"],
+                frames,
+                length,
+                window,
+            )
 
     def _write_frames(self, known: FrameStates) -> None:
         """Write the files that grow with the source."""

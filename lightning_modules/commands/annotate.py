@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from callbacks.segment_writer import SegmentWriter
@@ -113,8 +113,8 @@ def _full(option: _Option, writer: Sequence[str]) -> _Option:
     return _Option(f"--{place}.init_args.{name}", "true" if option.value is None else option.value)
 
 
-def _texts(options: Sequence[_Option] | object) -> list[str]:
-    return [option.name if option.value is None else f"{option.name}={option.value}" for option in options]  # type: ignore[attr-defined]
+def _texts(options: Iterable[_Option]) -> list[str]:
+    return [option.name if option.value is None else f"{option.name}={option.value}" for option in options]
 
 
 def _writer_options() -> list[str]:

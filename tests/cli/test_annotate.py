@@ -1,0 +1,153 @@
+"""``appraise annotate`` on real files with a small untrained network: arguments, errors, files."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import pytest
+import torch
+
+from datamodules.video.encode import encode_video
+from lightning_modules.action.module import FrameAveragingActionRecognizer
+from lightning_modules.commands.annotate import predict_arguments
+from lightning_modules.commands.errors import CommandLineError
+
+Command = Callable[..., Any]
+NAMES = ["drinking", "cooking", "飲む"]
+
+
+@pytest.fixture(scope="module")
+def recognizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Checkpoint of the smallest network, untrained, at 32 pixels."""
+    torch.manual_seed(0)
+    model = FrameAveragingActionRecognizer(
+        class_names=NAMES, frame_size=32, backbone="test_resnet", train_backbone="all", hidden_features=8
+    )
+    trainer = L.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
+    trainer.strategy.connect(model)
+    path = tmp_path_factory.mktemp("model") / "best.ckpt"
+    trainer.save_checkpoint(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One second of noise, of an odd size as players upload it."""
+    generator = np.random.default_rng(0)
+    frames = generator.integers(0, 255, (20, 46, 62, 3), dtype=np.uint8)
+    return encode_video(tmp_path_factory.mktemp("video") / "küche.mp4", frames, 20)
+
+
+def test_bare_names_reach_the_writer_and_the_stream() -> None:
+    arguments = [
+        "--action",
+        "drinking",
+        "a.mp4",
+        "--rate=5",
+        "--show",
+        "--trainer.accelerator",
+        "cpu",
+        "--leave",
+        "0.3",
+    ]
+    assert predict_arguments(arguments) == [
+        "--config=action/annotate",
+        "--data.init_args.path=a.mp4",
+        "--data.init_args.chunk_frames=8",
+        "--trainer.callbacks.init_args.action=drinking",
+        "--data.init_args.rate=5",
+        "--trainer.callbacks.init_args.show=true",
+        "--trainer.callbacks.init_args.leave=0.3",
+        "--trainer.accelerator=cpu",
+    ]
+
+
+def test_switches_take_a_value_only_where_one_stands() -> None:
+    assert predict_arguments(["--video", "false", "--legacy", "-"])[1:] == [
+        "--data.init_args.path=-",
+        "--trainer.callbacks.init_args.video=false",
+        "--trainer.callbacks.init_args.legacy=true",
+    ]
+    assert "--print_config=skip_default" in predict_arguments(["--print_config=skip_default"])
+    own = predict_arguments(["a.mp4", "--config", "mine.yaml", "--enter", "0.6"])
+    assert own[:2] == ["--config=action/annotate", "--config=mine.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"), [([], "SOURCE"), (["--ckpt_path", "a.ckpt"], "SOURCE"), (["a.mp4", "b.mp4"], "b.mp4")]
+)
+def test_one_source_it_must_be(arguments: list[str], expected: str) -> None:
+    with pytest.raises(CommandLineError, match=expected):
+        predict_arguments(arguments)
+
+
+def test_everything_is_written(appraise: Command, recognizer: Path, video: Path, workdir: Path) -> None:
+    options = ["--ckpt_path", str(recognizer), "--output", "out", "--trainer.accelerator", "cpu", "--enter", "0.1"]
+    result = appraise("annotate", str(video), *options, "--seconds", "0.2", "--action", "飲む")
+    assert result.code == 0, result.err
+    assert "1 annotated" in result.out
+    written = {path.name for path in (workdir / "out").iterdir()}
+    for suffix in (".mp4", ".segments.csv", ".srt", ".vtt", ".frames.csv", ".png", ".timeLabel.json"):
+        assert f"küche{suffix}" in written
+    assert {"segments.json", "summary.json", "summary.csv"} <= written
+    with (workdir / "out" / "küche.frames.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 20
+    assert {row["state"] for row in rows} <= {"飲む", "computing..."}
+    summary = json.loads((workdir / "out" / "summary.json").read_text(encoding="utf-8"))
+    assert summary["sources"][0]["frames"] == 20
+    again = appraise("annotate", str(video), *options, "--seconds", "0.2", "--action", "飲む")
+    assert again.code == 0
+    assert "1 of them before" in again.out
+
+
+def test_the_checkpoint_says_how_large_frames_are(
+    appraise: Command, recognizer: Path, video: Path, workdir: Path
+) -> None:
+    options = ["--ckpt_path", str(recognizer), "--output", "out", "--trainer.accelerator", "cpu"]
+    assert appraise("annotate", str(video), *options, "--video", "false", "--figures=false").code == 0
+    assert "frame_size: 32" in (workdir / "out" / "config.yaml").read_text(encoding="utf-8")
+    assert not (workdir / "out" / "küche.mp4").exists()
+
+
+def test_an_unknown_action_is_answered_with_the_nearest(appraise: Command, recognizer: Path, video: Path) -> None:
+    options = ["--ckpt_path", str(recognizer), "--output", "out", "--trainer.accelerator", "cpu"]
+    result = appraise("annotate", str(video), *options, "--action", "drinkin")
+    assert result.code == 1
+    assert result.err.strip().splitlines()[-1].startswith("appraise annotate: ")
+    assert "drinking" in result.err.strip().splitlines()[-1]
+
+
+def test_a_window_without_a_display_and_a_camera_that_is_not_there(
+    appraise: Command, recognizer: Path, video: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DISPLAY", raising=False)
+    options = ["--ckpt_path", str(recognizer), "--output", "out", "--trainer.accelerator", "cpu"]
+    shown = appraise("annotate", str(video), *options, "--show")
+    assert shown.code == 1
+    assert "--show" in shown.err.strip().splitlines()[-1]
+    if os.path.exists("/dev/video97"):  # noqa: PTH110  # a device, not a file
+        pytest.skip("there is a camera 97")
+    missing = appraise("annotate", "camera:97", *options)
+    assert missing.code == 1
+    assert "97" in missing.err.strip().splitlines()[-1]
+
+
+def test_a_missing_file_is_one_sentence(appraise: Command, recognizer: Path) -> None:
+    options = ["--ckpt_path", str(recognizer), "--output", "out", "--trainer.accelerator", "cpu"]
+    result = appraise("annotate", "nowhere.mp4", *options)
+    assert result.code == 1
+    assert "nowhere.mp4" in result.err.strip().splitlines()[-1]
+
+
+def test_without_a_checkpoint(appraise: Command, video: Path) -> None:
+    result = appraise("annotate", str(video), "--model", "FrameAveragingActionRecognizer", "--output", "out")
+    assert result.code == 2
+    assert "--ckpt_path" in result.err
