@@ -80,6 +80,8 @@ class LabelledFrames:
     def splits(self) -> dict[SplitName, FrameRows]:
         """The frames of all splits; some may have none."""
         if self._rows is None:
+            if errors := self.store().errors:
+                _log.warning("%d file(s) cannot be read and are left out, such as %s", len(errors), errors[0])
             self._rows = rows_of_splits(self.videos(), self.store(), self.class_names, self._splits)
         return self._rows
 

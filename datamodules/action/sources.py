@@ -84,7 +84,7 @@ class ActionSources:
             if known is not None and video.label not in known:
                 raise LabelError(
                     f"{video.source}: {video.name} has class {video.label!r}, which is not among the class names: "
-                    f"{did_you_mean(video.label, known)}"
+                    f"{did_you_mean(video.label, known)}; classes keeps only those that you name"
                 )
         return videos
 

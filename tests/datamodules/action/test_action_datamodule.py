@@ -214,6 +214,19 @@ def test_a_class_without_training_frames(root: Path, tmp_path: Path) -> None:
         data.test_dataloader()
 
 
+def test_unreadable_videos_are_counted_again(root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    shutil.copytree(root, tmp_path / "videos")
+    (tmp_path / "videos" / "cooking" / "broken.mp4").write_bytes(b"no video")
+    module(tmp_path / "videos").setup("fit")
+    assert "skipped: " in caplog.text
+    caplog.clear()
+    data = module(tmp_path / "videos")
+    data.setup("fit")
+    assert "1 file(s) cannot be read and are left out, such as" in caplog.text
+    assert "broken.mp4" in caplog.text
+    assert sum(len(data.rows(split)) for split in ("train", "val", "test")) == 40
+
+
 def test_order_of_the_class_names_is_the_given_one(root: Path) -> None:
     names = ["drinking", "reading", "cooking"]
     data = module(root, class_names=names)
