@@ -50,9 +50,10 @@ class AudioTrack:
         self._waiting: Packet[AudioStream] | None = None
         self._tracks: dict[int, _Track] = {}
         self._origin = 0.0
+        self._source: av.container.InputContainer | None = None
         try:
             self._source = av.open(path)
-            self._begin()
+            self._begin(self._source)
         except (av.error.FFmpegError, OSError, ValueError) as error:
             self._give_up(error)
 
@@ -73,23 +74,19 @@ class AudioTrack:
         except (av.error.FFmpegError, OSError, ValueError) as error:
             self._give_up(error)
         self._tracks = {}
-        self._source.close()
+        if self._source is not None:
+            self._source.close()
 
-    def _begin(self) -> None:
-        streams = [stream for stream in self._source.streams.audio if stream.codec_context is not None]
-        self._origin = clock_origin(self._source)
+    def _begin(self, source: av.container.InputContainer) -> None:
+        streams = [stream for stream in source.streams.audio if stream.codec_context is not None]
+        self._origin = clock_origin(source)
         for stream in streams:
             track = self._track(stream)
             if track is not None:
                 self._tracks[stream.index] = track
         if self._tracks:
-            self._packets = self._read([stream for stream in streams if stream.index in self._tracks])
+            self._packets = _packets(source, [stream for stream in streams if stream.index in self._tracks])
             self._waiting = next(self._packets, None)
-
-    def _read(self, streams: list[AudioStream]) -> Iterator[Packet[AudioStream]]:
-        for packet in self._source.demux(*streams):
-            if packet.size:  # the last one of a stream is empty
-                yield cast("Packet[AudioStream]", packet)
 
     def _track(self, stream: AudioStream) -> _Track | None:
         holds = self._output.supported_codecs
@@ -116,6 +113,12 @@ class AudioTrack:
     def _give_up(self, error: Exception) -> None:
         _log.warning("%s: its sound is left out from here on (%s)", self._path, describe(error))
         self._waiting, self._tracks = None, {}
+
+
+def _packets(source: av.container.InputContainer, streams: list[AudioStream]) -> Iterator[Packet[AudioStream]]:
+    for packet in source.demux(*streams):
+        if packet.size:  # the last one of a stream is empty
+            yield cast("Packet[AudioStream]", packet)
 
 
 class _Copied:
