@@ -224,7 +224,8 @@ class FrameAveragingActionRecognizer(StreamMethod):
             return super().configure_optimizers()
         parameters = self.parameter_groups()
         optimizer = self._make_optimizer(parameters) if self._make_optimizer else self.default_optimizer(parameters)
-        schedules = make_schedules(optimizer, self.config, self.trainer.max_epochs, self.hparams["preset"] == "legacy")
+        epochs = self.trainer.max_epochs if self.config.time_decay > 0 else None
+        schedules = make_schedules(optimizer, self.config, epochs, self.hparams["preset"] == "legacy")
         return [optimizer], schedules  # type: ignore[return-value]  # Lightning wants dicts, its types say otherwise
 
     def optimizer_step(
