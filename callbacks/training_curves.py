@@ -63,12 +63,13 @@ class TrainingCurves(EpochNumbers):
         self.filename = filename
         self.panels = PANELS if panels is None else panels
         self._rows: dict[int, dict[str, float]] = {}
-        self._folder = Path()
+        self._folder: Path | None = None
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Forget an earlier training; a checkpoint that is resumed is read after this."""
         if stage == "fit":
             self._rows = {}
+            self._folder = None
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Find the run's folder; a collective call, which all processes make."""
@@ -78,7 +79,7 @@ class TrainingCurves(EpochNumbers):
     def epoch_done(self, trainer: L.Trainer, row: EpochRow) -> None:
         """Add the row and write the table."""
         self._rows[row.epoch] = row.values
-        if trainer.is_global_zero and not getattr(trainer, "fast_dev_run", False):
+        if self._folder is not None and self._writes(trainer):
             write_text((self._folder / self.filename).with_suffix(".csv"), table_text(self._rows))
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -89,7 +90,7 @@ class TrainingCurves(EpochNumbers):
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         """Draw what there is."""
         super().on_exception(trainer, pl_module, exception)
-        if trainer.state.fn == TrainerFn.FITTING and self._rows:
+        if trainer.state.fn == TrainerFn.FITTING:
             self._draw(trainer)
 
     def state_dict(self) -> dict[str, Any]:
@@ -101,8 +102,12 @@ class TrainingCurves(EpochNumbers):
         """Continue the curves of a resumed training."""
         self._rows = {int(epoch): dict(values) for epoch, values in state_dict.get("rows", {}).items()}
 
+    @staticmethod
+    def _writes(trainer: L.Trainer) -> bool:
+        return trainer.is_global_zero and not getattr(trainer, "fast_dev_run", False)
+
     def _draw(self, trainer: L.Trainer) -> None:
-        if not trainer.is_global_zero or getattr(trainer, "fast_dev_run", False):
+        if self._folder is None or not self._writes(trainer):  # broke off before it began
             return
         figure = draw_curves(self._rows, self.panels, best_epoch(trainer, self._rows))
         if figure is None:

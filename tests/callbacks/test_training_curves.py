@@ -108,6 +108,22 @@ def test_a_resumed_training_continues_the_curves(tmp_path: Path) -> None:
     assert len(table(tmp_path / "third")) == 1
 
 
+def test_a_resumed_training_that_cannot_begin_draws_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken(Callback):
+        def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+            raise RuntimeError("no disk")
+
+    monkeypatch.chdir(tmp_path)
+    newest = ModelCheckpoint(tmp_path / "first", "newest")
+    trainer_with(tmp_path / "first", TrainingCurves(), newest, max_epochs=1).fit(Toy(), LOADER, LOADER)
+    with pytest.raises(RuntimeError, match="disk"):
+        trainer_with(tmp_path / "second", Broken(), TrainingCurves()).fit(
+            Toy(), LOADER, LOADER, ckpt_path=tmp_path / "first" / "newest.ckpt", weights_only=True
+        )
+    assert not list(tmp_path.glob("*.png"))
+    assert not list(tmp_path.glob("second/*.png"))
+
+
 def test_a_callback_is_used_twice(tmp_path: Path) -> None:
     curves = TrainingCurves()
     trainer_with(tmp_path / "a", curves).fit(Toy(), LOADER, LOADER)
