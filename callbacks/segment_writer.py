@@ -333,7 +333,7 @@ def plain_name(info: StreamInfo) -> str:
 
 def sentence(result: SourceResult) -> str:
     """One line about a finished source."""
-    name = Path(result.file).name or result.file
+    name = Path(result.file).name if Path(result.file).is_absolute() else result.file  # an address stays whole
     if not result.frames:
         return result.error or f"{name}: no frame"
     text = f"{name}: {result.frames} frames, {result.seconds:.1f} s, {len(result.segments)} segments"

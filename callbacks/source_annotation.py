@@ -337,7 +337,7 @@ class SourceAnnotation:
                 self._track,
                 self._class_names,
                 _drawn(segments),
-                title=Path(self.info["name"]).name or self.name,
+                title=Path(self.info["path"]).name or self.info["name"],
                 truth=true,
                 enter=self._settings.enter or None,
                 action=self._settings.action,

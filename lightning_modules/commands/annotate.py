@@ -11,6 +11,7 @@ from lightning_modules.commands.errors import CommandLineError
 from lightning_modules.commands.lightning_cli import launch
 
 CONFIG = "action/annotate"
+_LEGACY_CONFIG = "action/annotate_legacy"
 USAGE = "appraise annotate SOURCE --ckpt_path FILE [--action NAME] [--show] [--output DIR]"
 
 _DATA = ("rate", "compare_rate", "chunk_frames")  # options of the stream that may be given by their bare names
@@ -69,6 +70,8 @@ def predict_arguments(arguments: Sequence[str]) -> list[str]:
         )
     writer = _writer_options()
     given = {option.name.removeprefix("--") for option in options}
+    legacy = [option for option in options if option.name == "--legacy" and option.value in (None, "true")]
+    options = [option for option in options if option not in legacy]
     own = [option for option in options if option.name.removeprefix("--") in (*writer, *_DATA)]
     rest = [option for option in options if option not in own]
     shows = any(option.name == "--show" and option.value in (None, "true") for option in own)
@@ -76,6 +79,7 @@ def predict_arguments(arguments: Sequence[str]) -> list[str]:
     configs = [option for option in rest if option.name in ("--config", "-c")]
     return [
         f"--config={CONFIG}",
+        *([f"--config={_LEGACY_CONFIG}"] if legacy else []),
         *_texts(configs),
         *(f"--data.init_args.path={source}" for source in sources),
         *([f"--data.init_args.chunk_frames={_SHOWN_CHUNK}"] if paced else []),

@@ -52,7 +52,7 @@ def test_the_two_states_have_different_colours() -> None:
     shown = []
     for kind in ("class", "computing"):
         picture = grey()
-        Overlay(320, 180).draw(picture, "computing...", kind)  # type: ignore[arg-type]  # one of the two
+        Overlay(320, 180).draw(picture, "computing...", kind)
         shown.append(picture)
     assert (shown[0] != shown[1]).any()
 

@@ -23,6 +23,7 @@ from callbacks.annotation_summary import read_results
 from callbacks.frame_states import FrameStates, HeldAgreement, SegmentSettings, StateStream, SwitchCounter
 from callbacks.segment_evaluation import evaluate
 from callbacks.segment_writer import SegmentWriter, plain_name
+from callbacks.source_annotation import Outputs
 from datamodules.action.batch import StreamBatch, StreamInfo, StreamPrediction
 from datamodules.action.datamodule import ActionDataModule
 from datamodules.common.errors import ConfigurationError, VideoError
@@ -56,8 +57,12 @@ class ColourClassifier(L.LightningModule):
             if self.seen + place in self.fails_at:
                 raise self.fails_at[self.seen + place]
         self.seen += len(scores)
-        place = {"times": batch["times"], "video_id": batch["video_id"], "is_last": batch["is_last"]}
-        return {"scores": scores, **place}  # type: ignore[typeddict-item]  # mypy does not follow the unpacking
+        return {
+            "scores": scores,
+            "times": batch["times"],
+            "video_id": batch["video_id"],
+            "is_last": batch["is_last"],
+        }
 
 
 def frames(parts: list[int], height: int = 48, width: int = 64, part: int = PART) -> Iterator[NDArray[np.uint8]]:
@@ -307,7 +312,8 @@ def test_legacy_is_the_original_loop(clips: Path, tmp_path: Path) -> None:
     ],
 )
 def test_options_that_cannot_work(clips: Path, tmp_path: Path, options: dict[str, Any], expected: str) -> None:
-    stated = {name: str(clips / "truth.json") if value == "TRUTH" else value for name, value in options.items()}
+    truth = str(clips / "truth.json")
+    stated: dict[str, Any] = {name: truth if value == "TRUTH" else value for name, value in options.items()}
     with pytest.raises(ConfigurationError, match=expected):
         annotate(clips / "videos", tmp_path, **stated)
     assert not (tmp_path / "summary.json").exists()
@@ -340,7 +346,7 @@ def test_one_frame(tmp_path: Path) -> None:
 
 
 def test_the_source_is_never_overwritten(clips: Path, tmp_path: Path) -> None:
-    source = shutil.copy(clips / "videos" / "kitchen.mp4", tmp_path / "kitchen.mp4")
+    source = Path(shutil.copy(clips / "videos" / "kitchen.mp4", tmp_path / "kitchen.mp4"))
     before = source.read_bytes()
     annotate(source, tmp_path, video=True)
     assert source.read_bytes() == before
@@ -383,7 +389,7 @@ def test_a_live_source_never_replaces_an_earlier_recording(tmp_path: Path) -> No
     assert plain_name(info) == "camera_0"
     assert plain_name({**info, "name": "-"}) == "stdin"
     writer = SegmentWriter()
-    writer._outputs = segment_writer.Outputs(tmp_path)
+    writer._outputs = Outputs(tmp_path)
     assert writer._free_name(info) == "camera_0"
     (tmp_path / "camera_0.frames.csv").touch()
     assert writer._free_name(info) == "camera_0_2"

@@ -71,9 +71,9 @@ def test_bare_names_reach_the_writer_and_the_stream() -> None:
 
 def test_switches_take_a_value_only_where_one_stands() -> None:
     assert predict_arguments(["--video", "false", "--legacy", "-"])[1:] == [
+        "--config=action/annotate_legacy",
         "--data.init_args.path=-",
         "--trainer.callbacks.init_args.video=false",
-        "--trainer.callbacks.init_args.legacy=true",
     ]
     assert "--print_config=skip_default" in predict_arguments(["--print_config=skip_default"])
     own = predict_arguments(["a.mp4", "--config", "mine.yaml", "--enter", "0.6"])
@@ -115,6 +115,17 @@ def test_the_checkpoint_says_how_large_frames_are(
     assert appraise("annotate", str(video), *options, "--video", "false", "--figures=false").code == 0
     assert "frame_size: 32" in (workdir / "out" / "config.yaml").read_text(encoding="utf-8")
     assert not (workdir / "out" / "küche.mp4").exists()
+
+
+def test_legacy_is_the_whole_original(appraise: Command, recognizer: Path, video: Path, workdir: Path) -> None:
+    options = ["--ckpt_path", str(recognizer), "--output", "out", "--trainer.accelerator", "cpu"]
+    assert appraise("annotate", str(video), *options, "--legacy", "--action", "cooking").code == 0
+    written = {path.name for path in (workdir / "out").iterdir()}
+    assert {"küche.avi", "küche.timeLabel.json", "küche.png"} <= written
+    assert "küche.mp4" not in written
+    text = (workdir / "out" / "config.yaml").read_text(encoding="utf-8")
+    for line in ("enter: 0.0", "window: 128", "computing_until_full: false", "seconds: null"):
+        assert line in text
 
 
 def test_an_unknown_action_is_answered_with_the_nearest(appraise: Command, recognizer: Path, video: Path) -> None:
