@@ -6,13 +6,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import lightning as L
+import numpy as np
 import pytest
 import torch
 import transformers
 from torch import Tensor
 
 from datamodules.action.batch import StreamBatch
+from datamodules.action.datamodule import ActionDataModule
 from datamodules.common.errors import CheckpointError, ConfigurationError
+from datamodules.video.encode import encode_video
 from lightning_modules.action.hub_classifier import PretrainedActionClassifier
 
 LABELS = ["drinking", "drinking beer", "juggling balls"]
@@ -39,6 +43,14 @@ def vivit() -> tuple[Any, Any]:
     return transformers.VivitForVideoClassification(config), transformers.VivitImageProcessor(**CROP)
 
 
+def vjepa2() -> tuple[Any, Any]:
+    sizes = {name: value for name, value in SIZES.items() if name not in ("image_size", "intermediate_size")}
+    sizes |= {"hidden_size": 24, "pred_hidden_size": 24, "pred_num_attention_heads": 2, "pred_num_hidden_layers": 1}
+    config = transformers.VJEPA2Config(crop_size=32, frames_per_clip=4, num_pooler_layers=1, **sizes)
+    processor = transformers.VJEPA2VideoProcessor(crop_size={"height": 32, "width": 32}, size={"shortest_edge": 32})
+    return transformers.VJEPA2ForVideoClassification(config), processor
+
+
 def vit() -> tuple[Any, Any]:
     processor = transformers.ViTImageProcessor(size={"height": 32, "width": 32}, do_rescale=True)
     return transformers.ViTForImageClassification(transformers.ViTConfig(**SIZES)), processor
@@ -52,7 +64,7 @@ MODELS: dict[str, Callable[[], tuple[Any, Any]]] = {
 def saved(folder: Path, kind: str) -> tuple[str, Any, Any]:
     """A folder with a random model, the model, and its processor."""
     torch.manual_seed(0)
-    model, processor = MODELS[kind]()
+    model, processor = vjepa2() if kind == "vjepa2" else MODELS[kind]()
     with torch.no_grad():
         model.classifier.weight.normal_()
     model.save_pretrained(folder)
@@ -64,7 +76,8 @@ def own_scores(model: Any, processor: Any, frames: Tensor, video: bool) -> Tenso
     """What transformers itself says of frames."""
     given = list(frames.permute(0, 2, 3, 1).numpy())
     with torch.no_grad():
-        scores: Tensor = model(**processor([given] if video else given, return_tensors="pt")).logits.softmax(dim=1)
+        inputs = processor([given] if video else given, return_tensors="pt")
+        scores: Tensor = model(**inputs).logits.softmax(dim=1)
     return scores
 
 
@@ -77,6 +90,15 @@ def test_scores_are_those_of_transformers(tmp_path: Path, kind: str, chunk: Call
     torch.testing.assert_close(module.chunk_scores(frames), expected, atol=1e-5, rtol=0)
     assert module.class_names == LABELS
     assert module.clip_length == (1 if kind == "vit" else 4)
+
+
+def test_a_model_with_inputs_of_another_name(tmp_path: Path, chunk: Callable[..., StreamBatch]) -> None:
+    folder, model, _ = saved(tmp_path, "vjepa2")  # its processor enlarges and crops, which is not done here
+    module = PretrainedActionClassifier(folder)
+    frames = chunk(4)["frames"]
+    with torch.no_grad():
+        expected = model(pixel_values_videos=module.preprocess(frames)[None].contiguous()).logits.softmax(dim=1)
+    torch.testing.assert_close(module.chunk_scores(frames), expected.expand(4, -1))
 
 
 def test_groups_of_frames_share_a_score(tmp_path: Path, chunk: Callable[..., StreamBatch]) -> None:
@@ -149,3 +171,19 @@ def test_it_only_predicts(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="cannot fit"):
         module.setup("fit")
     assert not any(parameter.requires_grad for parameter in module.parameters())
+
+
+def test_a_real_stream_in_chunks_of_whole_groups(tmp_path: Path, trainer: Callable[..., L.Trainer]) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (22, 32, 48, 3), dtype=np.uint8)
+    encode_video(tmp_path / "a.mp4", picture, fps=10, qp=10)
+    module = PretrainedActionClassifier(saved(tmp_path / "model", "videomae")[0], class_groups={"a": ["drinking"]})
+    scores = []
+    for chunk_frames in (5, 64):  # the data asks the model for the length of a group, and rounds the chunks to it
+        data = ActionDataModule(path=str(tmp_path / "a.mp4"), frame_size=32, chunk_frames=chunk_frames)
+        parts: Any = trainer().predict(module, datamodule=data)
+        scores.append(torch.cat([part["scores"] for part in parts]))
+        assert [part["is_last"] for part in parts].count(True) == 1
+    assert scores[0].shape == (22, 2)
+    torch.testing.assert_close(scores[0], scores[1])
+    assert torch.equal(scores[0][0], scores[0][3])
+    assert not torch.equal(scores[0][3], scores[0][4])
