@@ -286,6 +286,12 @@ def test_the_test_after_the_training(pictures: Path, tmp_path: Path) -> None:
         trainer.test(make_model(seed=1), datamodule=data, verbose=False)
 
 
+def test_data_without_a_test_split(pictures: Path, tmp_path: Path) -> None:
+    shutil.copytree(pictures, tmp_path / "pictures", ignore=shutil.ignore_patterns("test"))
+    train(tmp_path, make_data(tmp_path / "pictures"), FeatureCache(str(tmp_path / "features")), epochs=1)
+    assert load_file(tmp_path / "features" / "test.view0.safetensors")["features"].numel() == 0
+
+
 def test_a_trial_run_stores_nothing(pictures: Path, tmp_path: Path, cache: Path, passes: list[int]) -> None:
     make_trainer(tmp_path, FeatureCache(), fast_dev_run=True).fit(make_model(), datamodule=make_data(pictures))
     assert passes == []
