@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
+import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -244,6 +245,15 @@ class ActionDataModule(LightningDataModule):
             excluded=self._excluded,
         )
         return predict_loader(self.stream)
+
+    def transfer_batch_to_device(
+        self, batch: ActionBatch | StreamBatch, device: torch.device, dataloader_idx: int
+    ) -> ActionBatch | StreamBatch:
+        """Leave the chunks of a stream where they are: the model takes what it scores, full-size pictures stay."""
+        if "is_last" in batch:
+            return batch
+        moved: ActionBatch = super().transfer_batch_to_device(batch, device, dataloader_idx)
+        return moved
 
     def on_after_batch_transfer(self, batch: ActionBatch, dataloader_idx: int) -> ActionBatch:
         """Augment, on the device, in training alone."""

@@ -59,7 +59,7 @@ FREE = ("predict_batch", "half")
 # What a checkpoint keeps beside the values of the preset.
 SAVED = (
     "preset", "class_names", "frame_size", "backbone", "pretrained", "unfrozen_stages", "optimizer_name",
-    "weight_decay", "class_weights", "label_smoothing", "warmup_epochs", *FREE,
+    "weight_decay", "class_weighting", "label_smoothing", "warmup_epochs", *FREE,
 )  # fmt: skip
 
 
@@ -94,7 +94,7 @@ class FrameAveragingActionRecognizer(StreamMethod):
         plateau_factor: What ``plateau`` multiplies the learning rate by; 0.2.
         plateau_patience: Epochs without improvement until it does; 5.
         min_learning_rate: Where ``plateau`` stops, below ``learning_rate``; 1e-6, ``legacy`` 0.001 (it never acts).
-        class_weights: ``balanced`` gives each class the same say in the loss.
+        class_weighting: ``balanced`` gives each class the same say in the loss.
         label_smoothing: Share of the target that is spread over all classes.
         predict_batch: Frames that the network sees at once in prediction.
         half: Predict in half precision on a GPU.
@@ -135,7 +135,7 @@ class FrameAveragingActionRecognizer(StreamMethod):
         plateau_factor: float | None = None,
         plateau_patience: int | None = None,
         min_learning_rate: float | None = None,
-        class_weights: Literal["none", "balanced"] = "none",
+        class_weighting: Literal["none", "balanced"] = "none",
         label_smoothing: float = 0.0,
         predict_batch: int = 64,
         half: bool = True,
@@ -188,7 +188,7 @@ class FrameAveragingActionRecognizer(StreamMethod):
                 "as backbone_weights, or let it learn with train_backbone all.",
                 self.hparams["backbone"],
             )
-        if self.hparams["class_weights"] == "balanced":
+        if self.hparams["class_weighting"] == "balanced":
             self.class_weight.copy_(balanced_weights(torch.as_tensor(self._class_counts())))
 
     def _fetch_backbone(self) -> None:
@@ -200,8 +200,8 @@ class FrameAveragingActionRecognizer(StreamMethod):
         counts = getattr(getattr(self.trainer, "datamodule", None), "class_counts", None)
         if counts is None:
             raise ConfigurationError(
-                "class_weights is balanced, but the data does not say how many frames a class has: give a data module "
-                "with class_counts, or set class_weights to none."
+                "class_weighting is balanced, but the data does not say how many frames a class has: give a data "
+                "module with class_counts, or set class_weighting to none."
             )
         return list(counts)
 
@@ -255,7 +255,7 @@ class FrameAveragingActionRecognizer(StreamMethod):
     def training_step(self, batch: ActionBatch, batch_idx: int) -> Tensor:
         """Cross-entropy, with the penalty on the hidden weights where there is one."""
         logits = self.batch_logits(batch)
-        weight = self.class_weight if self.hparams["class_weights"] == "balanced" else None
+        weight = self.class_weight if self.hparams["class_weighting"] == "balanced" else None
         loss = frame_loss(logits, batch["label"], batch["valid"], weight, self.hparams["label_smoothing"])
         loss = loss + self.penalty()
         counts = batch["valid"] & (batch["label"] >= 0)

@@ -142,7 +142,7 @@ def test_augmented_views_are_those_of_the_epochs(pictures: Path, tmp_path: Path)
     assert_same(cached, train(tmp_path, make_data(pictures, turned)))
 
 
-@pytest.mark.parametrize("options", [{"schedule": "cosine"}, {"class_weights": "balanced"}])
+@pytest.mark.parametrize("options", [{"schedule": "cosine"}, {"class_weighting": "balanced"}])
 def test_a_schedule_or_weights_that_look_at_the_data_first(
     options: dict[str, Any], pictures: Path, tmp_path: Path
 ) -> None:

@@ -61,7 +61,7 @@ def test_it_learns_and_logs(build: Build, trainer: MakeTrainer, loader: Loader) 
 
 def test_same_seed_gives_the_same_weights(build: Build, trainer: MakeTrainer, loader: Loader) -> None:
     def run() -> dict[str, Tensor]:
-        module = build(l1_method="proximal", class_weights="none")
+        module = build(l1_method="proximal", class_weighting="none")
         trainer(max_epochs=2).fit(module, loader, loader)
         return weights(module)
 
@@ -139,12 +139,12 @@ def test_padding_and_frames_without_label_do_not_count(build: Build, batch: Acti
 
 
 def test_balanced_weights_come_from_the_data(build: Build, trainer: MakeTrainer, loader: Loader) -> None:
-    module = build(class_weights="balanced")
+    module = build(class_weighting="balanced")
     data = _Counted([30, 10], loader)
     trainer(max_steps=1).fit(module, datamodule=data)
     torch.testing.assert_close(module.class_weight, torch.tensor([40 / 60, 2.0]))
     with pytest.raises(ConfigurationError, match="class_counts"):
-        trainer(max_steps=1).fit(build(class_weights="balanced"), loader)
+        trainer(max_steps=1).fit(build(class_weighting="balanced"), loader)
 
 
 class _Counted(L.LightningDataModule):
