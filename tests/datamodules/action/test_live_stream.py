@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 import socket
 import subprocess
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 import torch
@@ -106,3 +110,25 @@ def test_nobody_listens_and_no_camera() -> None:
     assert [chunk["status"] for chunk in chunks] == ["error", "error"]
     assert "Connection refused" in chunks[0]["error"]
     assert "camera:97: " in chunks[1]["error"]
+
+
+def test_film_by_http_loses_no_frame(make_clip: Callable[..., Path]) -> None:
+    clip = make_clip("served.mp4", frames=100)
+    handler = functools.partial(QuietHandler, directory=str(clip.parent))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        url = f"http://127.0.0.1:{server.server_port}/served.mp4"
+        chunks = []
+        for chunk in ActionStream([url], SIDE, max_lag=0.0, live_timeout=20):
+            chunks.append(chunk)
+            time.sleep(0.05)
+    finally:
+        server.shutdown()
+    assert sum(len(chunk["times"]) for chunk in chunks) == 100
+    assert (chunks[-1]["status"], chunks[-1]["dropped"], chunks[-1]["info"]["live"]) == ("ok", 0, False)
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
