@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -56,30 +56,17 @@ class Looks:
 def draw_looks(generator: np.random.Generator) -> Looks:
     """Looks of a new person."""
     styles: tuple[Literal["short", "long", "bald", "bun", "hat"], ...] = ("short", "long", "bald", "bun", "hat")
-    looks = Looks(
+    patterns: tuple[Literal["plain", "stripes", "vest"], ...] = ("plain", "stripes", "vest")
+    first, second, trousers = (any_colour(generator, 0.35, 0.95) for _ in range(3))
+    return Looks(
         skin=_SKINS[int(generator.integers(len(_SKINS)))],
         hair=_HAIRS[int(generator.integers(len(_HAIRS)))],
         style=styles[int(generator.integers(len(styles)))],
-        shirt=((0, 0, 0), (0, 0, 0)),
-        pattern="plain",
-        sleeves=False,
-        trousers=(0, 0, 0),
-        glasses=bool(generator.uniform() < 0.25),
-        mirrored=False,
-    )
-    return dressed(generator, looks)
-
-
-def dressed(generator: np.random.Generator, looks: Looks) -> Looks:
-    """The same person in other clothes, perhaps using the other hand."""
-    patterns: tuple[Literal["plain", "stripes", "vest"], ...] = ("plain", "stripes", "vest")
-    first, second, trousers = (any_colour(generator, 0.35, 0.95) for _ in range(3))
-    return replace(
-        looks,
         shirt=(first, second),
         pattern=patterns[int(generator.integers(len(patterns)))],
         sleeves=bool(generator.uniform() < 0.5),
         trousers=shade(trousers, 0.6),
+        glasses=bool(generator.uniform() < 0.25),
         mirrored=bool(generator.uniform() < 0.5),
     )
 

@@ -2,14 +2,14 @@
 
 All that does not belong to the action differs strongly from video to video and hardly within one, as in real videos:
 neighbouring frames look alike, so that a split by frame tests what it has trained on. Several videos may be taken at
-one place, by the same person in other clothes.
+one place, by the same person.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from datamodules.action.demo_actions import Habits, Pose, blend, draw_habits, pose_at
-from datamodules.action.demo_figure import Looks, any_colour, draw_looks, draw_person, dressed
+from datamodules.action.demo_figure import Looks, any_colour, draw_looks, draw_person
 from datamodules.action.demo_items import Wares, draw_wares
 from datamodules.action.demo_pen import Colour, Pen
 from datamodules.action.demo_rooms import draw_room
@@ -81,31 +81,45 @@ class Scene:
     qp: int
 
 
+@dataclass(frozen=True)
+class _Place:
+    """What the videos of one place share."""
+
+    width: int
+    height: int
+    fps: Fraction
+    room: Image.Image
+    looks: Looks
+    colours: tuple[Colour, Colour, Colour]
+    kitchen: Colour
+    light: NDArray[np.float64]
+
+
 def draw_scene(settings: ActionDemoSettings, place: Sequence[int], take: Sequence[int]) -> Scene:
     """Draw the scene of a video.
 
     Args:
         settings: The demo's settings.
-        place: Numbers of the stream of chance of the room, the person and the size of the picture; videos that share
-            it were taken at one place.
-        take: Numbers of the stream of all else: clothes, habits, wares, light and camera.
+        place: Numbers of the stream of chance of the room, the person, all colours and the size of the picture; videos
+            that share it were taken at one place.
+        take: Numbers of the stream of all else: habits, things that lie about, framing, noise, brightness.
     """
-    width, height, fps, room, looks = _place(settings, tuple(place))
+    there = _place(settings, tuple(place))
+    width, height = there.width, there.height
     generator = np.random.default_rng([settings.seed, *take])
-    table = any_colour(generator, 0.3, 0.9, vivid=0.5) if generator.uniform() < 0.6 else None
-    kitchen = any_colour(generator, 0.4, 0.95, vivid=0.4)
     habits = draw_habits(generator)
-    wares = draw_wares(generator, any_colour(generator, 0.4, 1.0), any_colour(generator, 0.5, 1.0), kitchen)
+    main, second, top = there.colours
+    table = top if generator.uniform() < 0.6 else None
     noise = generator.standard_normal((_GRAINS, height, width, 3), np.float32)
     unit = min(width, height) * float(generator.uniform(0.115, 0.135))
     return Scene(
         width=width,
         height=height,
-        fps=fps,
-        room=room,
-        looks=dressed(generator, looks),
+        fps=there.fps,
+        room=there.room,
+        looks=replace(there.looks, mirrored=bool(generator.uniform() < 0.5)),
         habits=habits,
-        wares=wares,
+        wares=draw_wares(generator, main, second, there.kitchen),
         table=table,
         unit=unit,
         place=(width * float(generator.uniform(0.44, 0.56)), 3.05 * unit + float(generator.uniform(0, 0.03)) * height),
@@ -116,19 +130,31 @@ def draw_scene(settings: ActionDemoSettings, place: Sequence[int], take: Sequenc
             float(generator.uniform(0, math.tau)),
         ),
         aim=(float(generator.uniform(-0.08, 0.08)) * width, float(generator.uniform(-0.08, 0.08)) * height),
-        light=(generator.uniform(0.78, 1.12) * generator.uniform(0.9, 1.1, 3)).astype(np.float32),
+        light=(there.light * generator.uniform(0.9, 1.1)).astype(np.float32),
         grain=noise * np.float32(generator.uniform(0.5, 4.0)),
         qp=int(generator.integers(20, 33)),
     )
 
 
-@lru_cache(maxsize=1)
-def _place(settings: ActionDemoSettings, place: tuple[int, ...]) -> tuple[int, int, Fraction, Image.Image, Looks]:
-    """Size, rate, room and person of a place; the last one is kept for its other videos."""
+@lru_cache(maxsize=1)  # the other videos of a place come next
+def _place(settings: ActionDemoSettings, place: tuple[int, ...]) -> _Place:
+    """Draw a place."""
     generator = np.random.default_rng([settings.seed, *place])
     width, height = _size(generator, settings)
-    room = draw_room(generator, round(_DETAIL * width * _MARGIN), round(_DETAIL * height * _MARGIN))
-    return width, height, RATES[int(generator.integers(len(RATES)))], room, draw_looks(generator)
+    return _Place(
+        width=width,
+        height=height,
+        fps=RATES[int(generator.integers(len(RATES)))],
+        room=draw_room(generator, round(_DETAIL * width * _MARGIN), round(_DETAIL * height * _MARGIN)),
+        looks=draw_looks(generator),
+        colours=(
+            any_colour(generator, 0.4, 1.0),
+            any_colour(generator, 0.5, 1.0),
+            any_colour(generator, 0.3, 0.9, vivid=0.5),
+        ),
+        kitchen=any_colour(generator, 0.4, 0.95, vivid=0.4),
+        light=generator.uniform(0.82, 1.08) * generator.uniform(0.92, 1.08, 3),
+    )
 
 
 def draw_frames(scene: Scene, script: Sequence[ScriptedSegment]) -> Iterator[Picture]:
