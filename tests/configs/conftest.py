@@ -17,6 +17,7 @@ from datamodules.video.encode import encode_video
 
 REFERENCES = 5
 VERSIONS = 7  # a source and its six processed versions
+ACTIONS = ("drinking", "kochen für zwei")
 PARTS_PER_DOMAIN = {"train": 8, "val": 4, "test": 4}
 
 
@@ -162,3 +163,28 @@ def two_threads() -> Iterator[None]:
     torch.set_num_threads(2)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def clip_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for each of two classes, eight clips of ten frames in each, told apart by their colour."""
+    root = tmp_path_factory.mktemp("clips")
+    rng = np.random.default_rng(0)
+    for number, name in enumerate(ACTIONS):
+        (root / name).mkdir()
+        for clip in range(8):
+            frames = rng.integers(0, 90, (10, 48, 64, 3)).astype(np.uint8)
+            frames[..., 2 * number] += 120
+            encode_video(root / name / f"clip {clip}.mp4", frames, fps=10, qp=20)
+    return root
+
+
+@pytest.fixture(scope="session")
+def recogniser(clip_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Checkpoint of the smallest recogniser of actions, trained for one epoch."""
+    output = tmp_path_factory.mktemp("recogniser")
+    words = ["fit", "--config", "action/finetune", f"--data.init_args.root={clip_tree}", f"--output={output}"]
+    words += ["--model.init_args.backbone=test_efficientnet", "--model.init_args.pretrained=false"]
+    words += ["--data.init_args.frame_size=32", "--data.init_args.frames_per_video=4", "--trainer.accelerator=cpu"]
+    assert cli.main([*words, "--trainer.max_epochs=1", "--test_after_fit=false"]) == 0
+    return next(output.rglob("best.ckpt"))

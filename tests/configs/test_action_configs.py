@@ -9,19 +9,16 @@ import shlex
 from itertools import pairwise, product
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from _pytest.mark import ParameterSet
 
 import cli
-from datamodules.video.encode import encode_video
 
 CONFIGS = Path(cli.__file__).parent / "configs"
 ACTION = sorted(path for path in (CONFIGS / "action").rglob("*.yaml") if not path.name.startswith("kinetics"))
 TRAINING = [path for path in ACTION if not path.name.startswith("annotate")]
 STRUCTURAL = ("model", "data", "trainer", "init_args", "callbacks", "class_path")
-CLASSES = ("drinking", "kochen für zwei")
 SMALL_DEMO = {
     "clips": 8,
     "clip_seconds": 0.4,
@@ -41,20 +38,6 @@ def config_options(path: Path) -> list[str]:
     """The ``--config`` options of the command in the file's first line."""
     words = shlex.split(path.read_text().splitlines()[0].removeprefix("#"))
     return [word for at, word in enumerate(words) if word == "--config" or (at and words[at - 1] == "--config")]
-
-
-@pytest.fixture(scope="session")
-def clip_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for each of two classes, eight clips of ten frames in each, told apart by their colour."""
-    root = tmp_path_factory.mktemp("clips")
-    rng = np.random.default_rng(0)
-    for number, name in enumerate(CLASSES):
-        (root / name).mkdir()
-        for clip in range(8):
-            frames = rng.integers(0, 90, (10, 48, 64, 3)).astype(np.uint8)
-            frames[..., 2 * number] += 120
-            encode_video(root / name / f"clip {clip}.mp4", frames, fps=10, qp=20)
-    return root
 
 
 @pytest.mark.parametrize("path", ACTION, ids=name_of)

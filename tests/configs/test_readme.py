@@ -13,14 +13,14 @@ import cli
 
 ROOT = Path(cli.__file__).parent
 METHODS = ROOT / "lightning_modules"
-PAGES = (ROOT / "README.md", METHODS / "video_quality" / "README.md", METHODS / "inspection" / "README.md")
+PAGES = (ROOT / "README.md", *(METHODS / name / "README.md" for name in ("video_quality", "inspection", "action")))
 PROGRAM = re.compile(r"^(?:.*&& )?(?:appraise|(?:\.venv/bin/)?python cli\.py) (.*)$")
 
 
 def commands(page: Path) -> list[list[str]]:
     """Arguments of every command in the page's bash blocks."""
     blocks = re.findall(r"```bash\n(.*?)```", page.read_text(), flags=re.DOTALL)
-    lines = [line.partition("  #")[0] for block in blocks for line in block.splitlines()]
+    lines = [line.partition("  #")[0] for block in blocks for line in block.replace("\\\n", " ").splitlines()]
     return [shlex.split(found.group(1)) for found in map(PROGRAM.match, lines) if found]
 
 
@@ -35,6 +35,8 @@ def test_command_runs(
     checkpoint: Path,
     part_tree: Path,
     deployed: tuple[Path, Path],
+    clip_tree: Path,
+    recogniser: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -59,6 +61,20 @@ def test_command_runs(
         words[words.index("--output") + 1] = str(tmp_path / "scores")
         assert cli.main([*words, "--trainer.accelerator=cpu"]) == 0
         assert (tmp_path / "scores" / "scores.csv").is_file()
+        return
+    if words[0] in ("annotate", "extract-frames"):
+        source = clip_tree if words[0] == "extract-frames" else next(clip_tree.rglob("*.mp4"))
+        words = [words[0], str(source), *words[2:]]
+        if "--output" not in words:
+            words += ["--output", ""]
+        words[words.index("--output") + 1] = str(tmp_path / "out")
+        if words[0] == "annotate":
+            words = [str(recogniser) if word.endswith(".ckpt") or word == "FILE" else word for word in words]
+            words.append("--trainer.accelerator=cpu")
+            if "--show" in words or "--model" in words:  # needs a display, or another model's weights
+                words.append("--print_config")
+        assert cli.main(words) == 0
+        assert "--print_config" in words or any((tmp_path / "out").iterdir())
         return
     if words[0] == "mentor":
         words[words.index("--store") + 1] = str(deployed[0])
