@@ -159,7 +159,7 @@ class SegmentWriter(Callback):
         """Take a chunk; close its source after the last one."""
         self._begun, self._summed = True, False
         if self._current is None:
-            self._current = self._begin(batch["info"])
+            self._current = self._begin(batch["info"], readable=batch["status"] == "ok" or len(batch["times"]) > 0)
         self._current.add(batch, outputs["scores"].double().cpu().numpy())
         if not self._current.wanted and not self._stopping:
             self._stopping = True
@@ -215,9 +215,9 @@ class SegmentWriter(Callback):
                 "legacy: no threshold and no full window is waited for, so a guess is shown from the first frame"
             )
 
-    def _begin(self, info: StreamInfo) -> SourceAnnotation:
+    def _begin(self, info: StreamInfo, readable: bool) -> SourceAnnotation:
         file = info["path"] or info["name"]
-        evaluation = None if self._truth is None else self._truth.of(file)
+        evaluation = self._truth.of(file) if self._truth is not None and readable else None
         name = self._free_name(info)
         return SourceAnnotation(name, info, self._class_names, self.settings, self._outputs, evaluation, self._window)
 

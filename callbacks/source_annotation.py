@@ -248,7 +248,7 @@ class SourceAnnotation:
     def _new_path(self, suffix: str) -> Path:
         """Where a file goes; never onto the source itself."""
         path = self._outputs.folder / f"{self.name}{suffix}"
-        if self.info["path"] and path.exists() and path.samefile(self.info["path"]):
+        if self.info["path"] and path.resolve() == Path(self.info["path"]).resolve():
             path = path.with_name(f"{self.name}.annotated{suffix}")
         self._written.append(path.name)
         return path

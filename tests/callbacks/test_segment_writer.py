@@ -18,7 +18,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from callbacks import segment_writer
+from callbacks import segment_writer, source_annotation
 from callbacks.annotation_summary import read_results
 from callbacks.frame_states import FrameStates, HeldAgreement, SegmentSettings, StateStream, SwitchCounter
 from callbacks.segment_evaluation import evaluate
@@ -27,6 +27,7 @@ from callbacks.source_annotation import Outputs
 from datamodules.action.batch import StreamBatch, StreamInfo, StreamPrediction
 from datamodules.action.datamodule import ActionDataModule
 from datamodules.common.errors import ConfigurationError, VideoError
+from datamodules.video.annotated_writer import AnnotatedVideoWriter
 from datamodules.video.encode import encode_video
 from lightning_modules.action.segment_files import read_activitynet, read_segment_csv
 from lightning_modules.action.segment_machine import Segment
@@ -149,14 +150,25 @@ def test_every_file_of_a_folder_of_videos(clips: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["trailing", "centred", "exponential"])
-def test_chunks_of_any_size_give_the_same_files(clips: Path, tmp_path: Path, mode: str) -> None:
+def test_chunks_of_any_size_give_the_same_files_and_pictures(
+    clips: Path, tmp_path: Path, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[tuple[bytes, float]] = []
+
+    class Recorder(AnnotatedVideoWriter):
+        def write(self, picture: NDArray[np.uint8], time: float) -> None:
+            written.append((picture.tobytes(), time))
+            super().write(picture, time)
+
+    monkeypatch.setattr(source_annotation, "AnnotatedVideoWriter", Recorder)
     seen = set()
     for chunk in (1, 7, None):
+        written.clear()
         output = tmp_path / str(chunk)
         annotate(clips / "videos" / "kitchen.mp4", output, data={"chunk_frames": chunk}, mode=mode, video=True)
         names = ("kitchen.frames.csv", "kitchen.segments.csv", "segments.json")
-        texts = [(output / name).read_text(encoding="utf-8") for name in names]
-        seen.add((*texts, pictures(output / "kitchen.mp4").tobytes()))
+        seen.add((*((output / name).read_text(encoding="utf-8") for name in names), tuple(written)))
+        assert len(written) == 4 * PART
     assert len(seen) == 1
 
 

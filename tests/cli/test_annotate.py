@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -162,3 +165,30 @@ def test_without_a_checkpoint(appraise: Command, video: Path) -> None:
     result = appraise("annotate", str(video), "--model", "FrameAveragingActionRecognizer", "--output", "out")
     assert result.code == 2
     assert "--ckpt_path" in result.err
+
+
+@pytest.mark.slow
+def test_the_live_window_on_a_display_without_a_screen(recognizer: Path, video: Path, tmp_path: Path) -> None:
+    program = shutil.which("Xvfb")
+    if program is None:
+        pytest.skip("Xvfb is not installed")
+    pytest.importorskip("tkinter", reason="this Python has no tkinter")
+    reading, writing = os.pipe()
+    command = [program, "-displayfd", str(writing), "-screen", "0", "800x600x24"]
+    with subprocess.Popen(command, pass_fds=[writing], stderr=subprocess.DEVNULL) as server:
+        os.close(writing)
+        with os.fdopen(reading) as answer:
+            display = f":{answer.readline().strip()}"
+        # In a process of its own: Xlib ends the process when its server goes away.
+        arguments = ["annotate", str(video), "--ckpt_path", str(recognizer), "--show", "--trainer.accelerator", "cpu"]
+        run = subprocess.run(
+            [sys.executable, "-m", "cli", *arguments, "--output", str(tmp_path / "out")],
+            env={**os.environ, "DISPLAY": display},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        server.terminate()
+    assert run.returncode == 0, run.stderr
+    assert "1 annotated" in run.stdout
+    assert (tmp_path / "out" / "küche.mp4").is_file()
