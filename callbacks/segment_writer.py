@@ -39,7 +39,8 @@ class SegmentWriter(Callback):
     segments), and with an action ``NAME.timeLabel.json``. For the run: ``segments.json`` (ActivityNet's form),
     ``summary.json`` and ``summary.csv``, a row a source.
 
-    Memory does not grow with the length of a source, besides its segments. A file that was done before with the same
+    Memory does not grow with the length of a source, besides its segments; under ``centred`` the pictures of half a
+    window wait for their labels. A file that was done before with the same
     content, weights and options is not done again; one that cannot be read is named, and tried again in the next run.
 
     Args:
