@@ -31,9 +31,9 @@ class AnnotatedVideoWriter:
 
     The times of the pictures become those of the file, so a variable frame rate stays one. Encoding runs in a thread;
     ``write`` waits when it lags. The file appears under its name when it is closed; until then it is a hidden
-    ``.partial`` file beside it, which in mp4 can be played up to its last seconds even after the process was killed.
-    The pictures must be upright: the file has no rotation flag. An odd size is padded by one row or column, since the
-    usual pixel formats halve the colour planes.
+    ``.partial`` file beside it, which in mp4 (with FFmpeg 8.1 or later) can be played up to its last seconds even
+    after the process was killed. The pictures must be upright: the file has no rotation flag. An odd size is padded by
+    one row or column, since the usual pixel formats halve the colour planes.
 
     Args:
         path: File to write; its suffix names the container. Missing folders are made.

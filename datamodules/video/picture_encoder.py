@@ -14,7 +14,7 @@ import av.container
 import av.error
 import av.video.stream
 import numpy as np
-from av.video.reformatter import Colorspace, VideoReformatter
+from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from datamodules.common.errors import ConfigurationError
@@ -27,8 +27,12 @@ _KEY_SECONDS = 2.0
 _HD_ROWS = 720  # from here on players expect the colours of BT.709
 _BT709, _BT601 = 1, 6  # FFmpeg's numbers of the matrices, AVCOL_SPC_BT709 and AVCOL_SPC_SMPTE170M
 # Fragments can be played even when the file is never finished; the finished file has one index as usual. The index is
-# written late so that it can tell of a first picture or sound that does not begin at zero.
-_SAFE_MP4 = {"movflags": "+hybrid_fragmented+frag_keyframe+delay_moov", "flush_packets": "1"}
+# written late so that it can tell of a first picture or sound that does not begin at zero. FFmpeg before 8.1 writes
+# files that cannot be read when asked for both.
+PLAYS_UNFINISHED = av.library_versions["libavformat"] >= (62, 12)  # FFmpeg 8.1
+_MP4_OPTIONS = (
+    {"movflags": "+hybrid_fragmented+frag_keyframe+delay_moov", "flush_packets": "1"} if PLAYS_UNFINISHED else {}
+)
 _MP4_SUFFIXES = (".mp4", ".m4v", ".mov")
 
 
@@ -94,7 +98,7 @@ class PictureEncoder:
     def _begin(self, path: Path, rows: int, columns: int) -> None:
         """Open the file and write its header; sound that the container refuses after all is left out."""
         mp4 = path.suffix.lower() in _MP4_SUFFIXES
-        self._container = av.open(str(path), "w", container_options=_SAFE_MP4 if mp4 else {})
+        self._container = av.open(str(path), "w", container_options=_MP4_OPTIONS if mp4 else {})
         self._stream = self._new_stream(rows, columns)
         if self._audio_from is not None:
             self._audio = AudioTrack(self._audio_from, self._container)
@@ -114,7 +118,7 @@ class PictureEncoder:
         assert isinstance(stream, av.video.stream.VideoStream)  # the encoder was checked
         stream.height, stream.width = rows, columns
         stream.pix_fmt = "yuvj420p" if self._codec == "mjpeg" else "yuv420p"
-        self._colours = Colorspace.ITU709 if rows >= _HD_ROWS else Colorspace.ITU601
+        self._colours = "ITU709" if rows >= _HD_ROWS else "ITU601"
         self._time_base = 1 / rate if self._fixed or self._container.format.name == "avi" else Fraction(1, _TICKS)
         stream.codec_context.time_base = self._time_base
         stream.codec_context.colorspace = _BT709 if rows >= _HD_ROWS else _BT601

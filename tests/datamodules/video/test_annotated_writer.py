@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from datamodules.action.batch import StreamInfo
 from datamodules.common.errors import ConfigurationError, VideoError
 from datamodules.video.annotated_writer import AnnotatedVideoWriter
+from datamodules.video.picture_encoder import PLAYS_UNFINISHED, PictureEncoder
 from datamodules.video.stream_reader import PictureConverter, StreamReader
 
 INFO: StreamInfo = {
@@ -199,6 +200,7 @@ def test_exception_leaves_a_valid_file(tmp_path: Path) -> None:
     assert len(read(path)[1]) == 40
 
 
+@pytest.mark.skipif(not PLAYS_UNFINISHED, reason="an FFmpeg before 8.1 finishes a file or loses it")
 def test_killed_process_leaves_a_file_that_plays(tmp_path: Path, repository: Path) -> None:
     script = f"""
 import numpy as np, time
@@ -222,7 +224,6 @@ time.sleep(60)
 
 def test_memory_of_a_slow_encoder_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from datamodules.video import annotated_writer
-    from datamodules.video.picture_encoder import PictureEncoder
 
     add, waiting = PictureEncoder.add, []
 
@@ -241,8 +242,6 @@ def test_memory_of_a_slow_encoder_is_bounded(tmp_path: Path, monkeypatch: pytest
 
 
 def test_failure_of_the_encoder_reaches_the_caller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from datamodules.video.picture_encoder import PictureEncoder
-
     def full(self: PictureEncoder, image: object, moment: float) -> None:
         raise OSError(28, "No space left on device")
 
