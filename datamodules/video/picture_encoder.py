@@ -25,7 +25,9 @@ _TICKS = 60_000  # of a second: 24, 25, 30, 60 and 30000/1001 frames a second ar
 _USUAL_FPS = 30.0
 _KEY_SECONDS = 2.0
 _HD_ROWS = 720  # from here on players expect the colours of BT.709
-_BT709, _BT601 = 1, 6  # FFmpeg's numbers of the matrices, AVCOL_SPC_BT709 and AVCOL_SPC_SMPTE170M
+# Numbers of the matrices: AVCOL_SPC_BT709 and AVCOL_SPC_SMPTE170M in the file, SWS_CS_ITU709 and SWS_CS_ITU601 in the
+# conversion.
+_BT709, _BT601 = (1, 1), (6, 5)
 # Fragments can be played even when the file is never finished; the finished file has one index as usual. The index is
 # written late so that it can tell of a first picture or sound that does not begin at zero. FFmpeg before 8.1 writes
 # files that cannot be read when asked for both.
@@ -118,10 +120,10 @@ class PictureEncoder:
         assert isinstance(stream, av.video.stream.VideoStream)  # the encoder was checked
         stream.height, stream.width = rows, columns
         stream.pix_fmt = "yuvj420p" if self._codec == "mjpeg" else "yuv420p"
-        self._colours = "ITU709" if rows >= _HD_ROWS else "ITU601"
+        stated, self._colours = _BT709 if rows >= _HD_ROWS else _BT601
         self._time_base = 1 / rate if self._fixed or self._container.format.name == "avi" else Fraction(1, _TICKS)
         stream.codec_context.time_base = self._time_base
-        stream.codec_context.colorspace = _BT709 if rows >= _HD_ROWS else _BT601
+        stream.codec_context.colorspace = stated
         return stream
 
     def _options(self) -> dict[str, str]:
