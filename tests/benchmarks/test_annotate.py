@@ -1,0 +1,193 @@
+"""Frames a second and memory of the whole way from a video file to segments, beside bare decoding and network."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import lightning as L
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from callbacks import SegmentWriter
+from datamodules import ActionDataModule
+from datamodules.video.encode import encode_video
+from lightning_modules import FrameAveragingActionRecognizer
+
+FLOOR = 0.9
+WINDOW = 128  # frames, as the original script
+CLASSES = ["drinking", "cooking"]
+GROWTH = 50 << 20  # bytes
+HOUR_LIMIT = 20 * 60.0  # seconds
+
+
+def moving(count: int, height: int, width: int) -> Iterator[NDArray[np.uint8]]:
+    """A textured room with something bright that moves through it."""
+    generator = np.random.default_rng(0)
+    room = generator.integers(60, 160, (height // 8, width // 8, 3)).repeat(8, 0).repeat(8, 1).astype(np.uint8)
+    for number in range(count):
+        picture = room.copy()
+        left = (5 * number) % (width - width // 6)
+        picture[height // 3 : 2 * height // 3, left : left + width // 6] = (230, 220, number % 256)
+        yield picture
+
+
+def recogniser(backbone: str, side: int) -> FrameAveragingActionRecognizer:
+    L.seed_everything(0, verbose=False)
+    return FrameAveragingActionRecognizer(class_names=CLASSES, frame_size=side, backbone=backbone).eval()
+
+
+def annotate(module: L.LightningModule, source: Path, side: int, output: Path, **options: Any) -> None:
+    """What the command does, without the start of Python; nothing is reused, since the folder is new."""
+    data = ActionDataModule(path=str(source), class_names=CLASSES, frame_size=side)
+    output.mkdir(parents=True)
+    trainer = L.Trainer(
+        accelerator="auto", logger=False, callbacks=[SegmentWriter(**options)], default_root_dir=str(output),
+        enable_progress_bar=False, enable_model_summary=False, use_distributed_sampler=False,
+    )  # fmt: skip
+    trainer.predict(module, datamodule=data, return_predictions=False)
+
+
+def bare_decode(source: Path, side: int) -> int:
+    """Decode and bring to the network's size, the least that a reader has to do."""
+    count = 0
+    with av.open(str(source)) as container:
+        container.streams.video[0].thread_type = "AUTO"
+        for frame in container.decode(video=0):
+            frame.to_ndarray(format="rgb24", width=side, height=side)
+            count += 1
+    return count
+
+
+def bare_network(module: FrameAveragingActionRecognizer, frames: torch.Tensor) -> None:
+    with torch.inference_mode():
+        for part in frames.split(64):
+            module.frame_scores(part)
+
+
+def original_loop(module: FrameAveragingActionRecognizer, source: Path, side: int, limit: int) -> int:
+    """One frame, one prediction, the mean of a deque made to an array: the original script."""
+    queue: deque[NDArray[np.float32]] = deque(maxlen=WINDOW)
+    count = 0
+    with av.open(str(source)) as container, torch.inference_mode():
+        for frame in container.decode(video=0):
+            picture = frame.to_ndarray(format="rgb24", width=side, height=side)
+            scores = module.frame_scores(torch.from_numpy(picture).permute(2, 0, 1)[None])
+            queue.append(scores[0].numpy())
+            int(np.array(queue).mean(axis=0).argmax())
+            count += 1
+            if count == limit:
+                break
+    return count
+
+
+def seconds(work: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    work()
+    return time.perf_counter() - begin
+
+
+@pytest.mark.benchmark
+@pytest.mark.parametrize(("backbone", "side", "count"), [("test_resnet", 64, 1500), ("resnet18", 112, 300)])
+def test_frames_a_second_end_to_end(
+    backbone: str, side: int, count: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = encode_video(tmp_path / "video.mp4", moving(count, 360, 640), 30, crf=23, preset="veryfast")
+    module = recogniser(backbone, side)
+    frames = torch.randint(0, 256, (count, 3, side, side), dtype=torch.uint8)
+    works: dict[str, Callable[[int], object]] = {
+        "decode": lambda _: bare_decode(source, side),
+        "network": lambda _: bare_network(module, frames),
+        "annotate": lambda turn: annotate(
+            module, source, side, tmp_path / f"a{turn}", video=False, window=WINDOW, figures=False
+        ),
+        "with video and figure": lambda turn: annotate(module, source, side, tmp_path / f"v{turn}", window=WINDOW),
+        "original loop": lambda _: original_loop(module, source, side, count),
+    }
+    rates: dict[str, list[float]] = {name: [] for name in works}
+    for turn in range(4):
+        for name, work in works.items():
+            took = seconds(lambda work=work, turn=turn: work(turn))  # type: ignore[misc]  # mypy cannot infer defaults
+            if turn:  # the first is a warm-up
+                rates[name].append(count / took)
+    rate = {name: statistics.median(values) for name, values in rates.items()}
+    shared = not torch.cuda.is_available()
+    limit = 1 / (1 / rate["decode"] + 1 / rate["network"]) if shared else min(rate["decode"], rate["network"])
+    lines = [
+        f"{backbone} at {side} px, {count} frames of 640x360, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+    ]
+    lines += [f"{name:24}{value:8.0f} frames/s  {value / limit:5.2f} of the limit" for name, value in rate.items()]
+    with capsys.disabled():
+        sys.stdout.write("\n" + "\n".join(lines) + f"\nlimit{limit:27.0f} frames/s\n")
+    assert rate["annotate"] >= FLOOR * limit
+    assert rate["annotate"] > rate["original loop"]
+
+
+class Memory(L.Callback):
+    """Resident memory after each chunk, by the time in the video."""
+
+    def __init__(self) -> None:
+        self.marks: list[tuple[float, int]] = []
+
+    def on_predict_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, *_: Any) -> None:
+        pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
+        if len(batch["times"]):
+            self.marks.append((float(batch["times"][-1]), int(pages) * os.sysconf("SC_PAGE_SIZE")))
+
+    def growth(self, after: float) -> int:
+        """Bytes from the first mark after a time in the video to the highest that follows."""
+        late = [memory for moment, memory in self.marks if moment >= after]
+        return max(late) - late[0]
+
+
+def annotated_long(
+    backbone: str, side: int, minutes: float, size: tuple[int, int], tmp_path: Path
+) -> tuple[Memory, float]:
+    height, width = size
+    source = encode_video(
+        tmp_path / "long.mp4", moving(round(minutes * 1800), height, width), 30, crf=28, preset="ultrafast"
+    )
+    memory = Memory()
+    data = ActionDataModule(path=str(source), class_names=CLASSES, frame_size=side)
+    trainer = L.Trainer(
+        accelerator="auto", logger=False, callbacks=[SegmentWriter(seconds=2.0), memory],
+        default_root_dir=str(tmp_path / "out"), enable_progress_bar=False, enable_model_summary=False,
+        use_distributed_sampler=False,
+    )  # fmt: skip
+    (tmp_path / "out").mkdir()
+    took = seconds(lambda: trainer.predict(recogniser(backbone, side), datamodule=data, return_predictions=False))
+    return memory, took
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc")
+@pytest.mark.parametrize(
+    ("backbone", "side", "minutes", "size"),
+    [("test_resnet", 64, 60.0, (120, 160)), ("resnet50", 224, 5.0, (240, 320))],
+    ids=["an hour", "resnet50"],
+)
+def test_memory_stays_level(
+    backbone: str, side: int, minutes: float, size: tuple[int, int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    memory, took = annotated_long(backbone, side, minutes, size, tmp_path)
+    growth = memory.growth(120.0)
+    with av.open(str(next((tmp_path / "out").glob("*.mp4")))) as written:
+        duration = float(written.duration or 0) / av.time_base
+    with capsys.disabled():
+        sys.stdout.write(
+            f"\n{backbone} at {side} px, {minutes:g} minutes of {size[1]}x{size[0]} annotated in {took:.0f} s "
+            f"({minutes * 1800 / took:.0f} frames/s): growth from minute 2 to the end {growth / 1e6:.1f} MB\n"
+        )
+    assert duration == pytest.approx(60 * minutes, abs=0.1)
+    assert growth < GROWTH
+    if backbone != "resnet50":
+        assert took < HOUR_LIMIT
