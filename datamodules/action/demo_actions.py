@@ -19,7 +19,7 @@ ItemKind = Literal["none", "mug", "glass", "bottle", "spoon", "book", "newspaper
 VESSELS: tuple[ItemKind, ...] = ("mug", "glass", "bottle")
 
 COUNTER_Y = 4.0  # height of the table top
-_TOP_OF_LIFT, _BOTTOM_OF_LIFT = -2.05, 4.1
+_TOP_OF_LIFT, _BOTTOM_OF_LIFT = -2.05, 3.3
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Habits:
 
     phase: tuple[float, float, float]
     pace: float
-    rest: Literal["sides", "table", "hips", "folded"]
+    rest: Literal["sides", "folded"]
     vessel: ItemKind
     paper: ItemKind
     reach: tuple[Point, Point]
@@ -70,7 +70,7 @@ class Pose:
 
 def draw_habits(generator: np.random.Generator) -> Habits:
     """Habits of a new person."""
-    rests: tuple[Literal["sides", "table", "hips", "folded"], ...] = ("sides", "table", "hips", "folded")
+    rests: tuple[Literal["sides", "folded"], ...] = ("sides", "folded")
     papers: tuple[ItemKind, ...] = ("book", "newspaper")
     first, second, third = (float(value) for value in generator.uniform(0, 2 * math.pi, 3))
     offsets = [(float(x), float(y)) for x, y in generator.uniform(-0.18, 0.18, (2, 2))]
@@ -147,14 +147,7 @@ def blend(first: Pose, second: Pose, share: float) -> Pose:
 def _resting(habits: Habits, slow: float) -> Pose:
     """Hands that do nothing."""
     head = (0.12 * slow, 0.04 * slow)
-    if habits.rest == "table":
-        left, right = (-1.7, COUNTER_Y + 0.05), (1.6, COUNTER_Y + 0.1)
-    elif habits.rest == "hips":
-        left, right = (-1.55, 4.3), (1.55, 4.3)
-    elif habits.rest == "folded":
-        left, right = (0.75, 3.0), (-0.75, 3.15)
-    else:
-        left, right = (-2.0, 5.2), (2.0, 5.2)
+    left, right = ((0.75, 3.0), (-0.75, 3.15)) if habits.rest == "folded" else ((-1.9, 5.4), (1.9, 5.4))
     left, right = _moved(left, habits.reach[0], 1), _moved(right, habits.reach[1], 1)
     return Pose(head, (0.08 * slow, 0.0), (left[0] + 0.06 * slow, left[1]), (right[0] + 0.06 * slow, right[1]))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,7 +63,7 @@ def draw_item(pen: Pen, pose: Pose, wares: Wares) -> None:
     """Draw what is held."""
     x, y = pose.right
     if pose.item in VESSELS:
-        _draw_vessel(pen, pose.item, (x - 0.1, y - 0.25), pose.angle, wares.main, wares.second)
+        _draw_vessel(pen, pose.item, (x - 0.1, y - 0.25), pose.angle, wares.main, wares.second, 1.3)
     elif pose.item == "spoon":
         tip = (_STOVE[0] + 0.6 * (x - 1.0), _STOVE[1] - 0.1)
         pen.limb([(x + 0.15, y - 0.6), tip], 0.17, mix(wares.main, (150, 105, 60), 0.7))
@@ -102,21 +103,29 @@ def _draw_pan(pen: Pen, centre: Point, colour: Colour) -> None:
     pen.ellipse((x, y), 1.25, 0.3, shade(colour, 1.35))
 
 
-def _draw_vessel(pen: Pen, kind: ItemKind, centre: Point, angle: float, main: Colour, second: Colour) -> None:
+def _draw_vessel(
+    pen: Pen, kind: ItemKind, centre: Point, angle: float, main: Colour, second: Colour, size: float = 1.0
+) -> None:
     """A mug, a glass or a bottle around its middle."""
+
+    def part(points: Sequence[Point], colour: Colour, opacity: int = 255) -> None:
+        pen.turned(centre, angle, [(size * x, size * y) for x, y in points], colour, opacity)
+
     if kind == "mug":
-        handle = turn(centre, angle, [(0.4, -0.22), (0.72, -0.18), (0.72, 0.22), (0.4, 0.26)])
+        handle = turn(
+            centre, angle, [(size * x, size * y) for x, y in ((0.4, -0.22), (0.72, -0.18), (0.72, 0.22), (0.4, 0.26))]
+        )
         pen.line(handle, 0.14, shade(main, 0.8))
-        pen.turned(centre, angle, box(-0.42, -0.48, 0.42, 0.48), main)
-        pen.turned(centre, angle, box(-0.42, -0.48, 0.42, -0.34), shade(second, 0.6))
+        part(box(-0.42, -0.48, 0.42, 0.48), main)
+        part(box(-0.42, -0.48, 0.42, -0.34), shade(second, 0.6))
     elif kind == "glass":
-        pen.turned(centre, angle, [(-0.4, -0.6), (0.4, -0.6), (0.3, 0.55), (-0.3, 0.55)], (225, 238, 245), 190)
-        pen.turned(centre, angle, [(-0.35, -0.2), (0.35, -0.2), (0.28, 0.48), (-0.28, 0.48)], main, 220)
+        part([(-0.4, -0.6), (0.4, -0.6), (0.3, 0.55), (-0.3, 0.55)], (225, 238, 245), 190)
+        part([(-0.35, -0.2), (0.35, -0.2), (0.28, 0.48), (-0.28, 0.48)], main, 220)
     else:
-        pen.turned(centre, angle, box(-0.36, -0.35, 0.36, 0.75), main)
-        pen.turned(centre, angle, [(-0.36, -0.35), (-0.15, -0.75), (0.15, -0.75), (0.36, -0.35)], main)
-        pen.turned(centre, angle, box(-0.15, -1.1, 0.15, -0.72), shade(main, 0.75))
-        pen.turned(centre, angle, box(-0.36, -0.05, 0.36, 0.45), second)
+        part(box(-0.36, -0.35, 0.36, 0.75), main)
+        part([(-0.36, -0.35), (-0.15, -0.75), (0.15, -0.75), (0.36, -0.35)], main)
+        part(box(-0.15, -1.1, 0.15, -0.72), shade(main, 0.75))
+        part(box(-0.36, -0.05, 0.36, 0.45), second)
 
 
 def _draw_paper(pen: Pen, pose: Pose, wares: Wares) -> None:
