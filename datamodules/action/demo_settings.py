@@ -47,8 +47,8 @@ class ActionDemoSettings:
     """
 
     seed: int = 0
-    clips: int = 160
-    clip_seconds: float = 0.7
+    clips: int = 200
+    clip_seconds: float = 0.5
     width: int = 128
     height: int = 96
     untrimmed: int = 6
