@@ -115,7 +115,7 @@ def _run(command: str, arguments: list[str]) -> int:
         sys.stderr.write(f"appraise {command}: {one_sentence(error)}\n")
         return int(getattr(error, "exit_code", 1))
     except KeyboardInterrupt:
-        sys.stderr.write(f"appraise {command}: stopped by Ctrl-C; what was written so far is kept\n")
+        sys.stderr.write(f"appraise {command}: stopped by Ctrl-C; anything written so far is kept\n")
         return 130
     except SystemExit as stop:  # jsonargparse leaves this way after --print_config and the long help
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)

@@ -14,10 +14,11 @@ CONFIG = "action/annotate"
 _LEGACY_CONFIG = "action/annotate_legacy"
 USAGE = "appraise annotate SOURCE --ckpt_path FILE [--action NAME] [--show] [--output DIR]"
 
-_DATA = ("rate", "compare_rate", "chunk_frames")  # options of the stream that may be given by their bare names
+_DATA = ("rate", "compare_rate", "chunk_frames", "max_lag", "live_timeout")  # options of the stream that may be given by their bare names
 _SHOWN_CHUNK = 8  # frames; a window should not stand still while a long chunk is scored
 _WITHOUT_VALUE = ("--print_config", "--help-all")
 _WITHOUT_SOURCE = (*_WITHOUT_VALUE, "--data.help", "--model.help", "--trainer.help")
+_NAMES_MODEL = (*_WITHOUT_SOURCE, "--ckpt_path", "--model", "--config", "-c")
 
 
 class _Option(NamedTuple):
@@ -40,7 +41,13 @@ def run(command: str, arguments: Sequence[str]) -> int:
     Raises:
         CommandLineError: If the arguments cannot work.
     """
-    launch("predict", predict_arguments(arguments))
+    resolved = predict_arguments(arguments)
+    if not any(word.startswith(_NAMES_MODEL) for word in arguments):
+        raise CommandLineError(
+            "annotate needs a trained model: add --ckpt_path FILE (`fit` names it at its end), or --model "
+            "PretrainedActionClassifier with --model.init_args.weights"
+        )
+    launch("predict", resolved)
     return 0
 
 

@@ -6,6 +6,8 @@ import os
 from itertools import count
 from pathlib import Path
 
+from lightning_modules.commands.errors import CommandLineError
+
 HANDED_DOWN = "APPRAISE_RUN_FOLDER"  # tells the processes that a run starts which folder it has claimed
 
 
@@ -19,15 +21,24 @@ def claim_run_folder(base: Path, numbered: bool) -> Path:
 
     Returns:
         The folder, absolute.
+
+    Raises:
+        CommandLineError: If it cannot be made.
     """
     handed = os.environ.get(HANDED_DOWN)
     if handed and is_child_process():
         return Path(handed)
     folder = base.expanduser().absolute()
-    if numbered:
-        job = _job_name()
-        folder = folder / job if job else _next_version(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        if numbered:
+            job = _job_name()
+            folder = folder / job if job else _next_version(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CommandLineError(
+            f"the folder {folder} cannot be made ({error.strerror or error}): give one that you may write to with "
+            "--output DIR"
+        ) from error
     os.environ[HANDED_DOWN] = str(folder)
     return folder
 

@@ -13,12 +13,14 @@ import pytest
 from jsonargparse import Namespace
 from lightning.pytorch.callbacks import RichModelSummary
 
+import cli
 from callbacks.plain_progress import PlainProgress, shown_metrics
 from callbacks.terminal_progress import TerminalProgress
 from lightning_modules.commands.errors import CommandLineError
 from lightning_modules.commands.lightning_cli import AppraiseCLI
 from lightning_modules.commands.loggers import check_wandb, complete_logger, default_loggers
 from lightning_modules.commands.report import next_command
+from lightning_modules.commands.run_folder import claim_run_folder
 
 Command = Callable[..., Any]
 
@@ -110,7 +112,7 @@ def test_ctrl_c_names_the_checkpoint(
     path = next((workdir / "runs/toy/version_0/checkpoints").glob("epoch=0-*.ckpt"))
     assert done.code == 130
     assert done.err.splitlines()[-2].startswith(f"checkpoint so far: {path};")
-    assert done.err.splitlines()[-1] == "appraise fit: stopped by Ctrl-C; what was written so far is kept"
+    assert done.err.splitlines()[-1] == "appraise fit: stopped by Ctrl-C; anything written so far is kept"
 
 
 def test_default_loggers_share_the_run_folder(tmp_path: Path) -> None:
@@ -143,3 +145,15 @@ def test_after_training_on_a_shipped_configuration_scoring_comes_next(toy: objec
 
     line = next_command([find_config("video_quality/demo")], "/x/a.ckpt")
     assert "predict --config video_quality/score --ckpt_path /x/a.ckpt --data.init_args.path" in line
+
+
+@pytest.mark.parametrize("command", ["fit", "predict"])
+def test_a_folder_that_cannot_be_made_is_one_sentence(command: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CommandLineError, match="cannot be made .* with --output DIR"):
+        claim_run_folder(tmp_path / "file" / "run", numbered=command == "fit")
+
+
+def test_annotate_says_how_to_name_a_model(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["annotate", "kitchen.mp4"]) == 2
+    assert "add --ckpt_path FILE" in capsys.readouterr().err
