@@ -14,7 +14,8 @@ CONFIG = "action/annotate"
 _LEGACY_CONFIG = "action/annotate_legacy"
 USAGE = "appraise annotate SOURCE --ckpt_path FILE [--action NAME] [--show] [--output DIR]"
 
-_DATA = ("rate", "compare_rate", "chunk_frames", "max_lag", "live_timeout")  # options of the stream that may be given by their bare names
+# Options of the stream that may be given by their bare names.
+_DATA = ("rate", "compare_rate", "chunk_frames", "max_lag", "live_timeout")
 _SHOWN_CHUNK = 8  # frames; a window should not stand still while a long chunk is scored
 _WITHOUT_VALUE = ("--print_config", "--help-all")
 _WITHOUT_SOURCE = (*_WITHOUT_VALUE, "--data.help", "--model.help", "--trainer.help")

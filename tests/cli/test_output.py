@@ -150,7 +150,7 @@ def test_after_training_on_a_shipped_configuration_scoring_comes_next(toy: objec
 @pytest.mark.parametrize("command", ["fit", "predict"])
 def test_a_folder_that_cannot_be_made_is_one_sentence(command: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(CommandLineError, match="cannot be made .* with --output DIR"):
+    with pytest.raises(CommandLineError, match=r"cannot be made .* with --output DIR"):
         claim_run_folder(tmp_path / "file" / "run", numbered=command == "fit")
 
 
