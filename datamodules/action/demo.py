@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,6 +25,7 @@ from datamodules.action.demo_settings import (
     ActionDemoSettings,
 )
 from datamodules.action.demo_videos import LONG_SETS, ClipJob, LongJob, make_clip, make_long, truth_of
+from datamodules.common.cache_folder import cache_folder
 from datamodules.common.errors import VideoError
 from datamodules.common.fingerprint import config_digest
 
@@ -47,7 +47,7 @@ _LINES = 4  # lines of progress in a file
 def action_demo_folder(settings: ActionDemoSettings) -> Path:
     """Where the videos of these settings are or will be; any other setting or version has another folder."""
     digest = config_digest({"version": DEMO_VERSION, **settings.content()})
-    return _cache_folder(settings) / "action_demo" / digest[:16]
+    return cache_folder(settings.cache_dir) / "action_demo" / digest[:16]
 
 
 def make_action_demo(settings: ActionDemoSettings) -> Path:
@@ -92,16 +92,6 @@ def make_action_demo(settings: ActionDemoSettings) -> Path:
             "by the environment variable APPRAISE_CACHE."
         ) from error
     return folder
-
-
-def _cache_folder(settings: ActionDemoSettings) -> Path:
-    """The folder that keeps what the package makes: the setting, ``APPRAISE_CACHE``, or the user's cache."""
-    if settings.cache_dir is not None:
-        return Path(settings.cache_dir).expanduser()
-    if named := os.environ.get("APPRAISE_CACHE"):
-        return Path(named).expanduser()
-    shared = os.environ.get("XDG_CACHE_HOME")
-    return (Path(shared) if shared else Path.home() / ".cache") / "appraise"
 
 
 def _clip_jobs(settings: ActionDemoSettings) -> list[ClipJob]:

@@ -25,6 +25,7 @@ from datamodules.action.frame_sampling import DEFAULT_FRAMES
 from datamodules.action.progress import file_progress
 from datamodules.action.records import ActionVideo
 from datamodules.action.sparse_frames import FrameReading, read_frames
+from datamodules.common.cache_folder import cache_folder
 from datamodules.common.errors import VideoError
 from datamodules.common.fingerprint import config_digest, file_key
 
@@ -91,14 +92,6 @@ class FrameStore:
         return {**self.__dict__, "_frames": None}
 
 
-def cache_root(named: str | None = None) -> Path:
-    """The folder that keeps what the package makes: the given one, ``APPRAISE_CACHE``, or the user's cache."""
-    if named or (named := os.environ.get("APPRAISE_CACHE")):
-        return Path(named).expanduser()
-    shared = os.environ.get("XDG_CACHE_HOME")
-    return (Path(shared) if shared else Path.home() / ".cache") / "appraise"
-
-
 def frame_store(videos: Sequence[ActionVideo], reading: FrameReading) -> FrameStore:
     """Decode the chosen frames of all videos, unless they are kept from before.
 
@@ -111,7 +104,7 @@ def frame_store(videos: Sequence[ActionVideo], reading: FrameReading) -> FrameSt
     Raises:
         VideoError: If not one frame can be read, or the disk is too small.
     """
-    folder = cache_root() / "action_frames" / store_key(videos, reading)
+    folder = cache_folder() / "action_frames" / store_key(videos, reading)
     if not (folder / _JOURNAL).is_file():
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from datamodules.common.cache_folder import cache_folder
 from datamodules.common.errors import StoreError
 from datamodules.common.fingerprint import config_digest
 from datamodules.inspection.demo_parts import DOMAINS, SPLITS, draw_part
@@ -41,7 +41,7 @@ _LINES = 4  # lines of progress in a file
 def inspection_demo_folder(settings: InspectionDemoSettings) -> Path:
     """Where the images of these settings are or will be; any other setting or version has another folder."""
     digest = config_digest({"version": DEMO_VERSION, **settings.content()})
-    return _cache_folder(settings) / "inspection_demo" / digest[:16]
+    return cache_folder(settings.cache_dir) / "inspection_demo" / digest[:16]
 
 
 def make_inspection_demo(settings: InspectionDemoSettings) -> Path:
@@ -77,16 +77,6 @@ def make_inspection_demo(settings: InspectionDemoSettings) -> Path:
             "by the environment variable APPRAISE_CACHE."
         ) from error
     return folder
-
-
-def _cache_folder(settings: InspectionDemoSettings) -> Path:
-    """The folder that keeps what the package makes: the setting, ``APPRAISE_CACHE``, or the user's cache."""
-    if settings.cache_dir is not None:
-        return Path(settings.cache_dir).expanduser()
-    if named := os.environ.get("APPRAISE_CACHE"):
-        return Path(named).expanduser()
-    shared = os.environ.get("XDG_CACHE_HOME")
-    return (Path(shared) if shared else Path.home() / ".cache") / "appraise"
 
 
 def _complete(folder: Path, settings: InspectionDemoSettings) -> bool:

@@ -26,12 +26,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 import datamodules
+from datamodules.common.cache_folder import cache_folder
 from datamodules.common.errors import VideoError
 from datamodules.common.fingerprint import config_digest
 from datamodules.video_quality.demo_sources import DemoSettings, split_of
 from datamodules.video_quality.demo_worker import ClipRecord, record_path
 
-__all__ = ["DEMO_VERSION", "DemoSettings", "cache_folder", "demo_folder", "make_demo"]
+__all__ = ["DEMO_VERSION", "DemoSettings", "demo_folder", "make_demo"]
 
 DEMO_VERSION = 2  # raise it whenever the same settings would give other clips or other scores
 _MANIFEST_COLUMNS = ("file", "mos", "pattern", "reference", "split", "x1", "y1", "x2", "y2")
@@ -40,20 +41,10 @@ _DETAIL_COLUMNS: tuple[_Detail, ...] = get_args(_Detail)
 _LINES = 4  # lines of progress in a file
 
 
-def cache_folder(settings: DemoSettings) -> Path:
-    """The folder that keeps what the package makes: the setting, ``APPRAISE_CACHE``, or the user's cache."""
-    if settings.cache_dir is not None:
-        return Path(settings.cache_dir).expanduser()
-    if named := os.environ.get("APPRAISE_CACHE"):
-        return Path(named).expanduser()
-    shared = os.environ.get("XDG_CACHE_HOME")
-    return (Path(shared) if shared else Path.home() / ".cache") / "appraise"
-
-
 def demo_folder(settings: DemoSettings) -> Path:
     """Where the clips of these settings are or will be; any other setting or version has another folder."""
     digest = config_digest({"version": DEMO_VERSION, **settings.content()})
-    return cache_folder(settings) / "video_quality_demo" / digest[:16]
+    return cache_folder(settings.cache_dir) / "video_quality_demo" / digest[:16]
 
 
 def make_demo(settings: DemoSettings) -> Path:

@@ -17,6 +17,7 @@ from datamodules.action.frame_sampling import FrameSampling
 from datamodules.action.frame_store import FrameStore, frame_store, store_key
 from datamodules.action.records import ActionVideo, Picture
 from datamodules.action.sparse_frames import FrameReading, resized
+from datamodules.common.cache_folder import cache_folder
 from datamodules.common.errors import ConfigurationError, VideoError
 from datamodules.video.reader import KeepFrames, read_video
 
@@ -115,7 +116,7 @@ def test_stopped_making_goes_on(make_clip: MakeClip, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(frame_store_file, "read_frames", stopping)
     with pytest.raises(KeyboardInterrupt):
         frame_store(clips, whole)
-    partial = next((frame_store_file.cache_root() / "action_frames").glob("*.partial"))
+    partial = next((cache_folder() / "action_frames").glob("*.partial"))
     with (partial / "frames.u8").open("ab") as stream:  # as if it had been killed while writing a video
         stream.write(b"half")
     with (partial / "videos.jsonl").open("a") as stream:

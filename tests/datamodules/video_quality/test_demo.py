@@ -14,7 +14,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from datamodules.common.errors import ConfigurationError, VideoError
-from datamodules.video_quality.demo import DemoSettings, cache_folder, demo_folder, make_demo
+from datamodules.video_quality.demo import DemoSettings, demo_folder, make_demo
 from datamodules.video_quality.demo_sources import QP_INTERVALS, decode, draw_source, draw_version, split_of
 from datamodules.video_quality.demo_worker import make_source, record_path
 
@@ -130,18 +130,6 @@ def test_two_processes_at_once(tmp_path: Path, repository: Path) -> None:
     assert len(read(Path(first.stdout) / "manifest.csv")) == 18
     assert sorted(("Making" in run.stderr) for run in (first, second)) == [False, True]  # one made, one waited
     assert "3 of 3 sources" in first.stderr + second.stderr
-
-
-def test_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    monkeypatch.delenv("APPRAISE_CACHE", raising=False)
-    assert cache_folder(DemoSettings()) == tmp_path / "xdg" / "appraise"
-    monkeypatch.setenv("APPRAISE_CACHE", str(tmp_path / "own"))
-    assert cache_folder(DemoSettings()) == tmp_path / "own"
-    assert cache_folder(DemoSettings(cache_dir=str(tmp_path))) == tmp_path
-    monkeypatch.delenv("APPRAISE_CACHE")
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    assert cache_folder(DemoSettings()) == Path.home() / ".cache" / "appraise"
 
 
 def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
