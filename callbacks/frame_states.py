@@ -1,4 +1,4 @@
-"""Rolling average and segment machine of one stream, driven together, and what can be counted on the way."""
+"""Rolling average and segment machine of one stream, driven together."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightning_modules.action.rolling_average import Mode, RollingAverage, RollingMeans
-from lightning_modules.action.segment_machine import COMPUTING, Segment, SegmentMachine
+from lightning_modules.action.segment_machine import Segment, SegmentMachine
 
 Floats = NDArray[np.float64]
 States = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -51,12 +52,14 @@ class FrameStates(NamedTuple):
         scores: Class probabilities of the frames themselves ``(K, C)``; NaN where there are none.
         means: Their rolling averages ``(K, C)``.
         states: Index of the class that is seen, or -1, int64 ``(K,)``.
+        full: Whether the window of a frame was full, bool ``(K,)``.
     """
 
     times: Floats
     scores: Floats
     means: Floats
     states: States
+    full: Flags
 
 
 class StateStream:
@@ -123,80 +126,4 @@ class StateStream:
         count = len(block.times)
         scores, self._waiting = self._waiting[:count], self._waiting[count:]
         states = self._machine.push(block.times, block.means, block.full)
-        return FrameStates(block.times, scores, block.means, states)
-
-
-class SwitchCounter:
-    """Count how often a label changes from one frame to the next.
-
-    Example:
-        >>> counter = SwitchCounter()
-        >>> counter.add(np.array([0, 0, 1]), np.array([0.0, 1.0, 2.0]))
-        >>> counter.add(np.array([0]), np.array([60.0]))
-        >>> counter.switches, counter.per_minute
-        (2, 2.0)
-    """
-
-    def __init__(self) -> None:
-        self.switches = 0
-        self._last: int | None = None
-        self._first_time = self._last_time = float("nan")
-
-    def add(self, labels: States, times: Floats) -> None:
-        """Take the next labels ``(T,)`` and their times in seconds ``(T,)``."""
-        if not len(labels):
-            return
-        if self._last is None:
-            self._last, self._first_time = int(labels[0]), float(times[0])
-        self.switches += int(np.count_nonzero(np.diff(labels, prepend=self._last)))
-        self._last, self._last_time = int(labels[-1]), float(times[-1])
-
-    @property
-    def per_minute(self) -> float:
-        """Switches a minute; NaN for less than two frames."""
-        length = self._last_time - self._first_time
-        return 60.0 * self.switches / length if length > 0 else float("nan")
-
-
-class HeldAgreement:
-    """How often the states of a thinned stream, held between its frames, agree with those of the whole one."""
-
-    def __init__(self) -> None:
-        self.frames = 0
-        self.equal = 0
-        self._held = COMPUTING
-        self._times, self._states = np.empty(0), np.empty(0, np.int64)
-        self._whole_times, self._whole_states = np.empty(0), np.empty(0, np.int64)
-
-    @property
-    def value(self) -> float:
-        """Share of the whole stream's frames with equal states; NaN without frames."""
-        return self.equal / self.frames if self.frames else float("nan")
-
-    def agree(self, states: States) -> None:
-        """Take states ``(K,)`` of the time when both streams were the same."""
-        self.frames += len(states)
-        self.equal += len(states)
-        self._held = int(states[-1]) if len(states) else self._held
-
-    def add(self, thinned: FrameStates, whole: FrameStates, known_until: float) -> None:
-        """Take what became known of both streams.
-
-        Args:
-            thinned: Of the thinned stream.
-            whole: Of the whole stream.
-            known_until: Time up to which nothing more of the thinned stream will come, in seconds.
-        """
-        self._times = np.concatenate([self._times, thinned.times])
-        self._states = np.concatenate([self._states, thinned.states])
-        self._whole_times = np.concatenate([self._whole_times, whole.times])
-        self._whole_states = np.concatenate([self._whole_states, whole.states])
-        ready = int(np.searchsorted(self._whole_times, known_until, side="right"))
-        held = np.concatenate([[self._held], self._states])
-        places = np.searchsorted(self._times, self._whole_times[:ready], side="right")
-        self.frames += ready
-        self.equal += int(np.count_nonzero(held[places] == self._whole_states[:ready]))
-        used = int(places[-1]) if ready else 0
-        self._held = int(held[used])
-        self._times, self._states = self._times[used:], self._states[used:]
-        self._whole_times, self._whole_states = self._whole_times[ready:], self._whole_states[ready:]
+        return FrameStates(block.times, scores, block.means, states, block.full)

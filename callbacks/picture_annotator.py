@@ -10,13 +10,15 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from callbacks.frame_states import FrameStates
+from callbacks.frame_states import FrameStates, SegmentSettings
 from callbacks.live_window import LiveWindow
 from callbacks.overlay import Overlay, OverlayStyle
+from datamodules.action.batch import StreamInfo
 from lightning_modules.action.frame_files import COMPUTING_TEXT
 from lightning_modules.action.segment_machine import COMPUTING
 
 _LONGEST_PAUSE = 0.5  # seconds; times of a broken file may jump
+_USUAL_FPS = 25.0  # of a source that states no rate
 
 
 class PictureWriter(Protocol):
@@ -27,6 +29,36 @@ class PictureWriter(Protocol):
 
     def close(self, complete: bool = True) -> object:
         """Finish the file; ``complete`` is False after an interruption."""
+
+
+def waiting_bytes(info: StreamInfo, settings: SegmentSettings, rate: float | None = None) -> float:
+    """Memory that the full-size pictures of a source take while they wait for their states.
+
+    Only under ``centred`` they wait, for half a window.
+
+    Args:
+        info: The source.
+        settings: Its window.
+        rate: Frames a second that the network looks at; None is all. The pictures between them wait too.
+
+    Returns:
+        Bytes.
+
+    Example:
+        >>> info = StreamInfo(name="", path="", live=False, width=1920, height=1080, fps=25.0, duration=60.0)
+        >>> waiting_bytes(info, SegmentSettings(seconds=10.0, mode="centred")) / 1e9
+        0.7776
+        >>> waiting_bytes(info, SegmentSettings(seconds=10.0, mode="trailing"))
+        0.0
+    """
+    if settings.mode != "centred":
+        return 0.0
+    fps = info["fps"] if info["fps"] > 0 else _USUAL_FPS
+    if settings.window is not None:
+        seconds = settings.window / (min(rate, fps) if rate is not None else fps)
+    else:
+        seconds = settings.seconds or 0.0
+    return seconds / 2 * fps * info["width"] * info["height"] * 3
 
 
 class PictureAnnotator:

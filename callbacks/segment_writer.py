@@ -16,8 +16,9 @@ from lightning.pytorch.callbacks import Callback
 from callbacks.annotation_summary import append_result, read_results, weighted_mean, write_results
 from callbacks.frame_states import SegmentSettings
 from callbacks.live_window import LiveWindow
+from callbacks.picture_annotator import waiting_bytes
 from callbacks.segment_evaluation import Truth
-from callbacks.source_annotation import Format, Outputs, SourceAnnotation, SourceResult, Status
+from callbacks.source_annotation import Format, Outputs, SourceAnnotation, SourceResult, Status, counted
 from datamodules.action.batch import StreamBatch, StreamInfo, StreamPrediction
 from datamodules.common.errors import ConfigurationError, VideoError
 from datamodules.common.fingerprint import config_digest, file_key, file_sha256, tensors_digest
@@ -29,6 +30,7 @@ results = logging.getLogger("appraise.results")  # lines that are the command's 
 
 _SECONDS, _LEGACY_WINDOW = 2.0, 128
 _ENTER = 0.5
+_MOST_WAITING = 1e9  # bytes of pictures that wait for their states, above which the user is told
 
 
 class SegmentWriter(Callback):
@@ -40,8 +42,10 @@ class SegmentWriter(Callback):
     ``summary.json`` and ``summary.csv``, a row a source.
 
     Memory does not grow with the length of a source, besides its segments; under ``centred`` the pictures of half a
-    window wait for their labels. A file that was done before with the same
+    window wait for their labels, and more than 1 GB of them is said. A file that was done before with the same
     content, weights and options is not done again; one that cannot be read is named, and tried again in the next run.
+    What other files have left in the folder stays, in the summary too; the measures are those of this run's sources.
+    ``q`` in the window, Ctrl-C and SIGTERM end a run with valid files.
 
     Args:
         output: Folder; None takes the run's folder.
@@ -112,12 +116,14 @@ class SegmentWriter(Callback):
         self._truth: Truth | None = None
         self._class_names: list[str] = []
         self._results: dict[str, SourceResult] = {}
+        self._earlier: dict[str, SourceResult] = {}  # rows of the folder that this run has not made or reused
+        self._rate: float | None = None
         self._reused = 0
         self._run_key = ""
         self._current: SourceAnnotation | None = None
         self._window: LiveWindow | None = None
         self._begun = self._summed = False
-        self._stopping = False
+        self._stopping = self._warned_of_memory = False
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Check the options against the model, and tell the data module what is done and what is needed."""
@@ -137,14 +143,19 @@ class SegmentWriter(Callback):
         self._run_key = self._key_of_run(trainer, pl_module, data)
         earlier = read_results(folder)
         self._results = {file: one for file, one in earlier.items() if self._is_reusable(one)}
+        self._earlier = {file: one for file, one in earlier.items() if file not in self._results}
         self._reused = len(self._results)
         if data is not None:
             own = [folder / name for one in earlier.values() for name in one.outputs]
             data.exclude([*self._results, *map(str, own)])  # our own videos may lie among the sources
             if getattr(data, "with_source", None) is None:
                 data.with_source = self._outputs.video or self.show
+            self._rate = getattr(data, "rate", None)
+            if self._rate is not None and not getattr(data, "compare_rate", False):
+                log.info("rate is %g: add --compare_rate to see how often this agrees with all frames", self._rate)
         if self._reused:
-            log.info("%d sources were annotated before and are reused from %s", self._reused, folder)
+            were = "was annotated before and is" if self._reused == 1 else "were annotated before and are"
+            log.info("%s %s reused from %s", counted(self._reused, "source"), were, folder)
         if self.show:
             self._window = LiveWindow()
 
@@ -162,9 +173,9 @@ class SegmentWriter(Callback):
         if self._current is None:
             self._current = self._begin(batch["info"], readable=batch["status"] == "ok" or len(batch["times"]) > 0)
         self._current.add(batch, outputs["scores"].double().cpu().numpy())
-        if not self._current.wanted and not self._stopping:
+        if not self._stopping and (trainer.received_sigterm or not self._current.wanted):
             self._stopping = True
-            log.info("q was pressed: this is the end")
+            log.info("%s: this is the end", "SIGTERM" if trainer.received_sigterm else "q was pressed")
             stop = getattr(getattr(trainer.predict_dataloaders, "dataset", None), "stop", None)
             if stop is None:
                 raise StopIteration  # Lightning's prediction loop ends
@@ -220,12 +231,36 @@ class SegmentWriter(Callback):
         file = info["path"] or info["name"]
         evaluation = self._truth.of(file) if self._truth is not None and readable else None
         name = self._free_name(info)
+        self._warn_of_memory(info)
+        self._tell_of_replacing(self._earlier.get(file), name)
         return SourceAnnotation(name, info, self._class_names, self.settings, self._outputs, evaluation, self._window)
 
+    def _tell_of_replacing(self, earlier: SourceResult | None, name: str) -> None:
+        if earlier is None or earlier.status != "ok" or earlier.name != name:
+            return
+        if not earlier.key or earlier.key != self._key(earlier):
+            log.info("%s: made before with other content, weights or options; its files are written anew", name)
+
+    def _warn_of_memory(self, info: StreamInfo) -> None:
+        """Say once how much memory the pictures of half a window take."""
+        waiting = waiting_bytes(info, self.settings, self._rate) if self._outputs.video or self.show else 0.0
+        if waiting > _MOST_WAITING and not self._warned_of_memory:
+            self._warned_of_memory = True
+            log.warning(
+                "%s: centred keeps the pictures of half a window, here %.1f GB: choose a shorter window, --video false "
+                "or --mode trailing where memory is short",
+                info["name"],
+                waiting / 1e9,
+            )
+
     def _free_name(self, info: StreamInfo) -> str:
-        """Name of a source's files that no other source has; a live source never replaces an earlier recording."""
+        """Name of a source's files that no other source has, in this run or before it.
+
+        A live source never replaces an earlier recording.
+        """
         file = info["path"] or info["name"]
-        taken = {one.name.casefold() for one in self._results.values() if one.file != file}
+        known = (*self._results.values(), *self._earlier.values())
+        taken = {one.name.casefold() for one in known if one.file != file}
         stem = name = plain_name(info)
         number = 1
         while name.casefold() in taken or (info["live"] and any(self._outputs.folder.glob(f"{glob.escape(name)}.*"))):
@@ -242,6 +277,7 @@ class SegmentWriter(Callback):
             result.metrics = current.evaluation.report(result.segments, self._apart)
         result.key = self._key(result)
         self._results[result.file] = result
+        self._earlier.pop(result.file, None)
         append_result(self._outputs.folder, result)
         log.log(logging.WARNING if status == "error" else logging.INFO, "%s", sentence(result))
 
@@ -252,14 +288,16 @@ class SegmentWriter(Callback):
             log.info("no source was found")
             return
         metrics = self._metrics(found)
-        write_results(self._outputs.folder, found, metrics)
+        write_results(self._outputs.folder, [*self._earlier.values(), *found], metrics)
         for name, value in metrics.items():
             results.info("%s %.4g", name, value)
         done = sum(one.status == "ok" for one in found)
         failed = sum(one.status == "error" for one in found)
         stopped = len(found) - done - failed
-        parts = [f"{done} sources annotated ({self._reused} of them before)" if self._reused else f"{done} annotated"]
-        parts += [f"{failed} with errors"] * bool(failed) + [f"{stopped} stopped"] * bool(stopped)
+        before = f"{counted(done, 'source')} annotated ({self._reused} of them before)"
+        parts = [before if self._reused else f"{done} annotated"]
+        parts += [f"{failed} with {'an error' if failed == 1 else 'errors'}"] * bool(failed)
+        parts += [f"{stopped} stopped"] * bool(stopped)
         results.info("%s: %s", ", ".join(parts), self._outputs.folder)
 
     def _metrics(self, found: list[SourceResult]) -> dict[str, float]:
@@ -333,14 +371,23 @@ def plain_name(info: StreamInfo) -> str:
 
 
 def sentence(result: SourceResult) -> str:
-    """One line about a finished source."""
+    """One line about a finished source, which names it once.
+
+    Example:
+        >>> sentence(SourceResult("a", "/in/a.mp4", "error", 49, 2.0, error="/in/a.mp4: truncated"))
+        'a.mp4: 49 frames, 2.0 s, 0 segments; truncated'
+    """
     name = Path(result.file).name if Path(result.file).is_absolute() else result.file  # an address stays whole
     if not result.frames:
         return result.error or f"{name}: no frame"
-    text = f"{name}: {result.frames} frames, {result.seconds:.1f} s, {len(result.segments)} segments"
-    text += f", {result.dropped} frames dropped" if result.dropped else ""
-    text += f", {result.skipped} frames without a score" if result.skipped else ""
-    return f"{text}; {result.error}" if result.error else text
+    text = f"{name}: {counted(result.frames, 'frame')}, {result.seconds:.1f} s"
+    text += f", {counted(len(result.segments), 'segment')}"
+    text += f", {counted(result.dropped, 'frame')} dropped" if result.dropped else ""
+    text += f", {counted(result.skipped, 'frame')} without a score" if result.skipped else ""
+    path, _, reason = result.error.partition(f"{name}: ")  # the path may be as it was given
+    own = bool(reason) and Path(path + name).absolute() == Path(result.file).absolute()
+    error = reason if own else result.error
+    return f"{text}; {error}" if error else text
 
 
 def writable_folder(folder: Path) -> Path:

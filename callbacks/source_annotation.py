@@ -14,16 +14,17 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from callbacks.frame_states import FrameStates, HeldAgreement, SegmentSettings, StateStream, SwitchCounter
+from callbacks.frame_states import FrameStates, SegmentSettings, StateStream
 from callbacks.live_window import LiveWindow
 from callbacks.picture_annotator import PictureAnnotator, PictureWriter
 from callbacks.score_figure import DrawnSegment, ScoreTrack, clock, draw_scores, save_figure
 from callbacks.segment_evaluation import SourceEvaluation, Tally
 from datamodules.action.batch import StreamBatch, StreamInfo
 from datamodules.video.annotated_writer import AnnotatedVideoWriter
+from lightning_modules.action.flicker import HeldAgreement, SwitchCounter, action_or_other
 from lightning_modules.action.frame_files import FrameScoreWriter, TimeLabelWriter
 from lightning_modules.action.segment_files import write_segment_csv, write_srt, write_vtt
-from lightning_modules.action.segment_machine import COMPUTING, Segment
+from lightning_modules.action.segment_machine import COMPUTING, Segment, class_index
 
 log = logging.getLogger(__name__)
 
@@ -72,8 +73,9 @@ class SourceResult:
         dropped: Frames that a live source has dropped.
         skipped: Frames whose score was not a number.
         agreement: Share of frames on which the thinned stream agrees with the whole one; NaN without a comparison.
-        switches_raw: Switches a minute of the frames' own labels.
-        switches: Switches a minute of the states.
+        switches_raw: Switches a minute of the frames' own labels, from one class to another; with an action, between
+            it and all others.
+        switches: Switches a minute of the states, counted alike: "computing..." carries the class before it.
         error: One sentence.
         metrics: Results against the truth.
         tally: Counts of right frames by true class, where there is a truth.
@@ -131,6 +133,7 @@ class SourceAnnotation:
         self._window = window
         self._stream = StateStream(class_names, settings)
         self._whole: StateStream | None = None
+        self._action = None if settings.action is None else class_index(settings.action, class_names)
         self._agreement = HeldAgreement()
         self._track = ScoreTrack(len(class_names))
         self._raw_switches, self._switches = SwitchCounter(), SwitchCounter()
@@ -162,7 +165,7 @@ class SourceAnnotation:
             self._whole = deepcopy(self._stream)  # until now both have seen the same frames
         thinned = self._stream.push(times[chosen], scores[chosen])
         if self._whole is not None:
-            self._agreement.add(thinned, self._whole.push(times, scores), self._known_until(thinned))
+            self._compare(thinned, self._whole.push(times, scores), self._known_until(thinned))
         self._take(thinned)
         self._draw(thinned)
         self._report_progress()
@@ -171,7 +174,7 @@ class SourceAnnotation:
         """Close the source and write what is written at its end; also after a failure in its middle."""
         rest = self._stream.finish_frames()
         if self._whole is not None:
-            self._agreement.add(rest, self._whole.finish_frames(), math.inf)
+            self._compare(rest, self._whole.finish_frames(), math.inf)
         self._take(rest)
         self._draw()
         end = self._end_time()
@@ -211,16 +214,29 @@ class SourceAnnotation:
         self._track.add(known.times, known.means)
         labels = np.argmax(np.nan_to_num(known.scores, nan=-1.0), axis=1)
         scored = np.isfinite(known.scores).all(axis=1)
-        self._raw_switches.add(labels[scored], known.times[scored])
-        self._switches.add(known.states, known.times)
+        labels = np.where(scored, labels, COMPUTING)
+        self._count_switches(labels, known)
         if self._whole is None:
             self._agreement.agree(known.states)
         if self.evaluation is not None:
-            self.evaluation.add(known.times, np.where(scored, labels, COMPUTING), known.states)
+            self.evaluation.add(known.times, labels, known.states)
         if self._annotator is not None:
             self._annotator.add_states(known)
         if len(known.times):
             self._write_frames(known)
+
+    def _compare(self, thinned: FrameStates, whole: FrameStates, known_until: float) -> None:
+        self._agreement.add(thinned.times, thinned.states, whole.times, whole.states, known_until)
+
+    def _count_switches(self, labels: NDArray[np.int64], known: FrameStates) -> None:
+        """Count the switches of the frames' own labels ``(K,)``, -1 without a score, and of the states alike."""
+        states = known.states
+        if self._action is not None:
+            labels = action_or_other(labels, self._action, labels != COMPUTING)
+            decided = known.full | (not self._settings.computing_until_full)
+            states = action_or_other(states, self._action, decided & np.isfinite(known.means).all(axis=1))
+        self._raw_switches.add(labels, known.times)
+        self._switches.add(states, known.times)
 
     def _take_pictures(self, pictures: NDArray[np.uint8], times: NDArray[np.float64]) -> None:
         self._note_times(times)
@@ -301,13 +317,14 @@ class SourceAnnotation:
         share = 0.5 if settings.mode == "centred" else 1.0  # of the window that must be filled
         short = frames < share * (settings.window or 0) or length < share * (settings.seconds or 0.0)
         if frames and short and settings.computing_until_full:
-            window = f"{settings.window} frames" if settings.window is not None else f"{settings.seconds:g} s"
+            window = counted(settings.window, "frame") if settings.window is not None else f"{settings.seconds:g} s"
             log.warning(
-                "%s: its %d frames in %.2f s do not fill a window of %s, so no class is named: choose a shorter one, "
-                "or computing_until_full false",
+                "%s: %s in %.2f s %s not fill a window of %s, so no class is named: choose a shorter one, or "
+                "computing_until_full false",
                 self.info["name"],
-                frames,
+                counted(frames, "frame"),
                 length,
+                "does" if frames == 1 else "do",
                 window,
             )
 
@@ -365,6 +382,16 @@ class _Clock:
             return False
         self._last[what] = now
         return True
+
+
+def counted(number: int, thing: str) -> str:
+    """A number of things in words.
+
+    Example:
+        >>> counted(1, "frame"), counted(0, "frame")
+        ('1 frame', '0 frames')
+    """
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def _drawn(segments: Sequence[Segment]) -> list[DrawnSegment]:

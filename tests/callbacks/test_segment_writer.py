@@ -20,15 +20,16 @@ from numpy.typing import NDArray
 
 from callbacks import segment_writer, source_annotation
 from callbacks.annotation_summary import read_results
-from callbacks.frame_states import FrameStates, HeldAgreement, SegmentSettings, StateStream, SwitchCounter
+from callbacks.frame_states import SegmentSettings, StateStream
 from callbacks.segment_evaluation import evaluate
-from callbacks.segment_writer import SegmentWriter, plain_name
-from callbacks.source_annotation import Outputs
+from callbacks.segment_writer import SegmentWriter, plain_name, sentence
+from callbacks.source_annotation import Outputs, SourceResult
 from datamodules.action.batch import StreamBatch, StreamInfo, StreamPrediction
 from datamodules.action.datamodule import ActionDataModule
 from datamodules.common.errors import ConfigurationError, VideoError
 from datamodules.video.annotated_writer import AnnotatedVideoWriter
 from datamodules.video.encode import encode_video
+from lightning_modules.action.flicker import HeldAgreement, SwitchCounter
 from lightning_modules.action.segment_files import read_activitynet, read_segment_csv
 from lightning_modules.action.segment_machine import Segment
 from lightning_modules.action.segment_metrics import agreement, held_states, switches_per_minute
@@ -374,6 +375,88 @@ def test_two_files_of_one_name_do_not_meet(clips: Path, tmp_path: Path) -> None:
     assert len(read_segment_csv(tmp_path / "out" / "clip_2.segments.csv")) == 3
 
 
+@pytest.mark.parametrize("options", [{}, {"enter": 0.6}])
+def test_files_of_one_name_from_several_folders_share_an_output(
+    clips: Path, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    for number, name in enumerate(("kitchen", "кухня")):
+        (tmp_path / str(number)).mkdir()
+        shutil.copy(clips / "videos" / f"{name}.mp4", tmp_path / str(number) / "clip.mp4")
+    annotate(tmp_path / "0", tmp_path / "out")
+    first = (tmp_path / "out" / "clip.frames.csv").read_bytes()
+    summary = annotate(tmp_path / "1", tmp_path / "out", **options)
+    assert [(one["name"], one["segments"]) for one in summary["sources"]] == [("clip", 4), ("clip_2", 3)]
+    assert (tmp_path / "out" / "clip.frames.csv").read_bytes() == first
+    found = read_activitynet(tmp_path / "out" / "segments.json").segments
+    assert {name: len(segments) for name, segments in found.items()} == {"clip": 4, "clip_2": 3}
+    assert [row["name"] for row in table(tmp_path / "out" / "summary.csv")] == ["clip", "clip_2"]
+    again = annotate(tmp_path / "1", tmp_path / "out", enter=0.7)
+    assert [one["name"] for one in again["sources"]] == ["clip", "clip_2"]
+
+
+def test_results_that_are_replaced_are_said(clips: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    source = clips / "videos" / "kitchen.mp4"
+    with caplog.at_level(logging.INFO):
+        annotate(source, tmp_path)
+        assert "written anew" not in caplog.text
+        annotate(source, tmp_path, enter=0.6)
+    assert "kitchen: made before with other content, weights or options; its files are written anew" in caplog.text
+
+
+def test_labels_and_states_are_counted_alike(clips: Path, tmp_path: Path) -> None:
+    source = clips / "videos" / "kitchen.mp4"
+    length = (4 * PART - 1) / FPS
+    for place, mode in enumerate(("trailing", "centred")):  # trailing begins in "computing..."
+        metrics = annotate(source, tmp_path / str(place), mode=mode, enter=0.9)["metrics"]
+        assert metrics["switches_a_minute_raw"] == pytest.approx(60 * 3 / length)
+        assert metrics["switches_a_minute"] == pytest.approx(60 * 3 / length)
+        alone = annotate(source, tmp_path / f"{place}_action", mode=mode, action="cooking")["metrics"]
+        assert alone["switches_a_minute_raw"] == pytest.approx(60 * 2 / length)
+        assert alone["switches_a_minute"] == pytest.approx(60 * 2 / length)
+
+
+def test_pictures_that_would_fill_the_memory_are_said_once(
+    clips: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segment_writer, "_MOST_WAITING", 48 * 64 * 3 * 5 - 1)  # five pictures: half of 0.5 s at 20
+    for number, options in enumerate(({"seconds": 0.4}, {"mode": "trailing"}, {"video": False})):
+        annotate(clips / "videos", tmp_path / str(number), **{"video": True, **options})
+    assert "--video false" not in caplog.text
+    annotate(clips / "videos", tmp_path / "large", video=True)
+    assert caplog.text.count("choose a shorter window, --video false or --mode trailing") == 1
+    caplog.clear()
+    annotate(clips / "videos", tmp_path / "rate", data={"rate": 5.0}, video=True, seconds=None, window=3)
+    assert caplog.text.count("--video false") == 1  # three frames at 5 a second are twelve pictures
+
+
+def test_a_rate_says_how_to_see_what_it_costs(clips: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    source = clips / "videos" / "kitchen.mp4"
+    with caplog.at_level(logging.INFO):
+        annotate(source, tmp_path / "whole")
+        annotate(source, tmp_path / "compared", data={"rate": 5.0, "compare_rate": True})
+        assert "--compare_rate" not in caplog.text
+        annotate(source, tmp_path / "alone", data={"rate": 5.0})
+    assert caplog.text.count("add --compare_rate") == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        ("", ""),
+        ("/in/a.mp4: damaged: 3 packets", "; damaged: 3 packets"),
+        ("in/a.mp4: damaged", "; damaged"),
+        ("/out/a.mp4: cannot be written", "; /out/a.mp4: cannot be written"),
+        ("the network failed", "; the network failed"),
+    ],
+)
+def test_a_sentence_names_its_file_once(error: str, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir("/")
+    one = SourceResult("a", "/in/a.mp4", "error", 1, 0.5, [Segment("a", 0, 0.5)], 1, 1, error=error)
+    assert sentence(one) == f"a.mp4: 1 frame, 0.5 s, 1 segment, 1 frame dropped, 1 frame without a score{expected}"
+    many = SourceResult("a", "/in/a.mp4", frames=2, seconds=0.5)
+    assert sentence(many) == "a.mp4: 2 frames, 0.5 s, 0 segments"
+
+
 class ShortWindow:
     """Stands in for the desktop: the user presses q at the sixth picture."""
 
@@ -418,12 +501,7 @@ def test_counts_made_on_the_way_are_those_of_the_whole() -> None:
             part = slice(start, start + block)
             counter.add(states[part], times[part])
             own = thinned[(thinned >= start) & (thinned < start + block)]
-            none = np.empty((0, 2))
-            held.add(
-                FrameStates(times[own], none, none, states[own]),
-                FrameStates(times[part], none, none, states[part]),
-                known_until=float("inf"),
-            )
+            held.add(times[own], states[own], times[part], states[part], known_until=float("inf"))
         assert counter.per_minute == pytest.approx(switches_per_minute(states, times))
         assert held.value == agreement(held_states(times[thinned], states[thinned], times), states)
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lightning_modules.action.flicker import SwitchCounter, action_or_other
 from lightning_modules.action.segment_machine import Segment
 from lightning_modules.action.segment_metrics import (
     agreement,
@@ -155,8 +156,37 @@ def test_frames() -> None:
     assert [one.start for one in keep_labels(TRUE, ["a"])] == [0, 20]
 
 
+@pytest.mark.parametrize(
+    ("states", "switches"),
+    [
+        ([0, -1, 1], 1),
+        ([0, -1, -1, 0], 0),
+        ([-1, -1, 0, 0], 0),  # before the first class there is nothing to switch from
+        ([1, 0, -1], 1),
+        ([-1, -1, -1], 0),
+        ([0, 1, -1, 0, -1, 2], 3),
+    ],
+)
+def test_a_switch_is_from_class_to_class(states: list[int], switches: int) -> None:
+    times = np.arange(len(states), dtype=np.float64)
+    for block in range(1, len(states) + 1):
+        counter = SwitchCounter()
+        for start in range(0, len(states), block):
+            part = slice(start, start + block)
+            counter.add(np.array(states[part]), times[part])
+        assert counter.switches == switches, block
+    assert switches_per_minute(states, times) == pytest.approx(60 * switches / (len(states) - 1))
+
+
+def test_the_action_or_another() -> None:
+    raw, states = np.array([2, 2, 0, 1, 2, -1]), np.array([-1, 2, -1, -1, 2, 2])
+    assert action_or_other(raw, 2, raw != -1).tolist() == [1, 1, 0, 0, 1, -1]
+    assert action_or_other(states, 2, [False, *[True] * 5]).tolist() == [-1, 1, 0, 0, 1, 1]
+    assert action_or_other([0, -1], 0).tolist() == [1, 0]
+
+
 def test_flicker() -> None:
-    assert switches_per_minute([0, 1, 0, -1, 0], [0, 1, 2, 3, 30]) == 8.0
+    assert switches_per_minute([0, 1, 0, -1, 0], [0, 1, 2, 3, 30]) == 4.0
     assert switches_per_minute([1] * 5, np.arange(5)) == 0
     assert math.isnan(switches_per_minute([1], [0.0]))
     assert math.isnan(switches_per_minute([], []))
