@@ -419,7 +419,8 @@ def test_pictures_that_would_fill_the_memory_are_said_once(
     clips: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(segment_writer, "_MOST_WAITING", 48 * 64 * 3 * 5 - 1)  # five pictures: half of 0.5 s at 20
-    for number, options in enumerate(({"seconds": 0.4}, {"mode": "trailing"}, {"video": False})):
+    small: list[dict[str, Any]] = [{"seconds": 0.4}, {"mode": "trailing"}, {"video": False}]
+    for number, options in enumerate(small):
         annotate(clips / "videos", tmp_path / str(number), **{"video": True, **options})
     assert "--video false" not in caplog.text
     annotate(clips / "videos", tmp_path / "large", video=True)

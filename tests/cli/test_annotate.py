@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import av
 import lightning as L
 import numpy as np
 import pytest
@@ -165,6 +170,48 @@ def test_without_a_checkpoint(appraise: Command, video: Path) -> None:
     result = appraise("annotate", str(video), "--model", "FrameAveragingActionRecognizer", "--output", "out")
     assert result.code == 2
     assert "--ckpt_path" in result.err
+
+
+def test_sigterm_ends_a_live_source_with_valid_files(recognizer: Path, tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    frames = generator.integers(0, 255, (40, 48, 64, 3), dtype=np.uint8)
+    part = encode_video(tmp_path / "part.ts", frames, 20).read_bytes()
+    table = tmp_path / "out" / "stdin.frames.csv"
+    arguments = ["annotate", "-", "--ckpt_path", str(recognizer), "--trainer.accelerator", "cpu", "--seconds", "0.2"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "cli", *arguments, "--output", str(tmp_path / "out")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    ) as run:
+        assert run.stdin is not None
+        assert run.stdout is not None
+        hung = threading.Timer(400, run.kill)  # also where a full pipe blocks
+        hung.start()
+        try:
+            sent = False
+            while run.poll() is None:
+                with contextlib.suppress(BrokenPipeError):
+                    run.stdin.write(part)  # a sender that never ends
+                    run.stdin.flush()
+                if not sent and table.is_file() and table.read_bytes().count(b"\n") > 60:
+                    run.send_signal(signal.SIGTERM)
+                    sent = True
+                time.sleep(0.2)
+        finally:
+            hung.cancel()
+            run.kill()
+            with contextlib.suppress(BrokenPipeError):
+                run.stdin.close()
+            said = run.stdout.read()
+    assert sent, said.decode()
+    assert run.returncode == 0, said.decode()
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))
+    assert [(one["name"], one["status"]) for one in summary["sources"]] == [("stdin", "stopped")]
+    with av.open(str(tmp_path / "out" / "stdin.mp4")) as container:
+        assert sum(1 for _ in container.decode(video=0)) >= 60
+    assert (tmp_path / "out" / "stdin.png").is_file()
+    assert not [path.name for path in (tmp_path / "out").iterdir() if path.name.startswith(".")]
 
 
 @pytest.mark.slow
