@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
@@ -14,12 +15,14 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from datamodules.action.batch import StreamBatch, StreamInfo
 from datamodules.action.stream_chunks import ChunkBuilder, ChunkPlan
 from datamodules.common.errors import ConfigurationError, VideoError
-from datamodules.video.live_reader import LiveFrames
+from datamodules.video.live_reader import LiveFrames, MaxLag
 from datamodules.video.pump import Pump
 from datamodules.video.stream_reader import SourceFacts, StreamReader
 from datamodules.video.stream_sources import is_live, sources_of
 
 __all__ = ["ActionStream", "frames_to_device", "is_live", "predict_loader", "sources_of"]
+
+log = logging.getLogger(__name__)
 
 Chunk = TypeVar("Chunk")
 _CHUNK_BYTES = 64 << 20
@@ -46,7 +49,9 @@ class ActionStream(IterableDataset[StreamBatch]):
         queue_chunks: Chunks that wait decoded.
         timeout: Seconds without progress in a file, or while an address is opened, after which it is given up.
         live_timeout: Seconds without a frame after which a live source counts as broken off.
-        max_lag: Seconds that a live source may lag before frames are dropped; None never drops.
+        max_lag: Seconds that a live source may lag before frames are dropped; None never drops. "auto" never drops from
+            standard input, where a full pipe makes the sender wait, and allows 0.5 s elsewhere: a network or a camera
+            waits for nobody.
         excluded: Sources that are done already, as given or as absolute paths.
         threads: Decoding threads; 0 lets FFmpeg choose.
 
@@ -68,7 +73,7 @@ class ActionStream(IterableDataset[StreamBatch]):
         queue_chunks: int = 2,
         timeout: float = 60.0,
         live_timeout: float = 10.0,
-        max_lag: float | None = 0.5,
+        max_lag: MaxLag = "auto",
         excluded: Collection[str] = (),
         threads: int = 0,
     ) -> None:
@@ -78,8 +83,8 @@ class ActionStream(IterableDataset[StreamBatch]):
                 raise ConfigurationError(f"{name} is {value:g} s; it must be a positive number of seconds")
         if queue_chunks < 1:
             raise ConfigurationError(f"queue_chunks is {queue_chunks}; at least 1 chunk must fit")
-        if max_lag is not None and not max_lag >= 0:
-            raise ConfigurationError(f"max_lag is {max_lag:g} s; it must be 0 or more, or null to drop nothing")
+        if isinstance(max_lag, float | int) and not max_lag >= 0:
+            raise ConfigurationError(f"max_lag is {max_lag:g} s; it must be 0 or more, auto, or null to drop nothing")
         done = set(excluded)
         self.sources = [source for source in sources if not {source, str(Path(source).absolute())} & done]
         self._queue_chunks = queue_chunks
@@ -169,6 +174,13 @@ class ActionStream(IterableDataset[StreamBatch]):
                     yield self._chunk(builder, dropped=frames.dropped)
             last = self._last(builder, _unknown(source), frames.fault)
             last["dropped"] = frames.dropped
+            if frames.dropped:
+                log.warning(
+                    "%s: %d frames were dropped, because they came faster than they could be worked on; set max_lag to "
+                    "null to lose none and lag behind instead",
+                    source,
+                    frames.dropped,
+                )
             yield last
         finally:
             frames.close()

@@ -7,15 +7,33 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
+from typing import Literal
 
 from datamodules.common.errors import VideoError
 from datamodules.video.stream_reader import SourceFacts, StreamReader, TimedFrame
+from datamodules.video.stream_sources import STANDARD_INPUT
 
 _POLL = 0.1  # seconds between looks at the stop flag and the clock
 _BUFFER_SECONDS = 0.5  # frames that wait for the consumer
 _BUFFER_FRAMES = 64  # of a recording, which cannot come late
 _BUFFER_BYTES = 64 << 20
+_MAX_LAG = 0.5  # seconds, of what waits for nobody
 _BYTES_A_PIXEL = 1.5  # of a decoded 4:2:0 picture
+
+
+MaxLag = float | Literal["auto"] | None
+
+
+def lag_limit(source: str, max_lag: MaxLag) -> float:
+    """Seconds that the frames of a live source may come late before some are dropped; infinite where none are.
+
+    Example:
+        >>> lag_limit("-", "auto"), lag_limit("rtsp://host/stream", "auto"), lag_limit("-", 2.0)
+        (inf, 0.5, 2.0)
+    """
+    if max_lag == "auto":
+        max_lag = None if source == STANDARD_INPUT else _MAX_LAG
+    return math.inf if max_lag is None else max_lag
 
 
 class _StoppedError(Exception):
@@ -28,26 +46,28 @@ class LiveFrames:
     When the consumer lags and those are full, the reader waits a little: a pipe that delivers faster than real time is
     so slowed down and nothing is lost. Once the newest frame is ``max_lag`` seconds later than it could have been, the
     oldest waiting frame is dropped for it. The delay is so bounded by half a second and ``max_lag``, besides the
-    consumer's own work on one chunk.
+    consumer's own work on one chunk; without a ``max_lag`` it is not.
 
     Args:
         source: Address, camera or standard input.
         timeout: Seconds without a frame after which the source counts as broken off.
-        max_lag: Seconds that frames may come late before some are dropped; None never drops. A recording that states
-            its duration (a film by http, a redirected file) never loses frames.
+        max_lag: Seconds that frames may come late before some are dropped; None never drops. "auto" never drops from
+            standard input, where a full pipe makes the sender wait, and allows 0.5 s elsewhere: a network or a camera
+            waits for nobody. A recording that states its duration (a film by http, a redirected file) never loses
+            frames, whatever the value.
         clip_length: Frames that the consumer takes at least.
         threads: Decoding threads; 0 lets FFmpeg choose.
     """
 
     def __init__(
-        self, source: str, *, timeout: float, max_lag: float | None = 0.5, clip_length: int = 1, threads: int = 0
+        self, source: str, *, timeout: float, max_lag: MaxLag = "auto", clip_length: int = 1, threads: int = 0
     ) -> None:
         self.source = source
         self.facts: SourceFacts | None = None
         self.dropped = 0
         self.fault = ""
         self._timeout = timeout
-        self._max_lag = math.inf if max_lag is None else max_lag
+        self._max_lag = lag_limit(source, max_lag)
         self._clip_length = clip_length
         self._threads = threads
         self._waiting: deque[tuple[TimedFrame, float]] = deque()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import json
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -78,7 +80,37 @@ def test_every_frame_of_a_sender_over_tcp() -> None:
     assert (last["info"]["width"], last["info"]["height"]) == (160, 120)
 
 
-def test_slow_consumer_drops_frames_and_does_not_lag() -> None:
+PIPED = """
+import json, time
+from datamodules.action.stream import ActionStream
+count = 0
+for chunk in ActionStream(["-"], 32, chunk_frames=8, live_timeout=20):
+    count += len(chunk["times"])
+    time.sleep(0.2)
+print(json.dumps([count, chunk["dropped"], chunk["status"], chunk["info"]["live"]]))
+"""
+
+
+def test_recording_through_a_pipe_loses_no_frame(repository: Path) -> None:
+    if shutil.which("ffmpeg") is None:
+        pytest.skip("ffmpeg, which sends the test stream, is not installed")
+    command = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", f"testsrc=d={SECONDS}:s=320x240:r=30"]
+    command += ["-c:v", "libx264", "-preset", "ultrafast", "-f", "mpegts", "-"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as recording:
+        done = subprocess.run(
+            [sys.executable, "-c", PIPED],
+            stdin=recording.stdout,
+            capture_output=True,
+            text=True,
+            cwd=repository,
+            timeout=120,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [FRAMES, 0, "ok", True]
+
+
+def test_slow_consumer_drops_frames_and_does_not_lag(caplog: pytest.LogCaptureFixture) -> None:
     port = free_port()
     lags, count = [], 0
     with sender(f"tcp://127.0.0.1:{port}?listen=1"):
@@ -90,6 +122,8 @@ def test_slow_consumer_drops_frames_and_does_not_lag() -> None:
             time.sleep(0.4)  # 10 frames a second of 30
     assert dropped > 0
     assert count + dropped == FRAMES
+    assert f"{dropped} frames were dropped" in caplog.text
+    assert "set max_lag to null" in caplog.text
     assert max(lags) - min(lags) < 0.5 + 0.2 + 0.4 + 0.6  # waiting, late, at work; and a busy machine
 
 

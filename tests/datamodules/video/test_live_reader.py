@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import signal
 import socket
 import subprocess
@@ -13,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from datamodules.video.live_reader import LiveFrames
+from datamodules.video.live_reader import LiveFrames, MaxLag, lag_limit
 
 PIPED = """
 import json, sys, time
 from datamodules.video.live_reader import LiveFrames
-frames = LiveFrames("-", timeout=20, max_lag=float(sys.argv[1]))
+frames = LiveFrames("-", timeout=20, max_lag=json.loads(sys.argv[1]))
 count, last = 0, -1.0
 while taken := frames.take(8, 0.1):
     count, rising = count + len(taken), taken[0].time > last
@@ -29,9 +30,9 @@ print(json.dumps([count, frames.dropped, frames.fault, frames.facts.live]))
 """
 
 
-def piped(path: Path, repository: Path, *, redirect: bool, max_lag: float, work: float = 0.0) -> list[object]:
+def piped(path: Path, repository: Path, *, redirect: bool, max_lag: MaxLag = "auto", work: float = 0.0) -> list[object]:
     """Frames taken, dropped, the fault and whether the source counts as live, for a file on standard input."""
-    command = [sys.executable, "-c", PIPED, str(max_lag), str(work)]
+    command = [sys.executable, "-c", PIPED, json.dumps(max_lag), str(work)]
     with path.open("rb") as content:
         cat = None if redirect else subprocess.Popen(["cat"], stdin=content, stdout=subprocess.PIPE)
         source = cat.stdout if cat else content
@@ -47,7 +48,22 @@ def test_pipe_that_is_faster_than_time_loses_nothing(make_clip: Callable[..., Pa
     assert piped(path, repository, redirect=False, max_lag=20.0) == [60, 0, "", True]
 
 
-def test_pipe_with_a_slow_consumer_drops(make_clip: Callable[..., Path], repository: Path) -> None:
+@pytest.mark.parametrize("max_lag", ["auto", None])
+def test_pipe_with_a_slow_consumer_loses_nothing(
+    max_lag: MaxLag, make_clip: Callable[..., Path], repository: Path
+) -> None:
+    path = make_clip("piped.ts", frames=60)
+    assert piped(path, repository, redirect=False, max_lag=max_lag, work=0.4) == [60, 0, "", True]
+
+
+@pytest.mark.parametrize("source", ["rtsp://host/stream", "tcp://127.0.0.1:1", "camera:0"])
+def test_what_waits_for_nobody_may_lag_half_a_second(source: str) -> None:
+    assert lag_limit(source, "auto") == 0.5
+    assert lag_limit(source, None) == lag_limit("-", None) == lag_limit("-", "auto") == math.inf
+    assert lag_limit(source, 0.0) == lag_limit("-", 0.0) == 0.0
+
+
+def test_pipe_with_an_explicit_lag_drops(make_clip: Callable[..., Path], repository: Path) -> None:
     path = make_clip("piped.ts", frames=60)
     taken, dropped, fault, live = piped(path, repository, redirect=False, max_lag=0.0, work=0.6)
     assert isinstance(taken, int)
