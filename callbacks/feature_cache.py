@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sized
@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader
 
 from callbacks.feature_shards import FeatureFolder, FeatureType, ShardWriter
 from datamodules.common.atomic_write import atomic_path
+from datamodules.common.cache_folder import cache_folder
 from datamodules.common.errors import AppraiseError, CheckpointError, ConfigurationError
 from datamodules.common.fingerprint import config_digest
 
@@ -67,7 +68,11 @@ class FrameData(Protocol):
         ...
 
     def data_fingerprint(self) -> str:
-        """Digest of all that the frames depend on."""
+        """Digest of all that the frames of the splits and their order depend on."""
+        ...
+
+    def view_facts(self) -> dict[str, object]:
+        """What ``augment_view`` depends on besides the frames: the seed and each setting, plain values."""
         ...
 
 
@@ -76,19 +81,22 @@ class FeatureCache(Callback):
 
     Before the training begins, the backbone sees every frame of each split once, or ``views`` augmented views of each
     training frame; epoch e then reads view e mod ``views``. The numbers go into ``<split>.view<k>.safetensors``, with a
-    ``manifest.json`` that says what they depend on: data, augmentation, weights, preprocessing, precision. They are
-    used again where all of it is the same and computed anew, with one line in the log, where it is not; a stopped run
-    goes on after the last whole file. Processes that want the same features wait for the one that computes them.
+    ``manifest.json`` that says what they depend on: data, weights, preprocessing, precision, and for augmented views
+    their number, the augmentation and its seed. They are used again where all of it is the same and computed anew,
+    with one line in the log that names what differs, where it is not; a stopped run goes on after the last whole file.
+    Processes that want features of one folder wait for the one that computes them. Runs beside each other that differ
+    in weights or augmentation compute anew in turn: give each a ``folder`` to keep all.
 
     Args:
-        folder: Where the features are kept; None takes a folder of their own below ``APPRAISE_CACHE`` (or the user's
-            cache).
+        folder: Where the features are kept; None takes one below ``APPRAISE_CACHE`` (or the user's cache) that is named
+            by the backbone and the data.
         views: Augmented views of each training frame; 0 stores the frames as they are, without augmentation.
         dtype: Format of the numbers on disk; float16 halves the room and rounds to three digits.
 
     Raises:
         ConfigurationError: If ``views`` is negative; when a training begins, if the model's backbone is not frozen,
-            model or data cannot work with features, or the folder cannot be written.
+            model or data cannot work with features, the folder cannot be written, or another run has replaced the
+            features before they were read.
 
     References:
         Gjorjian, "Deep Learning Action Recognition: Drinking-Cooking": its frozen network is run anew every epoch.
@@ -101,6 +109,7 @@ class FeatureCache(Callback):
         self.views = views
         self.dtype: FeatureType = dtype
         self._digest: str | None = None
+        self._kept: FeatureFolder | None = None
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Compute the features that are not there yet, and let the data give them."""
@@ -112,11 +121,13 @@ class FeatureCache(Callback):
         facts: dict[str, object] = {
             "data": data.data_fingerprint(),
             "backbone": self._digest,
-            "views": self.views,
+            "preprocessing": _named(pl_module, "preprocessing"),
             "dtype": self.dtype,
             "precision": str(trainer.precision),
         }
-        folder = FeatureFolder(self._path(facts), facts)
+        training = {"views": self.views, **(data.view_facts() if self.views else {})}
+        path = default_folder(pl_module, data) if self.folder is None else Path(self.folder).expanduser()
+        folder = FeatureFolder(path, facts, training)
         try:
             with _one_at_a_time(folder.path, trainer):
                 folder.open()
@@ -128,9 +139,19 @@ class FeatureCache(Callback):
                 f"The features cannot be kept in {folder.path} ({error}): free some disk space, or name another folder "
                 "by `folder` of FeatureCache or the environment variable APPRAISE_CACHE."
             ) from error
+        self._kept = folder
         data.use_features(folder.path)
         trainer.fit_loop._combined_loader = None  # a schedule that asks for the number of steps has loaded frames
         log.info("the head trains on stored features: %s (%.0f MB)", folder.path, folder.size() / 1e6)
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Stop where another run has replaced the features before the loaders read them; later it does no harm."""
+        self._check_unchanged()
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """The same where loaders are made anew."""
+        if getattr(trainer, "reload_dataloaders_every_n_epochs", 0):  # the trainer sets it without declaring it
+            self._check_unchanged()
 
     def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Stop where the features are those of another backbone.
@@ -138,16 +159,19 @@ class FeatureCache(Callback):
         Raises:
             CheckpointError: If the tested weights do not fit the features.
         """
+        self._check_unchanged()
         if self._digest is not None and cast(FrameModel, pl_module).feature_digest() != self._digest:
             raise CheckpointError(
                 "The backbone that is tested is not the one whose features were stored in this run: test it by a "
                 "command of its own."
             )
 
-    def _path(self, facts: dict[str, object]) -> Path:
-        if self.folder is not None:
-            return Path(self.folder).expanduser()
-        return cache_folder() / "action_features" / config_digest(facts)[:16]
+    def _check_unchanged(self) -> None:
+        if self._kept is not None and not self._kept.is_unchanged():
+            raise ConfigurationError(
+                f"The features in {self._kept.path} were replaced by another run in the meantime: start again, and "
+                "give runs that differ a `folder` of FeatureCache each"
+            )
 
     def _shards(self) -> list[tuple[str, int | None, str]]:
         """Split, view and name of each file."""
@@ -166,6 +190,19 @@ class FeatureCache(Callback):
                 features = computed(cast(FrameModel, module), shown(loader, module.device, data, view))
                 width = write_shard(folder.file(name), features, rows, self.dtype, advance)
                 folder.add(name, rows, width)
+
+
+def default_folder(module: L.LightningModule, data: FrameData) -> Path:
+    """The folder of a backbone on some data; what else features depend on is in its manifest."""
+    backbone = str(_named(module, "backbone") or type(module).__name__)
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", backbone).lstrip(".")
+    return cache_folder() / "action_features" / f"{name}-{config_digest({'data': data.data_fingerprint()})[:16]}"
+
+
+def _named(module: L.LightningModule, option: str) -> str | None:
+    """An option of the model that is a name; None where it has none."""
+    value = module.hparams.get(option)
+    return value if isinstance(value, str) else None
 
 
 def frozen_model(module: L.LightningModule) -> FrameModel:
@@ -258,14 +295,6 @@ def write_shard(
             writer.add(features)
             advance(len(features))
     return width
-
-
-def cache_folder() -> Path:
-    """The folder that keeps what the package makes: ``APPRAISE_CACHE``, or the user's cache."""
-    if named := os.environ.get("APPRAISE_CACHE"):
-        return Path(named).expanduser()
-    shared = os.environ.get("XDG_CACHE_HOME")
-    return (Path(shared) if shared else Path.home() / ".cache") / "appraise"
 
 
 @contextmanager

@@ -21,16 +21,18 @@ FeatureType = Literal["float32", "float16"]
 TENSOR = "features"  # name of the tensor in each file
 MANIFEST = "manifest.json"
 
-_VERSION = 1  # raise it whenever the files of older ones cannot be used
+_VERSION = 2  # raise it whenever the files of older ones cannot be used
 _TYPES: dict[FeatureType, tuple[torch.dtype, str]] = {
     "float32": (torch.float32, "F32"),
     "float16": (torch.float16, "F16"),
 }
 _WORDS = {
     "version": "they were written by another version",
-    "data": "the data, their sampling or augmentation changed",
+    "data": "the videos, their frames or their splits changed",
     "backbone": "the backbone's weights or the preprocessing changed",
+    "preprocessing": "the preprocessing changed",
     "views": "the number of augmented views changed",
+    "seed": "the seed of the augmentation changed",
     "dtype": "the number format changed",
     "precision": "the trainer's precision changed",
 }
@@ -95,25 +97,33 @@ class FeatureFolder:
 
     Args:
         path: The folder.
-        facts: Everything that the features depend on, plain values.
+        facts: Everything that all features depend on, plain values.
+        training: What those of the training frames depend on besides, plain values.
     """
 
-    def __init__(self, path: Path, facts: Mapping[str, object]) -> None:
+    def __init__(self, path: Path, facts: Mapping[str, object], training: Mapping[str, object]) -> None:
         self.path = path
         self.facts: dict[str, object] = {"version": _VERSION, **facts}
+        self.training: dict[str, object] = dict(training)
         self._shards: dict[str, dict[str, int]] = {}
 
     def open(self) -> None:
         """Read the manifest; files that belong to other facts are removed, with one line in the log that says why."""
         self.path.mkdir(parents=True, exist_ok=True)
         manifest = self._read()
-        reason = self._difference(manifest)
-        if reason is not None:
-            log.info("features in %s are computed anew: %s", self.path, reason)
-        self._shards = {} if manifest is None or reason is not None else manifest["shards"]
+        self._shards, reason = self._usable(manifest)
+        if reason:
+            which = "training features" if self._shards else "features"
+            log.info("%s in %s are computed anew: %s", which, self.path, reason)
+            self._write()  # before a file changes: who reads the folder can see that it is another one now
         for stale in self.path.glob("*.view*.safetensors"):
             if not self.holds(stale.name.removesuffix(".safetensors")):
                 stale.unlink()
+
+    def is_unchanged(self) -> bool:
+        """Whether the folder still holds what was wanted, and no other run has replaced it since."""
+        manifest = self._read()
+        return manifest is not None and (manifest["facts"], manifest["training"]) == (self.facts, self.training)
 
     def holds(self, shard: str) -> bool:
         """Whether a file is there and whole."""
@@ -128,32 +138,55 @@ class FeatureFolder:
     def add(self, shard: str, rows: int, width: int) -> None:
         """Enter a file that is complete into the manifest."""
         self._shards[shard] = {"rows": rows, "width": width, "bytes": self.file(shard).stat().st_size}
-        content = {"facts": self.facts, "shards": self._shards}
-        write_text(self.path / MANIFEST, json.dumps(content, indent=2, sort_keys=True) + "\n")
+        self._write()
 
     def size(self) -> int:
         """Bytes of all files."""
         return sum(shard["bytes"] for shard in self._shards.values())
+
+    def _write(self) -> None:
+        content = {"facts": self.facts, "training": self.training, "shards": self._shards}
+        write_text(self.path / MANIFEST, json.dumps(content, indent=2, sort_keys=True) + "\n")
 
     def _read(self) -> dict[str, Any] | None:
         try:
             content = json.loads((self.path / MANIFEST).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
-        usable = isinstance(content, dict) and isinstance(content.get("facts"), dict)
-        return content if usable and isinstance(content.get("shards"), dict) else None
+        if not isinstance(content, dict) or not isinstance(content.get("facts"), dict):
+            return None
+        content.setdefault("training", {})  # older versions have none
+        return content if all(isinstance(content.get(part), dict) for part in ("training", "shards")) else None
 
-    def _difference(self, manifest: Mapping[str, Any] | None) -> str | None:
-        """Why the files cannot be used; None where they can, or where there are none."""
+    def _usable(self, manifest: Mapping[str, Any] | None) -> tuple[dict[str, dict[str, int]], str]:
+        """Entries of the files that can be used, and why others cannot; empty where all can, or none is there."""
         if manifest is None:
             found = any(self.path.glob("*.view*.safetensors")) or (self.path / MANIFEST).exists()
-            return f"{MANIFEST} is missing or cannot be read" if found else None
-        old: dict[str, object] = manifest["facts"]
-        changed = [name for name in self.facts if old.get(name) != self.facts[name]]
-        changed += [name for name in old if name not in self.facts]
-        if not changed:
-            return None
-        return "; ".join(_WORDS.get(name, f"{name} changed") + _values(name, old, self.facts) for name in changed)
+            return {}, f"{MANIFEST} is missing or cannot be read" if found else ""
+        if reason := _difference(manifest["facts"], self.facts):
+            return {}, reason
+        shards: dict[str, dict[str, int]] = manifest["shards"]
+        if reason := _difference(manifest["training"], self.training):
+            return {name: told for name, told in shards.items() if not name.startswith("train.")}, reason
+        return shards, ""
+
+
+def _difference(old: Mapping[str, object], new: Mapping[str, object]) -> str:
+    """What differs between two sets of facts; empty where nothing does.
+
+    A change of the version, and one of the preprocessing, explains what else differs.
+    """
+    changed = [name for name in {**new, **old} if name not in old or name not in new or old[name] != new[name]]
+    if "version" in changed:
+        changed = ["version"]
+    if "preprocessing" in changed:
+        changed = [name for name in changed if name != "backbone"]  # its digest is of both
+    told = [name for name in changed if name in old and name in new] or changed
+    return "; ".join(_words(name) + _values(name, old, new) for name in told)
+
+
+def _words(name: str) -> str:
+    return _WORDS.get(name, f"{name} of the augmentation changed")
 
 
 def _values(name: str, old: Mapping[str, object], new: Mapping[str, object]) -> str:

@@ -3,33 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
 import torch
-from lightning.pytorch import LightningDataModule
-from torch import Tensor
 from torch.utils.data import DataLoader
 
 from datamodules.action.augmentation import ActionAugmentation
 from datamodules.action.batch import ActionBatch, StreamBatch
 from datamodules.action.demo_settings import ActionDemoSettings
+from datamodules.action.frame_datamodule import FrameDataModule
 from datamodules.action.frame_loaders import FrameLoaders
-from datamodules.action.frame_rows import FrameRows
 from datamodules.action.frame_sampling import FrameSampling
 from datamodules.action.labelled_frames import LabelledFrames
-from datamodules.action.records import SplitName
 from datamodules.action.sources import ActionSources, LabelFormat
 from datamodules.action.sparse_frames import FrameReading
 from datamodules.action.splits import ActionSplitSettings, SplitUnit
 from datamodules.action.stream import ActionStream, predict_loader, sources_of
 from datamodules.common.errors import ConfigurationError
-from datamodules.common.fingerprint import config_digest
 from datamodules.video.reader import check_time_limit
 
 
-class ActionDataModule(LightningDataModule):
+class ActionDataModule(FrameDataModule):
     """Labelled videos as single frames to learn from, and any source as a stream to annotate.
 
     Without ``root`` and ``labels`` the data is the generated demo. The chosen frames are decoded once into a
@@ -68,7 +63,9 @@ class ActionDataModule(LightningDataModule):
         clip_length: Chunks hold a multiple of so many frames; None asks the model.
         with_source: Hand over the full-size pictures too; None leaves it to the callbacks that need them.
         live_timeout: Seconds without a frame after which a live source counts as broken off.
-        max_lag: Seconds that a live source may lag before frames are dropped; None never drops.
+        max_lag: Seconds that a live source may lag before frames are dropped; None never drops. "auto" never drops from
+            standard input, where a full pipe makes the sender wait, and allows 0.5 s elsewhere: a network or a camera
+            waits for nobody.
 
     Attributes:
         stream: What ``predict`` reads; its ``stop`` ends the run after the chunk at work. None before.
@@ -107,24 +104,18 @@ class ActionDataModule(LightningDataModule):
         clip_length: int | None = None,
         with_source: bool | None = None,
         live_timeout: float = 10.0,
-        max_lag: float | None = 0.5,
+        max_lag: float | Literal["auto"] | None = "auto",
     ) -> None:
-        super().__init__()
         check_time_limit(decode_timeout)
-        self._frames = LabelledFrames(
+        frames = LabelledFrames(
             ActionSources(root, _texts(labels) or (), label_format, fold, _texts(classes), _texts(class_names)),
             FrameReading(frame_size, FrameSampling(frames_per_video, sampling_rate), decode_timeout),
             ActionSplitSettings(split, split_by, stratified, val_is_test, split_seed),
             demo or ActionDemoSettings(),
         )
-        self._loaders = FrameLoaders(
-            self._frames,
-            augmentation or ActionAugmentation(),
-            batch_size,
-            num_workers,
-            seed,
-            class_balance == "sampler",
-        )
+        augmented = augmentation or ActionAugmentation()
+        balanced = class_balance == "sampler"
+        super().__init__(frames, FrameLoaders(frames, augmented, batch_size, num_workers, seed, balanced))
         self._only_path = path is not None and class_names is None and self._frames.is_demo
         self._timeout = decode_timeout
         self._live_timeout = live_timeout
@@ -143,11 +134,6 @@ class ActionDataModule(LightningDataModule):
     def class_names(self) -> list[str] | None:
         """Names of the classes in the order of their numbers; None where only sources to annotate are given."""
         return None if self._only_path else self._frames.class_names
-
-    @property
-    def class_counts(self) -> list[int]:
-        """Training frames of each class."""
-        return self.rows("train").class_counts(len(self._frames.class_names))
 
     @property
     def score_options(self) -> dict[str, object]:
@@ -172,61 +158,9 @@ class ActionDataModule(LightningDataModule):
         elif stage != "predict":
             self._frames.splits()
 
-    def rows(self, split: SplitName) -> FrameRows:
-        """The frames of a split; an error where it has none."""
-        return self._frames.rows(split)
-
-    def data_fingerprint(self) -> str:
-        """Name of the frames of all splits, their order and their augmentation; other data, another name."""
-        plain = {"augmentation": asdict(self._loaders.augmentation), "seed": self._loaders.seed}
-        return config_digest({"frames": self._frames.fingerprint(), **plain})
-
-    def frame_batches(self, split: SplitName, view: int | None = None) -> DataLoader[ActionBatch]:
-        """Batches of all frames of a split in the order of its rows, on the CPU; none where it is empty.
-
-        Args:
-            split: The split.
-            view: Number of the augmentation, see ``augment_view``; None leaves the frames as they are.
-        """
-        return self._loaders.ordered(split, view)
-
-    def augment_view(self, frames: Tensor, index: Tensor, view: int) -> Tensor:
-        """Augment frames as epoch ``view`` of a training sees them, a function of the seed, the view and the rows.
-
-        Args:
-            frames: uint8 ``(B, 3, S, S)`` on any device.
-            index: Their rows in the training split, int64 ``(B,)``.
-            view: Number of the view, from 0.
-
-        Returns:
-            uint8 ``(B, 3, S, S)``.
-        """
-        return self._loaders.view(frames, index, view)
-
-    def use_features(self, folder: str | Path) -> None:
-        """From now on batches of train, val and test hold cached features in place of frames.
-
-        Args:
-            folder: Holds ``<split>.view<k>.safetensors`` with ``features`` ``(N, F)`` in the order of the split's rows;
-                epoch e reads view e modulo their number.
-        """
-        self._loaders.features = Path(folder)
-
     def exclude(self, paths: Iterable[str | Path]) -> None:
         """Skip these sources in ``predict``; a resumed run gives those that it has already done."""
         self._excluded |= {str(path) for path in paths}
-
-    def train_dataloader(self) -> DataLoader[ActionBatch]:
-        """Frames in an order that changes with the epoch."""
-        return self._loaders.shuffled("train")
-
-    def val_dataloader(self) -> DataLoader[ActionBatch]:
-        """Frames of the validation split."""
-        return self._loaders.shuffled("val")
-
-    def test_dataloader(self) -> DataLoader[ActionBatch]:
-        """Frames of the test split."""
-        return self._loaders.shuffled("test")
 
     def predict_dataloader(self) -> DataLoader[StreamBatch]:
         """Chunks of the sources to annotate, one source after the other."""
@@ -254,13 +188,6 @@ class ActionDataModule(LightningDataModule):
             return batch
         moved: ActionBatch = super().transfer_batch_to_device(batch, device, dataloader_idx)
         return moved
-
-    def on_after_batch_transfer(self, batch: ActionBatch, dataloader_idx: int) -> ActionBatch:
-        """Augment, on the device, in training alone."""
-        if not (self.trainer and self.trainer.training) or "frames" not in batch:
-            return batch
-        place = self.trainer.current_epoch, self.trainer.global_rank, self.trainer.global_step
-        return self._loaders.augmented(batch, *place)
 
     def _predict_paths(self) -> list[str]:
         if self.path is not None:

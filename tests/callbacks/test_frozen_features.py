@@ -25,7 +25,7 @@ import callbacks
 from callbacks import feature_cache
 from callbacks.classification_report import ClassificationReport  # noqa: F401  # for the program of two processes
 from callbacks.feature_cache import FeatureCache
-from callbacks.feature_shards import ShardWriter
+from callbacks.feature_shards import FeatureFolder, ShardWriter
 from datamodules.action.augmentation import ActionAugmentation
 from datamodules.action.datamodule import ActionDataModule
 from datamodules.common.errors import CheckpointError, ConfigurationError
@@ -183,8 +183,14 @@ def test_features_are_used_again(
     (folder,) = [path for path in (cache / "action_features").iterdir() if path.is_dir()]
     assert sorted(path.name for path in folder.glob("*.safetensors")) == VIEW0
     assert first[1].keys() == again[1].keys()
-    # Another backbone has a folder of its own.
+    assert folder.name.startswith("test_resnet-")
+    # Other weights take the same folder, and the log says why.
     train(tmp_path, make_data(pictures), FeatureCache(), seed=1, epochs=1)
+    assert f"features in {folder} are computed anew: the backbone's weights or the preprocessing changed" in caplog.text
+    assert [path for path in (cache / "action_features").iterdir() if path.is_dir()] == [folder]
+    # Other data have a folder of their own.
+    small = {"class_names": CLASSES[:2]}
+    fit_changed(tmp_path, make_data(pictures, classes=CLASSES[:2]), FeatureCache(), small)
     assert len([path for path in (cache / "action_features").iterdir() if path.is_dir()]) == 2
 
 
@@ -200,14 +206,18 @@ def cut_shard(folder: Path) -> None:
 CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], Any, str, int]] = {
     # what differs: model, data and cache options, what is done to the folder, the reason, frames computed anew
     "backbone": ({"seed": 1}, {}, {}, None, "the backbone's weights or the preprocessing changed", 72),
-    "data": ({}, {"classes": CLASSES[:2]}, {}, None, "the data, their sampling or augmentation changed", 48),
-    "augmentation": ({}, {"seed": 3}, {}, None, "the data, their sampling or augmentation changed", 72),
-    "views": ({}, {}, {"views": 2}, None, "the number of augmented views changed (0, now 2)", 108),
+    "preprocessing": (
+        {"preprocessing": "legacy"}, {}, {}, None, "the preprocessing changed (normalised, now legacy)", 72,
+    ),
+    "data": ({}, {"classes": CLASSES[:2]}, {}, None, "the videos, their frames or their splits changed", 48),
+    "unused seed": ({}, {"seed": 3}, {}, None, "", 0),
+    "unused augmentation": ({}, {"augmentation": ActionAugmentation()}, {}, None, "", 0),
+    "views": ({}, {}, {"views": 2}, None, "the number of augmented views changed (0, now 2)", 72),
     "dtype": ({}, {}, {"dtype": "float16"}, None, "the number format changed (float32, now float16)", 72),
     "manifest": ({}, {}, {}, break_manifest, "manifest.json is missing or cannot be read", 72),
     "nothing": ({}, {}, {}, None, "", 0),
     "shard": ({}, {}, {}, cut_shard, "", 18),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -227,18 +237,69 @@ def test_features_that_do_not_fit_are_computed_anew(
         model = {"class_names": CLASSES[:2]}
     fitted = fit_changed(tmp_path, changed, FeatureCache(str(folder), **options), model)
     said = [record.getMessage() for record in caplog.records if "anew" in record.getMessage()]
-    assert said == ([f"features in {folder} are computed anew: {reason}"] if reason else [])
+    which = "training features" if change == "views" else "features"
+    assert said == ([f"{which} in {folder} are computed anew: {reason}"] if reason else [])
     assert sum(passes) == frames
     assert fitted.current_epoch == 1
     stored = load_file(folder / "train.view0.safetensors")["features"]
     assert stored.dtype == (torch.float16 if options.get("dtype") else torch.float32)
 
 
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"seed": 3}, "the seed of the augmentation changed (0, now 3)"),
+        ({"augmentation": ActionAugmentation(rotation=20)}, "rotation of the augmentation changed (30.0, now 20)"),
+    ],
+)
+def test_another_augmentation_makes_the_training_features_anew(
+    changed: dict[str, Any],
+    reason: str,
+    pictures: Path,
+    tmp_path: Path,
+    cache: Path,
+    passes: list[int],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, logger="callbacks")
+    options: dict[str, Any] = {"augmentation": ActionAugmentation()}
+    train(tmp_path, make_data(pictures, **options), FeatureCache(views=1), epochs=1)
+    passes.clear()
+    train(tmp_path, make_data(pictures, **options | changed), FeatureCache(views=1), epochs=1)
+    (folder,) = [path for path in (cache / "action_features").iterdir() if path.is_dir()]
+    said = [record.getMessage() for record in caplog.records if "anew" in record.getMessage()]
+    assert said == [f"training features in {folder} are computed anew: {reason}"]
+    assert sum(passes) == 3 * 3 * SIZES["train"]  # val and test are never augmented
+
+
+def test_features_of_an_older_version(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="callbacks")
+    facts = {"version": 1, "data": "a", "views": 0}
+    (tmp_path / "manifest.json").write_text(json.dumps({"facts": facts, "shards": {}}), encoding="utf-8")
+    FeatureFolder(tmp_path, {"data": "b"}, {"views": 0}).open()
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said.endswith("are computed anew: they were written by another version (1, now 2)")
+
+
+def test_features_that_another_run_replaced(pictures: Path, tmp_path: Path) -> None:
+    model, data = make_model(), make_data(pictures)
+    trainer = make_trainer(tmp_path, FeatureCache(str(tmp_path / "features")))
+    trainer.fit(model, datamodule=data)
+    train(tmp_path, make_data(pictures), FeatureCache(str(tmp_path / "features")), seed=1, epochs=1)
+    with pytest.raises(ConfigurationError, match="replaced by another run"):
+        trainer.test(model, datamodule=data, verbose=False)
+
+
 def fit_changed(folder: Path, data: ActionDataModule, cached: FeatureCache, options: dict[str, Any]) -> L.Trainer:
     names = options.pop("class_names", CLASSES)
     torch.manual_seed(options.get("seed", 0))
     model = FrameAveragingActionRecognizer(
-        class_names=names, frame_size=SIDE, backbone="test_resnet", train_backbone="none", schedule="constant"
+        class_names=names,
+        frame_size=SIDE,
+        backbone="test_resnet",
+        train_backbone="none",
+        schedule="constant",
+        preprocessing=options.get("preprocessing"),
     )
     trainer = make_trainer(folder, cached, epochs=1)
     trainer.fit(model, datamodule=data)
