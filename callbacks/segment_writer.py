@@ -54,7 +54,7 @@ class SegmentWriter(Callback):
         mode: ``trailing`` (the frames before, as a live view must), ``centred`` (no lag; results come half a window
             later) or ``exponential``.
         enter: Smallest mean score that starts a class; None takes 0.5.
-        leave: Smallest mean score that keeps it; None takes ``enter``.
+        leave: Smallest mean score that keeps it, at most ``enter``; None takes ``enter``.
         minimum_seconds: Shortest segment.
         merge_gap_seconds: Longest gap between two segments of a class that are one.
         action: The one class to look for; None looks for all.
@@ -97,12 +97,13 @@ class SegmentWriter(Callback):
             window = _LEGACY_WINDOW
         self.output = output
         self.show = show
+        entry = (0.0 if legacy else _ENTER) if enter is None else enter
         self.settings = SegmentSettings(
             window=window,
             seconds=None if window is not None else (_SECONDS if seconds is None else seconds),
             mode=mode,
-            enter=(0.0 if legacy else _ENTER) if enter is None else enter,
-            leave=leave,
+            enter=entry,
+            leave=None if leave is None else min(leave, entry),  # a smaller `enter` alone is stated often
             minimum_seconds=minimum_seconds,
             merge_gap_seconds=merge_gap_seconds,
             action=action,
