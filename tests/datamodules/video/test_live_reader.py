@@ -87,7 +87,9 @@ def test_interrupt_ends_cleanly(repository: Path) -> None:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         script = f"""
+import signal
 from datamodules.video.live_reader import LiveFrames
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
 try:
     LiveFrames("tcp://127.0.0.1:{silent.getsockname()[1]}", timeout=60).take(1, 0.1)
 except KeyboardInterrupt:

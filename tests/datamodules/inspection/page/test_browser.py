@@ -146,7 +146,7 @@ def test_number_key_skip_healthy_and_overlay(opened: tuple[Any, Path]) -> None:
         assert answers[skipped].verdict == "skip"
         assert len(answers) == 2
     while True:  # every image that is left is healthy; then the skipped question returns, with what was refused
-        shown = page.evaluate("stage.dataset.detection")
+        shown = painted(page)
         image = page.evaluate("document.getElementById('name').textContent")
         if image == "part_0000.jpg":
             break
