@@ -57,13 +57,14 @@ def annotate(module: L.LightningModule, source: Path, side: int, output: Path, *
     trainer.predict(module, datamodule=data, return_predictions=False)
 
 
-def bare_decode(source: Path, side: int) -> int:
-    """Decode and bring to the network's size, the least that a reader has to do."""
+def bare_decode(source: Path, side: int | None = None) -> int:
+    """Decode, and with a side also bring to the network's size in the usual way."""
     count = 0
     with av.open(str(source)) as container:
         container.streams.video[0].thread_type = "AUTO"
         for frame in container.decode(video=0):
-            frame.to_ndarray(format="rgb24", width=side, height=side)
+            if side is not None:
+                frame.to_ndarray(format="rgb24", width=side, height=side)
             count += 1
     return count
 
@@ -105,7 +106,8 @@ def test_frames_a_second_end_to_end(
     module = recogniser(backbone, side)
     frames = torch.randint(0, 256, (count, 3, side, side), dtype=torch.uint8)
     works: dict[str, Callable[[int], object]] = {
-        "decode": lambda _: bare_decode(source, side),
+        "decode": lambda _: bare_decode(source),
+        "decode and to_ndarray": lambda _: bare_decode(source, side),
         "network": lambda _: bare_network(module, frames),
         "annotate": lambda turn: annotate(
             module, source, side, tmp_path / f"a{turn}", video=False, window=WINDOW, figures=False
@@ -120,16 +122,25 @@ def test_frames_a_second_end_to_end(
             if turn:  # the first is a warm-up
                 rates[name].append(count / took)
     rate = {name: statistics.median(values) for name, values in rates.items()}
-    shared = not torch.cuda.is_available()
-    limit = 1 / (1 / rate["decode"] + 1 / rate["network"]) if shared else min(rate["decode"], rate["network"])
+    limits = {name: limit(rate[name], rate["network"]) for name in ("decode", "decode and to_ndarray")}
     lines = [
-        f"{backbone} at {side} px, {count} frames of 640x360, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+        f"{backbone} at {side} px, {count} frames of 640x360, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}",
+        *(f"{name:24}{value:8.0f} frames/s" for name, value in rate.items()),
+        *(
+            f"annotate: {rate['annotate'] / value:.2f} of {name} and network, {value:.0f}"
+            for name, value in limits.items()
+        ),
     ]
-    lines += [f"{name:24}{value:8.0f} frames/s  {value / limit:5.2f} of the limit" for name, value in rate.items()]
     with capsys.disabled():
-        sys.stdout.write("\n" + "\n".join(lines) + f"\nlimit{limit:27.0f} frames/s\n")
-    assert rate["annotate"] >= FLOOR * limit
+        sys.stdout.write("\n" + "\n".join(lines) + "\n")
+    # Where the network is tiny, bringing frames to its size is most of what is left to do.
+    assert rate["annotate"] >= FLOOR * limits["decode and to_ndarray" if backbone == "test_resnet" else "decode"]
     assert rate["annotate"] > rate["original loop"]
+
+
+def limit(decode: float, network: float) -> float:
+    """Frames a second of both after each other where they share cores, else of the slower."""
+    return min(decode, network) if torch.cuda.is_available() else 1 / (1 / decode + 1 / network)
 
 
 class Memory(L.Callback):
