@@ -18,6 +18,7 @@ LINKED = (
     "label_range",
     "class_names",
     "attribute_schema",
+    "image_size",
     "num_classes",
 )
 

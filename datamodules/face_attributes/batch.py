@@ -1,0 +1,55 @@
+"""The batch contracts of faces: labelled pictures, and requests for faces that shall be made."""
+
+from __future__ import annotations
+
+from typing import NotRequired, TypedDict
+
+from torch import Tensor
+
+
+class FaceBatch(TypedDict):
+    """One batch of B cropped faces.
+
+    Attributes:
+        image: The crop resized to the side S of the data module, uint8 ``(B, 3, S, S)``, RGB 0..255.
+        attributes: int8 ``(B, K)`` in the order of the schema: 1 present, 0 absent, -1 missing (not said, or hidden in
+            the picture).
+        values: Real values of a list that has them (above 0 means present), float32 ``(B, K)``, NaN where missing.
+        index: Row of the face in its split, int64 ``(B,)``.
+        valid: bool ``(B,)``; False for the sampler's padding.
+        file: Path of each picture as written in its list; for a generated face a name that says how to draw it again.
+        identity: Name of the person, empty where unknown.
+    """
+
+    image: Tensor
+    attributes: Tensor
+    values: NotRequired[Tensor]
+    index: Tensor
+    valid: Tensor
+    file: list[str]
+    identity: list[str]
+
+
+class AttributeRequestBatch(TypedDict):
+    """One batch of B faces to make.
+
+    Attributes:
+        attributes: int8 ``(B, K)`` in the order of the schema: 1 asked for, 0 asked to be absent, -1 not said.
+        seed: Seed of the face's own noise, int64 ``(B,)``; a face depends on its request and seed, not on its batch.
+        index: Row of the request, int64 ``(B,)``.
+        valid: bool ``(B,)``; False for the sampler's padding.
+        name: A file name without ending for each face, unique in the run.
+        image: The source faces of an experiment on real images, uint8 ``(B, 3, S, S)``, RGB.
+        source: Path of each source face; empty where there is none.
+        labelled: bool ``(B,)``; False where the attributes of the source face are unknown, so that the classifier
+            shall say them.
+    """
+
+    attributes: Tensor
+    seed: Tensor
+    index: Tensor
+    valid: Tensor
+    name: list[str]
+    image: NotRequired[Tensor]
+    source: list[str]
+    labelled: Tensor
