@@ -48,11 +48,11 @@ class Nearest(NamedTuple):
 
     Attributes:
         distance: Euclidean, ``(N,)``.
-        index: Its row, int64 ``(N,)``.
+        row: Its row, int64 ``(N,)``.
     """
 
     distance: Tensor
-    index: Tensor
+    row: Tensor
 
 
 def nearest(features: Tensor, reference: Tensor) -> Nearest:
@@ -62,7 +62,7 @@ def nearest(features: Tensor, reference: Tensor) -> Nearest:
         features: ``(N, F)``.
         reference: ``(M, F)``.
     """
-    blocks = [torch.cdist(block.double(), reference.double()).min(dim=1) for block in features.split(_BLOCK)]
+    blocks = [torch.cdist(block.double(), reference.double()).min(dim=1) for block in torch.split(features, _BLOCK)]
     return Nearest(torch.cat([block.values for block in blocks]), torch.cat([block.indices for block in blocks]))
 
 

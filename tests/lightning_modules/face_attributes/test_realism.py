@@ -50,7 +50,7 @@ def test_nearest_by_blocks(number: int) -> None:
     reference = normal(50, 7)
     queries = reference[torch.arange(number) % 50] + 1e-3
     found = nearest(queries, reference)
-    assert found.index.tolist() == [row % 50 for row in range(number)]
+    assert found.row.tolist() == [row % 50 for row in range(number)]
     torch.testing.assert_close(found.distance, torch.full((number,), 1e-3 * 7**0.5).double(), rtol=1e-3, atol=0)
 
 

@@ -1,0 +1,236 @@
+"""A page that says what a face classifier is for, what it is not for, and how it was measured."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from torch import Tensor
+
+from callbacks.attribute_measures import (
+    AttributeRow,
+    HeadRow,
+    attribute_rows,
+    head_rows,
+    mean_of,
+    pick_facts,
+    schema_of,
+)
+from callbacks.attribute_report import GOOD
+from callbacks.collect import CollectTestResults
+from callbacks.group_errors import GroupRow, chosen_groups, group_rows, summary
+from datamodules.common.atomic_write import write_text
+from datamodules.common.errors import ConfigurationError
+from datamodules.face_attributes.schema import AttributeSchema
+
+log = logging.getLogger(__name__)
+
+_FEWEST = 10  # faces of each class on both sides of a group
+_GAP = 0.02  # mean loss of balanced accuracy from which a group is named
+# Attributes that are judgements of a viewer or say who somebody is, rather than what a picture shows.
+_JUDGED = ("Attractive Man", "Attractive Woman", "Chubby", "Posed Photo")
+_WHO = ("Male", "Asian", "White", "Black", "Indian", "Baby", "Child", "Youth", "Middle Aged", "Senior")
+
+_INTENDED = """\
+- Research on attributes of faces, on what a network knows about them, and on making faces from attributes.
+- Sorting or describing pictures where a wrong word does no harm and a person can correct it.
+"""
+_NOT_INTENDED = """\
+- Finding, recognising or describing a real person, by the police or anybody else. A face made from attributes looks
+  like nobody in particular, and its details are invented.
+- Any decision about a person: work, credit, insurance, entry, medicine, law.
+- Guessing origin, sex, age or health. The attributes of these names are what labellers called a picture, not what
+  somebody is.
+"""
+
+
+class ModelCard(CollectTestResults):
+    """Write ``model_card.md`` into the run's folder when a test ends.
+
+    Intended use and what is none, limits, data, measures with the majority's beside them, groups that are served worse,
+    and attributes that are left out or cannot be said. The words are general; read and complete them before a model is
+    given away.
+
+    The step returns ``probability`` ``(B, K)``, ``decision`` and ``attributes`` int8 ``(B, K)``.
+
+    Args:
+        name: Title of the card; None takes the class of the model.
+        contact: Who answers questions; left out where None.
+        notes: Sentences of your own, put after the intended use.
+    """
+
+    def __init__(self, name: str | None = None, contact: str | None = None, notes: str | None = None) -> None:
+        super().__init__()
+        self.name = name
+        self.contact = contact
+        self.notes = notes
+
+    def columns(self, outputs: Mapping[str, Any], batch: Mapping[str, Any]) -> dict[str, Tensor]:
+        """Probabilities, decisions and labels."""
+        return pick_facts(outputs, type(self).__name__)
+
+    def finish(self, trainer: L.Trainer, module: L.LightningModule, table: dict[str, Tensor]) -> None:
+        """Write the card on rank zero."""
+        folder = Path(trainer.log_dir or trainer.default_root_dir)  # a collective call: all processes make it
+        if not trainer.is_global_zero or getattr(trainer, "fast_dev_run", False):
+            return
+        schema = schema_of(module)
+        decision, labels = table["decision"], table["attributes"]
+        attributes = attribute_rows(schema, table["probability"], decision, labels)
+        heads = head_rows(schema, decision, labels, attributes)
+        groups = [
+            row for group in chosen_groups(schema, None) for row in group_rows(schema, group, decision, labels, _FEWEST)
+        ]
+        parts = [
+            f"# {self.name or type(module).__name__}\n\n{_opening(schema)}",
+            _facts(trainer, module, self.contact),
+            f"## Intended use\n\n{_INTENDED}\n## Not intended\n\n{_NOT_INTENDED}",
+            f"## Notes\n\n{self.notes.strip()}\n" if self.notes else "",
+            _data_text(trainer, attributes, len(labels)),
+            _measures_text(attributes, heads),
+            _groups_text(groups),
+            _limits_text(schema, attributes),
+        ]
+        write_text(folder / "model_card.md", "\n".join(part for part in parts if part))
+        log.info("model card: %s", folder / "model_card.md")
+
+
+def _opening(schema: AttributeSchema) -> str:
+    return (
+        f"Says {len(schema.attributes)} attributes of a cropped face in {len(schema.heads)} heads, after Cate, Dalvi, "
+        'Hussain, "DeepFace: Face Generation using Deep Learning" (2016).\n'
+    )
+
+
+def _facts(trainer: L.Trainer, module: L.LightningModule, contact: str | None) -> str:
+    parameters = sum(parameter.numel() for parameter in module.parameters())
+    names = ("preset", "backbone", "image_size", "freeze_below")
+    rows = [("weights", f"{parameters:,}")]
+    rows += [(name, str(module.hparams[name])) for name in names if module.hparams.get(name) is not None]
+    rows += [("checkpoint", Path(str(trainer.ckpt_path)).name)] if trainer.ckpt_path else []
+    rows += [("contact", contact)] if contact else []
+    return markdown_table(("fact", "value"), rows)
+
+
+def _data_text(trainer: L.Trainer, rows: Sequence[AttributeRow], faces: int) -> str:
+    data: Any = getattr(trainer, "datamodule", None)
+    settings = getattr(data, "hparams", {})
+    source = settings.get("root") or settings.get("labels")
+    made = "faces drawn by a renderer, no photographs of people" if data is not None and not source else "photographs"
+    apart = settings.get("identity_disjoint")
+    people = " No person is in two splits." if apart else ""
+    missing = sum(row.missing for row in rows) / max(1, sum(row.present + row.absent + row.missing for row in rows))
+    return (
+        f"## Data\n\nMeasured on {faces:,} faces that the model has not learnt from ({made}); "
+        f"{missing:.0%} of their labels are missing and left out.{people}\n"
+        "Labels of public lists such as PubFig and LFW (Kumar et al., ICCV 2009) come from another classifier, not "
+        "from people; labels of drawn faces are exact.\n"
+    )
+
+
+def _measures_text(attributes: Sequence[AttributeRow], heads: Sequence[HeadRow]) -> str:
+    measured = [row for row in attributes if not math.isnan(row.balanced_accuracy)]
+    good = sum(row.balanced_accuracy >= GOOD for row in measured)
+    lines = [
+        "## Measures\n",
+        f"Mean balanced accuracy {mean_of([row.balanced_accuracy for row in measured]):.3f} over the {len(measured)} "
+        f"attributes of which the test faces show both classes (a guess has 0.5); {good} of them have {GOOD:.2f} or "
+        f"more. Accuracy {mean_of([row.accuracy for row in measured]):.3f}, the majority's answer "
+        f"{mean_of([row.majority for row in measured]):.3f}.\n",
+    ]
+    counted = [row for row in heads if row.faces]
+    table = [
+        (
+            row.name,
+            row.kind,
+            _three(row.accuracy),
+            _three(row.majority),
+            _three(row.balanced_accuracy),
+            f"{row.faces:,}",
+        )
+        for row in counted
+    ]
+    lines.append(markdown_table(("head", "kind", "accuracy", "majority", "balanced", "faces"), table))
+    worst = sorted(measured, key=lambda row: row.balanced_accuracy)[:10]
+    lines.append("The ten attributes it knows worst:\n")
+    lines.append(
+        markdown_table(
+            ("attribute", "balanced accuracy", "F1", "faces that show it"),
+            [(row.name, _three(row.balanced_accuracy), _three(row.f1), f"{row.present:,}") for row in worst],
+        )
+    )
+    return "\n".join(lines)
+
+
+def _groups_text(rows: Sequence[GroupRow]) -> str:
+    if not rows:
+        return "## Groups\n\nThe test faces are too few to compare groups.\n"
+    found = [entry for entry in summary(rows) if not math.isnan(entry["gap"])]
+    worse = [entry for entry in found if entry["gap"] >= _GAP]
+    lines = [
+        "## Groups\n",
+        f"{len(found)} groups of faces were compared with all others, over the attributes that both show. "
+        + (
+            f"{len(worse)} lose {_GAP:.2f} or more of mean balanced accuracy:\n"
+            if worse
+            else f"None loses {_GAP:.2f} or more of mean balanced accuracy.\n"
+        ),
+    ]
+    if worse:
+        table = [
+            (entry["group"], _three(entry["inside"]), _three(entry["outside"]), ", ".join(entry["largest_gaps"]))
+            for entry in sorted(worse, key=lambda entry: -entry["gap"])
+        ]
+        lines.append(markdown_table(("group", "inside", "others", "largest gaps"), table))
+    lines.append("GroupErrors writes the whole table.\n")
+    return "\n".join(lines)
+
+
+def _limits_text(schema: AttributeSchema, attributes: Sequence[AttributeRow]) -> str:
+    unmeasured = [row.name for row in attributes if math.isnan(row.balanced_accuracy)]
+    lines = ["## Limits and attributes left out\n"]
+    lines.append("- It sees one cropped face, upright; other pictures get an answer, too, and a worthless one.")
+    lines.append("- A probability is the network's, not how often such answers are right; it was not calibrated.")
+    excluded = _excluded(schema)
+    if excluded:
+        lines.append(f"- Left out of the 73 attributes of the list on purpose: {', '.join(excluded)}.")
+    if unmeasured:
+        lines.append(f"- Not measured, since the test faces do not show both classes: {', '.join(unmeasured)}.")
+    for names, what in ((_JUDGED, "opinions of a viewer"), (_WHO, "about who somebody is")):
+        kept = [name for name in names if name in schema.attributes and name not in unmeasured]
+        if kept:
+            lines.append(
+                f"- {', '.join(kept)} are {what}; `exclude_attributes` leaves them out where they are not needed."
+            )
+    return "\n".join(lines) + "\n"
+
+
+def _excluded(schema: AttributeSchema) -> list[str]:
+    """Attributes of the default list that a schema made from it lacks; none for a schema of its own."""
+    whole = AttributeSchema.from_file()
+    try:
+        own = {whole.find(name) for name in schema.attributes}
+    except ConfigurationError:
+        return []
+    return [name for name in whole.attributes if name not in own]
+
+
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown.
+
+    Example:
+        >>> print(markdown_table(("a", "b"), [("1", "2")]), end="")
+        | a | b |
+        | --- | --- |
+        | 1 | 2 |
+    """
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+
+
+def _three(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.3f}"
