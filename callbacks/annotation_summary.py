@@ -19,13 +19,13 @@ log = logging.getLogger(__name__)
 
 ROWS = "summary.jsonl"
 _COLUMNS = (
-    "file", "name", "status", "frames", "seconds", "segments", "dropped", "skipped", "agreement", "switches_raw",
-    "switches", "error",
+    "file", "name", "status", "started", "frames", "seconds", "segments", "dropped", "skipped", "agreement",
+    "switches_raw", "switches", "error",
 )  # fmt: skip
 
 
 def read_results(folder: Path) -> dict[str, SourceResult]:
-    """Results of an earlier run by source; a last line cut off by a crash is left out."""
+    """Results of earlier runs by file or recording; a last line cut off by a crash is left out."""
     path = folder / ROWS
     if not path.is_file():
         return {}
@@ -36,7 +36,7 @@ def read_results(folder: Path) -> dict[str, SourceResult]:
         except (json.JSONDecodeError, TypeError, KeyError):
             log.warning("%s: a line that is no result was dropped (a run was stopped while writing it)", path)
             continue
-        found[result.file] = result
+        found[result.place] = result
     return found
 
 

@@ -115,11 +115,12 @@ class PictureAnnotator:
         """Annotate the pictures up to a time in seconds for which all states are known."""
         used = 0
         while self._pictures and self._pictures[0][1] <= known_until and self.wanted:
-            picture, at = self._pictures.popleft()
+            picture, at = self._pictures[0]
             while used < len(self._times) and self._times[used] <= at:
                 self._current = (int(self._states[used]), float(self._means[used]))
                 used += 1
             self._annotate(picture, at)
+            self._pictures.popleft()  # only now, so that Ctrl-C while the encoder is waited for loses no picture
         self._times, self._states, self._means = self._times[used:], self._states[used:], self._means[used:]
 
     def close(self, complete: bool = True) -> None:

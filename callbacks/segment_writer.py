@@ -14,7 +14,7 @@ import lightning as L
 from lightning.pytorch.callbacks import Callback
 
 from callbacks.annotation_summary import append_result, read_results, weighted_mean, write_results
-from callbacks.frame_states import SegmentSettings
+from callbacks.frame_states import SegmentSettings, StateStream
 from callbacks.live_window import LiveWindow
 from callbacks.picture_annotator import waiting_bytes
 from callbacks.segment_evaluation import Truth
@@ -23,7 +23,6 @@ from datamodules.action.batch import StreamBatch, StreamInfo, StreamPrediction
 from datamodules.common.errors import ConfigurationError, VideoError
 from datamodules.common.fingerprint import config_digest, file_key, file_sha256, tensors_digest
 from lightning_modules.action.rolling_average import Mode
-from lightning_modules.action.segment_machine import class_index
 
 log = logging.getLogger(__name__)
 results = logging.getLogger("appraise.results")  # lines that are the command's answer
@@ -54,7 +53,7 @@ class SegmentWriter(Callback):
         mode: ``trailing`` (the frames before, as a live view must), ``centred`` (no lag; results come half a window
             later) or ``exponential``.
         enter: Smallest mean score that starts a class; None takes 0.5.
-        leave: Smallest mean score that keeps it, at most ``enter``; None takes ``enter``.
+        leave: Smallest mean score that keeps it, cut to ``enter`` where it is above it; None takes ``enter``.
         minimum_seconds: Shortest segment.
         merge_gap_seconds: Longest gap between two segments of a class that are one.
         action: The one class to look for; None looks for all.
@@ -109,6 +108,7 @@ class SegmentWriter(Callback):
             action=action,
             computing_until_full=not legacy if computing_until_full is None else computing_until_full,
         )
+        self._leave_is_cut = leave is not None and leave > entry
         usual: tuple[Format, ...] = ("csv", "srt", "vtt", "frames")
         chosen = tuple(formats) if formats is not None else (*usual, *(("time_label",) if action or legacy else ()))
         self._outputs = Outputs(Path(), video, figures, chosen, legacy)
@@ -143,8 +143,8 @@ class SegmentWriter(Callback):
         data: Any = getattr(trainer, "datamodule", None)
         self._run_key = self._key_of_run(trainer, pl_module, data)
         earlier = read_results(folder)
-        self._results = {file: one for file, one in earlier.items() if self._is_reusable(one)}
-        self._earlier = {file: one for file, one in earlier.items() if file not in self._results}
+        self._results = {place: one for place, one in earlier.items() if self._is_reusable(one)}
+        self._earlier = {place: one for place, one in earlier.items() if place not in self._results}
         self._reused = len(self._results)
         if data is not None:
             own = [folder / name for one in earlier.values() for name in one.outputs]
@@ -214,9 +214,10 @@ class SegmentWriter(Callback):
             self._window = None
 
     def _check_options(self) -> None:
-        if self.settings.action is not None:
-            class_index(self.settings.action, self._class_names)
-        elif "time_label" in self._outputs.formats:
+        StateStream(self._class_names, self.settings)  # its errors before any source is opened
+        if self._leave_is_cut:
+            log.info("leave is above enter, so that it is %g too", self.settings.enter)
+        if self.settings.action is None and "time_label" in self._outputs.formats:
             raise ConfigurationError(
                 "timeLabel.json holds the times of one action: add --action NAME, one of "
                 f"{', '.join(self._class_names[:10])}, or leave time_label and legacy out"
@@ -261,7 +262,7 @@ class SegmentWriter(Callback):
         """
         file = info["path"] or info["name"]
         known = (*self._results.values(), *self._earlier.values())
-        taken = {one.name.casefold() for one in known if one.file != file}
+        taken = {one.name.casefold() for one in known if info["live"] or one.file != file}
         stem = name = plain_name(info)
         number = 1
         while name.casefold() in taken or (info["live"] and any(self._outputs.folder.glob(f"{glob.escape(name)}.*"))):
@@ -277,8 +278,8 @@ class SegmentWriter(Callback):
         if current.evaluation is not None:
             result.metrics = current.evaluation.report(result.segments, self._apart)
         result.key = self._key(result)
-        self._results[result.file] = result
-        self._earlier.pop(result.file, None)
+        self._results[result.place] = result
+        self._earlier.pop(result.place, None)
         append_result(self._outputs.folder, result)
         log.log(logging.WARNING if status == "error" else logging.INFO, "%s", sentence(result))
 
@@ -299,6 +300,9 @@ class SegmentWriter(Callback):
         parts = [before if self._reused else f"{done} annotated"]
         parts += [f"{failed} with {'an error' if failed == 1 else 'errors'}"] * bool(failed)
         parts += [f"{stopped} stopped"] * bool(stopped)
+        if self._earlier:
+            were = "was" if len(self._earlier) == 1 else "were"
+            log.info("%s of earlier runs stay in the summary as they %s", counted(len(self._earlier), "row"), were)
         results.info("%s: %s", ", ".join(parts), self._outputs.folder)
 
     def _metrics(self, found: list[SourceResult]) -> dict[str, float]:
@@ -383,7 +387,7 @@ def sentence(result: SourceResult) -> str:
         return result.error or f"{name}: no frame"
     text = f"{name}: {counted(result.frames, 'frame')}, {result.seconds:.1f} s"
     text += f", {counted(len(result.segments), 'segment')}"
-    text += f", {counted(result.dropped, 'frame')} dropped" if result.dropped else ""
+    text += f", {counted(result.dropped, 'frame')} dropped for max_lag" if result.dropped else ""
     text += f", {counted(result.skipped, 'frame')} without a score" if result.skipped else ""
     path, _, reason = result.error.partition(f"{name}: ")  # the path may be as it was given
     own = bool(reason) and Path(path + name).absolute() == Path(result.file).absolute()

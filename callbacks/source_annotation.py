@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -81,6 +82,7 @@ class SourceResult:
         tally: Counts of right frames by true class, where there is a truth.
         outputs: Names of its files.
         key: Digest of file, weights and options.
+        started: UTC date and time at which the recording of a live source began; empty for a file.
     """
 
     name: str
@@ -99,6 +101,12 @@ class SourceResult:
     tally: Tally | None = None
     outputs: list[str] = field(default_factory=list)
     key: str = ""
+    started: str = ""
+
+    @property
+    def place(self) -> str:
+        """What is one row of the summary: a file, or one recording of a live source."""
+        return f"{self.file} {self.started}" if self.started else self.file
 
 
 class SourceAnnotation:
@@ -144,6 +152,7 @@ class SourceAnnotation:
         self._last_times: tuple[float, float] = (math.nan, math.nan)
         self._first_time = math.nan
         self._frames = self._dropped = 0
+        self._started = datetime.now(UTC).isoformat(timespec="milliseconds") if info["live"] else ""
         self._clock = _Clock()
 
     @property
@@ -181,6 +190,7 @@ class SourceAnnotation:
         segments = self._stream.finish(end)
         self.close(complete=status == "ok")
         self._warn_of_long_window(end)
+        self._warn_of_no_score()
         if self._frames:
             self._write_segments(segments)
             self._write_last(segments)
@@ -188,6 +198,7 @@ class SourceAnnotation:
             name=self.name,
             file=self.info["path"] or self.info["name"],
             status=status,
+            started=self._started,
             frames=self._frames,
             seconds=end,
             segments=list(segments),
@@ -326,6 +337,15 @@ class SourceAnnotation:
                 length,
                 "does" if frames == 1 else "do",
                 window,
+            )
+
+    def _warn_of_no_score(self) -> None:
+        """Say why nothing was found where not one frame has a score."""
+        if 0 < self._stream.frames == self._stream.skipped:
+            log.warning(
+                "%s: the model's score of every frame is not a number, so no class is named: its weights are damaged "
+                "or its training diverged; give another checkpoint",
+                self.info["name"],
             )
 
     def _write_frames(self, known: FrameStates) -> None:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import queue
-import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Generic, TypeVar
 
 from datamodules.common.errors import VideoError
+from datamodules.video.pump import Item, ThreadedItems
 
-Item = TypeVar("Item")
 _AHEAD = 1  # items decoded while the consumer works on one: overlap without a growing queue
 
 
@@ -43,20 +40,8 @@ class Deadline:
         )
 
 
-class _Failure:
-    def __init__(self, error: BaseException) -> None:
-        self.error = error
-
-
-class _End:
-    pass
-
-
-class LimitedStream(Generic[Item]):
+class LimitedStream(ThreadedItems[Item]):
     """Iterate over a producer that runs in a thread of its own, one item ahead, until a deadline.
-
-    A thread that hangs inside a decoder cannot be stopped from Python: it is left behind as a daemon, and ends by
-    itself when the decoder ever returns, since it looks at the stop flag after each item.
 
     Args:
         produce: Makes the iterator, inside the thread.
@@ -64,47 +49,11 @@ class LimitedStream(Generic[Item]):
     """
 
     def __init__(self, produce: Callable[[], Iterator[Item]], deadline: Deadline) -> None:
-        self._produce = produce
+        super().__init__(lambda progress: produce(), deadline.path, _AHEAD)
         self._deadline = deadline
-        self._stop = threading.Event()
-        self._items: queue.Queue[Item | _Failure | _End] = queue.Queue(maxsize=_AHEAD)
-        self._thread = threading.Thread(target=self._run, name=f"decode {deadline.path}", daemon=True)
 
-    def __iter__(self) -> Iterator[Item]:
-        """Start the thread and yield its items; closing the iterator early stops the thread."""
-        self._thread.start()
-        try:
-            while True:
-                try:
-                    item = self._items.get(timeout=self._deadline.remaining() or 1e-3)
-                except queue.Empty:
-                    raise self._deadline.error() from None
-                if isinstance(item, _End):
-                    return
-                if isinstance(item, _Failure):
-                    raise item.error
-                yield item
-        finally:
-            self._stop.set()
-
-    def _run(self) -> None:
-        try:
-            iterator = self._produce()
-            for item in iterator:
-                if not self._put(item):
-                    return
-            self._put(_End())
-        except Exception as error:  # handed to the consumer, which raises it
-            self._put(_Failure(error))
-
-    def _put(self, item: Item | _Failure | _End) -> bool:
-        while not self._stop.is_set():
-            try:
-                self._items.put(item, timeout=0.1)
-            except queue.Full:
-                continue
-            return True
-        return False
+    def _check_time(self, silent_since: float) -> None:
+        self._deadline.check()
 
 
 def call_limited(work: Callable[[], Item], deadline: Deadline) -> Item:

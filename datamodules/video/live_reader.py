@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from datamodules.common.errors import VideoError
+from datamodules.video.pump import StoppedError
 from datamodules.video.stream_reader import SourceFacts, StreamReader, TimedFrame
 from datamodules.video.stream_sources import STANDARD_INPUT
 
@@ -34,10 +35,6 @@ def lag_limit(source: str, max_lag: MaxLag) -> float:
     if max_lag == "auto":
         max_lag = None if source == STANDARD_INPUT else _MAX_LAG
     return math.inf if max_lag is None else max_lag
-
-
-class _StoppedError(Exception):
-    """The consumer wants no more."""
 
 
 class LiveFrames:
@@ -124,7 +121,7 @@ class LiveFrames:
             for frame in self._frames(reader):
                 self._push(frame)
             self.fault = self.fault or reader.fault
-        except _StoppedError:
+        except StoppedError:
             pass
         except VideoError as error:
             self.fault = str(error)
@@ -166,4 +163,4 @@ class LiveFrames:
 
     def _check(self) -> None:
         if self._stopped:
-            raise _StoppedError
+            raise StoppedError

@@ -1,10 +1,11 @@
-"""Work in a thread of its own, a bounded number of items ahead, given up when it makes no progress."""
+"""Work in a thread of its own, a bounded number of items ahead, given up when it takes too long."""
 
 from __future__ import annotations
 
 import queue
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
@@ -14,7 +15,7 @@ Item = TypeVar("Item")
 _POLL = 0.1  # seconds between looks at the clock
 
 
-class _StoppedError(Exception):
+class StoppedError(Exception):
     """The consumer wants no more."""
 
 
@@ -27,25 +28,20 @@ class _End:
     pass
 
 
-class Pump(Generic[Item]):
+class ThreadedItems(ABC, Generic[Item]):
     """Iterate over a producer that runs in a thread.
 
-    Unlike a deadline for the whole, the time limit here is for silence: a file of an hour may take an hour, but a
-    decoder that hangs is left behind as a daemon thread.
+    A thread that hangs inside a decoder cannot be stopped from Python: it is left behind as a daemon, and ends by
+    itself when the decoder ever returns, since it looks at the stop flag after each item.
 
     Args:
         produce: Makes the iterator, inside the thread. It is given a function to call whenever it has made progress.
-        name: What the error and the thread are called.
+        name: What the thread is called.
         ahead: Items that wait for the consumer at most.
-        timeout: Seconds without progress, while the consumer waits, after which the work is given up.
     """
 
-    def __init__(
-        self, produce: Callable[[Callable[[], None]], Iterator[Item]], name: str, *, ahead: int, timeout: float
-    ) -> None:
+    def __init__(self, produce: Callable[[Callable[[], None]], Iterator[Item]], name: str, ahead: int) -> None:
         self._produce = produce
-        self._name = name
-        self._timeout = timeout
         self._stop = threading.Event()
         self._items: queue.Queue[Item | _Failure | _End] = queue.Queue(maxsize=ahead)
         self._progress = time.monotonic()
@@ -55,7 +51,7 @@ class Pump(Generic[Item]):
         """Start the thread and yield its items; closing the iterator early stops the thread.
 
         Raises:
-            VideoError: If the work makes no progress; errors of the producer come through unchanged.
+            VideoError: If the work takes too long; errors of the producer come through unchanged.
         """
         self._thread.start()
         try:
@@ -69,29 +65,29 @@ class Pump(Generic[Item]):
         finally:
             self._stop.set()
 
+    @abstractmethod
+    def _check_time(self, silent_since: float) -> None:
+        """Raise ``VideoError`` where the work is given up; ``silent_since`` is the monotonic time of its last sign."""
+
     def _next(self) -> Item | _Failure | _End:
         waiting = time.monotonic()
         while True:
             try:
                 return self._items.get(timeout=_POLL)
             except queue.Empty:
-                if time.monotonic() - max(waiting, self._progress) > self._timeout:
-                    raise VideoError(
-                        f"{self._name}: nothing was decoded for {self._timeout:g} s; raise decode_timeout or repair "
-                        "the file"
-                    ) from None
+                self._check_time(max(waiting, self._progress))
 
     def _beat(self) -> None:
         self._progress = time.monotonic()
         if self._stop.is_set():
-            raise _StoppedError
+            raise StoppedError
 
     def _run(self) -> None:
         try:
             for item in self._produce(self._beat):
                 self._put(item)
             self._put(_End())
-        except _StoppedError:
+        except StoppedError:
             return
         except Exception as error:  # handed to the consumer, which raises it
             self._hand_over(error)
@@ -99,7 +95,7 @@ class Pump(Generic[Item]):
     def _hand_over(self, error: Exception) -> None:
         try:
             self._put(_Failure(error))
-        except _StoppedError:
+        except StoppedError:
             return
 
     def _put(self, item: Item | _Failure | _End) -> None:
@@ -110,3 +106,30 @@ class Pump(Generic[Item]):
             except queue.Full:
                 continue
             return
+
+
+class Pump(ThreadedItems[Item]):
+    """Give the work up when it makes no progress.
+
+    Unlike a deadline for the whole, the time limit here is for silence: a file of an hour may take an hour, but a
+    decoder that hangs is left behind.
+
+    Args:
+        produce: Makes the iterator, inside the thread. It is given a function to call whenever it has made progress.
+        name: What the error and the thread are called.
+        ahead: Items that wait for the consumer at most.
+        timeout: Seconds without progress, while the consumer waits, after which the work is given up.
+    """
+
+    def __init__(
+        self, produce: Callable[[Callable[[], None]], Iterator[Item]], name: str, *, ahead: int, timeout: float
+    ) -> None:
+        super().__init__(produce, name, ahead)
+        self._name = name
+        self._timeout = timeout
+
+    def _check_time(self, silent_since: float) -> None:
+        if time.monotonic() - silent_since > self._timeout:
+            raise VideoError(
+                f"{self._name}: nothing was decoded for {self._timeout:g} s; raise decode_timeout or repair the file"
+            )

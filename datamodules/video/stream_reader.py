@@ -226,7 +226,8 @@ class StreamReader:
         elif self._live:
             return
         elif self._damaged:
-            self.fault = f"{self.source}: damaged, {self._damaged} packets could not be decoded; {self._count()} were"
+            packets = "1 packet" if self._damaged == 1 else f"{self._damaged} packets"
+            self.fault = f"{self.source}: damaged, {packets} could not be decoded; {self._count()} were"
         elif self._truncated():
             self.fault = f"{self.source}: truncated, its header announces more than the {self._count()} that it holds"
 

@@ -55,6 +55,10 @@ _UNKNOWN_KEY = re.compile(r"Subcommand '\w+' does not accept option '([^']+)'")
 _NO_MAPPING = re.compile(r"Unexpected config:")
 _HELP_OF = re.compile(r"--([\w.]+)\.help: ")
 _BROKEN_FILE = re.compile(r"Problems parsing config: (.*)", re.DOTALL)
+# The alternative in which an argument of a listed callback is one of the base class; it hides the real one.
+_BARE_CALLBACK = re.compile(
+    r"- Problem with given class_path 'lightning\.[\w.]*Callback':\s*Option '[^']+' is not accepted"
+)
 
 
 def explain(message: str, command: str, options: Collection[str], configs: Sequence[ConfigFile]) -> str:
@@ -66,6 +70,8 @@ def explain(message: str, command: str, options: Collection[str], configs: Seque
         options: Options that the command knows, with their dashes.
         configs: Its configuration files.
     """
+    without = _BARE_CALLBACK.sub("", message)
+    message = without if _CLASS.search(without) else message
     keys = _KEY.findall(message) or _HELP_OF.findall(message)
     key = ".".join(dict.fromkeys(keys)) or "an option"
     attempts: tuple[Callable[[], str | None], ...] = (

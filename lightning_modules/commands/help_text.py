@@ -45,6 +45,7 @@ _ANNOTATE_OPTIONS = (
     ("--enter SCORE", "mean score from which a class begins; --leave SCORE below which it ends"),
     ("--rate NUMBER", "score only so many frames a second; --compare_rate reports what that changes"),
     ("--truth FILE", "true segments (ActivityNet JSON) to compare with"),
+    ("--max_lag SECONDS", "a live source drops frames beyond it; null never (default: 0.5 s, never from -)"),
     ("--show", "a live window; q quits"),
     ("--video false", "write no annotated video"),
     ("--output DIR", "folder of everything; the same command goes on with what is missing there"),
@@ -58,6 +59,8 @@ _EXTRACT_OPTIONS = (
     ("--count NUMBER", "or so many frames of each video, evenly"),
     ("--size PIXELS", "shorter side of the pictures"),
     ("--class NAME", "class of one file (default: the name of its folder)"),
+    ("--root DIR", "folder that the names in a list are relative to (default: the list's)"),
+    ("--timeout SECONDS", "for decoding one file (default: 60)"),
 )
 
 _OWN_OPTIONS = {

@@ -44,15 +44,18 @@ def next_command(configs: Sequence[ConfigFile], path: str) -> str:
         path: Its checkpoint.
     """
     shown = shlex.quote(_short(path))
-    for config in configs:
-        score = f"{Path(config.name.removeprefix('configs/')).parent.as_posix()}/score"
-        if config.packaged and score in config_names():
+    known = config_names()
+    names = [Path(config.name.removeprefix("configs/")) for config in configs if config.packaged]
+    for folder in (name.parent.as_posix() for name in names):
+        if f"{folder}/score" in known:
             return (
-                f"next: {program()} predict --config {score} --ckpt_path {shown} --data.init_args.path FOLDER_OR_FILE "
-                "--output DIR"
+                f"next: {program()} predict --config {folder}/score --ckpt_path {shown} "
+                "--data.init_args.path FOLDER_OR_FILE --output DIR"
             )
-    names = " ".join(f"--config {shlex.quote(config.name)}" for config in configs)
-    return " ".join(["next:", program(), "test", *([names] if names else []), "--ckpt_path", shown])
+        if f"{folder}/annotate" in known:
+            return f"next: {program()} annotate SOURCE --ckpt_path {shown} --output DIR"
+    options = [f"--config {shlex.quote(config.name)}" for config in configs]
+    return " ".join(["next:", program(), "test", *options, "--ckpt_path", shown])
 
 
 def _short(path: str) -> str:

@@ -108,7 +108,7 @@ def test_times_that_do_not_rise_are_mended(shared_dir: Path) -> None:
 def test_damaged_packets_are_passed_over_and_told_of(shared_dir: Path) -> None:
     reader, pictures, _ = read_all(shared_dir / "data" / "action" / "decord" / "corrupted.mp4")
     assert len(pictures) == 49
-    assert "corrupted.mp4: damaged, 1 packets could not be decoded; 49 frames" in reader.fault
+    assert "corrupted.mp4: damaged, 1 packet could not be decoded; 49 frames" in reader.fault
 
 
 def test_truncated_file_gives_what_it_holds(make_clip: MakeClip, tmp_path: Path) -> None:

@@ -1,0 +1,127 @@
+"""Runs that are stopped, repeated, or share a folder."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from callbacks import segment_writer
+from callbacks.annotation_summary import read_results
+from callbacks.segment_writer import SegmentWriter, plain_name
+from callbacks.source_annotation import Outputs
+from datamodules.action.batch import StreamInfo
+from lightning_modules.action.segment_files import read_activitynet, read_segment_csv
+
+from .helpers import PART, ColourClassifier, annotate, pictures, table
+
+
+def test_a_second_run_takes_what_is_done_and_leaves_its_own_videos_alone(clips: Path, tmp_path: Path) -> None:
+    source = tmp_path / "videos"
+    shutil.copytree(clips / "videos", source)
+    output = source / "out"  # among the sources
+    annotate(source, output, video=True)
+    again = ColourClassifier()
+    summary = annotate(source, output, again, video=True)
+    assert again.seen == 0
+    assert [one["name"] for one in summary["sources"]] == ["kitchen", "кухня"]
+    shutil.copy(source / "кухня.mp4", source / "kitchen.mp4")
+    changed = ColourClassifier()
+    annotate(source, output, changed, video=True)
+    assert changed.seen == 3 * PART
+    assert len(read_activitynet(output / "segments.json").segments["kitchen"]) == 3
+    other = ColourClassifier()
+    annotate(source, output, other, video=True, enter=0.6)
+    assert other.seen == 6 * PART
+
+
+def test_a_result_whose_file_was_removed_is_made_again(clips: Path, tmp_path: Path) -> None:
+    annotate(clips / "videos", tmp_path)
+    (tmp_path / "kitchen.srt").unlink()
+    module = ColourClassifier()
+    annotate(clips / "videos", tmp_path, module)
+    assert module.seen == 4 * PART
+    assert (tmp_path / "kitchen.srt").is_file()
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt(), RuntimeError("the network failed")])
+def test_a_stopped_run_leaves_valid_files_and_goes_on(clips: Path, tmp_path: Path, stop: BaseException) -> None:
+    module = ColourClassifier()
+    module.fails_at = {45: stop}
+    with pytest.raises((RuntimeError, SystemExit)):
+        annotate(clips / "videos", tmp_path, module, {"chunk_frames": 10}, video=True, figures=True)
+    first = read_results(tmp_path)[str(clips / "videos" / "kitchen.mp4")]
+    assert first.status == ("stopped" if isinstance(stop, KeyboardInterrupt) else "error")
+    assert len(pictures(tmp_path / "kitchen.mp4")) == 40
+    assert len(table(tmp_path / "kitchen.frames.csv")) == 40
+    assert read_segment_csv(tmp_path / "kitchen.segments.csv")[-1].end == pytest.approx(2.0)
+    assert (tmp_path / "kitchen.png").is_file()
+    assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
+    summary = annotate(clips / "videos", tmp_path, video=True)
+    assert [one["status"] for one in summary["sources"]] == ["ok", "ok"]
+
+
+@pytest.mark.parametrize("options", [{}, {"enter": 0.6}])
+def test_files_of_one_name_from_several_folders_share_an_output(
+    clips: Path, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    for number, name in enumerate(("kitchen", "кухня")):
+        (tmp_path / str(number)).mkdir()
+        shutil.copy(clips / "videos" / f"{name}.mp4", tmp_path / str(number) / "clip.mp4")
+    annotate(tmp_path / "0", tmp_path / "out")
+    first = (tmp_path / "out" / "clip.frames.csv").read_bytes()
+    summary = annotate(tmp_path / "1", tmp_path / "out", **options)
+    assert [(one["name"], one["segments"]) for one in summary["sources"]] == [("clip", 4), ("clip_2", 3)]
+    assert (tmp_path / "out" / "clip.frames.csv").read_bytes() == first
+    found = read_activitynet(tmp_path / "out" / "segments.json").segments
+    assert {name: len(segments) for name, segments in found.items()} == {"clip": 4, "clip_2": 3}
+    assert [row["name"] for row in table(tmp_path / "out" / "summary.csv")] == ["clip", "clip_2"]
+    again = annotate(tmp_path / "1", tmp_path / "out", enter=0.7)
+    assert [one["name"] for one in again["sources"]] == ["clip", "clip_2"]
+
+
+def test_results_that_are_replaced_are_said(clips: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    source = clips / "videos" / "kitchen.mp4"
+    with caplog.at_level(logging.INFO):
+        annotate(source, tmp_path)
+        assert "written anew" not in caplog.text
+        annotate(source, tmp_path, enter=0.6)
+    assert "kitchen: made before with other content, weights or options; its files are written anew" in caplog.text
+
+
+class ShortWindow:
+    """Stands in for the desktop: the user presses q at the sixth picture."""
+
+    def __init__(self) -> None:
+        self.shown = 0
+
+    def show(self, picture: NDArray[np.uint8]) -> bool:
+        self.shown += 1
+        return self.shown < 6
+
+    def close(self) -> None:
+        self.shown = -1
+
+
+def test_q_ends_the_run_with_valid_files(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segment_writer, "LiveWindow", ShortWindow)
+    data = {"chunk_frames": 4}
+    summary = annotate(clips / "videos", tmp_path, data=data, show=True, video=True, mode="trailing")
+    assert [(one["name"], one["status"]) for one in summary["sources"]] == [("kitchen", "stopped")]
+    assert 6 <= len(pictures(tmp_path / "kitchen.mp4")) < 4 * PART
+
+
+def test_a_live_source_never_replaces_an_earlier_recording(tmp_path: Path) -> None:
+    info = StreamInfo(name="camera:0", path="", live=True, width=4, height=4, fps=0.0, duration=float("nan"))
+    assert plain_name(info) == "camera_0"
+    assert plain_name({**info, "name": "-"}) == "stdin"
+    writer = SegmentWriter()
+    writer._outputs = Outputs(tmp_path)
+    assert writer._free_name(info) == "camera_0"
+    (tmp_path / "camera_0.frames.csv").touch()
+    assert writer._free_name(info) == "camera_0_2"
