@@ -1,0 +1,98 @@
+"""Small random moves of a picture, another one at every step: what survives them is no pattern of single pixels.
+
+The moves of a face follow from its own seed alone, so that it comes out the same whatever faces stand beside it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from kornia.geometry.transform import get_affine_matrix2d, warp_affine
+from torch import Tensor
+
+ViewKind = Literal["none", "roll", "warp"]
+
+_MIX = 6364136223846793005  # spreads neighbouring seeds over the generator's own
+
+
+@dataclass(frozen=True, slots=True)
+class ViewSettings:
+    """How far the moves go.
+
+    Attributes:
+        kind: ``none``; ``roll`` shifts by whole pixels, what leaves on one side comes in on the other; ``warp`` shifts,
+            turns and scales in one resampling, borders repeated.
+        jitter: Largest shift in pixels.
+        rotation: Largest turn in degrees.
+        zoom: Largest enlargement or reduction, as a share.
+    """
+
+    kind: ViewKind = "roll"
+    jitter: float = 2.0
+    rotation: float = 5.0
+    zoom: float = 0.05
+
+
+class RobustViews:
+    """The moves of B faces over all steps, drawn at once.
+
+    Args:
+        settings: How far they go.
+        seeds: Seed of each face, int64 ``(B,)``.
+        steps: Number of steps.
+        device: Where the pictures are.
+    """
+
+    def __init__(self, settings: ViewSettings, seeds: Tensor, steps: int, device: torch.device) -> None:
+        self._settings = settings
+        draws = torch.stack([torch.rand(steps, 4, generator=face_generator(seed)) for seed in seeds.tolist()], dim=1)
+        self._draws = (2 * draws - 1).to(device)  # (steps, B, 4) in -1..1
+
+    def __call__(self, pictures: Tensor, step: int) -> Tensor:
+        """Pictures ``(B, 3, S, S)`` as they are seen at a step; gradients flow back through the moves."""
+        if self._settings.kind == "none":
+            return pictures
+        draws = self._draws[step]
+        return self._rolled(pictures, draws) if self._settings.kind == "roll" else self._warped(pictures, draws)
+
+    def _rolled(self, pictures: Tensor, draws: Tensor) -> Tensor:
+        reach = int(self._settings.jitter)
+        # Draws of exactly 1 do not occur: rand is below 1.
+        shifts = ((draws[:, :2] + 1) / 2 * (2 * reach + 1)).floor().long() - reach
+        return roll(pictures, shifts)
+
+    def _warped(self, pictures: Tensor, draws: Tensor) -> Tensor:
+        faces, _, height, width = pictures.shape
+        moves = draws[:, :2] * self._settings.jitter
+        centre = torch.tensor([(width - 1) / 2, (height - 1) / 2], device=pictures.device).expand(faces, 2)
+        scale = (1 + self._settings.zoom) ** draws[:, 2:3].expand(faces, 2)
+        matrix = get_affine_matrix2d(moves, centre, scale, draws[:, 3] * self._settings.rotation)
+        warped: Tensor = warp_affine(pictures, matrix[:, :2], (height, width), padding_mode="border")
+        return warped
+
+
+def roll(pictures: Tensor, shifts: Tensor) -> Tensor:
+    """Shift each picture by its own whole pixels; what leaves on one side comes in on the other.
+
+    Args:
+        pictures: ``(B, C, H, W)``.
+        shifts: int64 ``(B, 2)``, down and to the right.
+
+    Example:
+        >>> picture = torch.arange(16.0).view(1, 1, 4, 4)
+        >>> torch.equal(roll(picture, torch.tensor([[1, -1]])), picture.roll((1, -1), (2, 3)))
+        True
+    """
+    faces, channels, height, width = pictures.shape
+    rows = (torch.arange(height, device=pictures.device) - shifts[:, :1]) % height
+    columns = (torch.arange(width, device=pictures.device) - shifts[:, 1:]) % width
+    # A permutation has no repeats, so that the backward pass adds nothing up in an order of its own.
+    turned = pictures.gather(2, rows[:, None, :, None].expand(faces, channels, height, width))
+    return turned.gather(3, columns[:, None, None, :].expand(faces, channels, height, width))
+
+
+def face_generator(seed: int) -> torch.Generator:
+    """Generator of one face's random numbers, on the CPU so that every device draws the same."""
+    return torch.Generator().manual_seed((seed * _MIX + 1442695040888963407) % (1 << 63))
