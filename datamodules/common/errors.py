@@ -19,6 +19,10 @@ class VideoError(AppraiseError, OSError):
     """A video cannot be opened, decoded in time, or written; the message names the file."""
 
 
+class ImageError(AppraiseError, OSError):
+    """A picture cannot be read or cut; the message names the file."""
+
+
 class CheckpointError(AppraiseError, RuntimeError):
     """A file of weights does not fit; the message lists the keys."""
 

@@ -1,0 +1,121 @@
+"""Faces of one split as whole batches, from files or from the renderer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from datamodules.common.sampler import SampleIndex
+from datamodules.face_attributes.batch import FaceBatch
+from datamodules.face_attributes.crops import cut_face, square_of
+from datamodules.face_attributes.image_reading import read_picture
+from datamodules.face_attributes.records import FaceList, LabelTable
+
+
+class FaceSource(Protocol):
+    """Where the faces of one split come from."""
+
+    def __len__(self) -> int:
+        """Number N of faces."""
+
+    def batch(self, index: Tensor, valid: Tensor, epoch: int) -> FaceBatch:
+        """Some faces.
+
+        Args:
+            index: Their rows, int64 ``(B,)``.
+            valid: bool ``(B,)``; the picture of padding may be anything.
+            epoch: Epoch of the run; only sources that make new faces each epoch look at it.
+        """
+
+    def table(self) -> LabelTable:
+        """Labels of all N faces, without a picture."""
+
+
+class ListedFaces:
+    """Faces of a list of files, cut out when they are asked for.
+
+    Args:
+        faces: The list.
+        image_size: Side S of a crop in pixels.
+        crop_margin: What is added to each side of a box, as a share of its longer side.
+    """
+
+    def __init__(self, faces: FaceList, image_size: int, crop_margin: float) -> None:
+        self.faces = faces
+        self._size = image_size
+        self._margin = crop_margin
+
+    def __len__(self) -> int:
+        """Number of faces."""
+        return len(self.faces)
+
+    def batch(self, index: Tensor, valid: Tensor, epoch: int) -> FaceBatch:
+        """Some faces; the picture of padding is black and not read."""
+        rows, kept = index.tolist(), valid.tolist()
+        black = np.zeros((3, self._size, self._size), dtype=np.uint8)
+        pictures = [self.picture(row) if keep else black for row, keep in zip(rows, kept, strict=True)]
+        batch = FaceBatch(
+            image=torch.from_numpy(np.stack(pictures)),
+            attributes=torch.from_numpy(self.faces.attributes[rows]),
+            index=index,
+            valid=valid,
+            file=[self.faces.names[row] for row in rows],
+            identity=[self.faces.identities[row] for row in rows],
+        )
+        if self.faces.values is not None:
+            batch["values"] = torch.from_numpy(self.faces.values[rows])
+        return batch
+
+    def picture(self, row: int) -> NDArray[np.uint8]:
+        """One face, uint8 ``(3, S, S)``.
+
+        Raises:
+            ImageError: If its file cannot be read.
+        """
+        image = read_picture(self.faces.paths[row], self.faces.sources[row])
+        return cut_face(image, square_of(self.faces.boxes[row], image.size, self._margin), self._size)
+
+    def table(self) -> LabelTable:
+        """Labels of all faces."""
+        return self.faces.table()
+
+
+class FaceDataset(Dataset[FaceBatch]):
+    """One split; a loader asks for a whole batch at once.
+
+    Args:
+        source: Where its faces come from.
+    """
+
+    def __init__(self, source: FaceSource) -> None:
+        self.source = source
+
+    def __len__(self) -> int:
+        """Number of faces."""
+        return len(self.source)
+
+    def __getitem__(self, sample: SampleIndex | int) -> FaceBatch:
+        """A batch of one face."""
+        return self.batch([sample])
+
+    def __getitems__(self, samples: Sequence[SampleIndex | int]) -> list[FaceBatch]:
+        """One whole batch, alone in a list: a loader asks so for all its samples at once, and hands on a list."""
+        return [self.batch(samples)]
+
+    def batch(self, samples: Sequence[SampleIndex | int]) -> FaceBatch:
+        """A batch of faces; padding is marked."""
+        drawn = [SampleIndex(sample) if isinstance(sample, int) else sample for sample in samples]
+        index = torch.tensor([sample.index for sample in drawn], dtype=torch.int64)
+        valid = torch.tensor([sample.valid for sample in drawn])
+        return self.source.batch(index, valid, drawn[0].epoch if drawn else 0)
+
+
+def whole(batches: list[FaceBatch]) -> FaceBatch:
+    """Collate: the dataset gives whole batches."""
+    return batches[0]

@@ -1,0 +1,79 @@
+"""The generated faces of one split as a source of batches: drawn when they are asked for, never stored."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from datamodules.face_attributes.batch import FaceBatch
+from datamodules.face_attributes.demo_settings import FaceDemoSettings
+from datamodules.face_attributes.face_drawing import draw_parameters, person_names
+from datamodules.face_attributes.face_labels import labels
+from datamodules.face_attributes.face_parameters import FaceParameters
+from datamodules.face_attributes.face_renderer import render
+from datamodules.face_attributes.records import LabelTable, SplitName
+from datamodules.face_attributes.schema import AttributeSchema
+from datamodules.face_attributes.splits import Trained
+
+_CHUNK = 4096  # faces whose parameters are drawn at once for a table
+_JUDGES = 7919  # other people: far from the seeds that anybody chooses
+
+
+class DemoFaces:
+    """Faces of the renderer.
+
+    Args:
+        settings: What the demo holds.
+        split: Which of its splits.
+        schema: The attributes; those that the renderer does not draw are missing.
+        image_size: Side S in pixels.
+        fit_on: "judge" draws the training faces of other people, whom no network that is judged sees.
+    """
+
+    def __init__(
+        self,
+        settings: FaceDemoSettings,
+        split: SplitName,
+        schema: AttributeSchema,
+        image_size: int,
+        fit_on: Trained = "train",
+    ) -> None:
+        self.settings = settings
+        self.split = split
+        self._schema = schema
+        self._size = image_size
+        self._seed = settings.seed + (_JUDGES if fit_on == "judge" and split == "train" else 0)
+
+    def __len__(self) -> int:
+        """Number of faces."""
+        return self.settings.count(self.split)
+
+    def batch(self, index: Tensor, valid: Tensor, epoch: int) -> FaceBatch:
+        """Draw some faces; with ``fresh`` the training faces are others each epoch."""
+        epoch = epoch if self.settings.fresh and self.split == "train" else 0
+        drawn = self._drawn(index, epoch)
+        return FaceBatch(
+            image=render(drawn, self._size),
+            attributes=labels(drawn, self._schema),
+            index=index,
+            valid=valid,
+            file=[self._name(row, epoch) for row in index.tolist()],
+            identity=self._people(index, epoch),
+        )
+
+    def table(self) -> LabelTable:
+        """Labels of all faces of the first epoch."""
+        rows = torch.arange(len(self))
+        known = [labels(self._drawn(chunk, 0), self._schema) for chunk in torch.split(rows, _CHUNK)]
+        names = [self._name(row, 0) for row in rows.tolist()]
+        return LabelTable(torch.cat(known), names, self._people(rows, 0))
+
+    def _drawn(self, rows: Tensor, epoch: int) -> FaceParameters:
+        return draw_parameters(self._seed, self.split, rows, epoch, self.settings)
+
+    def _name(self, row: int, epoch: int) -> str:
+        return f"demo/seed{self._seed}/{self.split}/epoch{epoch}/{row:06d}"
+
+    def _people(self, rows: Tensor, epoch: int) -> list[str]:
+        people = person_names(self.split, rows, self.settings)
+        return [f"{person}-epoch{epoch}" for person in people] if epoch else people

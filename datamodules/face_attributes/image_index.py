@@ -1,0 +1,91 @@
+"""Finding the pictures that a list names, however the collector of the pictures named files and folders."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from datamodules.common.errors import ConfigurationError
+
+IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".jp2", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+
+
+class ImageIndex:
+    """The pictures below a folder.
+
+    Args:
+        root: The folder; hidden files and folders in it are passed over.
+
+    Raises:
+        ConfigurationError: If there is no such folder.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root).absolute()
+        if not self.root.is_dir():
+            raise ConfigurationError(f"root {root} is no folder; name the folder of the pictures")
+        self._by_name: dict[str, Path] = {}
+        self._by_stem: dict[str, Path] = {}
+        for file in find_images(self.root):
+            parts = file.relative_to(self.root).parts
+            for first in range(len(parts)):
+                self._by_name.setdefault("/".join(parts[first:]), file)
+            stem = _key(file.stem)
+            self._by_stem.setdefault(stem, file)
+            self._by_stem.setdefault(f"{_key(file.parent.name)}/{stem}", file)
+
+    def __len__(self) -> int:
+        """Number of names under which pictures are known."""
+        return len(self._by_name)
+
+    def named(self, name: str) -> Path | None:
+        """The picture whose path, from the folder or from any folder below it, is ``name``."""
+        return self._by_name.get(name.replace("\\", "/").removeprefix("./"))
+
+    def first(self, stems: Iterable[str]) -> Path | None:
+        """The picture of the first of ``stems``, each a file's name without suffix, or FOLDER/NAME."""
+        for stem in stems:
+            folder, _, name = stem.rpartition("/")
+            found = self._by_stem.get(f"{_key(folder)}/{_key(name)}" if folder else _key(name))
+            if found is not None:
+                return found
+        return None
+
+
+def find_images(folder: str | Path) -> list[Path]:
+    """Pictures of a folder and its sub-folders, sorted by path; hidden files are passed over."""
+    found: list[Path] = []
+    for place, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [Path(place) / name for name in files if _is_image(name)]
+    return sorted(found)
+
+
+def images_at(paths: Iterable[str | Path]) -> list[tuple[Path, str]]:
+    """Pictures of folders and files, with names relative to the folder that was given.
+
+    Raises:
+        ConfigurationError: If a path does not exist or holds no picture.
+    """
+    found: list[tuple[Path, str]] = []
+    for path in map(Path, paths):
+        if path.is_file():
+            found.append((path.absolute(), path.name))
+            continue
+        if not path.exists():
+            raise ConfigurationError(f"path {str(path)!r} does not exist; give pictures, or folders of pictures")
+        files = find_images(path.absolute())
+        if not files:
+            suffixes = " ".join(sorted(IMAGE_SUFFIXES))
+            raise ConfigurationError(f"path {str(path)!r} holds no picture (suffixes {suffixes}); give another folder")
+        found += [(file, file.relative_to(path.absolute()).as_posix()) for file in files]
+    return found
+
+
+def _is_image(name: str) -> bool:
+    return not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES
+
+
+def _key(name: str) -> str:
+    return name.casefold().replace(" ", "_")

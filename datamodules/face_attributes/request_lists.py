@@ -1,0 +1,130 @@
+"""Requests that come from a picture, from a list, or from the faces of the demo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+import torch
+
+from datamodules.common.errors import ConfigurationError
+from datamodules.common.manifest import Table, fail, parse_integer, read_rows
+from datamodules.face_attributes.csv_list import read_csv_list
+from datamodules.face_attributes.records import FaceList, LabelTable
+from datamodules.face_attributes.requests import FaceRequest, check_request, parse_attributes, request_name, thinned
+from datamodules.face_attributes.schema import MISSING, AttributeSchema
+
+_TEXT = "attributes"  # column that makes a csv a list of requests
+_Box = tuple[float, float, float, float]
+
+
+def text_request(text: str | list[str], schema: AttributeSchema, force: bool) -> FaceRequest:
+    """The request that a text is, see ``parse_attributes``."""
+    wanted = parse_attributes(text, schema, force)
+    return FaceRequest(wanted, request_name(wanted, schema))
+
+
+def image_request(
+    path: str, text: str | list[str] | None, box: _Box | None, schema: AttributeSchema, force: bool
+) -> FaceRequest:
+    """The attributes of a real face, which the classifier shall say, but for those that a text names.
+
+    Args:
+        path: The picture.
+        text: Attributes to set, whatever the face shows; None sets none.
+        box: The face in the picture; None takes the whole.
+        schema: The attributes.
+        force: Take contradictions as they are.
+
+    Raises:
+        ConfigurationError: If there is no such picture.
+    """
+    if not Path(path).is_file():
+        raise ConfigurationError(f"from_image is {path}, and there is no such file; name a picture of a face")
+    unsaid = torch.full((len(schema.attributes),), MISSING, dtype=torch.int8)
+    wanted = unsaid if text is None else parse_attributes(text, schema, force)
+    return FaceRequest(wanted, _slug(Path(path).stem), source=path, box=box, labelled=False)
+
+
+def listed_requests(path: str, schema: AttributeSchema, force: bool) -> list[FaceRequest]:
+    """The requests of a csv: ``attributes[,name][,seed][,file]``, or faces with a column for each attribute.
+
+    In the first kind ``attributes`` is a text (in quotes where it holds commas) and ``file`` a picture to be laid
+    beside the result. In the second, which is the csv of the data module of faces, each face is the request for its own
+    labels and lies beside the result; where nothing is said of a face, the classifier says it.
+
+    Raises:
+        LabelError: If the list is malformed; the message names file and line.
+        ConfigurationError: If a request cannot be; the message names file and line.
+    """
+    if _TEXT in read_rows(path)[0].fields:
+        return _text_requests(path, schema, force)
+    return face_requests(read_csv_list(path, None, schema), schema, force)
+
+
+def face_requests(faces: FaceList, schema: AttributeSchema, force: bool) -> list[FaceRequest]:
+    """Each face as the request for its own labels."""
+    found = []
+    for row in range(len(faces)):
+        wanted = torch.from_numpy(faces.attributes[row])
+        check_request(wanted, schema, force, faces.sources[row])
+        edges = faces.boxes[row].tolist()
+        box = None if edges[0] != edges[0] else cast(_Box, tuple(edges))  # NaN: the whole picture
+        name = _slug(Path(faces.names[row]).with_suffix("").as_posix())
+        labelled = bool((wanted != MISSING).any())
+        found.append(FaceRequest(wanted, name, source=faces.paths[row], box=box, labelled=labelled))
+    return found
+
+
+def drawn_requests(
+    table: LabelTable, count: int, schema: AttributeSchema, seed: int, ask_for: int | None
+) -> tuple[list[FaceRequest], list[int]]:
+    """Label sets of some of the faces of a split, drawn without replacement as far as there are enough.
+
+    Args:
+        table: Labels of the split.
+        count: Number of requests.
+        schema: The attributes.
+        seed: Seed of the choice.
+        ask_for: Ask only for so many of the attributes that a face shows; None asks for its full labels.
+
+    Returns:
+        The requests, and the row that each comes from.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    total = len(table.files)
+    rows = [row for _ in range(-(-count // total)) for row in torch.randperm(total, generator=generator).tolist()]
+    found = []
+    for place, row in enumerate(rows[:count]):
+        wanted = table.attributes[row]
+        wanted = wanted if ask_for is None else thinned(wanted, ask_for, schema, seed + place)
+        found.append(FaceRequest(wanted, f"request_{place:05d}", seed=seed + place, source=table.files[row]))
+    return found, rows[:count]
+
+
+def _text_requests(path: str, schema: AttributeSchema, force: bool) -> list[FaceRequest]:
+    table = Table(path, [_TEXT], ["name", "seed", "file"])
+    columns = zip(*(table.column(name) for name in (_TEXT, "name", "seed", "file")), strict=True)
+    found = []
+    for row, (text, name, seed, file) in zip(table.rows, columns, strict=True):
+        try:
+            wanted = parse_attributes(text, schema, force)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{path}, line {row.line}: {error}") from error
+        picture = (Path(path).parent / file).absolute() if file else None
+        if picture is not None and not picture.is_file():
+            raise fail(path, row.line, f"there is no picture {picture}; correct the name or leave it empty")
+        found.append(
+            FaceRequest(
+                wanted,
+                _slug(name) if name else request_name(wanted, schema),
+                seed=parse_integer(path, row.line, "seed", seed) if seed else None,
+                source=str(picture or ""),
+            )
+        )
+    return found
+
+
+def _slug(name: str) -> str:
+    """A name that is safe as that of a file, in any folder."""
+    return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in name) or "face"
