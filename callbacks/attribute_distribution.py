@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import logging
@@ -19,6 +20,7 @@ from callbacks.attribute_figure import draw_shares
 from callbacks.attribute_measures import schema_of
 from callbacks.attribute_report import save_figure
 from datamodules.common.atomic_write import write_text
+from datamodules.common.errors import ConfigurationError
 from datamodules.face_attributes.schema import ABSENT, MISSING, PRESENT
 
 log = logging.getLogger(__name__)
@@ -66,7 +68,10 @@ def label_tables(trainer: L.Trainer) -> dict[str, Tensor]:
     if not hasattr(data, "label_table"):
         log.warning("the data module keeps no table of labels, so the distribution of the attributes is not drawn")
         return {}
-    tables = {split: data.label_table(split)[0] for split in _SPLITS}
+    tables = {}
+    for split in _SPLITS:
+        with contextlib.suppress(ConfigurationError):  # a list without this split
+            tables[split] = data.label_table(split)[0]
     return {split: labels for split, labels in tables.items() if len(labels)}
 
 
@@ -100,7 +105,9 @@ def distribution_figure(names: Sequence[str], counts: Mapping[str, Counts]) -> F
     faces = present[0] + absent[0] + missing[0]
     lacking = [missing[row] / faces for row in order]
     ticks = [f"{colour} tick: {split}" for split, colour in zip(list(counts)[1:], ("black", "red"), strict=False)]
-    title = "   ·   ".join([f"blue: share of labelled {first} faces that show it", "grey: without a label", *ticks])
+    title = "   ·   ".join(
+        [f"blue: share of labelled {first} faces that show it", "grey, from the right: without a label", *ticks]
+    )
     columns = [[values[row] for row in order] for values in shares.values()]
     return draw_shares([names[row] for row in order], columns, lacking, title)
 

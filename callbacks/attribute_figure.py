@@ -60,7 +60,8 @@ def draw_shares(
     for number, axes in enumerate(panels):
         part = slice(number * size, (number + 1) * size)
         places = np.arange(len(names[part]))
-        axes.barh(places, [_zero(value) for value in missing[part]], height=0.72, color=_LIGHT)
+        lacking = np.array([_zero(value) for value in missing[part]])
+        axes.barh(places, lacking, left=1 - lacking, height=0.72, color=_LIGHT)
         axes.barh(places, [_zero(value) for value in shares[0][part]], height=0.5, color=_BLUE, alpha=0.8)
         for other, colour in zip(shares[1:], ("black", _RED), strict=False):
             axes.plot(list(other[part]), places, "|", markersize=7, markeredgewidth=1.3, color=colour)

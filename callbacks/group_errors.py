@@ -195,7 +195,7 @@ def draw_groups(rows: Sequence[GroupRow]) -> Figure:
     axes.set_yticks(range(len(found)), [entry["group"] for entry in found], fontsize=8)
     axes.set_ylim(len(found) - 0.5, -0.5)
     axes.set_xlabel("mean of 1 - balanced accuracy", fontsize=8)
-    axes.set_xlim(left=0)
+    axes.set_xlim(0, 1.1 * max(0.01, *(1 - min(entry["inside"], entry["outside"]) for entry in found)))
     gaps.axvline(0, color="#8a8a8a", linewidth=0.8)
     gaps.set_xlabel("gap of each attribute (right: served worse)", fontsize=8)
     limit = max(0.02, *(abs(row.gap) for row in rows if not math.isnan(row.gap))) * 1.1

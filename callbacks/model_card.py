@@ -25,6 +25,7 @@ from callbacks.collect import CollectTestResults
 from callbacks.group_errors import GroupRow, chosen_groups, group_rows, summary
 from datamodules.common.atomic_write import write_text
 from datamodules.common.errors import ConfigurationError
+from datamodules.face_attributes.demo_faces import DemoFaces
 from datamodules.face_attributes.schema import AttributeSchema
 
 log = logging.getLogger(__name__)
@@ -118,15 +119,12 @@ def _facts(trainer: L.Trainer, module: L.LightningModule, contact: str | None) -
 
 def _data_text(trainer: L.Trainer, rows: Sequence[AttributeRow], faces: int) -> str:
     data: Any = getattr(trainer, "datamodule", None)
-    settings = getattr(data, "hparams", {})
-    source = settings.get("root") or settings.get("labels")
-    made = "faces drawn by a renderer, no photographs of people" if data is not None and not source else "photographs"
-    apart = settings.get("identity_disjoint")
-    people = " No person is in two splits." if apart else ""
+    drawn = hasattr(data, "faces") and isinstance(data.faces("test"), DemoFaces)
+    made = "faces drawn by a renderer, no photographs of people" if drawn else "pictures of the user's own list"
     missing = sum(row.missing for row in rows) / max(1, sum(row.present + row.absent + row.missing for row in rows))
     return (
         f"## Data\n\nMeasured on {faces:,} faces that the model has not learnt from ({made}); "
-        f"{missing:.0%} of their labels are missing and left out.{people}\n"
+        f"{missing:.0%} of their labels are missing and left out.\n"
         "Labels of public lists such as PubFig and LFW (Kumar et al., ICCV 2009) come from another classifier, not "
         "from people; labels of drawn faces are exact.\n"
     )

@@ -1,0 +1,257 @@
+"""Write made faces as they come: pictures, what is known of each, strips of how they came to be, and a sheet of all."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import Callback
+from PIL import Image
+from torch import Tensor
+
+from callbacks.attribute_measures import schema_of
+from callbacks.face_sheet import Picture, SheetFace, draw_sheet, draw_strip
+from callbacks.score_writer import run_key
+from datamodules.common.atomic_write import atomic_path, write_text
+from datamodules.common.fingerprint import config_digest
+from datamodules.face_attributes.batch import AttributeRequestBatch
+from datamodules.face_attributes.schema import ABSENT, PRESENT, AttributeSchema
+
+log = logging.getLogger(__name__)
+
+_HISTORY = 40  # losses of a face's search that its file keeps
+_NAMED = 12  # attributes that a caption names before it counts the rest
+# What the writer itself reads from a prediction; of the rest, numbers a face go into its file as they are.
+_READ = ("image", "strip", "history", "attributes", "opinion", "index", "valid", "seed", "name", "image_float")
+
+
+class FaceWriter(Callback):
+    """Write every face of `generate` while predicting.
+
+    Into the output folder go ``NAME.png``; ``NAME.json`` with the attributes asked for, seed, mode, distances of the
+    target from the mean, losses, and the inverted network's own opinion; ``strips/NAME.png``, the face step by step;
+    and at the end ``sheet.png`` (``sheet_2.png``, ...) and ``faces.json`` with all of them. A face made after a picture
+    stands beside it on the sheet, as ``NAME_source.png`` in the folder, and its similarity in its file.
+
+    The same command goes on with a folder: a face whose request, seed, weights and options agree with its file is not
+    written again.
+
+    Args:
+        output: Folder; None takes the run's.
+        columns: Faces in a row of the sheet.
+        sheet_faces: Faces of one sheet; more make further sheets.
+        strips: Write the strips, where the model keeps intermediate pictures.
+    """
+
+    def __init__(self, output: str | None = None, columns: int = 8, sheet_faces: int = 64, strips: bool = True) -> None:
+        self.output = output
+        self.columns = columns
+        self.sheet_faces = sheet_faces
+        self.strips = strips
+        self._run_key = ""
+        self._schema: AttributeSchema | None = None
+        self._kept = 0
+
+    def folder(self, trainer: L.Trainer) -> Path:
+        """Folder that everything goes to."""
+        return Path(self.output or trainer.default_root_dir)
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Learn what decides a face beside its request."""
+        if stage != "predict":
+            return
+        self._schema = schema_of(pl_module)
+        self._run_key = run_key(trainer, pl_module, getattr(trainer, "datamodule", None))
+        self._kept = 0
+
+    def on_predict_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Mapping[str, Any],
+        batch: AttributeRequestBatch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Write the faces of a batch."""
+        folder = self.folder(trainer)
+        for row in range(len(batch["name"])):
+            if not bool(batch["valid"][row]):
+                continue  # padding of the sampler: another process has this face
+            facts = self._facts(pl_module, outputs, batch, row)
+            name = str(facts["name"])
+            if _is_written(folder, name, str(facts["key"])):
+                self._kept += 1
+                continue
+            source = _picture(batch["image"][row]) if batch.get("image") is not None and batch["source"][row] else None
+            if source is not None:
+                _save(Image.fromarray(source), folder / f"{name}_source.png")
+            if self.strips and isinstance(outputs.get("strip"), Tensor) and outputs["strip"].shape[1]:
+                strip = [_picture(picture) for picture in outputs["strip"][row]]
+                _save(
+                    draw_strip(strip, _strip_steps(len(strip), int(facts["steps"]))), folder / "strips" / f"{name}.png"
+                )
+            _save(Image.fromarray(_picture(outputs["image"][row])), folder / f"{name}.png")
+            write_text(folder / f"{name}.json", json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
+
+    def on_predict_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Draw the sheets of all faces of the folder that this command makes."""
+        trainer.strategy.barrier()
+        if not trainer.is_global_zero:
+            return
+        folder = self.folder(trainer)
+        faces = read_faces(folder, self._run_key)
+        if not faces:
+            log.warning("no face was made, so there is no sheet")
+            return
+        write_text(folder / "faces.json", json.dumps(faces, indent=1, ensure_ascii=False) + "\n")
+        for number, start in enumerate(range(0, len(faces), self.sheet_faces), start=1):
+            part = [_sheet_face(folder, facts) for facts in faces[start : start + self.sheet_faces]]
+            ending = "" if number == 1 else f"_{number}"
+            _save(draw_sheet(part, self.columns), folder / f"sheet{ending}.png")
+        kept = f", {self._kept} of them from an earlier run" if self._kept else ""
+        log.info("%d faces%s: %s", len(faces), kept, folder / "sheet.png")
+
+    def _facts(
+        self, module: L.LightningModule, outputs: Mapping[str, Any], batch: AttributeRequestBatch, row: int
+    ) -> dict[str, Any]:
+        """Everything that a face's file says."""
+        assert self._schema is not None  # set up before predicting begins
+        asked = batch["attributes"][row].cpu()
+        made_for = outputs["attributes"][row].cpu() if "attributes" in outputs else asked
+        history = outputs["history"][:, row].float().cpu() if "history" in outputs else torch.empty(0)
+        facts: dict[str, Any] = {
+            "name": batch["name"][row],
+            "index": int(batch["index"][row]),
+            "seed": int(batch["seed"][row]),
+            "mode": str(outputs.get("mode", module.hparams.get("mode", ""))),
+            "asked_for": _names(self._schema, asked, PRESENT),
+            "asked_to_be_absent": _names(self._schema, asked, ABSENT),
+        }
+        if not torch.equal(asked, made_for):  # a source without labels: the classifier said them
+            facts["taken_to_be"] = _names(self._schema, made_for, PRESENT)
+        if batch["source"][row]:
+            facts["source"] = batch["source"][row]
+            facts["attributes_by"] = "its labels" if bool(batch["labelled"][row]) else "the classifier"
+        facts |= {name: _number_of(value, row) for name, value in outputs.items() if name not in _READ}
+        facts["steps"] = int(facts.get("steps") or len(history))
+        facts["history"] = _thinned(history)
+        if isinstance(outputs.get("opinion"), Tensor):
+            opinion = outputs["opinion"][row].float().cpu()
+            said = made_for >= 0
+            agrees = ((opinion >= 0.5) == (made_for == PRESENT))[said].float()
+            facts["own_agreement"] = round(agrees.mean().item(), 4) if len(agrees) else None
+            facts["own_opinion"] = dict(zip(self._schema.attributes, _rounded(opinion), strict=True))
+        key = {"run": self._run_key, "asked": asked.tolist(), "seed": facts["seed"], "source": batch["source"][row]}
+        return (
+            {name: value for name, value in facts.items() if value is not None}
+            | {"key": config_digest(key)}
+            | {"run": self._run_key}
+        )
+
+
+def read_faces(folder: Path, run: str) -> list[dict[str, Any]]:
+    """What the files of a folder say of the faces that one set of weights and options made, by their index."""
+    faces = []
+    for file in sorted(folder.glob("*.json")):
+        if file.name == "faces.json":
+            continue
+        facts = _read_json(file)
+        if facts.get("run") == run and (folder / f"{facts['name']}.png").is_file():
+            faces.append(facts)
+    return sorted(faces, key=lambda facts: (int(facts["index"]), str(facts["name"])))
+
+
+def caption_of(facts: Mapping[str, Any]) -> str:
+    """Attributes of a face in a few words.
+
+    Example:
+        >>> caption_of({"asked_for": ["Smiling"], "asked_to_be_absent": ["Bangs"]})
+        'Smiling, no Bangs'
+    """
+    asked, absent = list(facts.get("taken_to_be") or facts["asked_for"]), list(facts["asked_to_be_absent"])
+    words = asked + ([f"no {name}" for name in absent] if len(absent) <= 3 else [])
+    if len(words) > _NAMED:
+        words = [*words[:_NAMED], f"and {len(words) - _NAMED} more"]
+    return ", ".join(words) or "nothing asked for"
+
+
+def _sheet_face(folder: Path, facts: Mapping[str, Any]) -> SheetFace:
+    names = [f"{facts['name']}_source", str(facts["name"])] if facts.get("source") else [str(facts["name"])]
+    files = [folder / f"{name}.png" for name in names]
+    pictures = tuple(np.asarray(Image.open(file).convert("RGB")) for file in files if file.is_file())
+    note = f"seed {facts['seed']}"
+    if "own_agreement" in facts:
+        note += f", own opinion {facts['own_agreement']:.0%}"
+    if "similarity" in facts:
+        note += f", similarity {facts['similarity']:.2f}"
+    return SheetFace(pictures, caption_of(facts), note)
+
+
+def _is_written(folder: Path, name: str, key: str) -> bool:
+    file = folder / f"{name}.json"
+    return file.is_file() and (folder / f"{name}.png").is_file() and _read_json(file).get("key") == key
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    """Content of a face's file; empty where it is none."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _number_of(value: object, row: int) -> Any:  # noqa: ANN401  # plain values of JSON
+    """What a prediction says of one face: numbers of a tensor's row, and the same inside mappings."""
+    if isinstance(value, Mapping):
+        return {str(name): _number_of(entry, row) for name, entry in value.items()}
+    if isinstance(value, Tensor):
+        own = value[row] if value.ndim else value
+        if own.ndim > 1 or own.numel() > 100:
+            return None  # a picture or a feature, not a number
+        return _rounded(own.double().cpu()) if own.ndim else _plain(own)
+    if isinstance(value, (list, tuple)):
+        return value[row] if row < len(value) else None
+    return value if isinstance(value, (str, int, float, bool)) else None
+
+
+def _plain(value: Tensor) -> float | int | None:
+    if not value.is_floating_point():
+        return int(value)
+    return float(f"{value.item():.6g}") if math.isfinite(value.item()) else None
+
+
+def _rounded(values: Tensor) -> list[float | None]:
+    return [float(f"{value:.4g}") if math.isfinite(value) else None for value in values.tolist()]
+
+
+def _thinned(history: Tensor) -> list[float | None]:
+    """First, last, and some losses between."""
+    rows = torch.linspace(0, max(0, len(history) - 1), min(_HISTORY, len(history))).round().long()
+    return _rounded(history[rows])
+
+
+def _strip_steps(number: int, steps: int) -> list[int]:
+    return [round(place * steps / max(1, number - 1)) for place in range(number)]
+
+
+def _names(schema: AttributeSchema, attributes: Tensor, value: int) -> list[str]:
+    return [name for name, own in zip(schema.attributes, attributes.tolist(), strict=True) if own == value]
+
+
+def _picture(image: Tensor) -> Picture:
+    """A picture ``(3, S, S)`` uint8 as an array ``(S, S, 3)``."""
+    return np.ascontiguousarray(image.detach().cpu().permute(1, 2, 0).numpy())
+
+
+def _save(image: Image.Image, path: Path) -> None:
+    with atomic_path(path) as temporary:
+        image.save(temporary, format="PNG")

@@ -1,0 +1,151 @@
+"""Faces written as they are made: pictures, files, strips, sheets, and going on with a folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from callbacks.face_sheet import SheetFace, draw_grid, draw_sheet, draw_strip
+from callbacks.face_writer import FaceWriter, caption_of
+from datamodules.face_attributes.schema import AttributeSchema
+
+SCHEMA = AttributeSchema.from_file()
+SIZE, STEPS = 24, 50
+
+
+def request(row: int, asked: list[str], source: bool = False) -> dict[str, Any]:
+    attributes = torch.full((len(SCHEMA.attributes),), -1, dtype=torch.int8)
+    attributes[[SCHEMA.index(name) for name in asked]] = 1
+    return {
+        "attributes": attributes,
+        "seed": torch.tensor(100 + row),
+        "index": torch.tensor(row),
+        "valid": torch.tensor(row < 5),
+        "name": f"face_{row}",
+        "image": torch.full((3, SIZE, SIZE), 40 * row, dtype=torch.uint8),
+        "source": "portrait.jpg" if source else "",
+        "labelled": torch.tensor(False),
+    }
+
+
+def collate(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        name: torch.stack([row[name] for row in rows]) if isinstance(rows[0][name], Tensor) else [r[name] for r in rows]
+        for name in rows[0]
+    }
+
+
+class Maker(L.LightningModule):
+    """Answers as the generator does."""
+
+    def __init__(self, mode: str = "regression") -> None:
+        super().__init__()
+        self.save_hyperparameters({"attribute_schema": SCHEMA.plain(), "mode": mode})
+        self.made: list[int] = []
+
+    def predict_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
+        rows = len(batch["name"])
+        self.made += batch["index"].tolist()
+        attributes = batch["attributes"].clone()
+        sourced = torch.tensor([bool(source) for source in batch["source"]])
+        attributes[sourced, SCHEMA.index("Bald")] = 1
+        generator = torch.Generator().manual_seed(int(batch["seed"][0]))
+        image = torch.randint(0, 256, (rows, 3, SIZE, SIZE), generator=generator, dtype=torch.uint8)
+        return {
+            "image": image,
+            "strip": torch.stack([image // 4 * part for part in range(1, 4)], dim=1),
+            "history": torch.linspace(2, 0.5, STEPS)[:, None].expand(STEPS, rows),
+            "attributes": attributes,
+            "opinion": attributes.clamp_min(0).float() * 0.9,
+            "target_distance": {"fc6": torch.arange(rows) + 0.5},
+            "loss": torch.full((rows,), 0.5),
+            "similarity": torch.where(sourced, 0.7, torch.nan),
+            "features": torch.zeros(rows, 4096),
+        }
+
+
+def generate(folder: Path, model: Maker, **options: Any) -> None:
+    rows = [request(row, ["Smiling", "Gray Hair", "Eyeglasses"], source=row == 3) for row in range(6)]
+    trainer = L.Trainer(
+        accelerator="cpu",
+        logger=False,
+        enable_progress_bar=False,
+        default_root_dir=folder,
+        callbacks=[FaceWriter(**options)],
+    )
+    loader: DataLoader[Any] = DataLoader(rows, batch_size=4, collate_fn=collate)  # type: ignore[arg-type]  # a list
+    trainer.predict(model, loader, return_predictions=False)
+
+
+def test_files_of_faces(tmp_path: Path) -> None:
+    generate(tmp_path, Maker(), columns=3, sheet_faces=4)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert {f"face_{row}.{ending}" for row in range(5) for ending in ("png", "json")} < names
+    assert "face_5.png" not in names  # padding
+    assert {"sheet.png", "sheet_2.png", "faces.json", "face_3_source.png"} < names
+    assert Image.open(tmp_path / "face_1.png").size == (SIZE, SIZE)
+    facts = json.loads((tmp_path / "face_1.json").read_text(encoding="utf-8"))
+    assert facts["asked_for"] == ["Eyeglasses", "Smiling", "Gray Hair"]
+    assert (facts["seed"], facts["mode"], facts["steps"]) == (101, "regression", STEPS)
+    assert facts["target_distance"] == {"fc6": 1.5}
+    assert facts["loss"] == 0.5
+    assert facts["own_agreement"] == 1.0
+    assert facts["own_opinion"]["Smiling"] == pytest.approx(0.9)
+    assert (facts["history"][0], facts["history"][-1], len(facts["history"])) == (2, 0.5, 40)
+    assert not {"source", "similarity", "features", "taken_to_be"} & set(facts)
+    sourced = json.loads((tmp_path / "face_3.json").read_text(encoding="utf-8"))
+    assert sourced["similarity"] == pytest.approx(0.7)
+    assert sourced["attributes_by"] == "the classifier"
+    assert "Bald" in sourced["taken_to_be"]
+    assert [face["name"] for face in json.loads((tmp_path / "faces.json").read_text())] == [
+        f"face_{row}" for row in range(5)
+    ]
+    strip = np.asarray(Image.open(tmp_path / "strips" / "face_0.png"))
+    assert strip.shape[1] > 3 * 132
+
+
+def test_the_same_command_goes_on(tmp_path: Path) -> None:
+    generate(tmp_path, Maker())
+    (tmp_path / "face_2.png").unlink()
+    (tmp_path / "face_4.json").write_text("{", encoding="utf-8")
+    before = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("face_*")}
+    generate(tmp_path, Maker())
+    after = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("face_*")}
+    changed = {name for name in after if after[name] != before.get(name)}
+    assert changed == {"face_2.png", "face_2.json", "face_4.png", "face_4.json"}
+    generate(tmp_path, Maker("paper"))
+    assert json.loads((tmp_path / "face_0.json").read_text())["mode"] == "paper"
+    assert len(json.loads((tmp_path / "faces.json").read_text())) == 5
+
+
+def test_without_strips_and_with_a_folder_of_its_own(tmp_path: Path) -> None:
+    generate(tmp_path / "run", Maker(), output=str(tmp_path / "faces"), strips=False)
+    assert (tmp_path / "faces" / "sheet.png").is_file()
+    assert not (tmp_path / "faces" / "strips").exists()
+    assert not (tmp_path / "run").exists()
+
+
+def test_captions() -> None:
+    assert caption_of({"asked_for": [], "asked_to_be_absent": []}) == "nothing asked for"
+    many = caption_of({"asked_for": list(SCHEMA.attributes[:20]), "asked_to_be_absent": ["Bald"] * 5})
+    assert many.endswith("Bald, and 8 more") or many.endswith("and 8 more")
+
+
+def test_sheets_of_one_and_of_uneven_faces() -> None:
+    picture = np.zeros((64, 64, 3), np.uint8)
+    one = draw_sheet([SheetFace((picture,), "Smiling")], columns=8, heading="a heading that is wider than one face is")
+    assert one.width > 200
+    pair = draw_sheet([SheetFace((picture, picture), "Smiling"), SheetFace((picture,), "x", "note")], columns=2)
+    assert np.asarray(pair)[60, 40].tolist() == [0, 0, 0]
+    grid = draw_grid([[picture] * 3] * 2, ["first", "second"], ["a", "b", "c"], "modes")
+    assert grid.width > grid.height
+    assert draw_strip([picture] * 4, [0, 10, 20, 30]).width > 4 * 132
