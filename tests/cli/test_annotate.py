@@ -167,6 +167,12 @@ def test_a_missing_file_is_one_sentence(appraise: Command, recognizer: Path) -> 
     assert "nowhere.mp4" in result.err.strip().splitlines()[-1]
 
 
+def test_a_value_of_the_wrong_kind_is_named(appraise: Command, recognizer: Path, video: Path) -> None:
+    result = appraise("annotate", str(video), "--ckpt_path", str(recognizer), "--seconds", "two", "--output", "out")
+    assert result.code == 2
+    assert result.err.strip().splitlines()[-1].endswith("seconds: expected float or null, got two")
+
+
 def test_without_a_checkpoint(appraise: Command, video: Path) -> None:
     result = appraise("annotate", str(video), "--model", "FrameAveragingActionRecognizer", "--output", "out")
     assert result.code == 2
@@ -213,6 +219,46 @@ def test_sigterm_ends_a_live_source_with_valid_files(recognizer: Path, tmp_path:
         assert sum(1 for _ in container.decode(video=0)) >= 60
     assert (tmp_path / "out" / "stdin.png").is_file()
     assert not [path.name for path in (tmp_path / "out").iterdir() if path.name.startswith(".")]
+
+
+def test_ctrl_c_leaves_valid_files_and_the_same_command_goes_on(
+    appraise: Command, recognizer: Path, tmp_path: Path
+) -> None:
+    generator = np.random.default_rng(0)
+    (tmp_path / "videos").mkdir()
+    for name, count in (("a", 20), ("b", 2500)):
+        pictures = np.broadcast_to(generator.integers(0, 255, (1, 48, 64, 3), dtype=np.uint8), (count, 48, 64, 3))
+        encode_video(tmp_path / "videos" / f"{name}.mp4", pictures, 20)
+    output = tmp_path / "out"
+    table = output / "b.frames.csv"
+    arguments = ["annotate", str(tmp_path / "videos"), "--ckpt_path", str(recognizer), "--output", str(output)]
+    arguments += ["--trainer.accelerator", "cpu", "--seconds", "0.5"]
+    # the handler is set, since the signal is ignored where tests run in the background
+    program = "import signal, sys, cli; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    program += "sys.exit(cli.main(sys.argv[1:]))"
+    with subprocess.Popen([sys.executable, "-c", program, *arguments], stderr=subprocess.PIPE, text=True) as run:
+        hung = threading.Timer(300, run.kill)
+        hung.start()
+        while run.poll() is None and not (table.is_file() and table.read_bytes().count(b"\n") > 60):
+            time.sleep(0.02)
+        run.send_signal(signal.SIGINT)
+        said = run.communicate()[1]
+        hung.cancel()
+    assert run.returncode == 130, said
+    assert "stopped by Ctrl-C; anything written so far is kept" in said
+    summary = json.loads((output / "summary.json").read_text(encoding="utf-8"))
+    assert [one["status"] for one in summary["sources"]] == ["ok", "stopped"]
+    rows = list(csv.DictReader(table.open(encoding="utf-8")))
+    assert 60 <= len(rows) == summary["sources"][1]["frames"] < 2500
+    with av.open(str(output / "b.mp4")) as container:
+        assert sum(1 for _ in container.decode(video=0)) == len(rows)
+    assert (output / "b.segments.csv").is_file()
+    assert not [path.name for path in output.iterdir() if path.name.startswith(".")]
+    again = appraise(*arguments)
+    assert again.code == 0, again.err
+    assert "1 source was annotated before and is reused" in again.err
+    summary = json.loads((output / "summary.json").read_text(encoding="utf-8"))
+    assert [(one["status"], one["frames"]) for one in summary["sources"]] == [("ok", 20), ("ok", 2500)]
 
 
 @pytest.mark.slow

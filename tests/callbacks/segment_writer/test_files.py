@@ -110,12 +110,13 @@ def test_frames_without_a_score_are_skipped_and_counted(clips: Path, tmp_path: P
     assert len(pictures(tmp_path / "kitchen.mp4")) == 4 * PART
 
 
-def test_nothing_but_nan(clips: Path, tmp_path: Path) -> None:
+def test_nothing_but_nan(clips: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     module = ColourClassifier()
     module.unknown = set(range(4 * PART))
     summary = annotate(clips / "videos" / "kitchen.mp4", tmp_path, module, video=True, figures=True)
     assert summary["sources"][0]["skipped"] == 4 * PART
     assert read_activitynet(tmp_path / "segments.json").segments == {"kitchen": []}
+    assert caplog.text.count("score of every frame is not a number") == 1
 
 
 def test_legacy_is_the_original_loop(clips: Path, tmp_path: Path) -> None:

@@ -24,16 +24,28 @@ from .helpers import ColourClassifier, annotate
         ({"formats": ["time_label"]}, "--action"),
         ({"legacy": True}, "--action"),
         ({"enter": 2.0}, "enter"),
+        ({"minimum_seconds": -1.0}, "minimum_seconds"),
         ({"seconds": -1.0}, "seconds"),
         ({"report_apart": ["sleeping"], "truth": "TRUTH"}, "sleeping"),
     ],
 )
-def test_options_that_cannot_work(clips: Path, tmp_path: Path, options: dict[str, Any], expected: str) -> None:
+def test_options_that_cannot_work(
+    clips: Path, tmp_path: Path, options: dict[str, Any], expected: str, caplog: pytest.LogCaptureFixture
+) -> None:
     truth = str(clips / "truth.json")
     stated: dict[str, Any] = {name: truth if value == "TRUTH" else value for name, value in options.items()}
-    with pytest.raises(ConfigurationError, match=expected):
+    with caplog.at_level(logging.INFO), pytest.raises(ConfigurationError, match=expected):
         annotate(clips / "videos", tmp_path, **stated)
+    assert "no source" not in caplog.text  # the options are looked at before the sources
     assert not (tmp_path / "summary.json").exists()
+
+
+def test_leave_above_enter_is_cut(clips: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        annotate(clips / "videos", tmp_path / "alone", enter=0.4)
+        assert "leave is above" not in caplog.text
+        annotate(clips / "videos", tmp_path / "both", enter=0.4, leave=0.6)
+    assert caplog.text.count("leave is above enter, so that it is 0.4 too") == 1
 
 
 def test_a_folder_that_cannot_be_written(clips: Path, tmp_path: Path) -> None:
@@ -92,6 +104,9 @@ def test_a_rate_says_how_to_see_what_it_costs(clips: Path, tmp_path: Path, caplo
 def test_a_sentence_names_its_file_once(error: str, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir("/")
     one = SourceResult("a", "/in/a.mp4", "error", 1, 0.5, [Segment("a", 0, 0.5)], 1, 1, error=error)
-    assert sentence(one) == f"a.mp4: 1 frame, 0.5 s, 1 segment, 1 frame dropped for max_lag, 1 frame without a score{expected}"
+    assert (
+        sentence(one)
+        == f"a.mp4: 1 frame, 0.5 s, 1 segment, 1 frame dropped for max_lag, 1 frame without a score{expected}"
+    )
     many = SourceResult("a", "/in/a.mp4", frames=2, seconds=0.5)
     assert sentence(many) == "a.mp4: 2 frames, 0.5 s, 0 segments"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +14,15 @@ import pytest
 from numpy.typing import NDArray
 
 from callbacks import segment_writer
-from callbacks.annotation_summary import read_results
+from callbacks.annotation_summary import append_result, read_results
+from callbacks.frame_states import SegmentSettings
+from callbacks.picture_annotator import PictureAnnotator
 from callbacks.segment_writer import SegmentWriter, plain_name
-from callbacks.source_annotation import Outputs
+from callbacks.source_annotation import Outputs, SourceAnnotation
 from datamodules.action.batch import StreamInfo
 from lightning_modules.action.segment_files import read_activitynet, read_segment_csv
 
-from .helpers import PART, ColourClassifier, annotate, pictures, table
+from .helpers import NAMES, PART, ColourClassifier, annotate, pictures, table
 
 
 def test_a_second_run_takes_what_is_done_and_leaves_its_own_videos_alone(clips: Path, tmp_path: Path) -> None:
@@ -125,3 +129,36 @@ def test_a_live_source_never_replaces_an_earlier_recording(tmp_path: Path) -> No
     assert writer._free_name(info) == "camera_0"
     (tmp_path / "camera_0.frames.csv").touch()
     assert writer._free_name(info) == "camera_0_2"
+
+
+def test_every_recording_of_a_live_source_keeps_its_row(tmp_path: Path) -> None:
+    info = StreamInfo(name="-", path="", live=True, width=4, height=4, fps=0.0, duration=float("nan"))
+    recorded = [SourceAnnotation("stdin", info, NAMES, SegmentSettings(), Outputs(tmp_path)).finish("ok")]
+    time.sleep(0.002)  # rows tell recordings apart by milliseconds
+    recorded.append(SourceAnnotation("stdin_2", info, NAMES, SegmentSettings(), Outputs(tmp_path)).finish("stopped"))
+    for one in recorded:
+        append_result(tmp_path, one)
+    assert [one.name for one in read_results(tmp_path).values()] == ["stdin", "stdin_2"]
+    writer = SegmentWriter()
+    writer._outputs, writer._earlier = Outputs(tmp_path), read_results(tmp_path)
+    assert writer._free_name(info) == "stdin_3"  # also where the files were moved away
+
+
+def test_ctrl_c_while_the_encoder_is_waited_for_loses_no_picture() -> None:
+    written: list[float] = []
+
+    class Interrupted:
+        def write(self, picture: NDArray[np.uint8], time: float) -> None:
+            if time == 2 and 2.5 not in written:
+                written.append(2.5)
+                raise KeyboardInterrupt
+            written.append(time)
+
+        def close(self, complete: bool = True) -> None: ...
+
+    annotator = PictureAnnotator(NAMES, "default", Interrupted(), None, paced=False)
+    annotator.add_pictures(np.zeros((4, 32, 48, 3), np.uint8), np.arange(4.0))
+    with pytest.raises(KeyboardInterrupt):
+        annotator.draw(math.inf)
+    annotator.draw(math.inf)
+    assert written == [0, 1, 2.5, 2, 3]
