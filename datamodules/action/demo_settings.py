@@ -56,9 +56,9 @@ class ActionDemoSettings:
     segments: int = 7
     shortest_segment: float = 6.0
     longest_segment: float = 8.0
-    blur_share: float = 0.07
-    occlusion_share: float = 0.08
-    random_share: float = 0.07
+    blur_share: float = 0.04
+    occlusion_share: float = 0.04
+    random_share: float = 0.04
     val_fraction: float = 0.15
     test_fraction: float = 0.15
     cache_dir: str | None = field(default=None)

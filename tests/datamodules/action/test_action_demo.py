@@ -21,7 +21,7 @@ from datamodules.action.demo import (
     action_demo_folder,
     make_action_demo,
 )
-from datamodules.action.demo_videos import ClipJob, LongJob, clip_scene, long_scene, make_clip, truth_of
+from datamodules.action.demo_videos import ClipJob, LongJob, clip_scene, long_scene, make_clip, make_long, truth_of
 from datamodules.common.errors import ConfigurationError, VideoError
 
 SMALL = {
@@ -113,6 +113,18 @@ def test_noise_takes_its_share_of_the_frames(tmp_path: Path) -> None:
     share = 0.1 + 0.2 + settings.random_share
     assert (difference > 9).mean() == pytest.approx(share, abs=0.06)
     assert list((made / "untrimmed_pair").iterdir()) == []
+
+
+def test_noise_of_long_videos_leaves_clips_and_clean_videos_alone(tmp_path: Path) -> None:
+    clip, clean = ClipJob("waving", 1), LongJob("untrimmed", 0)
+    made = []
+    for name, shares in (("mild", {}), ("noisy", {"occlusion_share": 0.3, "random_share": 0.2})):
+        for job in (clip, clean):
+            (tmp_path / name / job.file).parent.mkdir(parents=True)
+        make_clip(tmp_path / name, small(None, **shares), clip)
+        make_long(tmp_path / name, small(None, **shares), clean)
+        made.append([(tmp_path / name / job.file).read_bytes() for job in (clip, clean)])
+    assert made[0] == made[1]
 
 
 def test_lowering_is_raising_played_backwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from datamodules.common.errors import ConfigurationError
-from lightning_modules.action.rolling_average import RollingAverage
+from lightning_modules.action.rolling_average import Mode, RollingAverage
 from lightning_modules.action.segment_machine import Segment, SegmentMachine
 
 Floats = NDArray[np.float64]
@@ -148,6 +148,21 @@ def test_preset_of_the_original_is_its_loop() -> None:
     for place, row in enumerate(scores):
         queue = [*queue, row][-16:]
         assert drawn[place] == (int(np.argmax(np.array(queue).mean(axis=0))) == 0)
+
+
+@pytest.mark.parametrize(
+    ("mode", "enter", "late"),
+    [("trailing", 0.5, 25), ("centred", 0.5, 4), ("centred", 0.4, 0)],  # W enter / m, centred W / 2 less, or 0
+)
+def test_onset_after_a_change_where_one_frame_in_six_is_wrong(mode: Mode, enter: float, late: int) -> None:
+    true = np.repeat([0, 1], 100)
+    true[::6] = 2  # m = 5 / 6
+    found = RollingAverage(3, window=42, mode=mode)
+    machine = SegmentMachine(NAMES, enter, leave=0.3)
+    for block in (found.push(np.eye(3)[true], np.arange(200.0)), found.finish()):
+        machine.push(block.times, block.means, block.full)
+    (second,) = (one for one in machine.finish() if one.label == NAMES[1])
+    assert second.start - 100 == pytest.approx(late, abs=1.01)
 
 
 def test_computing_until_the_window_is_full() -> None:
