@@ -49,7 +49,7 @@ class HeadGroup:
 
     def logits(self, logits: Tensor) -> Tensor:
         """The group's own ``(B, heads, width)`` of all outputs ``(B, L)``."""
-        return logits[:, self.start : self.stop].unflatten(1, (len(self.heads), self.width))
+        return logits[:, self.start : self.stop].reshape(len(logits), len(self.heads), self.width)
 
 
 def head_groups(schema: AttributeSchema, layout: Layout = "by_kind") -> tuple[HeadGroup, ...]:
@@ -107,6 +107,7 @@ class AttributeHeads(nn.Module):
         Cate, Dalvi, Hussain, "DeepFace: Face Generation using Deep Learning" (2016), section 3.2.
     """
 
+    label_order: Tensor
     output_column: Tensor
 
     def __init__(self, features: int, schema: AttributeSchema, layout: Layout = "by_kind") -> None:
@@ -120,9 +121,8 @@ class AttributeHeads(nn.Module):
         nn.init.xavier_uniform_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
         order = [column for group in self.groups for column in group.columns]
-        place = torch.empty(len(order), dtype=torch.int64)
-        place[torch.tensor(order)] = torch.arange(len(order))
-        self.register_buffer("output_column", place, persistent=False)
+        self.register_buffer("label_order", torch.tensor(order), persistent=False)
+        self.register_buffer("output_column", torch.tensor(order).argsort(), persistent=False)
 
     @property
     def logit_names(self) -> list[str]:
@@ -148,6 +148,15 @@ class AttributeHeads(nn.Module):
     def decisions(self, logits: Tensor) -> Tensor:
         """What the heads decide, int8 ``(B, K)``: 1 present, 0 absent; of a softmax, the most likely class alone."""
         return self._by_attribute([_group_decision(group, logits) for group in self.groups])
+
+    def group_labels(self, attributes: Tensor) -> list[Tensor]:
+        """Labels ``(B, K)`` as ``(B, heads, members)`` for each group of heads."""
+        ordered = attributes.index_select(1, self.label_order)
+        parts = torch.split(ordered, [len(group.columns) for group in self.groups], dim=1)
+        return [
+            part.reshape(len(part), len(group.heads), group.members)
+            for part, group in zip(parts, self.groups, strict=True)
+        ]
 
     def _by_attribute(self, parts: Sequence[Tensor]) -> Tensor:
         return torch.cat(list(parts), dim=1).index_select(1, self.output_column)

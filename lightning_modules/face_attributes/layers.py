@@ -78,9 +78,7 @@ class CutNetwork(Freezable):
         super().__init__()
         self.layers = check_layers(network, layers)
         self.network = network
-        for module in network.modules():
-            if getattr(module, "inplace", False):  # it would overwrite the layer before it
-                module.inplace = False  # type: ignore[assignment]  # a flag of activations, unknown to nn.Module
+        work_out_of_place(network)
         self.freeze()
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
@@ -92,6 +90,13 @@ class CutNetwork(Freezable):
         else:
             found = _whole_activations(self.network, backbone, x, below)
         return {layer: found[layer] for layer in self.layers}
+
+
+def work_out_of_place(network: nn.Module) -> None:
+    """Let no activation write over its input, which is the output of another layer."""
+    for module in network.modules():
+        if getattr(module, "inplace", False) is True:
+            setattr(module, "inplace", False)  # noqa: B010  # a flag that nn.Module does not declare
 
 
 def check_layers(network: nn.Module, layers: Sequence[str]) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from datamodules.common.errors import ConfigurationError
 
 ChannelOrder = Literal["rgb", "bgr"]
-Preprocessing = Literal["vgg_face", "imagenet", "unit"]
+Preprocessing = Literal["vgg_face", "imagenet", "unit", "backbone"]
 
 
 @dataclass(frozen=True)
