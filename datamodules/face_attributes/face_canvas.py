@@ -29,8 +29,8 @@ EVERYWHERE: Box = (-9.0, -9.0, 9.0, 9.0)
 class Canvas:
     """B pictures under work.
 
-    Coordinates are those of an upright face: x from -1 to 1 to the right, y from -1 to 1 downwards over the picture when
-    the head is neither moved nor tilted.
+    Coordinates are those of an upright face: x from -1 to 1 to the right and y from -1 to 1 downwards span the picture
+    when the head is neither moved nor tilted.
 
     Attributes:
         side: Height and width S in pixels.

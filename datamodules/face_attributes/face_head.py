@@ -76,8 +76,8 @@ def strands(patch: Patch, p: FaceParameters, x: Tensor, y: Tensor) -> Tensor:
     """Colour of hair with the light and dark of its texture, ``(n, 3, h, w)``."""
     straight = wave(x * 7 + 0.3 * y)
     wavy = wave(x * 3.2 + 0.55 * wave(y * 2.6))
-    curly = wave(x * 5.2 + 0.5 * (y * 5.2).floor()) * wave(y * 5.2)
-    texture = _by_texture(p, straight * 0.55, wavy, curly * 1.2)
+    curly = wave(x * 4.4 + 0.35 * wave(y * 2.2)) * wave(y * 4.4 + 0.35 * wave(x * 2.2))
+    texture = _by_texture(p, straight * 0.55, wavy, curly * 1.3)
     hair = hair_of(p)[:, :, None, None]
     gain = 0.10 + 0.22 * hair
     return hair + gain * texture[:, None]
@@ -89,14 +89,12 @@ def paint_hair(canvas: Canvas) -> None:
     bald = p.is_("hair_loss", "bald")
     with canvas.patch((-0.9, -1.2, 0.9, 0.35), ~bald) as patch:
         q = patch.parameters
-        thick = _by_texture(q, torch.full_like(patch.x, 0.075), _edge(patch, 0.10, 0.03), _edge(patch, 0.15, 0.05))
+        thick = _by_texture(q, torch.full_like(patch.x, 0.075), _edge(patch, 0.10, 0.03), _edge(patch, 0.16, 0.055))
         away = patch.u.abs()
-        wide = shape_of(q).wide
-        full = -0.52 + 2.4 * (away - wide + 0.12).clamp(min=0)
-        peak = -0.66 + 0.22 * (1 - away * 7).clamp(min=0) + 2.4 * (away - wide + 0.04).clamp(min=0)
+        full = patch.y + 0.52 - 2.4 * (away - shape_of(q).wide + 0.12).clamp(min=0)
+        peak = torch.minimum(-0.045 - patch.head, torch.maximum(patch.y + 0.50, away - 0.09 + 0.4 * (patch.y + 0.6)))
         line = torch.where(column(q.is_("hair_loss", "receding")), peak, full)
-        cap = torch.maximum(patch.head - thick, patch.y - line)
-        cap = torch.maximum(cap, patch.y + 0.02)
+        cap = torch.maximum(torch.maximum(patch.head - thick, line), patch.y + 0.02)
         patch.paint(patch.soft(cap), strands(patch, q, patch.x, patch.y))
     _paint_long_hair(canvas)
     _paint_sideburns(canvas)
@@ -175,7 +173,10 @@ def paint_hat(canvas: Canvas) -> None:
 
 
 def _edge(patch: Patch, thick: float, bump: float) -> Tensor:
-    return thick + bump * (wave(patch.x * 5.2) + wave(patch.y * 5.2))
+    """Thickness of hair with bumps along the outline: they run across at the top and along at the sides."""
+    across, along = patch.x * patch.x, (patch.y - _MIDDLE) * (patch.y - _MIDDLE)
+    top = along / (across + along + 1e-3)
+    return thick + bump * (top * wave(patch.x * 4.4) + (1 - top) * wave(patch.y * 4.4))
 
 
 def _by_texture(p: FaceParameters, straight: Tensor, wavy: Tensor, curly: Tensor) -> Tensor:

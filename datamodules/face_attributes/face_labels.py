@@ -3,116 +3,125 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from datamodules.face_attributes.face_parameters import FaceParameters
+from datamodules.face_attributes.face_parameters import CATEGORIES, FaceParameters
 from datamodules.face_attributes.schema import MISSING, AttributeSchema, normalised
 
-Rule = Callable[[FaceParameters], Tensor]
+
+@dataclass(frozen=True)
+class Shown:
+    """When an attribute is there, and what hides it.
+
+    Attributes:
+        parameter: The parameter of the face that decides.
+        values: Its values for which the attribute is there: numbers of categories, or 1 for true.
+        hidden: Names of `COVERS` that hide it in the picture.
+    """
+
+    parameter: str
+    values: tuple[int, ...] = (1,)
+    hidden: tuple[str, ...] = ()
+
+    def present(self, parameters: FaceParameters) -> Tensor:
+        """Where it is there, seen or not, bool ``(B,)``."""
+        value: Tensor = getattr(parameters, self.parameter)
+        return torch.isin(value.long(), torch.tensor(self.values))
+
+    def unseen(self, parameters: FaceParameters) -> Tensor:
+        """Where it cannot be seen, bool ``(B,)``."""
+        covers = [COVERS[name](parameters) for name in self.hidden]
+        return torch.stack(covers).any(0) if covers else torch.zeros(len(parameters), dtype=torch.bool)
 
 
-def _bool(name: str) -> Rule:
-    def rule(p: FaceParameters) -> Tensor:
-        value: Tensor = getattr(p, name)
-        return value
-
-    return rule
-
-
-def _is(name: str, category: str) -> Rule:
-    return lambda p: p.is_(name, category)
-
-
-def _not(rule: Rule) -> Rule:
-    return lambda p: ~rule(p)
-
-
-def _any(*rules: Rule) -> Rule:
-    return lambda p: torch.stack([rule(p) for rule in rules]).any(0)
-
-
-def _obstructed(p: FaceParameters) -> Tensor:
-    return p.is_("hat", "low") | (p.is_("hat", "none") & p.is_("fringe", "long"))
-
-
-def _open(p: FaceParameters) -> Tensor:
-    return p.is_("hat", "none") & p.is_("fringe", "none")
-
-
-_GREY: Rule = _not(_bool("colour"))
-_HAT: Rule = _not(_is("hat", "none"))
-_NO_HAIR: Rule = lambda p: ~p.hair_visible  # noqa: E731  (a rule among rules)
-_SHADES: Rule = _is("eyewear", "sunglasses")
-_SHUT: Rule = _any(_SHADES, _not(_bool("eyes_open")))
-_FULL_BEARD: Rule = _is("beard", "full")
-_CHIN_HIDDEN: Rule = _not(_is("beard", "none"))
-_HAT_ONLY: Rule = lambda p: _HAT(p) & ~p.long_hair  # noqa: E731  (a rule among rules)
-
-# Attribute: when it is there, and what hides it (None: nothing does).
-RULES: dict[str, tuple[Rule, Rule | None]] = {
-    "Black Hair": (_is("hair_colour", "black"), _any(_GREY, _NO_HAIR)),
-    "Blond Hair": (_is("hair_colour", "blond"), _any(_GREY, _NO_HAIR)),
-    "Brown Hair": (_is("hair_colour", "brown"), _any(_GREY, _NO_HAIR)),
-    "Gray Hair": (_is("hair_colour", "gray"), _any(_GREY, _NO_HAIR)),
-    "Bald": (_is("hair_loss", "bald"), _HAT_ONLY),
-    "Receding Hairline": (_is("hair_loss", "receding"), _HAT),
-    "No Eyewear": (_is("eyewear", "none"), None),
-    "Eyeglasses": (_is("eyewear", "eyeglasses"), None),
-    "Sunglasses": (_is("eyewear", "sunglasses"), None),
-    "Mustache": (_bool("mustache"), _FULL_BEARD),
-    "Smiling": (_is("expression", "smile"), None),
-    "Frowning": (_is("expression", "frown"), None),
-    "Chubby": (_bool("chubby"), None),
-    "Blurry": (_bool("blurry"), None),
-    "Harsh Lighting": (_is("light", "harsh"), None),
-    "Flash": (_bool("flash"), None),
-    "Soft Lighting": (_is("light", "soft"), None),
-    "Outdoor": (_bool("outdoor"), None),
-    "Curly Hair": (_is("hair_texture", "curly"), _NO_HAIR),
-    "Wavy Hair": (_is("hair_texture", "wavy"), _NO_HAIR),
-    "Straight Hair": (_is("hair_texture", "straight"), _NO_HAIR),
-    "Bangs": (_any(_is("fringe", "short"), _is("fringe", "long")), _HAT),
-    "Sideburns": (_bool("sideburns"), _bool("long_hair")),
-    "Fully Visible Forehead": (_open, None),
-    "Partially Visible Forehead": (lambda p: ~_open(p) & ~_obstructed(p), None),
-    "Obstructed Forehead": (_obstructed, None),
-    "Bushy Eyebrows": (_bool("bushy_brows"), None),
-    "Arched Eyebrows": (_bool("arched_brows"), None),
-    "Narrow Eyes": (_bool("narrow_eyes"), _SHUT),
-    "Eyes Open": (_bool("eyes_open"), _SHADES),
-    "Big Nose": (_bool("big_nose"), None),
-    "Pointy Nose": (_bool("pointy_nose"), None),
-    "Big Lips": (_bool("big_lips"), None),
-    "Mouth Closed": (_is("mouth", "closed"), None),
-    "Mouth Slightly Open": (_is("mouth", "slight"), None),
-    "Mouth Wide Open": (_is("mouth", "wide"), None),
-    "Teeth Not Visible": (_not(_bool("teeth")), None),
-    "No Beard": (_is("beard", "none"), None),
-    "Goatee": (_is("beard", "goatee"), None),
-    "Round Jaw": (_bool("round_jaw"), _CHIN_HIDDEN),
-    "Double Chin": (_bool("double_chin"), _FULL_BEARD),
-    "Wearing Hat": (_HAT, None),
-    "Oval Face": (_is("face_shape", "oval"), None),
-    "Square Face": (_is("face_shape", "square"), None),
-    "Round Face": (_is("face_shape", "round"), None),
-    "Color Photo": (_bool("colour"), None),
-    "Bags Under Eyes": (_bool("bags"), _SHADES),
-    "Heavy Makeup": (_bool("makeup"), _SHADES),
-    "Rosy Cheeks": (_bool("rosy"), _GREY),
-    "Shiny Skin": (_bool("shiny"), None),
-    "Pale Skin": (_bool("pale"), _GREY),
-    "5 o'Clock Shadow": (_bool("shadow"), _FULL_BEARD),
-    "Strong Nose-Mouth Lines": (_bool("nose_mouth_lines"), _FULL_BEARD),
-    "Wearing Lipstick": (_bool("lipstick"), _GREY),
-    "Flushed Face": (_bool("flushed"), _GREY),
-    "High Cheekbones": (_bool("high_cheekbones"), None),
-    "Brown Eyes": (_is("eye_colour", "brown"), _any(_SHUT, _GREY)),
-    "Wearing Earrings": (_bool("earrings"), _bool("long_hair")),
-    "Wearing Necktie": (_bool("necktie"), None),
-    "Wearing Necklace": (_bool("necklace"), None),
+# What can hide something.
+COVERS: dict[str, Callable[[FaceParameters], Tensor]] = {
+    "grey photo": lambda p: ~p.colour,
+    "little hair": lambda p: p.hair_hidden,
+    "hat over short hair": lambda p: p.crown_hidden,
+    "hat": lambda p: ~p.is_("hat", "none"),
+    "long hair": lambda p: p.long_hair,
+    "sunglasses": lambda p: p.is_("eyewear", "sunglasses"),
+    "closed eyes": lambda p: ~p.eyes_open,
+    "full beard": lambda p: p.is_("beard", "full"),
+    "beard on the chin": lambda p: ~p.is_("beard", "none"),
 }
+
+
+def _one(parameter: str, *categories: str, hidden: tuple[str, ...] = ()) -> Shown:
+    return Shown(parameter, tuple(CATEGORIES[parameter].index(category) for category in categories), hidden)
+
+
+def _hair(colour: str) -> Shown:
+    return _one("hair_colour", colour, hidden=("grey photo", "little hair"))
+
+
+RULES: dict[str, Shown] = {
+    "Black Hair": _hair("black"),
+    "Blond Hair": _hair("blond"),
+    "Brown Hair": _hair("brown"),
+    "Gray Hair": _hair("gray"),
+    "Bald": _one("hair_loss", "bald", hidden=("hat over short hair",)),
+    "Receding Hairline": _one("hair_loss", "receding", hidden=("hat",)),
+    "No Eyewear": _one("eyewear", "none"),
+    "Eyeglasses": _one("eyewear", "eyeglasses"),
+    "Sunglasses": _one("eyewear", "sunglasses"),
+    "Mustache": Shown("mustache", hidden=("full beard",)),
+    "Smiling": _one("expression", "smile"),
+    "Frowning": _one("expression", "frown"),
+    "Chubby": Shown("chubby"),
+    "Blurry": Shown("blurry"),
+    "Harsh Lighting": _one("light", "harsh"),
+    "Flash": Shown("flash"),
+    "Soft Lighting": _one("light", "soft"),
+    "Outdoor": Shown("outdoor"),
+    "Curly Hair": _one("hair_texture", "curly", hidden=("little hair",)),
+    "Wavy Hair": _one("hair_texture", "wavy", hidden=("little hair",)),
+    "Straight Hair": _one("hair_texture", "straight", hidden=("little hair",)),
+    "Bangs": _one("fringe", "short", "long", hidden=("hat",)),
+    "Sideburns": Shown("sideburns", hidden=("long hair",)),
+    "Fully Visible Forehead": Shown("forehead", (0,)),
+    "Partially Visible Forehead": Shown("forehead", (1,)),
+    "Obstructed Forehead": Shown("forehead", (2,)),
+    "Bushy Eyebrows": Shown("bushy_brows"),
+    "Arched Eyebrows": Shown("arched_brows"),
+    "Narrow Eyes": Shown("narrow_eyes", hidden=("sunglasses", "closed eyes")),
+    "Eyes Open": Shown("eyes_open", hidden=("sunglasses",)),
+    "Big Nose": Shown("big_nose"),
+    "Pointy Nose": Shown("pointy_nose"),
+    "Big Lips": Shown("big_lips"),
+    "Mouth Closed": _one("mouth", "closed"),
+    "Mouth Slightly Open": _one("mouth", "slight"),
+    "Mouth Wide Open": _one("mouth", "wide"),
+    "Teeth Not Visible": Shown("teeth", (0,)),
+    "No Beard": _one("beard", "none"),
+    "Goatee": _one("beard", "goatee"),
+    "Round Jaw": Shown("round_jaw", hidden=("beard on the chin",)),
+    "Double Chin": Shown("double_chin", hidden=("full beard",)),
+    "Wearing Hat": _one("hat", "high", "low"),
+    "Oval Face": _one("face_shape", "oval"),
+    "Square Face": _one("face_shape", "square"),
+    "Round Face": _one("face_shape", "round"),
+    "Color Photo": Shown("colour"),
+    "Bags Under Eyes": Shown("bags", hidden=("sunglasses",)),
+    "Heavy Makeup": Shown("makeup", hidden=("sunglasses",)),
+    "Rosy Cheeks": Shown("rosy", hidden=("grey photo",)),
+    "Shiny Skin": Shown("shiny"),
+    "Pale Skin": Shown("pale", hidden=("grey photo",)),
+    "5 o'Clock Shadow": Shown("shadow", hidden=("full beard",)),
+    "Strong Nose-Mouth Lines": Shown("nose_mouth_lines", hidden=("full beard",)),
+    "Wearing Lipstick": Shown("lipstick", hidden=("grey photo",)),
+    "Flushed Face": Shown("flushed", hidden=("grey photo",)),
+    "High Cheekbones": Shown("high_cheekbones"),
+    "Brown Eyes": _one("eye_colour", "brown", hidden=("grey photo", "sunglasses", "closed eyes")),
+    "Wearing Earrings": Shown("earrings", hidden=("long hair",)),
+    "Wearing Necktie": Shown("necktie"),
+    "Wearing Necklace": Shown("necklace"),
+}
+_BY_SPELLING = {normalised(name): rule for name, rule in RULES.items()}
 
 
 def renderable_attributes() -> tuple[str, ...]:
@@ -128,6 +137,11 @@ def renderable_attributes() -> tuple[str, ...]:
     return tuple(RULES)
 
 
+def rule_of(name: str) -> Shown | None:
+    """When an attribute is there, however its name is spelt; None for one that is not drawn."""
+    return _BY_SPELLING.get(normalised(name))
+
+
 def labels(parameters: FaceParameters, schema: AttributeSchema) -> Tensor:
     """What each face shows.
 
@@ -138,13 +152,10 @@ def labels(parameters: FaceParameters, schema: AttributeSchema) -> Tensor:
     Returns:
         int8 ``(B, K)``: 1 present, 0 absent, -1 where the picture hides it or the renderer does not draw it.
     """
-    known = {normalised(name): rule for name, rule in RULES.items()}
     table = torch.full((len(parameters), len(schema.attributes)), MISSING, dtype=torch.int8)
     for column, name in enumerate(schema.attributes):
-        if normalised(name) not in known:
-            continue
-        present, hidden = known[normalised(name)]
-        table[:, column] = present(parameters).to(torch.int8)
-        if hidden is not None:
-            table[hidden(parameters), column] = MISSING
+        rule = rule_of(name)
+        if rule is not None:
+            table[:, column] = rule.present(parameters).to(torch.int8)
+            table[rule.unseen(parameters), column] = MISSING
     return table

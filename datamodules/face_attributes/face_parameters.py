@@ -129,9 +129,21 @@ class FaceParameters:
         return FaceParameters(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
     @property
-    def hair_visible(self) -> Tensor:
-        """Where enough hair is seen to tell its colour and texture, bool ``(B,)``."""
-        return ~self.is_("hair_loss", "bald") & (self.is_("hat", "none") | self.long_hair)
+    def hair_hidden(self) -> Tensor:
+        """Where too little hair is seen to tell its colour and texture, bool ``(B,)``."""
+        return self.is_("hair_loss", "bald") | (~self.is_("hat", "none") & ~self.long_hair)
+
+    @property
+    def crown_hidden(self) -> Tensor:
+        """Where a hat hides whether there is hair, bool ``(B,)``; long hair below it tells."""
+        return ~self.is_("hat", "none") & ~self.long_hair
+
+    @property
+    def forehead(self) -> Tensor:
+        """How much of the forehead is seen: 0 all, 1 part, 2 nothing; int64 ``(B,)``."""
+        free, fringe = self.is_("hat", "none"), self.is_("fringe", "none")
+        covered = self.is_("hat", "low") | (free & self.is_("fringe", "long"))
+        return torch.where(free & fringe, 0, 1) + covered.long()
 
     def settled(self) -> FaceParameters:
         """The same faces with what cannot be together set to what would be seen."""
