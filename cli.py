@@ -24,6 +24,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "lightning_modules.commands.mentor_loop",
         "baseline, mining, answers and every way to learn from them",
     ),
+    "generate": ("lightning_modules.commands.generate", "make faces from attributes with a trained classifier"),
+    "evaluate-faces": ("lightning_modules.commands.evaluate_faces", "judge made faces: agreement, realism, diversity"),
     "list": ("lightning_modules.commands.listing", "name the methods, data modules, callbacks and configs"),
     "doctor": ("lightning_modules.commands.doctor", "check this machine and this installation"),
 }
@@ -48,7 +50,8 @@ def help_text() -> str:
     lines = [
         "usage: appraise COMMAND [options]",
         "",
-        "Judge what a camera saw: how good a video looks, whether a part is defective, what a person is doing.",
+        "Judge what a camera saw: how good a video looks, whether a part is defective, what a person is doing,",
+        "what a face shows.",
         "",
         "commands:",
         *rows,

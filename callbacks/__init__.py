@@ -7,12 +7,18 @@ from typing import TYPE_CHECKING
 from datamodules.common.lazy_names import PublicName, lazy_names
 
 if TYPE_CHECKING:
+    from callbacks.attribute_distribution import AttributeDistribution as AttributeDistribution
+    from callbacks.attribute_report import AttributeReport as AttributeReport
     from callbacks.classification_report import ClassificationReport as ClassificationReport
     from callbacks.defect_features import DefectFeatures as DefectFeatures
+    from callbacks.face_writer import FaceWriter as FaceWriter
     from callbacks.false_positive_sheet import FalsePositiveSheet as FalsePositiveSheet
     from callbacks.feature_baseline import FeatureBaseline as FeatureBaseline
     from callbacks.feature_cache import FeatureCache as FeatureCache
+    from callbacks.feature_embedding import FeatureEmbedding as FeatureEmbedding
     from callbacks.feedback_store_writer import FeedbackStoreWriter as FeedbackStoreWriter
+    from callbacks.group_errors import GroupErrors as GroupErrors
+    from callbacks.model_card import ModelCard as ModelCard
     from callbacks.new_false_positives import NewFalsePositives as NewFalsePositives
     from callbacks.parameter_ema import ParameterEMA as ParameterEMA
     from callbacks.plain_progress import PlainProgress as PlainProgress
@@ -57,15 +63,31 @@ PUBLIC = {
     "RegionOverlay": PublicName("callbacks.region_overlay", "pictures or videos of the selected regions"),
     "ScoreScatter": PublicName("callbacks.score_scatter", "scatter plot of predicted against true score"),
     "ScoreWriter": PublicName("callbacks.score_writer", "a csv and a JSON line per scored video, resumable"),
+    "AttributeReport": PublicName(
+        "callbacks.attribute_report", "every attribute and head of a test beside the more frequent answer"
+    ),
+    "AttributeDistribution": PublicName("callbacks.attribute_distribution", "how many faces show each attribute"),
+    "FeatureEmbedding": PublicName(
+        "callbacks.feature_embedding", "features of faces on a plane, coloured by attribute"
+    ),
+    "GroupErrors": PublicName("callbacks.group_errors", "errors of every group of faces"),
+    "ModelCard": PublicName("callbacks.model_card", "intended use, limits and measures of a face classifier"),
+    "FaceWriter": PublicName("callbacks.face_writer", "made faces as pictures, facts, strips and sheets"),
 }
 
 __all__ = [
+    "AttributeDistribution",
+    "AttributeReport",
     "ClassificationReport",
     "DefectFeatures",
+    "FaceWriter",
     "FalsePositiveSheet",
     "FeatureBaseline",
     "FeatureCache",
+    "FeatureEmbedding",
     "FeedbackStoreWriter",
+    "GroupErrors",
+    "ModelCard",
     "NewFalsePositives",
     "ParameterEMA",
     "PlainProgress",

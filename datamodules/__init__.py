@@ -8,6 +8,8 @@ from datamodules.common.lazy_names import PublicName, lazy_names
 
 if TYPE_CHECKING:
     from datamodules.action.datamodule import ActionDataModule as ActionDataModule
+    from datamodules.face_attributes.datamodule import FaceAttributeDataModule as FaceAttributeDataModule
+    from datamodules.face_attributes.request_datamodule import AttributeRequestDataModule as AttributeRequestDataModule
     from datamodules.inspection.datamodule import InspectionDataModule as InspectionDataModule
     from datamodules.video_quality.datamodule import VideoQualityDataModule as VideoQualityDataModule
 
@@ -23,9 +25,22 @@ PUBLIC = {
         "datamodules.inspection.datamodule",
         "parts of two domains with labels or answers; without a list, generated surfaces",
     ),
+    "FaceAttributeDataModule": PublicName(
+        "datamodules.face_attributes.datamodule",
+        "faces with attributes from lists or folders; without a list, drawn faces",
+    ),
+    "AttributeRequestDataModule": PublicName(
+        "datamodules.face_attributes.request_datamodule", "attributes of faces that shall be made"
+    ),
 }
 
-__all__ = ["ActionDataModule", "InspectionDataModule", "VideoQualityDataModule"]
+__all__ = [
+    "ActionDataModule",
+    "AttributeRequestDataModule",
+    "FaceAttributeDataModule",
+    "InspectionDataModule",
+    "VideoQualityDataModule",
+]
 
 if not TYPE_CHECKING:
     __getattr__, __dir__ = lazy_names(__name__, PUBLIC)

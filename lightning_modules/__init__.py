@@ -9,6 +9,7 @@ from datamodules.common.lazy_names import PublicName, lazy_names
 if TYPE_CHECKING:
     from lightning_modules.action.hub_classifier import PretrainedActionClassifier as PretrainedActionClassifier
     from lightning_modules.action.module import FrameAveragingActionRecognizer as FrameAveragingActionRecognizer
+    from lightning_modules.face_attributes.module import FaceAttributeClassifier as FaceAttributeClassifier
     from lightning_modules.inspection.detector_module import MentoringDetector as MentoringDetector
     from lightning_modules.inspection.module import MentoringSegmenter as MentoringSegmenter
     from lightning_modules.video_quality.module import KSVQE as KSVQE
@@ -29,10 +30,14 @@ PUBLIC = {
     "MentoringSegmenter": PublicName(
         "lightning_modules.inspection.module", "defects in grid cells, learnt from labels and answers"
     ),
+    "FaceAttributeClassifier": PublicName(
+        "lightning_modules.face_attributes.module", "attributes of faces in heads of related ones"
+    ),
 }
 
 __all__ = [
     "KSVQE",
+    "FaceAttributeClassifier",
     "FrameAveragingActionRecognizer",
     "MentoringDetector",
     "MentoringSegmenter",

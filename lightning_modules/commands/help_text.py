@@ -63,7 +63,32 @@ _EXTRACT_OPTIONS = (
     ("--timeout SECONDS", "for decoding one file (default: 60)"),
 )
 
+_GENERATE_OPTIONS = (
+    ("--ckpt_path FILE", "a trained face classifier, or a generator that holds its statistics"),
+    ("--statistics FILE", "statistics.safetensors of that classifier, which `validate` wrote"),
+    ("--attributes TEXT", 'what the faces shall show, as in "Smiling, Eyeglasses, no Bangs"'),
+    ("--count NUMBER", "faces, each from noise of its own"),
+    ("--seed NUMBER", "seed of the first face"),
+    ("--mode MODE", "how the target is made: regression, centred, paper, product, sample or nearest"),
+    ("--from-image FILE", "take the attributes of a face, and show the result beside it"),
+    ("--from-list FILE", "a csv of faces with attributes, or of requests"),
+    ("--force", "make a face even where the attributes contradict each other"),
+    ("--output DIR", "folder of the pictures, the sheet, the strips and the facts"),
+    ("--NAME VALUE", "any other option of `predict`"),
+)
+
+_EVALUATE_OPTIONS = (
+    ("--config FILE", "a file, or the name of a shipped one (face_attributes/evaluate)"),
+    ("--ckpt_path FILE", "a generator, or a classifier with --statistics FILE"),
+    ("--judges FILE FILE", "classifiers that had no part in making the faces"),
+    ("--modes MODE ...", "how targets are made; each with equal settings"),
+    ("--requests NUMBER", "faces a mode and kind of request"),
+    ("--output DIR", "folder of the table, the figure and the sheets"),
+)
+
 _OWN_OPTIONS = {
+    "evaluate-faces": _EVALUATE_OPTIONS,
+    "generate": _GENERATE_OPTIONS,
     "annotate": _ANNOTATE_OPTIONS,
     "extract-frames": _EXTRACT_OPTIONS,
     "mentor": _MENTOR_OPTIONS,
@@ -71,6 +96,8 @@ _OWN_OPTIONS = {
 }
 
 _USAGE = {
+    "evaluate-faces": "--config FILE [--NAME VALUE ...]",
+    "generate": "--ckpt_path FILE --attributes TEXT [--NAME VALUE ...]",
     "annotate": "SOURCE --ckpt_path FILE [--NAME VALUE ...]",
     "extract-frames": "SOURCE --output DIR [--NAME VALUE ...]",
     "mentor": "--store FILE [--NAME VALUE ...]",
@@ -108,6 +135,14 @@ _EXAMPLES = {
     "extract-frames": (
         "clips --output frames --every 0.5",
         "clips.csv --output frames --count 16 --size 256",
+    ),
+    "generate": (
+        '--ckpt_path FILE --statistics FILE --attributes "Smiling, Eyeglasses, Gray Hair" --count 8 --output faces',
+        "--ckpt_path FILE --from-image portrait.png --output faces",
+    ),
+    "evaluate-faces": (
+        "--config face_attributes/evaluate --ckpt_path FILE --judges FILE FILE --output judged",
+        "--config face_attributes/evaluate --ckpt_path FILE --judges FILE FILE --requests 20 --output judged",
     ),
     "mentor": (
         "--store mined/feedback.sqlite",
