@@ -9,11 +9,10 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from datamodules.common.atomic_write import write_with
 from datamodules.common.errors import CheckpointError
-from datamodules.common.fingerprint import tensors_digest
 from lightning_modules.face_attributes.statistics import FaceStatistics
 
 FORMAT = "appraise face statistics 1"
@@ -25,27 +24,14 @@ class Provenance:
     """What statistics belong to.
 
     Attributes:
-        layers: By layer, the fingerprint of all weights up to it, from `network_fingerprint`.
-        preprocessing: Plain values that say how an image becomes the network's input.
+        layers: By layer, the fingerprint of all weights up to it, from `fingerprints.layer_fingerprints`.
+        preprocessing: How an image becomes the network's input, from `fingerprints.preprocessing_facts`.
         attribute_schema: The schema as plain values.
     """
 
     layers: dict[str, str]
     preprocessing: dict[str, Any]  # whatever the preprocessing has: compared as JSON, never interpreted
     attribute_schema: dict[str, Any]  # as AttributeSchema.plain gives it
-
-
-def network_fingerprint(network: nn.Module) -> str:
-    """Fingerprint of every weight and buffer of a network, such as one that is cut at a layer.
-
-    The counters of batch norms are left out, since they change no output.
-
-    Example:
-        >>> network_fingerprint(nn.Linear(1, 1)) == network_fingerprint(nn.Linear(1, 1))
-        False
-    """
-    state: dict[str, Tensor] = network.state_dict()
-    return tensors_digest({name: part for name, part in state.items() if not name.endswith("num_batches_tracked")})
 
 
 def save_statistics(path: str | Path, statistics: FaceStatistics, provenance: Provenance) -> None:

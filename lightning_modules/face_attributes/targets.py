@@ -41,6 +41,9 @@ class TargetOptions:
         rank: Number of directions of the noise of `sample`.
         psi: Scale of the noise of `sample`; draws beyond two deviations are drawn in.
         diagonal: Scale of the part of that noise that is independent in each unit.
+
+    Raises:
+        ConfigurationError: If a number is out of range.
     """
 
     ridge: Ridge = "cv"
@@ -51,6 +54,13 @@ class TargetOptions:
     rank: int = 64
     psi: float = 0.7
     diagonal: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name, least in (("contrast", 0), ("neighbours", 1), ("rank", 1), ("psi", 0), ("diagonal", 0)):
+            if getattr(self, name) < least:
+                raise ConfigurationError(f"{name} is {getattr(self, name)}, but it is at least {least}: raise it.")
+        if self.ridge != "cv" and self.ridge < 0:
+            raise ConfigurationError(f'ridge is {self.ridge}, but a penalty is 0 or above: raise it or write "cv".')
 
 
 class TargetMaker:
