@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules.common.errors import LabelError
+from datamodules.common.errors import ConfigurationError, LabelError
 from datamodules.common.manifest import Table, fail
 from datamodules.face_attributes.label_values import attributes_of, match_columns, take_columns
 from datamodules.face_attributes.pubfig_lists import Box, parse_box
 from datamodules.face_attributes.records import FaceList, SplitName, split_of
 from datamodules.face_attributes.schema import MISSING, AttributeSchema
+
+_log = logging.getLogger(__name__)
 
 BOX_COLUMNS = ("left", "top", "right", "bottom")
 FACT_COLUMNS = ("file", "identity", "split", *BOX_COLUMNS)
@@ -42,8 +45,9 @@ def read_csv_list(
         excluded: Attributes left out on purpose.
 
     Raises:
-        LabelError: If the list is malformed, a file is absent or a face has no box though others have one; the message
-            names file and line.
+        LabelError: If the list is malformed, or a face has no box though others have one; the message names file and
+            line.
+        ConfigurationError: If not one picture is there; those that are gone are named and left out.
     """
     table = Table(path, ["file"])
     names = [name for name in table.columns if name not in FACT_COLUMNS]
@@ -54,8 +58,8 @@ def read_csv_list(
     values = take_columns(numbers, places)
     folder = Path(root) if root is not None else Path(path).parent
     files = table.column("file")
-    return FaceList(
-        paths=[_existing(path, row.line, folder / file) for row, file in zip(table.rows, files, strict=True)],
+    faces = FaceList(
+        paths=[str((folder / file).absolute()) for file in files],
         names=files,
         identities=table.column("identity"),
         attributes=attributes_of(values, missing_margin) if real else _labels(values),
@@ -64,6 +68,7 @@ def read_csv_list(
         splits=_splits(table),
         sources=[f"{path}, line {row.line}" for row in table.rows],
     )
+    return _existing(path, faces)
 
 
 def boxes_for(names: Sequence[str], path: str | Path) -> NDArray[np.float32]:
@@ -161,7 +166,22 @@ def _splits(table: Table) -> list[SplitName | None]:
     return splits
 
 
-def _existing(path: str | Path, line: int, file: Path) -> str:
-    if not file.is_file():
-        raise fail(path, line, f"there is no picture {file}; correct root or the name, or drop the row")
-    return str(file.absolute())
+def _existing(path: str | Path, faces: FaceList) -> FaceList:
+    """The faces whose pictures are there; those that are not are named."""
+    there = [row for row, file in enumerate(faces.paths) if Path(file).is_file()]
+    absent = sorted(set(range(len(faces))) - set(there))
+    if absent and not there:
+        raise ConfigurationError(
+            f"not one of the {len(faces)} pictures of {path} is there; give the folder that they are relative to as "
+            f"root (looked for {faces.paths[0]})"
+        )
+    if absent:
+        _log.warning(
+            "warning: %d of %d pictures of %s are not there: %s%s",
+            len(absent),
+            len(faces),
+            path,
+            ", ".join(faces.names[row] for row in absent[:5]),
+            ", ..." if len(absent) > 5 else "",
+        )
+    return faces.take(there)

@@ -19,7 +19,7 @@ from datamodules.face_attributes.demo_settings import LARGEST_SIDE, SMALLEST_SID
 from datamodules.face_attributes.label_values import warn_of_rare
 from datamodules.face_attributes.records import FaceList, LabelTable, SplitName
 from datamodules.face_attributes.schema import MISSING, AttributeSchema
-from datamodules.face_attributes.sources import FaceSources, LabelFormat, pictures
+from datamodules.face_attributes.sources import FaceSources, LabelFormat, detect_format, pictures
 from datamodules.face_attributes.splits import FaceSplitSettings, Trained, split_faces
 
 
@@ -114,18 +114,12 @@ class FaceAttributeDataModule(LightningDataModule):
 
     def setup(self, stage: str) -> None:
         """Read the lists, so that errors come before any work; in ``fit``, say which attributes are too rare."""
-        if stage == "predict" and self._paths:
+        if stage == "predict" and (self._paths or self._kind == "images"):
             return
         if stage == "fit":
-            table = self.label_table("train")
-            if not (table.attributes != MISSING).any():
-                raise ConfigurationError(
-                    f"nothing is said of the attributes of the {len(table.files)} training faces, so there is nothing "
-                    "to learn; name a list by labels, or use predict"
-                )
-            warn_of_rare(table.attributes.numpy(), self._schema)
-        elif self._kind != "demo":
-            self._splits()
+            self._check_training(self.label_table("train"))
+        splits: dict[str, SplitName] = {"fit": self._validate_on, "validate": self._validate_on}
+        self.faces(splits.get(stage, "test"))
 
     def label_table(self, split: SplitName) -> LabelTable:
         """Labels of a split in the order of its rows, read or drawn without a picture.
@@ -166,8 +160,8 @@ class FaceAttributeDataModule(LightningDataModule):
     def predict_dataloader(self) -> DataLoader[FaceBatch]:
         """The pictures of ``path``; else the test split; of bare pictures all."""
         if self._paths:
-            boxes = self._sources.boxes
-            found = pictures(self._paths, self._schema, boxes[0] if boxes else None)
+            boxes = next((file for file in self._sources.boxes if detect_format(file) == "csv"), None)
+            found = pictures(self._paths, self._schema, boxes)
             return self._loader(ListedFaces(found, self.image_size, self._crop_margin))
         if self._kind == "images":
             return self._loader(ListedFaces(self._sources.load(self._schema), self.image_size, self._crop_margin))
@@ -179,6 +173,14 @@ class FaceAttributeDataModule(LightningDataModule):
             return batch
         keys = (self._seed, self.trainer.global_rank, self.trainer.global_step)
         return {**batch, "image": augment(batch["image"], self._augmentation, keys)}
+
+    def _check_training(self, table: LabelTable) -> None:
+        if not (table.attributes != MISSING).any():
+            raise ConfigurationError(
+                f"nothing is said of the attributes of the {len(table.files)} training faces, so there is nothing to "
+                "learn; name a list by labels, or use predict"
+            )
+        warn_of_rare(table.attributes.numpy(), self._schema)
 
     def _splits(self) -> dict[SplitName, FaceList]:
         if self._lists is None:

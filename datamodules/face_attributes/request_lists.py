@@ -55,19 +55,19 @@ def listed_requests(path: str, schema: AttributeSchema, force: bool) -> list[Fac
 
     Raises:
         LabelError: If the list is malformed; the message names file and line.
-        ConfigurationError: If a request cannot be; the message names file and line.
+        ConfigurationError: If a text asks for what cannot be; the message names file and line.
     """
     if _TEXT in read_rows(path)[0].fields:
         return _text_requests(path, schema, force)
-    return face_requests(read_csv_list(path, None, schema), schema, force)
+    return face_requests(read_csv_list(path, None, schema), schema)
 
 
-def face_requests(faces: FaceList, schema: AttributeSchema, force: bool) -> list[FaceRequest]:
-    """Each face as the request for its own labels."""
+def face_requests(faces: FaceList, schema: AttributeSchema) -> list[FaceRequest]:
+    """Each face as the request for its own labels; where these contradict each other, it is said, and tried."""
     found = []
     for row in range(len(faces)):
         wanted = torch.from_numpy(faces.attributes[row])
-        check_request(wanted, schema, force, faces.sources[row])
+        check_request(wanted, schema, True, faces.sources[row])
         edges = faces.boxes[row].tolist()
         box = None if edges[0] != edges[0] else cast(_Box, tuple(edges))  # NaN: the whole picture
         name = _slug(Path(faces.names[row]).with_suffix("").as_posix())

@@ -127,10 +127,10 @@ def request_name(attributes: Tensor, schema: AttributeSchema, longest: int = 60)
         >>> request_name(parse_attributes("5 o'Clock Shadow, no Bangs", schema), schema)
         '5_o_clock_shadow_no_bangs'
     """
-    words = [
-        name if value == PRESENT else f"no {name}"
-        for name, value in zip(schema.attributes, attributes.tolist(), strict=True)
-        if value == PRESENT or (value == ABSENT and not _implied(name, attributes, schema))
+    values = dict(zip(schema.attributes, attributes.tolist(), strict=True))
+    words = [name for name, value in values.items() if value == PRESENT]
+    words += [
+        f"no {name}" for name, value in values.items() if value == ABSENT and not _implied(name, attributes, schema)
     ]
     slug = re.sub(r"[^a-z0-9]+", "_", " ".join(words).casefold()).strip("_")
     return slug[:longest].rstrip("_") or "face"
