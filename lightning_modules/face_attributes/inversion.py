@@ -1,8 +1,7 @@
 """Feature inversion: pictures whose activations match given targets, many at once, each as if it were alone.
 
 `optimise` moves the coordinates of pictures against any objective; `FeatureDistance` is the objective of eq. 1 of the
-paper, for one layer or several. Nothing here needs Lightning; everything runs where gradients are switched off too, as in
-``predict``.
+paper, for one layer or several. Everything runs where gradients are switched off too, as in ``predict``.
 """
 
 from __future__ import annotations
@@ -63,7 +62,7 @@ class FeatureDistance:
         network: Activations by layer of normalised pictures.
         normalise: Pictures in 0..1 to what the network takes.
         targets: Wanted activations ``(B, F)`` by layer.
-        scale: What the squared distance of a layer is divided by: the square of its target, its ``spreads``, or nothing.
+        scale: What the squared distance of a layer is divided by: the square of its target, its spread, or nothing.
         spreads: Total variance of each layer over training faces; asked for by the scale ``spread``.
         weights: Weight of a layer; 1 where none is given.
 
@@ -91,7 +90,7 @@ class FeatureDistance:
         unknown = sorted(set(weights or ()) - set(targets))
         if unknown:
             raise ConfigurationError(
-                f"layer_weights names {', '.join(unknown)}, but the inverted layers are {', '.join(targets)}: correct it."
+                f"layer_weights names {', '.join(unknown)}, but the inverted layers are {', '.join(targets)}."
             )
         self._factors = {
             layer: (weights or {}).get(layer, 1.0) / self._divisor(layer, scale, spreads) for layer in targets
@@ -111,11 +110,15 @@ class FeatureDistance:
 
     def __call__(self, pictures: Tensor) -> Tensor:
         """Distances ``(B,)`` of pictures ``(B, 3, S, S)`` in 0..1."""
-        found = self._network(self._normalise(pictures))
-        losses = pictures.new_zeros(len(pictures))
-        for layer, target in self._targets.items():
-            losses = losses + self._factors[layer] * (found[layer].flatten(1) - target).square().sum(dim=1)
-        return losses
+        return self.of_activations(self._network(self._normalise(pictures)))
+
+    def of_activations(self, found: Mapping[str, Tensor]) -> Tensor:
+        """Distances ``(B,)`` of activations by layer."""
+        distances = [
+            self._factors[layer] * (found[layer].flatten(1) - target).square().sum(dim=1)
+            for layer, target in self._targets.items()
+        ]
+        return torch.stack(distances).sum(dim=0)
 
     @torch.no_grad()
     def errors(self, pictures: Tensor) -> dict[str, Tensor]:
@@ -151,8 +154,7 @@ def starting_pictures(mean: Tensor, settings: InversionSettings, seeds: Tensor) 
 
     Args:
         mean: Mean training face, float ``(3, S, S)`` in 0..1.
-        settings: ``start`` is ``mean`` or ``noise``; the original's noise lies around the mean face too, since its
-            pictures have the mean subtracted, but it starts from a grey one here, which knows no face.
+        settings: ``start`` is ``mean``, or ``noise`` around the mean colour, which knows nothing of a face.
         seeds: Seed of each face, int64 ``(B,)``.
 
     Returns:

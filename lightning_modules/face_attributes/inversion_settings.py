@@ -164,8 +164,8 @@ _RANGES: dict[str, tuple[float, float]] = {
     "strip": (0, 64),
 }
 
-# As the authors' code has it: noise of standard deviation 10 of 255 around the mean face, 200 steps, a roll by up to four
-# pixels, a hair of blur after each step, and a little L2.
+# As the authors have it: noise of standard deviation 10 of 255, 200 steps of SGD, a roll by up to four pixels, a hair
+# of blur after each step, and a little L2.
 PAPER = InversionSettings(
     steps=200,
     optimiser="sgd",

@@ -92,8 +92,8 @@ class FourierSpace(ImageSpace):
     """Frequencies of decorrelated colours, behind a sigmoid.
 
     A step of the optimiser moves all coordinates about as far, so dividing them by a power of their frequency makes
-    pictures whose detail has as little energy as that of photographs, and the colour basis makes colours change together
-    as they do among faces.
+    pictures whose detail has as little energy as that of photographs, and the colour basis makes colours change
+    together as they do among faces.
 
     Args:
         size: Side S of the pictures.
@@ -253,7 +253,8 @@ def make_space(
 def _signed(directions: Tensor) -> Tensor:
     """Rows whose entry of largest size is positive: the sign of an eigenvector is arbitrary."""
     largest = directions.gather(1, directions.abs().argmax(dim=1, keepdim=True))
-    return directions * largest.sign()
+    signed: Tensor = directions * largest.sign()
+    return signed
 
 
 def _resized(pictures: Tensor, side: int) -> Tensor:

@@ -54,7 +54,7 @@ def asymmetry(pictures: Tensor) -> Tensor:
 
 
 def unlikeliness(coordinates: Tensor) -> Tensor:
-    """Mean square of coordinates counted in standard deviations, ``(B,)``: 1 for a usual face, more for a strange one."""
+    """Mean square of coordinates in standard deviations, ``(B,)``: 1 for a usual face, more for a strange one."""
     return coordinates.square().flatten(1).mean(dim=1)
 
 
