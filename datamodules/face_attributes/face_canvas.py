@@ -143,13 +143,11 @@ def pick(where: Tensor, yes: float, no: float) -> Tensor:
 
 
 def ellipse(x: Tensor, y: Tensor, wide: Tensor | float, high: Tensor | float) -> Tensor:
-    """About the signed distance to an ellipse around 0 with these half axes."""
+    """About the signed distance to an ellipse around 0 with these half axes: its level over the slope of its level."""
     across, along = x / wide, y / high
-    least = torch.minimum(wide, high) if isinstance(wide, Tensor) and isinstance(high, Tensor) else None
-    if least is None:
-        least_number = min(float(v) for v in (wide, high) if not isinstance(v, Tensor))
-        return ((across * across + along * along).sqrt() - 1) * least_number
-    return ((across * across + along * along).sqrt() - 1) * least
+    level = (across * across + along * along).sqrt()
+    across, along = across / wide, along / high
+    return (level - 1) * level / ((across * across + along * along).sqrt() + 1e-4)
 
 
 def segment(x: Tensor, y: Tensor, start: tuple[float, float], end: tuple[float, float]) -> Tensor:

@@ -18,7 +18,7 @@ def paint_skin(canvas: Canvas) -> None:
         patch.tint(patch.soft(patch.head + 0.01) * 0.85, torch.tensor([1.12, 0.62, 0.60]))
     with canvas.patch((-0.5, -0.05, 0.5, 0.35), p.rosy) as patch:
         cheek = ellipse(patch.u.abs() - 0.31, patch.y - 0.13, 0.12, 0.095)
-        patch.paint(patch.soft(cheek, 0.06) * 0.6, torch.tensor([0.95, 0.25, 0.32]))
+        patch.paint(patch.soft(cheek, 0.06) * 0.7, torch.tensor([0.93, 0.14, 0.34]))
     with canvas.patch((-0.55, -0.1, 0.55, 0.4), p.high_cheekbones) as patch:
         away = patch.u.abs()
         shade = segment(away, patch.y, (0.47, 0.09), (0.31, 0.27)) - 0.030
@@ -33,7 +33,7 @@ def paint_skin(canvas: Canvas) -> None:
         shine = torch.minimum(
             ellipse(patch.u, patch.y + 0.40, 0.17, 0.055), ellipse(patch.u.abs() - 0.30, patch.y - 0.035, 0.075, 0.05)
         )
-        patch.paint(patch.soft(shine, 0.05) * 0.85, torch.ones(3))
+        patch.paint(patch.soft(shine, 0.04) * 0.95, torch.ones(3))
 
 
 def _paint_chin(canvas: Canvas) -> None:
@@ -71,10 +71,8 @@ def _paint_eyeballs(patch: Patch, p: FaceParameters) -> None:
     away, y = patch.u.abs() - EYE_X, patch.y - EYE_Y
     side = torch.where(patch.u < 0, -1.0, 1.0)
     half = torch.where(column(p.eyes_open), pick(p.narrow_eyes, 0.034, 0.080), torch.full((1, 1, 1), 0.034))
-    wide = torch.full_like(half, 0.135)
     open_ = column(p.eyes_open.float())
-    across, along = away / wide, y / half
-    ball = ((across * across + along * along).sqrt() - 1) * half
+    ball = ellipse(away, y, 0.135, half)
     seen = patch.soft(ball) * open_
     patch.paint(patch.soft(ball - 0.024) * open_, torch.tensor([0.08, 0.05, 0.05]))
     patch.paint(seen, torch.tensor([0.97, 0.97, 0.96]))

@@ -106,11 +106,10 @@ def _paint_long_hair(canvas: Canvas) -> None:
         q = patch.parameters
         wide = shape_of(q).wide
         sway = _by_texture(q, torch.zeros_like(patch.x), 0.05 * wave(patch.y * 2.6), 0.045 * wave(patch.y * 5.2))
-        outer = wide + _by_texture(
-            q, torch.full_like(patch.x, 0.12), torch.full_like(patch.x, 0.16), patch.x * 0 + 0.22
-        )
-        side = torch.maximum(patch.x.abs() - outer - sway, wide * 0.62 - patch.x.abs())
-        long = torch.maximum(torch.maximum(side, -0.035 - patch.head), torch.maximum(-0.42 - patch.y, patch.y - 0.86))
+        extra = column(torch.tensor([0.12, 0.15, 0.20])[q.hair_texture])
+        outer = torch.where(patch.y < _MIDDLE, patch.head, patch.x.abs() - wide) - extra - sway
+        side = torch.maximum(torch.maximum(outer, wide * 0.62 - patch.x.abs()), -0.035 - patch.head)
+        long = torch.maximum(side, (patch.y - 0.18).abs() - 0.68)
         patch.paint(patch.soft(long), strands(patch, q, patch.x, patch.y))
 
 

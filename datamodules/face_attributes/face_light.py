@@ -43,8 +43,8 @@ def _flash(canvas: Canvas) -> None:
     """The middle is overexposed and the rest falls off into the dark."""
     with canvas.patch(where=canvas.parameters.flash) as patch:
         far = (patch.x * patch.x + (patch.y + 0.05) * (patch.y + 0.05)).clamp(max=1.6)
-        patch.image.mul_((1.32 - 0.72 * far)[:, None])
-        patch.image.add_((0.10 * (1 - far * 2.2).clamp(min=0))[:, None])
+        patch.image.mul_((1.16 - 0.68 * far)[:, None])
+        patch.image.add_((0.05 * (1 - far * 2.2).clamp(min=0))[:, None])
 
 
 def _soft(canvas: Canvas) -> None:

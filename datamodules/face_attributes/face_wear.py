@@ -8,7 +8,7 @@ from datamodules.face_attributes.face_canvas import Canvas, column, ellipse, seg
 from datamodules.face_attributes.face_colours import frame_of
 from datamodules.face_attributes.face_head import shape_of
 
-_LENS_X, _LENS_Y = 0.225, -0.065
+_LENS_X, _LENS_Y = 0.222, -0.065
 
 
 def paint_glasses(canvas: Canvas) -> None:
@@ -17,7 +17,7 @@ def paint_glasses(canvas: Canvas) -> None:
     with canvas.patch((-0.65, -0.25, 0.65, 0.15), ~p.is_("eyewear", "none")) as patch:
         q = patch.parameters
         away, y = patch.u.abs(), patch.y - _LENS_Y
-        across, along = ((away - _LENS_X) / 0.185).square(), (y / 0.150).square()
+        across, along = ((away - _LENS_X) / 0.200).square(), (y / 0.150).square()
         boxy = column((q.varied("lens") < 0.5).float())
         curve = across + along
         lens = ((curve + boxy * (across * across + along * along - curve)).sqrt() - 1) * 0.150
