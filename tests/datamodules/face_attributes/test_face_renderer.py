@@ -260,7 +260,7 @@ def test_errors_name_the_parameter_and_what_it_can_be() -> None:
         changed(_faces(1), beards=True)
     with pytest.raises(ConfigurationError, match="one of none, goatee, full"):
         changed(_faces(1), beard="long")
-    with pytest.raises(ConfigurationError, match="correlation is 1.5"):
+    with pytest.raises(ConfigurationError, match=r"correlation is 1\.5"):
         FaceDemoSettings(correlation=1.5)
     with pytest.raises(ConfigurationError, match="train is 0"):
         FaceDemoSettings(train=0)
