@@ -301,8 +301,7 @@ class SegmentWriter(Callback):
         parts += [f"{failed} with {'an error' if failed == 1 else 'errors'}"] * bool(failed)
         parts += [f"{stopped} stopped"] * bool(stopped)
         if self._earlier:
-            were = "was" if len(self._earlier) == 1 else "were"
-            log.info("%s of earlier runs stay in the summary as they %s", counted(len(self._earlier), "row"), were)
+            log.info("the summary keeps the results of %s", counted(len(self._earlier), "other source"))
         results.info("%s: %s", ", ".join(parts), self._outputs.folder)
 
     def _metrics(self, found: list[SourceResult]) -> dict[str, float]:

@@ -151,6 +151,7 @@ class SourceAnnotation:
         self._written: list[str] = []
         self._last_times: tuple[float, float] = (math.nan, math.nan)
         self._first_time = math.nan
+        self._filled = False  # whether any frame's window was full
         self._frames = self._dropped = 0
         self._started = datetime.now(UTC).isoformat(timespec="milliseconds") if info["live"] else ""
         self._clock = _Clock()
@@ -226,6 +227,7 @@ class SourceAnnotation:
         labels = np.argmax(np.nan_to_num(known.scores, nan=-1.0), axis=1)
         scored = np.isfinite(known.scores).all(axis=1)
         labels = np.where(scored, labels, COMPUTING)
+        self._filled = self._filled or bool(known.full.any())
         self._count_switches(labels, known)
         if self._whole is None:
             self._agreement.agree(known.states)
@@ -325,9 +327,7 @@ class SourceAnnotation:
         """Say why a short source has no segment."""
         settings, length = self._settings, end - self._first_time
         frames = self._stream.frames - self._stream.skipped
-        share = 0.5 if settings.mode == "centred" else 1.0  # of the window that must be filled
-        short = frames < share * (settings.window or 0) or length < share * (settings.seconds or 0.0)
-        if frames and short and settings.computing_until_full:
+        if frames and not self._filled and settings.computing_until_full:
             window = counted(settings.window, "frame") if settings.window is not None else f"{settings.seconds:g} s"
             log.warning(
                 "%s: %s in %.2f s %s not fill a window of %s, so no class is named: choose a shorter one, or "

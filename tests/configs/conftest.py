@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -188,3 +189,17 @@ def recogniser(clip_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     words += ["--data.init_args.frame_size=32", "--data.init_args.frames_per_video=4", "--trainer.accelerator=cpu"]
     assert cli.main([*words, "--trainer.max_epochs=1", "--test_after_fit=false"]) == 0
     return next(output.rglob("best.ckpt"))
+
+
+@pytest.fixture(scope="session")
+def check_comments() -> Callable[[Path], None]:
+    """Fails where a value of a configuration file has no comment above it."""
+    structural = ("model", "data", "trainer", "init_args", "callbacks", "class_path")
+
+    def check(path: Path) -> None:
+        for above, line in pairwise(path.read_text().splitlines()):
+            key = line.strip()
+            known = not key or key.startswith("#") or key.split(":")[0].lstrip("- ") in structural
+            assert known or above.strip().startswith("#"), f"{path.name}: no comment above {line!r}"
+
+    return check

@@ -72,7 +72,7 @@ def test_a_stopped_run_leaves_valid_files_and_goes_on(clips: Path, tmp_path: Pat
 
 @pytest.mark.parametrize("options", [{}, {"enter": 0.6}])
 def test_files_of_one_name_from_several_folders_share_an_output(
-    clips: Path, tmp_path: Path, options: dict[str, Any]
+    clips: Path, tmp_path: Path, options: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     for number, name in enumerate(("kitchen", "кухня")):
         (tmp_path / str(number)).mkdir()
@@ -85,7 +85,9 @@ def test_files_of_one_name_from_several_folders_share_an_output(
     found = read_activitynet(tmp_path / "out" / "segments.json").segments
     assert {name: len(segments) for name, segments in found.items()} == {"clip": 4, "clip_2": 3}
     assert [row["name"] for row in table(tmp_path / "out" / "summary.csv")] == ["clip", "clip_2"]
-    again = annotate(tmp_path / "1", tmp_path / "out", enter=0.7)
+    with caplog.at_level(logging.INFO):
+        again = annotate(tmp_path / "1", tmp_path / "out", enter=0.7)
+    assert "the summary keeps the results of 1 other source" in caplog.text
     assert [one["name"] for one in again["sources"]] == ["clip", "clip_2"]
 
 
