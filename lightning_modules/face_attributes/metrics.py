@@ -123,7 +123,7 @@ class AttributeMetrics(Metric):
 
     def compute(self) -> dict[str, Tensor]:
         """Return each measure by name, float32, and renew the tables."""
-        if not self.attributes or int(self.faces) == 0:
+        if int(self.faces) == 0:
             self._table, self._heads = [], []
             return dict.fromkeys(NAMES, torch.tensor(math.nan, device=self.device))
         probability, decision, attributes = (
