@@ -13,6 +13,7 @@ from torch import Tensor
 from lightning_modules.face_attributes.label_columns import index_hash
 from lightning_modules.face_attributes.statistics import FaceStatistics
 
+MOST_FACES = 800  # residuals taken: a rank of 64 needs no more, and their products cost the square of it
 TRUNCATION = 2.0  # deviations: beyond them faces get strange before they get different
 
 
@@ -37,18 +38,18 @@ class ResidualNoise:
     """
 
     def __init__(self, statistics: FaceStatistics, coefficients: Mapping[str, Tensor], rank: int) -> None:
-        kept = statistics.kept
-        inputs = statistics.columns.of(kept.attributes)[:, statistics.columns.regressors].float()
-        products = torch.zeros(len(kept), len(kept), dtype=torch.float64)
+        count = min(len(statistics.kept), MOST_FACES)
+        rows = torch.linspace(0, len(statistics.kept) - 1, count).long()
+        products = torch.zeros(count, count, dtype=torch.float64)
         for name in sorted(coefficients):
-            residual = _residual(statistics, name, inputs, coefficients[name])
+            residual = _residual(statistics, name, rows, coefficients[name])
             product = (residual @ residual.T).double()
             products += product / product.trace().clamp_min(1e-30)
-        vectors = torch.linalg.eigh(products).eigenvectors[:, -min(rank, len(kept)) :]
+        vectors = torch.linalg.eigh(products).eigenvectors[:, -min(rank, count) :]
         # The sign of an eigenvector is free: fix it, so that a seed gives the same face on any machine.
         vectors = vectors * vectors.gather(0, vectors.abs().argmax(0, keepdim=True)).sign()
         self._layers = {
-            name: _layer_noise(_residual(statistics, name, inputs, coefficients[name]), vectors.float())
+            name: _layer_noise(_residual(statistics, name, rows, coefficients[name]), vectors.float())
             for name in coefficients
         }
         self.rank = vectors.shape[1]
@@ -79,9 +80,11 @@ def _truncated(count: int, seed: int, purpose: str) -> Tensor:
     return seeded_normal(count, seed, purpose).clamp(-TRUNCATION, TRUNCATION)
 
 
-def _residual(statistics: FaceStatistics, layer: str, inputs: Tensor, coefficients: Tensor) -> Tensor:
-    """What the regression leaves of the kept faces, centred, float32 ``(n, F)``."""
-    residual = statistics.kept.layer(layer).addmm_(inputs, coefficients.float(), alpha=-1.0)
+def _residual(statistics: FaceStatistics, layer: str, rows: Tensor, coefficients: Tensor) -> Tensor:
+    """What the regression leaves of some kept faces, centred, float32 ``(n, F)``."""
+    columns, kept = statistics.columns, statistics.kept
+    inputs = columns.of(kept.attributes[rows])[:, columns.regressors].float()
+    residual = kept.layer(layer, rows).addmm_(inputs, coefficients.float(), alpha=-1.0)
     return residual.sub_(residual.mean(0))
 
 

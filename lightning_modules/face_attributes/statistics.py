@@ -145,6 +145,9 @@ class FaceStatistics:
 class AttributeStatistics:
     """The running sums of one pass; any order and any split of the faces gives the same, to rounding.
 
+    A layer of F units takes ``(1 + 3 K) F`` numbers of eight bytes a fold: 0.9 GB for the 100,352 units of conv5_3 of
+    VGG-16 with 73 attributes and 5 folds, which is also the device memory it needs. Fewer folds take less.
+
     Args:
         attributes: Number of attributes K.
         folds: Number of folds for cross-validation, by a hash of the row; 1 does without.

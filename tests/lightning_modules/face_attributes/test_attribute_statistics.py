@@ -13,6 +13,8 @@ from torch import Tensor
 
 from datamodules.common.errors import ConfigurationError
 from lightning_modules.face_attributes.equal_sets import draw_equal_sets
+from lightning_modules.face_attributes.kept_faces import FaceSampler
+from lightning_modules.face_attributes.label_columns import index_hash
 from lightning_modules.face_attributes.linear_fits import fit_regression, fit_weights
 from lightning_modules.face_attributes.statistics import AttributeStatistics, FaceStatistics
 
@@ -130,6 +132,19 @@ def test_kept_faces_are_some_of_the_faces() -> None:
     torch.testing.assert_close(kept.layer("fc6"), layers["fc6"][kept.index], rtol=1e-3, atol=1e-4)
     pooled = torch.nn.functional.avg_pool2d(images[kept.index].float(), 2)
     torch.testing.assert_close(kept.thumbnails.float(), pooled, rtol=0, atol=0.51)
+
+
+def test_folds_and_kept_faces_are_a_fair_draw() -> None:
+    rows = torch.arange(20_000)
+    for folds in (2, 5):
+        counts = torch.bincount(index_hash(rows, 0) % folds)
+        assert float((counts / counts.double().mean() - 1).abs().max()) < 0.05
+    sampler = FaceSampler(2000)
+    for part in rows.split(777):
+        sampler.update(part, {})
+    kept = sampler.finish()["index"]
+    assert abs(float(kept.double().mean()) / 10_000 - 1) < 0.05
+    assert torch.bincount(index_hash(kept, 0) % 5).min() > 350  # the two draws have nothing to do with each other
 
 
 def test_activations_of_a_hundred_thousand_are_kept() -> None:
