@@ -89,9 +89,11 @@ def paint_hair(canvas: Canvas) -> None:
     bald = p.is_("hair_loss", "bald")
     with canvas.patch((-0.9, -1.2, 0.9, 0.35), ~bald) as patch:
         q = patch.parameters
-        thick = _by_texture(q, torch.full_like(patch.x, 0.075), _edge(patch, 0.10, 0.03), _edge(patch, 0.16, 0.055))
+        thick = _by_texture(q, torch.full_like(patch.x, 0.08), _edge(patch, 0.10, 0.03), _edge(patch, 0.16, 0.055))
+        thick = thick + column(q.long_hair * 0.04)
         away = patch.u.abs()
-        full = patch.y + 0.52 - 2.4 * (away - shape_of(q).wide + 0.12).clamp(min=0)
+        full = patch.y + 0.52 - 2.4 * (patch.x.abs() - shape_of(q).wide + 0.12).clamp(min=0)
+        full = torch.minimum(full, -0.012 - patch.head)  # no skin between the hair and the outline
         peak = torch.minimum(-0.045 - patch.head, torch.maximum(patch.y + 0.50, away - 0.09 + 0.4 * (patch.y + 0.6)))
         line = torch.where(column(q.is_("hair_loss", "receding")), peak, full)
         cap = torch.maximum(torch.maximum(patch.head - thick, line), patch.y + 0.02)
