@@ -14,9 +14,11 @@ import cli
 ROOT = Path(cli.__file__).parent
 
 
-def measure(command: str, checkpoint: Path, devices: int, options: list[str], folder: Path) -> dict[str, float]:
+def measure(
+    command: str, checkpoint: Path, devices: int, options: list[str], folder: Path, config: str = "video_quality/demo"
+) -> dict[str, float]:
     """Metrics that ``command`` prints, by name."""
-    arguments = [sys.executable, "cli.py", command, "--config", "video_quality/demo", f"--ckpt_path={checkpoint}"]
+    arguments = [sys.executable, "cli.py", command, "--config", config, f"--ckpt_path={checkpoint}"]
     arguments += [f"--trainer.devices={devices}", f"--output={folder}", *options]
     if devices > 1:
         arguments.append("--trainer.strategy=ddp")
@@ -39,3 +41,17 @@ def test_two_processes_give_the_metrics_of_one(
     two = measure(command, checkpoint, 2, small_demo, tmp_path / "two")
     assert one
     assert two == pytest.approx(one, rel=1e-6, nan_ok=True)
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_metrics_of_frames_that_one_gives(
+    recogniser: Path, clip_tree: Path, tmp_path: Path
+) -> None:
+    # 3 frames of each of 2 videos are no multiple of batches of 2 on two processes; a video lies in both of them.
+    options = [f"--data.init_args.root={clip_tree}", "--data.init_args.frames_per_video=3", "--trainer.accelerator=cpu"]
+    options += ["--data.init_args.batch_size=2", "--model.init_args.backbone=test_efficientnet"]
+    options += ["--model.init_args.pretrained=false", "--data.init_args.frame_size=32"]
+    one = measure("validate", recogniser, 1, options, tmp_path / "one", "action/finetune")
+    two = measure("validate", recogniser, 2, options, tmp_path / "two", "action/finetune")
+    assert {"val/loss", "val/accuracy", "val/balanced_accuracy", "val/video_accuracy"} <= set(one)
+    assert two == pytest.approx(one, rel=1e-6)
