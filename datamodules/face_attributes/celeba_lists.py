@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from array import array
 from collections.abc import Collection
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from datamodules.face_attributes.schema import ABSENT, MISSING, PRESENT, Attribu
 _log = logging.getLogger(__name__)
 
 ATTRIBUTE_LIST, PARTITION_LIST, IDENTITY_LIST = "list_attr_celeba", "list_eval_partition", "identity_CelebA"
+_VALUES = {"1": 1, "+1": 1, "0": 0, "-1": -1}
 _FOLDERS = (".", "Anno", "Eval", "../Eval", "../Anno")  # where the archive has them, from the attribute list
 
 
@@ -71,7 +73,7 @@ def read_celeba(
                      len(kept) - len(boxed), len(kept), path, boxes, missing)  # fmt: skip
     names = [records[place][1] for place in boxed]
     return FaceList(
-        paths=[str(files[place]) for place in boxed],
+        paths=[f"{index.root}/{files[place]}" for place in boxed],
         names=names,
         identities=[""] * len(boxed),
         attributes=_labels(np.array([records[place][2] for place in boxed], dtype=np.float32), places),
@@ -114,26 +116,25 @@ def beside(path: str | Path, stem: str) -> str | None:
     return None
 
 
-def _read(path: str | Path) -> tuple[int, list[str], list[tuple[int, str, list[float]]]]:
+def _read(path: str | Path) -> tuple[int, list[str], list[tuple[int, str, array[int]]]]:
     """Line and names of the columns, and line, picture and values of each record."""
-    numbered = [
-        (number, line.replace(",", " ").split()) for number, line in enumerate(_text(path).splitlines(), start=1)
-    ]
-    numbered = [(number, fields) for number, fields in numbered if fields]
-    if numbered and len(numbered[0][1]) == 1 and numbered[0][1][0].isdigit():
-        numbered = numbered[1:]  # the number of pictures
-    if len(numbered) < 2:
+    lines = [(number, line) for number, line in enumerate(_text(path).splitlines(), start=1) if line.strip()]
+    if lines and lines[0][1].strip().isdigit():
+        del lines[0]  # the number of pictures
+    if len(lines) < 2:
         raise LabelError(f"{path}: the list has no names of attributes or no picture")
-    (header_line, header), *lines = numbered
+    header_line, header = lines[0][0], lines[0][1].replace(",", " ").split()
     header = header[1:] if header[0].casefold() in ("image_id", "file", "filename") else header
     records = []
-    for number, (name, *texts) in lines:
+    for number, line in lines[1:]:
+        name, *texts = line.replace(",", " ").split()
         if len(texts) != len(header):
             raise fail(path, number, f"{len(texts)} values after {name}, expected {len(header)}")
-        if not set(texts) <= {"-1", "0", "1", "+1"}:
-            wrong = next(text for text in texts if text not in ("-1", "0", "1", "+1"))
-            raise fail(path, number, f"the value {wrong!r} is neither 1 (present), -1 (absent) nor 0 (missing)")
-        records.append((number, name, [float(text) for text in texts]))
+        try:
+            values = array("b", map(_VALUES.__getitem__, texts))
+        except KeyError as error:
+            raise fail(path, number, f"the value {error} is neither 1 (present), -1 (absent) nor 0 (missing)") from None
+        records.append((number, name, values))
     return header_line, header, records
 
 

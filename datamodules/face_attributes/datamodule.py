@@ -151,7 +151,8 @@ class FaceAttributeDataModule(LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[FaceBatch]:
         """Validation faces; with ``validate_on`` train the training faces, in order and never augmented."""
-        return self._loader(self.faces(self._validate_on))
+        faces = self.faces(self._validate_on)
+        return self._loader(faces.still() if isinstance(faces, DemoFaces) else faces)
 
     def test_dataloader(self) -> DataLoader[FaceBatch]:
         """Faces of people that no training saw."""

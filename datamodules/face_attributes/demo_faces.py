@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -42,6 +44,7 @@ class DemoFaces:
         self.split = split
         self._schema = schema
         self._size = image_size
+        self._fit_on: Trained = fit_on
         self._seed = settings.seed + (_JUDGES if fit_on == "judge" and split == "train" else 0)
 
     def __len__(self) -> int:
@@ -67,6 +70,11 @@ class DemoFaces:
         known = [labels(self._drawn(chunk, 0), self._schema) for chunk in torch.split(rows, _CHUNK)]
         names = [self._name(row, 0) for row in rows.tolist()]
         return LabelTable(torch.cat(known), names, self._people(rows, 0))
+
+    def still(self) -> DemoFaces:
+        """The same faces, those of the first epoch in every epoch."""
+        settings = replace(self.settings, fresh=False)
+        return DemoFaces(settings, self.split, self._schema, self._size, self._fit_on)
 
     def _drawn(self, rows: Tensor, epoch: int) -> FaceParameters:
         return draw_parameters(self._seed, self.split, rows, epoch, self.settings)

@@ -97,10 +97,10 @@ def read_pubfig(
     if known is not None:
         kept = _with_box(path, rows, kept, known)
     values = take_columns(np.array([rows[place][1] for place in kept], dtype=np.float32), places)
-    files = [str(found[place]) for place in kept]
+    files = [found[place] or "" for place in kept]
     return FaceList(
-        paths=files,
-        names=[Path(file).relative_to(index.root).as_posix() for file in files],
+        paths=[f"{index.root}/{file}" for file in files],
+        names=files,
         identities=[rows[place][0][0] for place in kept],
         attributes=attributes_of(values, missing_margin),
         boxes=np.array([_box(rows[place][0], known, lfw) for place in kept], dtype=np.float32).reshape(-1, 4),

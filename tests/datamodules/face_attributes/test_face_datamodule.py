@@ -85,8 +85,13 @@ def test_judges_see_other_faces() -> None:
 
 def test_validating_on_the_training_faces() -> None:
     data = FaceAttributeDataModule(image_size=32, demo=DEMO, validate_on="train", batch_size=10)
-    batches = list(data.val_dataloader())
+    loader = data.val_dataloader()
+    assert isinstance(loader.sampler, PaddedDistributedSampler)
+    loader.sampler.set_epoch(2)  # a later epoch of the run changes nothing
+    batches = list(loader)
     assert torch.cat([batch["index"] for batch in batches]).tolist() == list(range(24))
+    table = data.label_table("train")
+    assert torch.equal(table.attributes, torch.cat([batch["attributes"] for batch in batches]))
     assert torch.equal(batches[0]["image"][3], _ordered(data)[3])
 
 
