@@ -55,7 +55,7 @@ class RunComparison(EpochNumbers):
     seeds have the colour of their label. The figure goes to TensorBoard and W&B where they log.
 
     Args:
-        by: Hyper-parameter of the model in which the runs differ, such as ``freeze_below``.
+        by: Hyper-parameters of the model in which the runs differ, such as ``freeze_below``.
         metric: What is drawn over the epochs.
         columns: Metrics of the table beside the best ``metric``: the last value of a training, or that of the test.
         folder: Where the runs are; None takes the folder above the run's own.
@@ -63,13 +63,13 @@ class RunComparison(EpochNumbers):
 
     def __init__(
         self,
-        by: str,
+        by: str | list[str],
         metric: str = "val/loss",
         columns: tuple[str, ...] = ("train/accuracy", "test/accuracy"),
         folder: str | None = None,
     ) -> None:
         super().__init__()
-        self.by = by
+        self.by = [by] if isinstance(by, str) else list(by)
         self.metric = metric
         self.columns = columns
         self.folder = folder
@@ -116,14 +116,15 @@ class RunComparison(EpochNumbers):
         self._own = ComparedRun("", "", epochs)
 
     def _begin(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        if self.by not in module.hparams:
-            raise ConfigurationError(
-                f"RunComparison compares runs by {self.by!r}, which is no hyper-parameter of "
-                f"{type(module).__name__}: name one of {', '.join(sorted(map(str, module.hparams)))}."
-            )
+        for name in self.by:
+            if name not in module.hparams:
+                raise ConfigurationError(
+                    f"RunComparison compares runs by {name!r}, which is no hyper-parameter of "
+                    f"{type(module).__name__}: name one of {', '.join(sorted(map(str, module.hparams)))}."
+                )
         self._place = Path(trainer.default_root_dir)
         epochs = self._own.epochs if self._own is not None and not self._own.label else {}
-        self._own = ComparedRun(str(module.hparams[self.by]), self._place.name, epochs)
+        self._own = ComparedRun(", ".join(str(module.hparams[name]) for name in self.by), self._place.name, epochs)
 
     def _compare(self, trainer: L.Trainer) -> None:
         if self._own is None or self._place is None:
@@ -132,11 +133,11 @@ class RunComparison(EpochNumbers):
             return
         write_text(self._place / RECORD, json.dumps(asdict(self._own), indent=2) + "\n")
         folder = Path(self.folder) if self.folder is not None else self._place.resolve().parent
-        runs = read_runs(folder, self._place)
-        write_text(folder / "run_comparison.csv", table_text(runs, self.by, self.metric, self.columns))
+        runs, by = read_runs(folder, self._place), ", ".join(self.by)
+        write_text(folder / "run_comparison.csv", table_text(runs, by, self.metric, self.columns))
         picture = folder / "run_comparison.png"
         with atomic_path(picture) as temporary:
-            draw_runs(runs, self.by, self.metric).savefig(temporary, dpi=150, format="png")
+            draw_runs(runs, by, self.metric).savefig(temporary, dpi=150, format="png")
         log.info("comparison of %d runs: %s", len(runs), picture)
         send_picture(trainer, "runs/comparison", picture)
 
