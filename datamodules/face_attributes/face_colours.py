@@ -36,7 +36,7 @@ def iris_of(parameters: FaceParameters) -> Tensor:
 
 def lips_of(parameters: FaceParameters) -> Tensor:
     """Colour of the lips, with or without lipstick."""
-    natural = skin_of(parameters) * torch.tensor([0.82, 0.62, 0.60])
+    natural = skin_of(parameters) * torch.tensor([0.78, 0.52, 0.52])
     return torch.where(parameters.lipstick[:, None], _one_of(_LIPSTICK, parameters.varied("lip_hue")), natural)
 
 

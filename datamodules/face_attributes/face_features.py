@@ -23,15 +23,17 @@ def paint_skin(canvas: Canvas) -> None:
         away = patch.u.abs()
         shade = segment(away, patch.y, (0.47, 0.09), (0.31, 0.27)) - 0.030
         patch.tint(patch.soft(shade, 0.04), torch.tensor([0.55, 0.45, 0.42]))
-        light = segment(away, patch.y, (0.43, 0.00), (0.29, 0.12)) - 0.030
-        patch.paint(patch.soft(light, 0.04) * 0.55, torch.ones(3))
+    with canvas.patch((-0.5, 0.2, 0.5, 0.55), p.chubby) as patch:
+        crease = segment(patch.u.abs(), patch.y, (0.43, 0.27), (0.35, 0.42)) - 0.024
+        crease = torch.maximum(crease, patch.head + 0.02)
+        patch.tint(patch.soft(crease), torch.tensor([0.55, 0.45, 0.43]))
     with canvas.patch((-0.35, 0.0, 0.35, 0.4), p.nose_mouth_lines) as patch:
         line = segment(patch.u.abs(), patch.y, (0.185, 0.10), (0.285, 0.31)) - 0.020
         patch.tint(patch.soft(line), torch.tensor([0.45, 0.36, 0.34]))
     _paint_chin(canvas)
     with canvas.patch((-0.4, -0.5, 0.4, 0.3), p.shiny) as patch:
         shine = torch.minimum(
-            ellipse(patch.u, patch.y + 0.40, 0.17, 0.055), ellipse(patch.u.abs() - 0.30, patch.y - 0.035, 0.075, 0.05)
+            ellipse(patch.u, patch.y + 0.40, 0.18, 0.06), ellipse(patch.u.abs() - 0.32, patch.y - 0.04, 0.085, 0.06)
         )
         patch.paint(patch.soft(shine, 0.04) * 0.95, torch.ones(3))
 
@@ -41,11 +43,10 @@ def _paint_chin(canvas: Canvas) -> None:
     p = canvas.parameters
     with canvas.patch((-0.3, 0.35, 0.3, 0.65), p.is_("beard", "none")) as patch:
         q = patch.parameters
-        arc = (ellipse(patch.u, patch.y - 0.36, 0.25, 0.145)).abs() - 0.02
-        arc = torch.maximum(arc, 0.42 - patch.y)
-        cleft = segment(patch.u, patch.y, (0.0, 0.475), (0.0, 0.56)) - 0.022
+        arc = torch.maximum((patch.head + 0.055).abs() - 0.022, torch.maximum(0.40 - patch.y, patch.u.abs() - 0.28))
+        cleft = torch.maximum(patch.u.abs() - 0.026, torch.maximum((patch.head + 0.06).abs() - 0.05, 0.40 - patch.y))
         mark = torch.where(column(q.round_jaw), arc, cleft)
-        patch.tint(patch.soft(mark), torch.tensor([0.62, 0.52, 0.50]))
+        patch.tint(patch.soft(mark), torch.tensor([0.55, 0.45, 0.43]))
 
 
 def paint_eyes(canvas: Canvas) -> None:
@@ -59,7 +60,7 @@ def paint_eyes(canvas: Canvas) -> None:
         patch.paint(patch.soft(wing), torch.tensor([0.05, 0.03, 0.05]))
     with canvas.patch((-0.4, -0.1, 0.4, 0.15), p.bags) as patch:
         away = patch.u.abs() - EYE_X
-        bag = (patch.y - 0.045 + 3.2 * away * away).abs() - 0.024
+        bag = (patch.y - 0.047 + 3.2 * away * away).abs() - 0.028
         patch.tint(patch.soft(torch.maximum(bag, away.abs() - 0.125)), torch.tensor([0.55, 0.42, 0.50]))
     with canvas.patch((-0.4, -0.2, 0.4, 0.03)) as patch:
         _paint_eyeballs(patch, p)
@@ -87,8 +88,8 @@ def _paint_eyeballs(patch: Patch, p: FaceParameters) -> None:
 def _paint_brows(patch: Patch, p: FaceParameters) -> None:
     away = patch.u.abs() - 0.21
     frown = pick(p.is_("expression", "frown"), -0.25, 0.0)
-    bend = pick(p.arched_brows, 3.6, 0.0)
-    middle = -0.25 - pick(p.arched_brows, 0.045, 0.0) + bend * away * away + frown * away
+    bend = pick(p.arched_brows, 4.6, 0.0)
+    middle = pick(p.arched_brows, -0.285, -0.235) + bend * away * away + frown * away
     half = pick(p.bushy_brows, 0.048, 0.017) * (1 - 2.2 * away.clamp(min=0))
     brow = torch.maximum((patch.y - middle).abs() - half, away.abs() - 0.15)
     patch.paint(patch.soft(brow), hair_of(p) * 0.55)
@@ -122,13 +123,13 @@ def paint_mouth(canvas: Canvas) -> None:
     p = canvas.parameters
     with canvas.patch((-0.3, 0.1, 0.3, 0.6)) as patch:
         y = patch.y
-        open_ = torch.tensor([0.0, 0.038, 0.092])[p.mouth]
-        lip = torch.where(p.big_lips, 0.068, 0.030)
-        middle = column(0.25 + 0.012 * p.spread("mouth_height") + open_ + lip)
-        bend = column(torch.tensor([0.085, 0.0, -0.10])[p.expression])
+        open_ = torch.tensor([0.0, 0.036, 0.074])[p.mouth]
+        lip = torch.where(p.big_lips, 0.076, 0.024)
+        middle = column(0.235 + 0.012 * p.spread("mouth_height") + open_ + lip)
+        bend = column(torch.tensor([0.12, 0.0, -0.14])[p.expression])
         half = column(torch.tensor([0.20, 0.18, 0.225])[p.expression])
         across = (patch.u / half).square().clamp(max=1.5)
-        line = middle + bend * (across - 0.35)
+        line = middle + bend * (across - 0.3)
         taper = (1 - across).clamp(min=0)
         inner, outer = column(open_) * taper, column(lip) * (0.25 + 0.75 * taper)
         away = (y - line).abs()
@@ -148,8 +149,8 @@ def paint_mouth(canvas: Canvas) -> None:
 def _paint_mustache(patch: Patch) -> None:
     p = patch.parameters
     away = patch.u.abs()
-    hair = hair_of(p) * 0.85
+    hair = hair_of(p) * 0.7
     top = 0.182 + 0.35 * (away - 0.06).clamp(min=0)
-    area = torch.maximum((patch.y - top - 0.040).abs() - 0.045, away - 0.225)
+    area = torch.maximum((patch.y - top - 0.030).abs() - 0.048, away - 0.225)
     cover = patch.soft(area) * column((p.mustache & ~p.is_("beard", "full")).float())
     patch.paint(cover, hair)

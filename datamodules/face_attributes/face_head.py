@@ -29,10 +29,10 @@ class HeadShape:
 def shape_of(p: FaceParameters) -> HeadShape:
     """The outline that the face shape, the cheeks and the jaw give."""
     rows = torch.tensor(  # oval, heart, square, round
-        [[0.455, 0.66, 0.18, 0.0], [0.54, 0.65, 0.52, 0.0], [0.50, 0.60, -0.06, 1.0], [0.56, 0.585, 0.0, 0.12]]
+        [[0.445, 0.67, 0.18, 0.0], [0.53, 0.67, 0.52, 0.0], [0.49, 0.62, -0.06, 1.0], [0.585, 0.61, 0.0, 0.1]]
     )[p.face_shape]
     wide, deep, taper, square = (column(rows[:, index]) for index in range(4))
-    return HeadShape(wide + column(0.015 * p.spread("width")), deep, taper, square, pick(p.chubby, 0.085, 0.0))
+    return HeadShape(wide + column(0.015 * p.spread("width")), deep, taper, square, pick(p.chubby, 0.115, 0.0))
 
 
 def outline(x: Tensor, y: Tensor, shape: HeadShape) -> Tensor:
@@ -118,9 +118,9 @@ def _paint_long_hair(canvas: Canvas) -> None:
 def _paint_sideburns(canvas: Canvas) -> None:
     where = canvas.parameters.sideburns & ~canvas.parameters.long_hair
     with canvas.patch((-0.65, -0.3, 0.65, 0.25), where) as patch:
-        strip = torch.maximum(patch.head + 0.01, -0.105 - patch.head)
-        strip = torch.maximum(strip, (patch.y + 0.04).abs() - 0.21)
-        patch.paint(patch.soft(strip), hair_of(patch.parameters) * 0.9)
+        strip = torch.maximum(patch.head + 0.01, -0.135 - patch.head)
+        strip = torch.maximum(strip, (patch.y + 0.02).abs() - 0.23)
+        patch.paint(patch.soft(strip), hair_of(patch.parameters) * 0.75)
 
 
 def _paint_fringe(canvas: Canvas) -> None:
@@ -132,7 +132,7 @@ def _paint_fringe(canvas: Canvas) -> None:
         side = pick(q.varied("parting") < 0.5, 1.0, -1.0)
         sweep = -0.42 + 0.26 * patch.u * side
         low = torch.where(column(q.is_("fringe", "short")), torch.full_like(patch.u, -0.385), sweep)
-        low = torch.where(column(q.is_("fringe", "long")), torch.full_like(patch.u, -0.285), low)
+        low = torch.where(column(q.is_("fringe", "long")), torch.full_like(patch.u, -0.305), low)
         fringe = torch.maximum(patch.head, patch.y - low - teeth)
         patch.paint(patch.soft(fringe), strands(patch, q, patch.x, patch.y))
 
@@ -143,13 +143,13 @@ def paint_beard(canvas: Canvas) -> None:
     with canvas.patch((-0.65, 0.0, 0.65, 0.65), p.shadow & ~p.is_("beard", "full")) as patch:
         grain = 0.75 + 0.25 * wave(patch.x * 9.5 + 0.5 * (patch.y * 11).floor()) * wave(patch.y * 11)
         area = patch.soft(torch.maximum(patch.head + 0.02, _beard_line(patch) - patch.y), 0.06)
-        patch.tint(area * grain * 0.62, torch.tensor([0.42, 0.48, 0.58]))
+        patch.tint(area * grain * 0.8, torch.tensor([0.40, 0.46, 0.56]))
     with canvas.patch((-0.65, 0.0, 0.65, 0.7), p.is_("beard", "full")) as patch:
         area = torch.maximum(patch.head - 0.035, _beard_line(patch) - patch.y)
         curl = 1 + 0.18 * wave(patch.x * 6 + 0.5 * (patch.y * 6).floor()) * wave(patch.y * 6)
         patch.paint(patch.soft(area), (hair_of(patch.parameters) * 0.9)[:, :, None, None] * curl[:, None])
-    with canvas.patch((-0.2, 0.35, 0.2, 0.7), p.is_("beard", "goatee")) as patch:
-        area = ellipse(patch.u, patch.y - 0.52, 0.15, 0.115)
+    with canvas.patch((-0.2, 0.35, 0.2, 0.72), p.is_("beard", "goatee")) as patch:
+        area = ellipse(patch.u, patch.y - 0.55, 0.15, 0.125)
         patch.paint(patch.soft(area), hair_of(patch.parameters) * 0.9)
 
 

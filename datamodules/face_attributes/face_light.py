@@ -42,7 +42,7 @@ def _harsh(canvas: Canvas) -> None:
 def _flash(canvas: Canvas) -> None:
     """The middle is overexposed and the rest falls off into the dark."""
     with canvas.patch(where=canvas.parameters.flash) as patch:
-        far = (patch.x * patch.x + (patch.y + 0.05) * (patch.y + 0.05)).clamp(max=1.6)
+        far = (patch.x * patch.x + (patch.y + 0.05) * (patch.y + 0.05)).clamp(max=1.25)
         patch.image.mul_((1.16 - 0.68 * far)[:, None])
         patch.image.add_((0.05 * (1 - far * 2.2).clamp(min=0))[:, None])
 
