@@ -22,6 +22,7 @@ Counts = NDArray[np.int64]
 
 TOLERANCE = 1e-6  # s; times are rounded to the container's clock, and sums of them to float64
 SHORTEST = 1e-3  # s
+PATIENCE = 64  # frames beyond a window for which a centred window waits for scores that do not come
 
 
 class RollingMeans(NamedTuple):
@@ -57,7 +58,8 @@ class RollingAverage:
     both ends, only where the whole stream is shorter than half a window.
 
     A frame whose score is not finite is skipped: it adds nothing, takes no place in a window of frames, and gets the
-    mean of its neighbours. It keeps its place among the results.
+    mean of its neighbours. It keeps its place among the results. A ``centred`` window in frames ends ``window`` + 64
+    frames after its frame at the latest, so that memory stays bounded where no more scores come.
 
     Args:
         num_classes: C.
@@ -161,6 +163,7 @@ class _Centred:
 
     def __init__(self, num_classes: int, window: int | None, seconds: float | None) -> None:
         self.window, self.seconds = window, seconds
+        self._longest = PATIENCE + (window or 0)  # frames that one waits at most
         self._sums = WindowSums(num_classes)
         self._times: Floats = np.empty(0)  # of the frames whose mean is not known yet
         self._stops: Counts = np.empty(0, np.int64)  # first frame with a score after each of these
@@ -176,6 +179,7 @@ class _Centred:
         self._coverage = float(coverage[-1])
         if self.window is not None:
             known = np.searchsorted(self._stops + (self.window - 1) // 2, self._sums.end, side="right")
+            known = max(int(known), len(self._times) - self._longest)
         else:
             assert self.seconds is not None
             known = np.searchsorted(self._times + (self.seconds / 2 - TOLERANCE), times[-1], side="left")
@@ -186,16 +190,30 @@ class _Centred:
 
     def _emit(self, known: int, *, full: bool) -> RollingMeans:
         times, stops, places = self._times[:known], self._stops[:known], self._places[:known]
+        last = self._last_usable(known)
         self._times, self._stops, self._places = self._times[known:], self._stops[known:], self._places[known:]
         if self.window is not None:
             starts = np.maximum(places - self.window // 2, 0)
             stops = stops + (self.window - 1) // 2
+            whole = (stops <= last) | (2 * last >= self.window)
         else:
             assert self.seconds is not None
             starts = self._sums.first_after(times - (self.seconds / 2 + TOLERANCE))
             stops = self._sums.first_after(times + (self.seconds / 2 - TOLERANCE))
-        stops = np.minimum(stops, self._sums.end)
-        return _means(self._sums, times, np.minimum(starts, stops), stops, np.full(known, full))
+            whole = np.full(known, True)
+        stops = np.minimum(stops, last)
+        return _means(self._sums, times, np.minimum(starts, stops), stops, whole & full)
+
+    def _last_usable(self, known: int) -> Counts:
+        """Number of the first score that the window of each of the first ``known`` frames may not hold, ``(known,)``.
+
+        A window in frames takes no score that comes too late, even where a large block has brought it already.
+        """
+        last = np.full(known, self._sums.end)
+        if self.window is not None:
+            later = self._stops[self._longest : self._longest + known]
+            last[: len(later)] = later
+        return last
 
 
 class _Exponential:

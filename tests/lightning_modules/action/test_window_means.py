@@ -271,3 +271,27 @@ def test_bad_input_is_named() -> None:
         average.push(np.zeros((2, 2)), [4.0, 3.5])
     with pytest.raises(ValueError, match="Frame 4 is at nan s"):
         average.push(np.zeros((1, 2)), [np.nan])
+
+
+def test_a_stream_without_scores_does_not_wait_for_them() -> None:
+    """Pictures wait for their means, so that a network that gives NaN from some frame on must not fill the memory."""
+    window, count = 6, 400
+    scores = np.full((count, 2), np.nan)
+    scores[:10], scores[300:] = (0.75, 0.25), (0.25, 0.75)
+    found = []
+    for block in (1, 7, 400):
+        average = RollingAverage(2, window=window, mode="centred")
+        parts = []
+        for start in range(0, count, block):
+            parts.append(average.push(scores[start : start + block], np.arange(start, min(count, start + block))))
+            assert sum(len(part.times) for part in parts) >= start + block - 64 - window
+        parts.append(average.finish())
+        found.append([np.concatenate(column) for column in zip(*parts, strict=True)])
+    for other in found[1:]:
+        for first, second in zip(found[0], other, strict=True):
+            np.testing.assert_array_equal(first, second)
+    means = found[0][1]
+    assert len(means) == count
+    np.testing.assert_array_equal(means[100], (0.75, 0.25))  # of the last scores before it
+    assert found[0][2][100] == window // 2
+    np.testing.assert_array_equal(means[320], (0.25, 0.75))
