@@ -9,10 +9,11 @@ import torch
 
 from datamodules.common.errors import ConfigurationError
 from datamodules.common.manifest import Table, fail, parse_integer, read_rows
-from datamodules.face_attributes.csv_list import read_csv_list
+from datamodules.face_attributes.image_reading import picture_size
 from datamodules.face_attributes.records import FaceList, LabelTable
 from datamodules.face_attributes.requests import FaceRequest, check_request, parse_attributes, request_name, thinned
 from datamodules.face_attributes.schema import MISSING, AttributeSchema
+from datamodules.face_attributes.sources import FaceSources
 
 _TEXT = "attributes"  # column that makes a csv a list of requests
 _Box = tuple[float, float, float, float]
@@ -37,10 +38,12 @@ def image_request(
         force: Take contradictions as they are.
 
     Raises:
-        ConfigurationError: If there is no such picture.
+        ConfigurationError: If there is no such picture, or the box is not in it.
     """
     if not Path(path).is_file():
         raise ConfigurationError(f"from_image is {path}, and there is no such file; name a picture of a face")
+    if box is not None:
+        _check_box(box, path)
     unsaid = torch.full((len(schema.attributes),), MISSING, dtype=torch.int8)
     wanted = unsaid if text is None else parse_attributes(text, schema, force)
     return FaceRequest(wanted, _slug(Path(path).stem), source=path, box=box, labelled=False)
@@ -59,7 +62,7 @@ def listed_requests(path: str, schema: AttributeSchema, force: bool) -> list[Fac
     """
     if _TEXT in read_rows(path)[0].fields:
         return _text_requests(path, schema, force)
-    return face_requests(read_csv_list(path, None, schema), schema)
+    return face_requests(FaceSources(labels=path, label_format="csv").load(schema), schema)
 
 
 def face_requests(faces: FaceList, schema: AttributeSchema) -> list[FaceRequest]:
@@ -123,6 +126,16 @@ def _text_requests(path: str, schema: AttributeSchema, force: bool) -> list[Face
             )
         )
     return found
+
+
+def _check_box(box: _Box, path: str) -> None:
+    width, height = picture_size(path)
+    left, top, right, bottom = box
+    if not (left < right and top < bottom and left < width and top < height and right > 0 and bottom > 0):
+        raise ConfigurationError(
+            f"box is {list(box)}; left, top, right and bottom must enclose a face in {path}, which is {width}x{height} "
+            "pixels"
+        )
 
 
 def _slug(name: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -25,7 +24,7 @@ from datamodules.face_attributes.csv_list import boxes_for, read_csv_list
 from datamodules.face_attributes.image_index import images_at
 from datamodules.face_attributes.image_reading import picture_size
 from datamodules.face_attributes.pubfig_lists import read_pubfig
-from datamodules.face_attributes.records import FaceList, split_of, unlabelled
+from datamodules.face_attributes.records import FaceList, SplitName, split_of, unlabelled
 from datamodules.face_attributes.schema import AttributeSchema
 
 _log = logging.getLogger(__name__)
@@ -148,16 +147,7 @@ class FaceSources:
             faces = replace(faces, identities=[people.get(name, "") for name in faces.names])
         if partition is None:
             return faces
-        words = [_word(pairs, name, person) for pairs in [pairs_of(partition)]
-                 for name, person in zip(faces.names, faces.identities, strict=True)]  # fmt: skip
-        wrong = next((word for word in words if word is None or split_of(word) is None), "train")
-        if wrong != "train":
-            where = next(name for name, word in zip(faces.names, words, strict=True) if word == wrong)
-            raise LabelError(
-                f"{partition}: the split of {where} is {wrong!r}; write train, val or test (0, 1 or 2) for each "
-                "picture or person"
-            )
-        return replace(faces, splits=[split_of(word or "") for word in words])
+        return replace(faces, splits=_splits(partition, faces))
 
 
 def detect_format(path: str | Path) -> KnownFormat:
@@ -238,5 +228,17 @@ def _known(kind: LabelFormat) -> KnownFormat:
     return kind
 
 
-def _word(pairs: Mapping[str, str], name: str, person: str) -> str | None:
-    return pairs.get(name) or pairs.get(person)
+def _splits(partition: str, faces: FaceList) -> list[SplitName]:
+    """Split of each face from a list of pictures or persons."""
+    pairs = pairs_of(partition)
+    splits: list[SplitName] = []
+    for name, person in zip(faces.names, faces.identities, strict=True):
+        word = pairs.get(name) or pairs.get(person) or ""
+        split = split_of(word)
+        if split is None:
+            raise LabelError(
+                f"{partition}: the split of {name} is {word or 'not named'!r}; write train, val or test (0, 1 or 2) "
+                "for each picture or person"
+            )
+        splits.append(split)
+    return splits

@@ -129,6 +129,12 @@ def test_from_a_picture(tmp_path: Path) -> None:
     assert batch["name"] == ["a_face_seed0"]
 
 
+def test_a_box_beside_the_picture(tmp_path: Path) -> None:
+    Image.new("RGB", (60, 40)).save(tmp_path / "a.png")
+    with pytest.raises(ConfigurationError, match=r"box is \[70.* which is 60x40 pixels"):
+        AttributeRequestDataModule(from_image=str(tmp_path / "a.png"), box=(70, 10, 90, 30))
+
+
 def test_from_a_list_of_texts(tmp_path: Path) -> None:
     path = tmp_path / "wanted.csv"
     path.write_text('attributes,name,seed\n"Smiling, Bald",one,3\nEyeglasses,,\nEyeglasses,,\n')
