@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -187,7 +188,19 @@ def expected_absent(requested: Tensor, attributes: Tensor) -> Tensor:
     return (requested != PRESENT) & (share.nan_to_num(1.0) < RARE) & ~implied
 
 
-def short_requests(attributes: Tensor, usable: Tensor, seed: int, count: int = ASKED) -> Tensor:
+class ShortRequests(NamedTuple):
+    """Requests of a few attributes.
+
+    Attributes:
+        attributes: int8 ``(R, K)``: 1 asked for, -1 not said.
+        rows: Row of the face that each was taken from, int64 ``(R,)``.
+    """
+
+    attributes: Tensor
+    rows: Tensor
+
+
+def short_requests(attributes: Tensor, usable: Tensor, seed: int, count: int = ASKED) -> ShortRequests:
     """Requests of a few attributes that real faces show together.
 
     Attributes that most faces have are not asked for: every face would fulfil that.
@@ -199,14 +212,15 @@ def short_requests(attributes: Tensor, usable: Tensor, seed: int, count: int = A
         count: Attributes of a request.
 
     Returns:
-        int8 ``(R, K)``, R <= N: 1 asked for, -1 not said; faces that show fewer than ``count`` of them are left out.
+        At most N requests; faces that show fewer than ``count`` of the attributes are left out.
     """
     share, _ = attribute_shares(attributes)
     eligible = (attributes == PRESENT) & usable & (share.nan_to_num(1.0) < RARE)
     draws = torch.rand(attributes.shape, generator=torch.Generator().manual_seed(seed + _SALT), dtype=torch.float64)
     ranked = torch.where(eligible, draws, torch.full_like(draws, -1.0)).argsort(dim=1, descending=True)[:, :count]
     requests = torch.full_like(attributes, MISSING).scatter_(1, ranked, PRESENT)
-    return requests[eligible.sum(1) >= count]
+    rows = torch.nonzero(eligible.sum(1) >= count).flatten()
+    return ShortRequests(requests[rows], rows)
 
 
 def chance_decisions(attributes: Tensor, number: int, seed: int) -> Tensor:

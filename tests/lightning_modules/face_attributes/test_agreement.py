@@ -69,15 +69,15 @@ def test_short_requests_ask_for_what_is_rare_and_shown_together() -> None:
     attributes[:, 1] = -1  # nobody knows
     usable = torch.ones(12, dtype=torch.bool)
     usable[2] = False
-    requests = short_requests(attributes, usable, seed=0, count=3)
+    requests, rows = short_requests(attributes, usable, seed=0, count=3)
     assert ((requests == 1).sum(1) == 3).all()
     assert set(requests.unique().tolist()) == {-1, 1}
     assert not (requests[:, :3] == 1).any()
     enough = attributes[((attributes == 1) & usable)[:, 2:].sum(1) >= 3]
-    assert len(requests) == len(enough)
+    assert torch.equal(attributes[rows], enough)
     assert (enough[requests == 1] == 1).all()
-    assert torch.equal(requests, short_requests(attributes, usable, seed=0, count=3))
-    assert not torch.equal(requests, short_requests(attributes, usable, seed=1, count=3))
+    assert torch.equal(requests, short_requests(attributes, usable, seed=0, count=3).attributes)
+    assert not torch.equal(requests, short_requests(attributes, usable, seed=1, count=3).attributes)
     assert ((requests == 1).double().mean(0)[3:] > 0.2).all()  # all are asked for in turn
 
 
