@@ -10,7 +10,7 @@ from datamodules.face_attributes.face_parameters import FaceParameters
 _FAIR, _DEEP, _PALE = (0.90, 0.68, 0.54), (0.50, 0.33, 0.23), (0.97, 0.89, 0.86)
 _HAIR = ((0.90, 0.74, 0.36), (0.72, 0.28, 0.08), (0.37, 0.21, 0.10), (0.07, 0.06, 0.07), (0.68, 0.69, 0.72))
 _IRIS = ((0.22, 0.50, 0.90), (0.22, 0.62, 0.28), (0.55, 0.62, 0.66), (0.36, 0.17, 0.05))
-_LIPSTICK = ((0.80, 0.03, 0.12), (0.80, 0.05, 0.45), (0.45, 0.02, 0.20))
+_LIPSTICK = ((0.80, 0.03, 0.12), (0.80, 0.05, 0.45), (0.60, 0.02, 0.36))
 _EYE_SHADOW = ((0.45, 0.15, 0.60), (0.10, 0.30, 0.65), (0.10, 0.45, 0.40))
 _FRAMES = ((0.05, 0.05, 0.06), (0.45, 0.05, 0.08), (0.10, 0.15, 0.45))
 
@@ -36,7 +36,7 @@ def iris_of(parameters: FaceParameters) -> Tensor:
 
 def lips_of(parameters: FaceParameters) -> Tensor:
     """Colour of the lips, with or without lipstick."""
-    natural = skin_of(parameters) * torch.tensor([0.78, 0.52, 0.52])
+    natural = skin_of(parameters) * torch.tensor([0.80, 0.60, 0.55])
     return torch.where(parameters.lipstick[:, None], _one_of(_LIPSTICK, parameters.varied("lip_hue")), natural)
 
 
