@@ -20,9 +20,9 @@ from lightning_modules.face_attributes.agreement import (
 )
 from lightning_modules.face_attributes.realism import (
     blurred_pixels,
+    copies,
     diversity,
     kernel_distance,
-    nearest,
     nearest_ratio,
     similarity_percentile,
     spectrum_slope,
@@ -129,13 +129,10 @@ def _realism(images: Tensor, requests: RequestSet, real: RealFaces) -> Values:
     made, sources = images.float() / 255, requests.sources.float() / 255
     blurred, held_out = blurred_pixels(made), blurred_pixels(sources)
     reference = blurred_pixels(real.reference.float() / 255)
-    near = nearest(blurred, reference)
-    usual = nearest(held_out, reference).distance
     return {
         "variation_ratio": variation_ratio(made, sources),
-        "nearest_ratio": (near.distance.mean() / usual.mean()).item(),
-        # A copy is nearer to a training face than all but one in a hundred real faces are.
-        "copies": (near.distance < usual.quantile(0.01)).double().mean().item(),
+        "nearest_ratio": nearest_ratio(blurred, held_out, reference),
+        "copies": copies(blurred, reference),
         "spectrum_slope": spectrum_slope(made).mean().item(),
         "diversity_ratio": diversity(blurred) / diversity(held_out),
     }

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from lightning_modules.commands.face_measures import NEAREST, VARIATION, Values
 
@@ -131,6 +132,9 @@ def draw_evaluation(rows: Rows, chosen: str) -> Figure:
         axes.spines[["top", "right"]].set_visible(False)
     variation.axvspan(*VARIATION, color="#d9f0d3", alpha=0.6, zorder=0)
     variation.set_xscale("log")
+    variation.xaxis.set_major_locator(FixedLocator([0.1, 0.2, 0.5, 1, 2, 5, 10]))
+    variation.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    variation.xaxis.set_minor_locator(NullLocator())
     near.axvspan(0, NEAREST, color="#d9f0d3", alpha=0.6, zorder=0)
     near.set_xlim(left=0)
     kernel.set_xscale("symlog", linthresh=0.1)

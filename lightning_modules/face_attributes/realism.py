@@ -62,7 +62,7 @@ def nearest(features: Tensor, reference: Tensor) -> Nearest:
         features: ``(N, F)``.
         reference: ``(M, F)``.
     """
-    blocks = [torch.cdist(block.double(), reference.double()).min(dim=1) for block in torch.split(features, _BLOCK)]
+    blocks = [torch.cdist(block.double(), reference.double()).min(dim=1) for block in _blocks(features)]
     return Nearest(torch.cat([block.values for block in blocks]), torch.cat([block.indices for block in blocks]))
 
 
@@ -126,6 +126,19 @@ def kernel_distance(features: Tensor, real: Tensor, seed: int = 0) -> KernelDist
     return KernelDistance(_discrepancy(*kernels), low.item(), high.item())
 
 
+def copies(features: Tensor, reference: Tensor, ratio: float = 0.5) -> float:
+    """Share of faces that are far nearer to one reference face than to any other: copies of it.
+
+    Args:
+        features: Of made faces, ``(N, F)``.
+        reference: Of real faces, ``(M, F)``, M > 1.
+        ratio: Distance to the nearest over that to the second nearest, below which a face is a copy.
+    """
+    blocks = [torch.cdist(block.double(), reference.double()).topk(2, largest=False) for block in _blocks(features)]
+    distances = torch.cat([block.values for block in blocks])
+    return (distances[:, 0] < ratio * distances[:, 1]).double().mean().item()
+
+
 def diversity(features: Tensor) -> float:
     """Mean Euclidean distance between two different rows; NaN for fewer than two."""
     if len(features) < 2:
@@ -181,6 +194,10 @@ def random_pairs(number: int, pairs: int, seed: int) -> Tensor:
     first = torch.randint(number, (pairs,), generator=generator)
     shift = torch.randint(1, max(2, number), (pairs,), generator=generator)
     return torch.stack([first, (first + shift) % number])
+
+
+def _blocks(features: Tensor) -> tuple[Tensor, ...]:
+    return torch.split(features, _BLOCK)
 
 
 def _cubic(first: Tensor, second: Tensor) -> Tensor:

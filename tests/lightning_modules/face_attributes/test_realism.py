@@ -12,6 +12,7 @@ from torch.nn import functional
 from datamodules.common.errors import ConfigurationError
 from lightning_modules.face_attributes.realism import (
     blurred_pixels,
+    copies,
     diversity,
     kernel_distance,
     nearest,
@@ -59,6 +60,13 @@ def test_nearest_ratio_is_one_for_real_and_more_for_strange_faces() -> None:
     assert nearest_ratio(normal(400, 8, seed=2), held_out, reference) == pytest.approx(1, abs=0.05)
     assert nearest_ratio(normal(400, 8, seed=2) * 2, held_out, reference) > 1.5
     assert nearest_ratio(torch.zeros(400, 8), held_out, reference) < 0.8  # a mean face is nearest of all
+
+
+def test_copies_of_one_face_are_told_from_what_lies_between_all() -> None:
+    reference = normal(200, 16)
+    made = torch.cat([reference[:10] + 0.01 * normal(10, 16, seed=1), torch.zeros(30, 16)])
+    assert copies(made, reference) == pytest.approx(0.25)
+    assert copies(normal(300, 16, seed=2), reference) == 0
 
 
 def test_kernel_distance_is_unbiased_and_orders() -> None:
