@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from callbacks.group_errors import GroupErrors as GroupErrors
     from callbacks.model_card import ModelCard as ModelCard
     from callbacks.new_false_positives import NewFalsePositives as NewFalsePositives
+    from callbacks.normality_figure import NormalityFigure as NormalityFigure
     from callbacks.parameter_ema import ParameterEMA as ParameterEMA
     from callbacks.plain_progress import PlainProgress as PlainProgress
     from callbacks.rank_pairs import RankPairs as RankPairs
@@ -73,6 +74,7 @@ PUBLIC = {
     "GroupErrors": PublicName("callbacks.group_errors", "errors of every group of faces"),
     "ModelCard": PublicName("callbacks.model_card", "intended use, limits and measures of a face classifier"),
     "FaceWriter": PublicName("callbacks.face_writer", "made faces as pictures, facts, strips and sheets"),
+    "NormalityFigure": PublicName("callbacks.normality_figure", "normality of activations as a table and a picture"),
 }
 
 __all__ = [
@@ -89,6 +91,7 @@ __all__ = [
     "GroupErrors",
     "ModelCard",
     "NewFalsePositives",
+    "NormalityFigure",
     "ParameterEMA",
     "PlainProgress",
     "RankPairs",

@@ -9,6 +9,7 @@ from datamodules.common.lazy_names import PublicName, lazy_names
 if TYPE_CHECKING:
     from lightning_modules.action.hub_classifier import PretrainedActionClassifier as PretrainedActionClassifier
     from lightning_modules.action.module import FrameAveragingActionRecognizer as FrameAveragingActionRecognizer
+    from lightning_modules.face_attributes.generator_module import AttributeFaceGenerator as AttributeFaceGenerator
     from lightning_modules.face_attributes.module import FaceAttributeClassifier as FaceAttributeClassifier
     from lightning_modules.inspection.detector_module import MentoringDetector as MentoringDetector
     from lightning_modules.inspection.module import MentoringSegmenter as MentoringSegmenter
@@ -33,10 +34,14 @@ PUBLIC = {
     "FaceAttributeClassifier": PublicName(
         "lightning_modules.face_attributes.module", "attributes of faces in heads of related ones"
     ),
+    "AttributeFaceGenerator": PublicName(
+        "lightning_modules.face_attributes.generator_module", "faces with the attributes that are asked for"
+    ),
 }
 
 __all__ = [
     "KSVQE",
+    "AttributeFaceGenerator",
     "FaceAttributeClassifier",
     "FrameAveragingActionRecognizer",
     "MentoringDetector",

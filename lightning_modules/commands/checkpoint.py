@@ -18,6 +18,7 @@ from lightning_modules.commands.links import LINKED, same
 
 KEYWORDS = ("last", "hpc")  # names that Lightning resolves itself
 WEIGHTS = "weights"  # argument of a model that names a file of weights to begin from
+WHOLE = (WEIGHTS, "classifier_weights")  # those that bring all that the model needs; others bring a part of it
 
 
 @dataclass(frozen=True)

@@ -182,7 +182,7 @@ class AppraiseCLI(LightningCLI):
             if checkpoint.names_weights(name) and value is not None:
                 log.info("%s is not read: %s holds all weights", value, saved.path)
                 arguments[name] = None
-            elif isinstance(saved.arguments.get(name), dict):
+            elif isinstance(saved.arguments.get(name), dict) and name not in saved.free:
                 arguments[name] = saved.arguments[name]
 
     def _model_argument(self, name: str) -> object:
@@ -198,7 +198,7 @@ class AppraiseCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Decide the run's folder and fill the gaps of the loggers."""
         config = self.config[self.command]
-        untrained = not config.ckpt_path and self._model_argument(checkpoint.WEIGHTS) is None
+        untrained = not config.ckpt_path and all(self._model_argument(name) is None for name in checkpoint.WHOLE)
         if self.command == "predict" and untrained:
             raise CommandLineError(
                 "predict needs trained weights: add --ckpt_path FILE (`fit` names the checkpoint at its end), or name "
