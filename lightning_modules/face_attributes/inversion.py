@@ -6,6 +6,7 @@ paper, for one layer or several. Everything runs where gradients are switched of
 
 from __future__ import annotations
 
+import copy
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -85,16 +86,16 @@ class FeatureDistance:
     ) -> None:
         self._network = network
         self._normalise = normalise
-        # Tensors of inference mode cannot take part in a backward pass.
-        self._targets = {layer: target.detach().clone().flatten(1) for layer, target in targets.items()}
         unknown = sorted(set(weights or ()) - set(targets))
         if unknown:
             raise ConfigurationError(
                 f"layer_weights names {', '.join(unknown)}, but the inverted layers are {', '.join(targets)}."
             )
-        self._factors = {
-            layer: (weights or {}).get(layer, 1.0) / self._divisor(layer, scale, spreads) for layer in targets
-        }
+        with torch.inference_mode(False):  # what is made in inference mode takes part in no backward pass
+            self._targets = {layer: target.detach().clone().flatten(1) for layer, target in targets.items()}
+            self._factors = {
+                layer: (weights or {}).get(layer, 1.0) / self._divisor(layer, scale, spreads) for layer in targets
+            }
 
     def _divisor(self, layer: str, scale: LossScale, spreads: Mapping[str, float] | None) -> Tensor:
         target = self._targets[layer]
@@ -146,6 +147,8 @@ def optimise(
         seeds: Seed of each face, int64 ``(B,)``.
     """
     with torch.inference_mode(False), torch.enable_grad():
+        if any(buffer.is_inference() for buffer in space.buffers()):
+            space = copy.deepcopy(space)
         return _Search(objective, space, settings, start.detach().clone(), seeds).run()
 
 
@@ -251,7 +254,7 @@ class _Search:
             # Means over many steps, since the random views make single ones jump.
             now = torch.stack(self._history[-span:]).mean(dim=0)
             before = torch.stack(self._history[-2 * span : -span]).mean(dim=0)
-            self._active &= before - now > self._settings.tolerance * before.abs()
+            self._active &= before - now > self._settings.tolerance * self._history[0].abs()
         return bool(self._active.any())
 
     def _finish(self) -> None:

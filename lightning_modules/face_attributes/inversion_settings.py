@@ -51,8 +51,9 @@ class InversionSettings:
         asymmetry: Weight of the difference to the mirror image.
         unlikeliness: Weight of the mean square of the coordinates of ``faces``.
         blur: Blur a little after every step, as the paper does; for ``pixels``.
-        tolerance: A face rests when ``patience`` steps have lowered its loss by less than this share; 0 never.
-        patience: Steps that are compared.
+        tolerance: A face rests when ``patience`` steps have lowered its loss by less than this share of its first loss;
+            0 never.
+        patience: Steps that are compared with as many before.
         strip: Intermediate pictures kept, the first and the last among them; 0 keeps none.
 
     Raises:
