@@ -178,12 +178,12 @@ class _Centred:
         self._sums.append(rows[good], times[good])
         self._coverage = float(coverage[-1])
         if self.window is not None:
-            known = np.searchsorted(self._stops + (self.window - 1) // 2, self._sums.end, side="right")
-            known = max(int(known), len(self._times) - self._longest)
+            reached = np.searchsorted(self._stops + (self.window - 1) // 2, self._sums.end, side="right")
+            known = max(int(reached), len(self._times) - self._longest)
         else:
             assert self.seconds is not None
-            known = np.searchsorted(self._times + (self.seconds / 2 - TOLERANCE), times[-1], side="left")
-        return self._emit(int(known), full=True)
+            known = int(np.searchsorted(self._times + (self.seconds / 2 - TOLERANCE), times[-1], side="left"))
+        return self._emit(known, full=True)
 
     def finish(self) -> RollingMeans:
         return self._emit(len(self._times), full=self._coverage >= 0.5)
