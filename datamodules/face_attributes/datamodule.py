@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
@@ -96,8 +97,9 @@ class FaceAttributeDataModule(LightningDataModule):
         super().__init__()
         excluded = tuple(exclude_attributes or ())
         lists = FaceSources(root, labels, label_format, _texts(boxes), identities, partition, missing_margin, excluded)
-        self._kind, self._sources = lists.resolved()
+        self._kind, sources = lists.resolved()
         self._schema = read_schema(attribute_schema, excluded, "celeba" if self._kind == "celeba" else None)
+        self._sources = replace(sources, excluded=_left_out(excluded, attribute_schema, self._schema))
         self._splitting = FaceSplitSettings(split, identity_disjoint, judge_share, fit_on, split_seed)
         self._demo = demo or FaceDemoSettings()
         self._paths = list(_texts(path))
@@ -220,6 +222,15 @@ def read_schema(
         gone = [name for name in excluded if name in known and name not in schema.attributes]
         return schema.without([name for name in excluded if name not in gone])
     return AttributeSchema.from_file(given if given is not None else default).without(excluded)
+
+
+def _left_out(
+    excluded: tuple[str, ...], given: Mapping[str, Any] | str | None, schema: AttributeSchema
+) -> tuple[str, ...]:
+    """Attributes whose columns are passed over; the schema of a checkpoint lacks some that its training left out."""
+    if not isinstance(given, Mapping):
+        return excluded
+    return *excluded, *(name for name in AttributeSchema.from_file().attributes if name not in schema.attributes)
 
 
 def _check(image_size: int, crop_margin: float, batch_size: int, num_workers: int, is_demo: bool) -> None:

@@ -137,6 +137,12 @@ def test_a_list_of_files(listed: Path, caplog: pytest.LogCaptureFixture) -> None
     assert sum(map(len, people)) == len(set.union(*people)) == 6
 
 
+def test_the_schema_of_a_checkpoint_may_lack_a_column(listed: Path) -> None:
+    saved = FaceAttributeDataModule(exclude_attributes=["Bald"]).attribute_schema
+    data = FaceAttributeDataModule(labels=str(listed), attribute_schema=saved)
+    assert data.label_table("train").attributes.shape[1] == 72
+
+
 def test_padding_of_a_list_is_black_and_not_read(listed: Path) -> None:
     data = FaceAttributeDataModule(labels=str(listed), image_size=16)
     source = data.faces("train")
