@@ -10,7 +10,7 @@ from torch import Tensor
 from datamodules.face_attributes.schema import MISSING, PRESENT
 from lightning_modules.face_attributes.statistics import FaceStatistics
 
-Completion = Literal["expected", "alike"]
+Completion = Literal["expected", "likely", "alike"]
 _RIDGE = 1.0  # faces: as if each label had been seen once more, apart from all others
 
 
@@ -21,21 +21,22 @@ def complete(statistics: FaceStatistics, attributes: Tensor, completion: Complet
         statistics: From a pass over the training faces.
         attributes: int8 ``(K,)``: 1 wanted, 0 wanted to be absent, -1 not said.
         completion: ``expected`` gives what is not said its expectation given the rest, by a regression of labels on
-            labels; ``alike`` copies it from the kept face whose labels agree best.
+            labels; ``likely`` decides it one by one, the most certain first, each given all that are decided;
+            ``alike`` copies it from the kept face whose labels agree best.
 
     Returns:
         float64 ``(1 + 2 K,)``, each in 0..1.
     """
     attributes = attributes.cpu()
-    if completion == "alike" and (attributes == MISSING).any():
-        best = int(agreement(statistics, attributes).argmax())
-        attributes = torch.where(attributes == MISSING, statistics.kept.attributes[best], attributes)
     said = attributes != MISSING
-    inputs = torch.cat([torch.ones(1), attributes == PRESENT, torch.zeros(len(attributes))]).double()
-    if completion == "alike":
-        inputs[1 + len(attributes) :] = (~said).double()
-        return inputs
-    return inputs if bool(said.all()) else _expected(statistics, inputs, said)
+    if completion == "alike" and not said.all():
+        best = int(agreement(statistics, attributes).argmax())
+        attributes = torch.where(said, attributes, statistics.kept.attributes[best])
+        said = torch.ones_like(said)
+    inputs = torch.cat([torch.ones(1), attributes == PRESENT, attributes == MISSING]).double()
+    if not said.all():
+        inputs[1:] = _completed(statistics, attributes, said, decide=completion == "likely")
+    return inputs
 
 
 def agreement(statistics: FaceStatistics, attributes: Tensor) -> Tensor:
@@ -52,14 +53,44 @@ def agreement(statistics: FaceStatistics, attributes: Tensor) -> Tensor:
     return (match * worth).sum(1) / worth.sum().clamp_min(1e-12)
 
 
-def _expected(statistics: FaceStatistics, inputs: Tensor, said: Tensor) -> Tensor:
-    columns = statistics.columns.regressors
-    products = statistics.labels.sum(0)[columns, columns]
-    known = torch.cat([torch.ones(1, dtype=torch.bool), said, said])
-    penalty = torch.full((int(known.sum()),), _RIDGE, dtype=torch.float64)
-    penalty[0] = 0.0
-    factor = torch.linalg.cholesky(products[known][:, known] + torch.diag(penalty))
-    coefficients = torch.cholesky_solve(products[known][:, ~known], factor)
-    completed = inputs.clone()
-    completed[~known] = (inputs[known] @ coefficients).clamp(0.0, 1.0)
-    return completed
+def _completed(statistics: FaceStatistics, attributes: Tensor, said: Tensor, decide: bool) -> Tensor:
+    """Present and missing of every attribute, float64 ``(2 K,)``, given what is said."""
+    count = len(attributes)
+    decided = torch.full((2 * count,), torch.nan, dtype=torch.float64)
+    decided[:count][said], decided[count:][said] = (attributes[said] == PRESENT).double(), 0.0
+    labels = _LabelDistribution(statistics)
+    for number in said.nonzero()[:, 0].tolist():
+        labels.fix(number, float(decided[number]), 0.0)
+    while decide and not labels.fixed.all():
+        present, missing = labels.mean[:count], labels.mean[count:]
+        states = torch.stack([1.0 - present - missing, present, missing])
+        certain = torch.where(labels.fixed, -torch.inf, states.amax(0))
+        number = int(certain.argmax())
+        state = int(states[:, number].argmax())
+        labels.fix(number, float(state == 1), float(state == 2))
+        decided[[number, count + number]] = torch.tensor([float(state == 1), float(state == 2)], dtype=torch.float64)
+    return torch.where(decided.isnan(), labels.mean.clamp(0.0, 1.0), decided)
+
+
+class _LabelDistribution:
+    """Mean and covariance of present and missing, as more and more of them are known.
+
+    Fixing the values one after the other gives the same as a ridge regression of the rest on all of them at once.
+    """
+
+    def __init__(self, statistics: FaceStatistics) -> None:
+        columns = statistics.columns.regressors
+        products = statistics.labels.sum(0)[columns, columns] / statistics.faces
+        self.count = statistics.columns.attributes
+        self.fixed = torch.zeros(self.count, dtype=torch.bool)
+        self.mean = products[0, 1:].clone()
+        self.noise = _RIDGE / statistics.faces
+        self._covariance = products[1:, 1:] - torch.outer(self.mean, self.mean)
+
+    def fix(self, number: int, present: float, missing: float) -> None:
+        """Learn the two values of an attribute."""
+        for place, value in ((number, present), (self.count + number, missing)):
+            gain = self._covariance[place] / (self._covariance[place, place] + self.noise)
+            self.mean += gain * (value - self.mean[place])
+            self._covariance -= torch.outer(gain, self._covariance[place])
+        self.fixed[number] = True

@@ -35,7 +35,8 @@ class TargetOptions:
             `regression` and `sample`; "cv" takes the best of a path by cross-validation over the folds.
         contrast: Factor of the distance to the mean of all faces, for `centred`, `regression`, `product`, `sample`.
         completion: What attributes of which the request says nothing are taken to be: ``expected``, their expectation
-            given the others; ``alike``, those of the real face whose labels agree best with the request.
+            given the others; ``likely``, what is most probable given the others, decided one by one; ``alike``, those
+            of the real face whose labels agree best with the request.
         paper_draw: ``means`` adds the means of the Gaussians (eq. 4), ``samples`` draws from them (eq. 2).
         neighbours: Faces that `nearest` combines.
         rank: Number of directions of the noise of `sample`.
@@ -48,7 +49,7 @@ class TargetOptions:
 
     ridge: Ridge = "cv"
     contrast: float = 1.0
-    completion: Completion = "expected"
+    completion: Completion = "likely"
     paper_draw: Literal["means", "samples"] = "means"
     neighbours: int = 5
     rank: int = 64
@@ -233,17 +234,21 @@ def make_targets(
     return TargetMaker(statistics, mode, options, layers)(attributes, seeds)
 
 
-def pixel_regression(statistics: FaceStatistics, attributes: Tensor, ridge: Ridge = "cv") -> Tensor:
+def pixel_regression(
+    statistics: FaceStatistics, attributes: Tensor, ridge: Ridge = "cv", completion: Completion = "likely"
+) -> Tensor:
     """Faces by a linear regression of pixels on attributes, without any network: a blurred ghost to compare with.
 
     Args:
         statistics: From a pass over training faces.
         attributes: int8 ``(B, K)``: 1 wanted, 0 wanted to be absent, -1 not said.
         ridge: Penalty on sums over faces, or "cv".
+        completion: What attributes of which the request says nothing are taken to be.
 
     Returns:
         float32 ``(B, 3, T, T)``, RGB in 0..1, of the size of the thumbnails.
     """
-    targets = make_targets(statistics, attributes, "regression", TargetOptions(ridge=ridge), layers=[PIXELS])
+    options = TargetOptions(ridge=ridge, completion=completion)
+    targets = make_targets(statistics, attributes, "regression", options, layers=[PIXELS])
     side = statistics.thumbnail
     return targets[PIXELS].clamp(0.0, 1.0).view(-1, 3, side, side)

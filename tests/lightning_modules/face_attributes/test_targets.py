@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from datamodules.common.errors import ConfigurationError
-from lightning_modules.face_attributes.completion import agreement, complete
+from lightning_modules.face_attributes.completion import Completion, agreement, complete
 from lightning_modules.face_attributes.statistics import AttributeStatistics, FaceStatistics
 from lightning_modules.face_attributes.targets import (
     TargetMaker,
@@ -134,7 +134,8 @@ def test_no_attribute_at_all_gives_the_mean(statistics: FaceStatistics) -> None:
     for mode in ("paper", "paper_equal", "product"):
         torch.testing.assert_close(make_targets(statistics, nothing, mode)["fc6"][0], centre)
     for mode in ("regression", "centred"):
-        difference = make_targets(statistics, nothing, mode)["fc6"][0] - centre
+        options = TargetOptions(completion="expected")
+        difference = make_targets(statistics, nothing, mode, options)["fc6"][0] - centre
         assert float(difference.abs().max()) < 0.05
 
 
@@ -189,10 +190,41 @@ def test_completion_follows_the_correlations(statistics: FaceStatistics) -> None
     assert float(expected[1 + 3]) == pytest.approx(0.94, abs=0.04)  # as attribute 2, nearly always
     assert float(expected[1 + 5 + 4]) > 0.98  # hidden wherever attribute 0 is present
     assert expected[[1, 3]].tolist() == [1.0, 1.0]
+    likely = complete(statistics, request, "likely")
+    assert likely.tolist() == [1, 1, 0, 1, 1, 0, 0, 0, 0, 0, 1]  # 1 is rare, 3 follows 2, 4 is hidden
     alike = complete(statistics, request, "alike")
     assert set(alike.tolist()) <= {0.0, 1.0}
     assert float(alike[1 + 5 + 4]) == 1.0
-    assert complete(statistics, REQUESTS[0], "expected").tolist() == [1, 0, 1, 1, 1, 0, 0, 0, 0, 0, 0]
+    for completion in get_args(Completion):
+        assert complete(statistics, REQUESTS[0], completion).tolist() == [1, 0, 1, 1, 1, 0, 0, 0, 0, 0, 0]
+
+
+def test_what_is_likely_is_one_of_attributes_that_exclude_each_other() -> None:
+    """One of three always holds: where two are asked to be absent, the third is taken, and never two at once."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.nn.functional.one_hot(torch.randint(0, 3, (300,), generator=generator), 3).to(torch.int8)
+    labels = torch.cat([labels, (torch.rand(300, 1, generator=generator) < 0.8).to(torch.int8)], 1)
+    sums = AttributeStatistics(4, kept=9, thumbnail=SIDE)
+    pictures = torch.zeros(300, 3, SIDE, SIDE, dtype=torch.uint8)
+    sums.update({"fc6": torch.zeros(300, 2)}, labels, torch.ones(300) > 0, torch.arange(300), pictures)
+    statistics = sums.finish()
+    nothing = complete(statistics, torch.full((4,), -1, dtype=torch.int8), "likely")
+    assert float(nothing[1:4].sum()) == 1.0
+    assert float(nothing[4]) == 1.0
+    third = complete(statistics, torch.tensor([0, 0, -1, 0], dtype=torch.int8), "likely")
+    assert third[1:5].tolist() == [0, 0, 1, 0]
+
+
+def test_expectation_is_that_of_a_ridge_regression(statistics: FaceStatistics) -> None:
+    labels, _ = truth()
+    present, missing = (labels == 1).double(), (labels == -1).double()
+    known, wanted = torch.cat([present[:, :2], missing[:, :2]], 1), torch.cat([present[:, 2:], missing[:, 2:]], 1)
+    inputs, outputs = known - known.mean(0), wanted - wanted.mean(0)
+    slopes = torch.linalg.solve(inputs.T @ inputs + torch.eye(4, dtype=torch.float64), inputs.T @ outputs)
+    at = torch.tensor([1.0, 0.0, 0.0, 0.0], dtype=torch.float64)
+    expected = (wanted.mean(0) + (at - known.mean(0)) @ slopes).clamp(0, 1)
+    found = complete(statistics, torch.tensor([1, 0, -1, -1, -1], dtype=torch.int8), "expected")
+    torch.testing.assert_close(found[[3, 4, 5, 8, 9, 10]], expected, rtol=1e-9, atol=1e-12)
 
 
 def test_agreement_is_full_where_all_labels_are_the_same(statistics: FaceStatistics) -> None:
