@@ -75,11 +75,14 @@ class RunComparison(EpochNumbers):
         self.folder = folder
         self._own: ComparedRun | None = None
         self._place: Path | None = None
+        self._resumed: dict[int, dict[str, float]] = {}
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Begin the record of this run; a resumed run continues its own."""
         super().on_fit_start(trainer, pl_module)
         self._begin(trainer, pl_module)
+        if self._own is not None:
+            self._own.epochs, self._resumed = self._resumed, {}
 
     def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Know the run, where no training came before."""
@@ -112,8 +115,8 @@ class RunComparison(EpochNumbers):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue the curve of a resumed training."""
-        epochs = {int(epoch): dict(values) for epoch, values in state_dict.get("epochs", {}).items()}
-        self._own = ComparedRun("", "", epochs)
+        # A test restores its checkpoint too; only a training that begins takes what is kept here.
+        self._resumed = {int(epoch): dict(values) for epoch, values in state_dict.get("epochs", {}).items()}
 
     def _begin(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         for name in self.by:
@@ -123,8 +126,7 @@ class RunComparison(EpochNumbers):
                     f"{type(module).__name__}: name one of {', '.join(sorted(map(str, module.hparams)))}."
                 )
         self._place = Path(trainer.default_root_dir)
-        epochs = self._own.epochs if self._own is not None and not self._own.label else {}
-        self._own = ComparedRun(", ".join(str(module.hparams[name]) for name in self.by), self._place.name, epochs)
+        self._own = ComparedRun(", ".join(str(module.hparams[name]) for name in self.by), self._place.name)
 
     def _compare(self, trainer: L.Trainer) -> None:
         if self._own is None or self._place is None:

@@ -75,6 +75,27 @@ def test_two_runs_make_one_figure_and_two_rows(tmp_path: Path) -> None:
     assert (tmp_path / "run_comparison.png").stat().st_size > 5000
 
 
+def test_a_test_from_a_checkpoint_keeps_the_curve_and_a_resumed_run_continues_it(tmp_path: Path) -> None:
+    trainer = run(tmp_path / "1", "fc6", max_epochs=2)
+    trainer.save_checkpoint(tmp_path / "two.ckpt")
+    loader = DataLoader(torch.ones(4, 1), batch_size=2)
+    trainer.test(Line("fc6"), loader, ckpt_path=str(tmp_path / "two.ckpt"), verbose=False, weights_only=True)
+    assert (rows(tmp_path)[0]["freeze_below"], rows(tmp_path)[0]["epochs"]) == ("fc6", "2")
+    resumed = L.Trainer(
+        accelerator="cpu",
+        default_root_dir=tmp_path / "2",
+        callbacks=[RunComparison(["freeze_below"])],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        max_epochs=4,
+    )
+    resumed.fit(Line("fc6"), loader, loader, ckpt_path=str(tmp_path / "two.ckpt"), weights_only=True)
+    assert [row["epochs"] for row in rows(tmp_path)] == ["2", "4"]
+
+
 def test_runs_of_one_label_share_a_colour() -> None:
     runs = [ComparedRun("fc6", name, {0: {"val/loss": 1.0}, 1: {"val/loss": 0.5}}) for name in "ab"]
     axes = draw_runs([*runs, ComparedRun("conv5", "c", {0: {"val/loss": 2.0}})], "freeze_below", "val/loss").axes[0]
