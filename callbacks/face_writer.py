@@ -20,16 +20,18 @@ from callbacks.attribute_measures import schema_of
 from callbacks.face_sheet import Picture, SheetFace, draw_sheet, draw_strip
 from callbacks.score_writer import run_key
 from datamodules.common.atomic_write import atomic_path, write_text
-from datamodules.common.fingerprint import config_digest
+from datamodules.common.fingerprint import config_digest, tensors_digest
 from datamodules.face_attributes.batch import AttributeRequestBatch
 from datamodules.face_attributes.schema import ABSENT, PRESENT, AttributeSchema
+from lightning_modules.face_attributes.statistics import FaceStatistics
 
 log = logging.getLogger(__name__)
 
 _HISTORY = 40  # losses of a face's search that its file keeps
 _NAMED = 12  # attributes that a caption names before it counts the rest
 # What the writer itself reads from a prediction; of the rest, numbers a face go into its file as they are.
-_READ = ("image", "strip", "history", "attributes", "opinion", "index", "valid", "seed", "name", "image_float")
+_READ = ("image", "strip", "history", "attributes", "opinion", "index", "valid", "seed", "name")
+_OF_SOURCE = ("similarity", "psnr", "ssim")  # likeness to the source; without one they say nothing
 
 
 class FaceWriter(Callback):
@@ -68,7 +70,7 @@ class FaceWriter(Callback):
         if stage != "predict":
             return
         self._schema = schema_of(pl_module)
-        self._run_key = run_key(trainer, pl_module, getattr(trainer, "datamodule", None))
+        self._run_key = _key_of_run(trainer, pl_module)
         self._kept = 0
 
     def on_predict_batch_end(
@@ -140,7 +142,8 @@ class FaceWriter(Callback):
         if batch["source"][row]:
             facts["source"] = batch["source"][row]
             facts["attributes_by"] = "its labels" if bool(batch["labelled"][row]) else "the classifier"
-        facts |= {name: _number_of(value, row) for name, value in outputs.items() if name not in _READ}
+        unread = (*_READ, *(() if batch["source"][row] else _OF_SOURCE))
+        facts |= {name: _number_of(value, row) for name, value in outputs.items() if name not in unread}
         facts["steps"] = int(facts.get("steps") or len(history))
         facts["history"] = _thinned(history)
         if isinstance(outputs.get("opinion"), Tensor):
@@ -155,6 +158,15 @@ class FaceWriter(Callback):
             | {"key": config_digest(key)}
             | {"run": self._run_key}
         )
+
+
+def _key_of_run(trainer: L.Trainer, module: L.LightningModule) -> str:
+    """Digest of weights, statistics and every option that can change a face."""
+    key = run_key(trainer, module, getattr(trainer, "datamodule", None))
+    statistics = getattr(module, "statistics", None)
+    if trainer.ckpt_path or not isinstance(statistics, FaceStatistics):
+        return key  # the checkpoint, whose hash is in the key, holds the statistics
+    return config_digest({"run": key, "statistics": tensors_digest(statistics.state())})
 
 
 def read_faces(folder: Path, run: str) -> list[dict[str, Any]]:
