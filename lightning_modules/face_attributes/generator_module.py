@@ -12,6 +12,7 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.nn import functional as F
+from torch.utils.data import DataLoader
 
 from datamodules.common.errors import ConfigurationError
 from datamodules.face_attributes.batch import AttributeRequestBatch, FaceBatch
@@ -76,7 +77,8 @@ class AttributeFaceGenerator(Method):
             ``class_visualisation`` or ``heads`` (no target), ``mean_face`` or ``pixel_regression`` (no inversion).
         contrast: Factor of the distance of a target from the mean of all faces.
         ridge: Penalty of the fits, or ``cv``: the best of a path by cross-validation.
-        completion: What is not said is ``expected`` from what is, or as in the real face most ``alike``.
+        completion: What is not said is what is ``likely`` with what is (decided one by one), what is ``expected`` (an
+            average), or as in the real face most ``alike``.
         paper_draw: ``means`` (eq. 4) or ``samples`` (eq. 2) of the paper's Gaussians.
         neighbours: Real faces that ``nearest`` combines.
         psi: Scale of the noise of ``sample``.
@@ -105,7 +107,7 @@ class AttributeFaceGenerator(Method):
         mode: GeneratorMode | None = None,
         contrast: float | None = None,
         ridge: float | Literal["cv"] | None = None,
-        completion: Completion = "expected",
+        completion: Completion = "likely",
         paper_draw: Literal["means", "samples"] = "means",
         neighbours: int = 5,
         psi: float = 0.7,
@@ -202,7 +204,10 @@ class AttributeFaceGenerator(Method):
                 "equal_sets needs the labels of all faces before the pass, but the data does not give them: give a "
                 "data module with label_table, or set equal_sets to false."
             )
-        return cast(Tensor, table(getattr(data, "validate_on", "val"))[0])
+        # The data says which split it validates on by its rows alone.
+        rows = len(cast(DataLoader[Any], self.trainer.val_dataloaders).dataset)  # type: ignore[arg-type]  # it has a length
+        tables = (cast(Tensor, table(split)[0]) for split in ("train", "val"))
+        return next(labels for labels in tables if len(labels) == rows)
 
     def validation_step(self, batch: FaceBatch, batch_idx: int) -> None:
         """Count the activations of a batch."""
