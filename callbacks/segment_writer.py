@@ -43,7 +43,8 @@ class SegmentWriter(Callback):
     Memory does not grow with the length of a source, besides its segments; under ``centred`` the pictures of half a
     window wait for their labels, and more than 1 GB of them is said. A file that was done before with the same
     content, weights and options is not done again; one that cannot be read is named, and tried again in the next run.
-    What other files have left in the folder stays, in the summary too; the measures are those of this run's sources.
+    What other files have left in the folder stays, in the summary too, and so does each recording of a live source; the
+    measures are those of this run's sources.
     ``q`` in the window, Ctrl-C and SIGTERM end a run with valid files.
 
     Args:
@@ -262,7 +263,7 @@ class SegmentWriter(Callback):
         """
         file = info["path"] or info["name"]
         known = (*self._results.values(), *self._earlier.values())
-        taken = {one.name.casefold() for one in known if info["live"] or one.file != file}
+        taken = {one.name.casefold() for one in known if one.file != file or one.started}
         stem = name = plain_name(info)
         number = 1
         while name.casefold() in taken or (info["live"] and any(self._outputs.folder.glob(f"{glob.escape(name)}.*"))):

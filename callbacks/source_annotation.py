@@ -199,7 +199,7 @@ class SourceAnnotation:
             name=self.name,
             file=self.info["path"] or self.info["name"],
             status=status,
-            started=self._started,
+            started=self._started if self._frames else "",  # an attempt that gave nothing is no recording
             frames=self._frames,
             seconds=end,
             segments=list(segments),

@@ -210,7 +210,11 @@ def _one_line(label: str) -> str:
 def _read_json(path: Path) -> object:
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:  # ValueError: neither UTF-8 nor JSON
+    except OSError as error:
+        raise LabelError(
+            f"{path} cannot be read ({error.strerror}); give a file in the layout of ActivityNet."
+        ) from error
+    except ValueError as error:  # neither UTF-8 nor JSON
         raise LabelError(
             f"{path} cannot be read as JSON ({error}); give a file in the layout of ActivityNet."
         ) from error

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from callbacks import segment_writer
@@ -19,7 +20,7 @@ from callbacks.frame_states import SegmentSettings
 from callbacks.picture_annotator import PictureAnnotator
 from callbacks.segment_writer import SegmentWriter, plain_name
 from callbacks.source_annotation import Outputs, SourceAnnotation
-from datamodules.action.batch import StreamInfo
+from datamodules.action.batch import StreamBatch, StreamInfo
 from lightning_modules.action.segment_files import read_activitynet, read_segment_csv
 
 from .helpers import NAMES, PART, ColourClassifier, annotate, pictures, table
@@ -133,17 +134,30 @@ def test_a_live_source_never_replaces_an_earlier_recording(tmp_path: Path) -> No
     assert writer._free_name(info) == "camera_0_2"
 
 
+def live_chunk(info: StreamInfo, count: int) -> StreamBatch:
+    """A last chunk of so many frames."""
+    return StreamBatch(
+        frames=torch.zeros(count, 3, 4, 4, dtype=torch.uint8), times=torch.arange(count, dtype=torch.float64),
+        selected=torch.ones(count, dtype=torch.bool), video_id=0, is_last=True, info=info, dropped=0, status="ok",
+        error="",
+    )  # fmt: skip
+
+
 def test_every_recording_of_a_live_source_keeps_its_row(tmp_path: Path) -> None:
     info = StreamInfo(name="-", path="", live=True, width=4, height=4, fps=0.0, duration=float("nan"))
-    recorded = [SourceAnnotation("stdin", info, NAMES, SegmentSettings(), Outputs(tmp_path)).finish("ok")]
-    time.sleep(0.002)  # rows tell recordings apart by milliseconds
-    recorded.append(SourceAnnotation("stdin_2", info, NAMES, SegmentSettings(), Outputs(tmp_path)).finish("stopped"))
-    for one in recorded:
-        append_result(tmp_path, one)
-    assert [one.name for one in read_results(tmp_path).values()] == ["stdin", "stdin_2"]
+    for count, name in enumerate(("failed", "stdin", "stdin_2")):
+        source = SourceAnnotation(name, info, NAMES, SegmentSettings(), Outputs(tmp_path, figures=False))
+        source.add(live_chunk(info, count), np.full((count, len(NAMES)), 0.2))
+        append_result(tmp_path, source.finish("ok"))
+        time.sleep(0.002)  # rows tell recordings apart by milliseconds
+    recorded = list(read_results(tmp_path).values())
+    assert [bool(one.started) for one in recorded] == [False, True, True]  # an attempt without a frame is none
+    assert [one.frames for one in recorded] == [0, 1, 2]
     writer = SegmentWriter()
     writer._outputs, writer._earlier = Outputs(tmp_path), read_results(tmp_path)
-    assert writer._free_name(info) == "stdin_3"  # also where the files were moved away
+    for path in tmp_path.glob("stdin_*"):
+        path.unlink()
+    assert writer._free_name(info) == "stdin_3"  # the names stay taken without their files
 
 
 def test_ctrl_c_while_the_encoder_is_waited_for_loses_no_picture() -> None:
