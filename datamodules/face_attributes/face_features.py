@@ -21,12 +21,12 @@ def paint_skin(canvas: Canvas) -> None:
         patch.paint(patch.soft(cheek, 0.06) * 0.7, torch.tensor([0.93, 0.14, 0.34]))
     with canvas.patch((-0.55, -0.1, 0.55, 0.4), p.high_cheekbones) as patch:
         away = patch.u.abs()
-        shade = segment(away, patch.y, (0.47, 0.09), (0.31, 0.27)) - 0.030
-        patch.tint(patch.soft(shade, 0.04), torch.tensor([0.55, 0.45, 0.42]))
+        shade = segment(away, patch.y, (0.48, 0.07), (0.30, 0.25)) - 0.036
+        patch.tint(patch.soft(shade), torch.tensor([0.48, 0.38, 0.36]))
     with canvas.patch((-0.5, 0.2, 0.5, 0.55), p.chubby) as patch:
         crease = segment(patch.u.abs(), patch.y, (0.43, 0.27), (0.35, 0.42)) - 0.024
         crease = torch.maximum(crease, patch.head + 0.02)
-        patch.tint(patch.soft(crease), torch.tensor([0.55, 0.45, 0.43]))
+        patch.tint(patch.soft(crease), torch.tensor([0.45, 0.36, 0.34]))
     with canvas.patch((-0.35, 0.0, 0.35, 0.4), p.nose_mouth_lines) as patch:
         line = segment(patch.u.abs(), patch.y, (0.185, 0.10), (0.285, 0.31)) - 0.020
         patch.tint(patch.soft(line), torch.tensor([0.45, 0.36, 0.34]))
@@ -101,7 +101,7 @@ def paint_nose(canvas: Canvas) -> None:
     with canvas.patch((-0.22, -0.15, 0.22, 0.24)) as patch:
         away, y = patch.u.abs(), patch.y
         skin = skin_of(p)
-        wide = pick(p.big_nose, 0.155, 0.075)
+        wide = pick(p.big_nose, 0.175, 0.070)
         base = 0.115 + column(0.01 * p.spread("nose_length"))
         sharp = column(p.pointy_nose)
         side = (away - 0.03 - (wide - 0.05) * ((y + 0.12) / 0.24).clamp(0, 1).square()).abs() - 0.012
@@ -111,7 +111,7 @@ def paint_nose(canvas: Canvas) -> None:
         patch.paint(patch.soft(ridge) * pick(p.pointy_nose, 0.75, 0.0), skin * 0.25 + 0.75)
         point = (y - base - 0.075 + away * (0.075 / 0.06)).abs() - 0.026
         point = torch.maximum(point, away - wide)
-        rounded = (((away / wide).square() + ((y - base + 0.045) / 0.085).square()).sqrt() - 1).abs() * 0.075 - 0.017
+        rounded = (((away / wide).square() + ((y - base + 0.045) / 0.085).square()).sqrt() - 1).abs() * 0.075 - 0.020
         rounded = torch.maximum(rounded, base - 0.045 - y)
         patch.paint(patch.soft(torch.where(sharp, point, rounded)), skin * 0.42)
         nostril = ellipse(away - 0.55 * wide, y - base, 0.026, 0.022)
