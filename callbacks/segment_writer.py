@@ -244,6 +244,13 @@ class SegmentWriter(Callback):
         if not earlier.key or earlier.key != self._key(earlier):
             log.info("%s: made before with other content, weights or options; its files are written anew", name)
 
+    def _tell_of_leftovers(self, earlier: SourceResult | None, result: SourceResult) -> None:
+        """Name files of an earlier run that this one does not write, such as a video with other labels."""
+        old = [name for name in earlier.outputs if name not in result.outputs] if earlier and result.frames else []
+        old = [name for name in old if (self._outputs.folder / name).is_file()]
+        if old:
+            log.warning("%s: of the run before, with other options, is still there: %s", result.name, ", ".join(old))
+
     def _warn_of_memory(self, info: StreamInfo) -> None:
         """Say once how much memory the pictures of half a window take."""
         waiting = waiting_bytes(info, self.settings, self._rate) if self._outputs.video or self.show else 0.0
@@ -280,7 +287,7 @@ class SegmentWriter(Callback):
             result.metrics = current.evaluation.report(result.segments, self._apart)
         result.key = self._key(result)
         self._results[result.place] = result
-        self._earlier.pop(result.place, None)
+        self._tell_of_leftovers(self._earlier.pop(result.place, None), result)
         append_result(self._outputs.folder, result)
         log.log(logging.WARNING if status == "error" else logging.INFO, "%s", sentence(result))
 

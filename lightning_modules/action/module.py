@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, Literal, cast
@@ -182,6 +183,7 @@ class FrameAveragingActionRecognizer(StreamMethod):
     def on_fit_start(self) -> None:
         """Fetch pretrained weights, unless a training goes on, and take the weights of the classes from the data."""
         self._fetch_backbone()
+        self._hide_warning_of_frozen_parts()
         if self._random_backbone and self.backbone_is_frozen:
             log.warning(
                 "The backbone %s is frozen with random weights, so that it tells little: set pretrained, name a file "
@@ -195,6 +197,12 @@ class FrameAveragingActionRecognizer(StreamMethod):
         if self._random_backbone and self.hparams["pretrained"]:
             download_backbone(self._backbone, self.hparams["backbone"], self.hparams["frame_size"])
             self._random_backbone = False
+
+    def _hide_warning_of_frozen_parts(self) -> None:
+        """Lightning warns of parts in evaluation mode, in which a frozen backbone stays on purpose."""
+        backbone = set(self._backbone.modules())
+        if all(part.training or part in backbone for part in self.modules()):
+            warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")
 
     def _class_counts(self) -> list[int]:
         counts = getattr(getattr(self.trainer, "datamodule", None), "class_counts", None)

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -368,6 +369,13 @@ def test_the_modes_of_the_model_stay(pictures: Path, tmp_path: Path) -> None:
     train(tmp_path, make_data(pictures), FeatureCache(), with_cache, epochs=1)
     train(tmp_path, make_data(pictures), without, epochs=1)
     assert with_cache.modes == without.modes
+
+
+def test_a_backbone_that_is_frozen_on_purpose_is_not_warned_of(pictures: Path, tmp_path: Path) -> None:
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        make_trainer(tmp_path, epochs=1).fit(make_model(), datamodule=make_data(pictures))
+    assert not [str(one.message) for one in seen if "eval mode" in str(one.message)]
 
 
 def test_what_cannot_work_says_so(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -97,7 +97,10 @@ def test_results_that_are_replaced_are_said(clips: Path, tmp_path: Path, caplog:
     with caplog.at_level(logging.INFO):
         annotate(source, tmp_path)
         assert "written anew" not in caplog.text
+        annotate(source, tmp_path, enter=0.6, video=True)
+        assert "still there" not in caplog.text
         annotate(source, tmp_path, enter=0.6)
+    assert caplog.text.count("kitchen: of the run before, with other options, is still there: kitchen.mp4") == 1
     assert "kitchen: made before with other content, weights or options; its files are written anew" in caplog.text
 
 
