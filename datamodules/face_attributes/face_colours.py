@@ -12,6 +12,7 @@ _HAIR = ((0.90, 0.74, 0.36), (0.72, 0.28, 0.08), (0.37, 0.21, 0.10), (0.07, 0.06
 _IRIS = ((0.22, 0.50, 0.90), (0.22, 0.62, 0.28), (0.55, 0.62, 0.66), (0.36, 0.17, 0.05))
 _LIPSTICK = ((0.80, 0.03, 0.12), (0.80, 0.05, 0.45), (0.60, 0.02, 0.36))
 _EYE_SHADOW = ((0.45, 0.15, 0.60), (0.10, 0.30, 0.65), (0.10, 0.45, 0.40))
+_JEWELS = ((1.0, 0.81, 0.12), (0.94, 0.97, 1.0))
 _FRAMES = ((0.05, 0.05, 0.06), (0.45, 0.05, 0.08), (0.10, 0.15, 0.45))
 
 
@@ -48,6 +49,11 @@ def eye_shadow_of(parameters: FaceParameters) -> Tensor:
 def frame_of(parameters: FaceParameters) -> Tensor:
     """Colour of the frame of glasses."""
     return _one_of(_FRAMES, parameters.varied("frame_hue"))
+
+
+def jewel_of(parameters: FaceParameters) -> Tensor:
+    """Colour of earrings and necklace: gold or silver."""
+    return _one_of(_JEWELS, parameters.varied("jewel"))
 
 
 def hue(parameters: FaceParameters, name: str, pale: float, light: Tensor | float) -> Tensor:

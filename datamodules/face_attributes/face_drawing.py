@@ -11,7 +11,6 @@ from torch import Tensor
 from datamodules.face_attributes.counted_draws import key_of, uniforms
 from datamodules.face_attributes.demo_settings import DemoSplit, FaceDemoSettings
 from datamodules.face_attributes.face_parameters import (
-    CATEGORIES,
     PERSON_VARIATION,
     PHOTO_VARIATION,
     FaceParameters,
@@ -145,15 +144,13 @@ def _factors(
             followed = tendency[source] if amount > 0 else 1 - tendency[source]
             level = torch.where((left >= 0) & (left < share), followed, level)
             left = left - share
-        values[name] = _value(name, level, factor)
+        values[name] = _value(level, factor)
     return values
 
 
-def _value(name: str, level: Tensor, factor: Factor) -> Tensor:
+def _value(level: Tensor, factor: Factor) -> Tensor:
     """Bool or int64 values from uniform ones: a high level is true, or the last category."""
     if isinstance(factor.shares, float):
         return level >= 1 - factor.shares
     bounds = torch.tensor(factor.shares, dtype=torch.float64).cumsum(0)[:-1]
-    if len(factor.shares) != len(CATEGORIES[name]):
-        raise AssertionError(f"The shares of {name} do not fit its categories.")
     return (level[:, None] >= bounds[None]).sum(1)

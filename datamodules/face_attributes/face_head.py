@@ -61,8 +61,7 @@ def paint_head(canvas: Canvas) -> None:
         patch.paint(patch.soft(ear + 0.045), skin * 0.62)
     with canvas.patch((-0.5, 0.4, 0.5, 0.75), p.double_chin) as patch:
         own = skin_of(patch.parameters)
-        chin = column(shape.deep[p.double_chin][:, 0, 0])
-        fold = ellipse(patch.x, patch.y - _MIDDLE - chin + 0.06, 0.36, 0.155)
+        fold = ellipse(patch.x, patch.y - _MIDDLE - shape.deep[p.double_chin] + 0.06, 0.36, 0.155)
         patch.paint(patch.soft(fold - 0.03), own * 0.50)
         patch.paint(patch.soft(fold), own * 0.94)
     with canvas.patch((-0.8, -0.8, 0.8, 0.75)) as patch:

@@ -51,12 +51,16 @@ VARIATION = PERSON_VARIATION + PHOTO_VARIATION
 
 @dataclass(frozen=True)
 class FaceParameters:
-    """Parameters of B faces, each a tensor ``(B,)``: bool, or int64 numbers of the categories in `CATEGORIES`.
+    """Parameters of B faces.
 
-    The first block belongs to a person, the second to a photo of the person. ``variation`` is float32 ``(B, V)`` in the
-    order of `VARIATION`; ``strength`` float32 ``(B, 4)`` holds lighting, pose, background and noise of the settings;
-    ``key`` int64 ``(B,)`` is the key of the noise. Values that cannot be together (a fringe on a bald head) are settled
-    by `settled`.
+    Those not listed below are each ``(B,)``: bool, or int64 numbers of the categories in `CATEGORIES`. The first block
+    belongs to a person, the second to a photo of the person. Values that cannot be together (a fringe on a bald head)
+    are settled by `settled`.
+
+    Attributes:
+        variation: What is not an attribute, in the order of `VARIATION`, float32 ``(B, V)`` in [0, 1).
+        strength: Lighting, pose, background and noise of the settings, float32 ``(B, 4)``.
+        key: Key of the noise, int64 ``(B,)``.
     """
 
     hair_colour: Tensor

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from datamodules.face_attributes.face_canvas import EVERYWHERE, Canvas, column, ellipse, pick, wave
-from datamodules.face_attributes.face_colours import hue, skin_of
+from datamodules.face_attributes.face_canvas import EVERYWHERE, Canvas, column, ellipse, wave
+from datamodules.face_attributes.face_colours import hue, jewel_of, skin_of
 
 _GREY = 0.55  # of a background without strength
 
@@ -67,8 +67,7 @@ def paint_necklace(canvas: Canvas) -> None:
         q = patch.parameters
         line = (patch.y - 0.705 + 1.9 * patch.x * patch.x).abs()
         inside = patch.x.abs() - 0.245
-        gold = pick(q.varied("jewel") < 0.5, 1.0, 0.0)[..., 0]
-        metal = gold * torch.tensor([1.0, 0.80, 0.15]) + (1 - gold) * torch.tensor([0.96, 0.97, 1.0])
+        metal = jewel_of(q)
         patch.paint(patch.soft(torch.maximum(line - 0.045, inside)), torch.tensor([0.25, 0.16, 0.10]))
         beads = 0.029 + 0.008 * wave(patch.x * 11)
         patch.paint(patch.soft(torch.maximum(line - beads, inside)), metal)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from datamodules.face_attributes.face_canvas import Canvas, column, ellipse, segment
-from datamodules.face_attributes.face_colours import frame_of
+from datamodules.face_attributes.face_colours import frame_of, jewel_of
 from datamodules.face_attributes.face_head import shape_of
 
 _LENS_X, _LENS_Y = 0.222, -0.065
@@ -40,7 +40,5 @@ def paint_earrings(canvas: Canvas) -> None:
         q = patch.parameters
         away = patch.x.abs() - shape_of(q).wide - 0.025
         drop = ellipse(away, patch.y - 0.20, 0.055, 0.105)
-        gold = (q.varied("jewel") < 0.5).float()[:, None]
-        metal = gold * torch.tensor([1.0, 0.82, 0.10]) + (1 - gold) * torch.tensor([0.92, 0.97, 1.0])
         patch.paint(patch.soft(drop - 0.018), torch.tensor([0.22, 0.12, 0.05]))
-        patch.paint(patch.soft(drop), metal)
+        patch.paint(patch.soft(drop), jewel_of(q))

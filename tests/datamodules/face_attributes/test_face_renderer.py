@@ -11,7 +11,7 @@ from torch import Tensor
 
 from datamodules.common.errors import ConfigurationError
 from datamodules.face_attributes.demo_settings import FaceDemoSettings
-from datamodules.face_attributes.face_drawing import draw_parameters, person_names
+from datamodules.face_attributes.face_drawing import PERSON_FACTORS, PHOTO_FACTORS, draw_parameters, person_names
 from datamodules.face_attributes.face_labels import RULES, labels, renderable_attributes, rule_of
 from datamodules.face_attributes.face_parameters import CATEGORIES, FaceParameters, changed
 from datamodules.face_attributes.face_renderer import render
@@ -101,7 +101,7 @@ def test_parameters_do_not_depend_on_their_batch() -> None:
 
 def test_the_bytes_are_those_of_every_machine() -> None:
     digest = hashlib.sha256(render(_faces(16), SIZE).numpy().tobytes()).hexdigest()
-    assert digest[:16] == "1b132a2f9e663bb8"
+    assert digest[:16] == "9f149b55d9ddeac7"
 
 
 @pytest.mark.parametrize("size", [32, 50, 96, 224, 256])
@@ -253,6 +253,14 @@ def test_correlation_is_adjustable_and_leaves_the_shares() -> None:
     assert abs(none) < 0.03
     assert full > 0.25
     assert abs(share - other) < 0.02
+
+
+def test_shares_fit_the_categories() -> None:
+    for name, factor in {**PERSON_FACTORS, **PHOTO_FACTORS}.items():
+        if isinstance(factor.shares, tuple):
+            assert len(factor.shares) == len(CATEGORIES[name]), name
+            assert sum(factor.shares) == pytest.approx(1), name
+        assert sum(abs(amount) for amount in factor.follows.values()) <= 1, name
 
 
 def test_errors_name_the_parameter_and_what_it_can_be() -> None:

@@ -1,0 +1,27 @@
+"""How many faces a core draws in a second."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+import torch
+
+from datamodules.face_attributes.face_drawing import draw_parameters
+from datamodules.face_attributes.face_renderer import render
+
+
+@pytest.mark.benchmark
+def test_a_core_draws_a_thousand_faces_a_second() -> None:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        best = 0.0
+        for _ in range(4):
+            start = time.process_time()  # of this process alone, whatever else runs
+            render(draw_parameters(100, "train", torch.arange(960)), 64)
+            best = max(best, 960 / (time.process_time() - start))
+    finally:
+        torch.set_num_threads(threads)
+    print(f"faces of 64 pixels a second and core: {best:.0f}")  # noqa: T201  (what a benchmark is for)
+    assert best > 1000
