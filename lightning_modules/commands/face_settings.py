@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from lightning_modules.commands.errors import CommandLineError
+from lightning_modules.face_attributes.completion import Completion
 from lightning_modules.face_attributes.generator import GeneratorMode
 from lightning_modules.face_attributes.inversion_settings import InversionSettings
 
@@ -59,7 +60,7 @@ class EvaluationSettings:
     layers: list[str] | None = None
     contrast: float | None = None
     ridge: float | Literal["cv"] | None = None
-    completion: Literal["expected", "alike"] | None = None
+    completion: Completion | None = None
     inversion: InversionSettings | None = None
     output: str = "runs/face_attributes/evaluate"
 

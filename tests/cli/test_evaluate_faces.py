@@ -15,7 +15,8 @@ from matplotlib.image import imread
 
 from datamodules.face_attributes.datamodule import FaceAttributeDataModule
 from datamodules.face_attributes.demo_settings import FaceDemoSettings
-from lightning_modules.commands.evaluate_faces import join_lists
+from lightning_modules.commands.config_files import resolve_config_options
+from lightning_modules.commands.evaluate_faces import join_lists, parse
 from lightning_modules.commands.face_requests import draw_requests, real_faces
 from lightning_modules.commands.face_settings import EvaluationSettings
 
@@ -23,7 +24,7 @@ Command = Callable[..., Any]
 HELPERS = Path(__file__).parent / "helpers"
 DEMO = FaceDemoSettings(seed=100, train=96, val=40, test=96)
 OPTIONS = [
-    "--data.demo.seed=100", "--data.demo.train=96", "--data.demo.val=40", "--data.demo.test=96", "--requests=12",
+    "--data.demo.seed=100", "--data.demo.train=96", "--data.demo.val=40", "--data.demo.test=96", "--requests=8",
     "--validation_requests=4", "--asked=3", "--reference=40", "--known=0.5", "--device=cpu", "--sheet_faces=3",
 ]  # fmt: skip
 
@@ -60,20 +61,20 @@ def test_lists_may_take_several_words() -> None:
 def test_requests_and_real_faces_are_apart_and_repeat() -> None:
     data = FaceAttributeDataModule(image_size=32, demo=DEMO)
     real = real_faces(data, 40, seed=0)
-    full = draw_requests(data, "test", "full", 12, 3, 40, seed=0)
+    full = draw_requests(data, "test", "full", 8, 3, 40, seed=0)
     assert real.tested.shape == (40, 3, 32, 32)
     assert real.training_labels.shape == (96, 73)
     tested = {picture.numpy().tobytes() for picture in real.tested}
     assert not any(source.numpy().tobytes() in tested for source in full.sources)
-    short = draw_requests(data, "test", "short", 12, 3, 40, seed=0)
+    short = draw_requests(data, "test", "short", 8, 3, 40, seed=0)
     assert ((short.asked == 1).sum(1) == 3).all()
     assert not (short.absent & (short.asked == 1)).any()
     assert short.absent.any(1).all()
     assert ((short.attributes == 1) == (short.asked == 1)).all()
     assert not torch.equal(short.attributes, short.asked)  # what follows is denied
-    again = draw_requests(data, "test", "short", 12, 3, 40, seed=0)
+    again = draw_requests(data, "test", "short", 8, 3, 40, seed=0)
     assert torch.equal(again.asked, short.asked)
-    other = draw_requests(data, "test", "short", 12, 3, 40, seed=1)
+    other = draw_requests(data, "test", "short", 8, 3, 40, seed=1)
     assert not torch.equal(other.asked, short.asked)
 
 
@@ -173,7 +174,13 @@ def test_arguments_that_cannot_work(
     assert expected in result.sentence
 
 
-def test_defaults_are_consistent() -> None:
-    settings = EvaluationSettings(ckpt_path="a", judges=["b"])
+def test_the_shipped_configuration_states_the_defaults(files: Files) -> None:
+    options = ["--config", "face_attributes/evaluate", "--ckpt_path", str(files.generator), "--judges", files.judges[0]]
+    arguments, _ = resolve_config_options(join_lists([*options, "--data.demo.seed", "7", "--contrast", "2"]))
+    settings, generator, data = parse(arguments)
+    assert data.image_size == 32
+    assert generator.target_options.contrast == 2
+    assert settings.stated() == {"contrast": 2}
+    defaults = EvaluationSettings(str(files.generator), [files.judges[0]], contrast=2.0)
+    assert settings == defaults
     assert set(settings.candidates) < set(settings.modes)
-    assert settings.stated() == {}
