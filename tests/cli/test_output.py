@@ -145,6 +145,8 @@ def test_after_training_on_a_shipped_configuration_scoring_comes_next(toy: objec
 
     line = next_command([find_config("video_quality/demo")], "/x/a.ckpt")
     assert "predict --config video_quality/score --ckpt_path /x/a.ckpt --data.init_args.path" in line
+    line = next_command([find_config("action/demo"), find_config("action/ablations/heavy_l1")], "/x/a.ckpt")
+    assert line.endswith(" annotate SOURCE --ckpt_path /x/a.ckpt --output DIR")
 
 
 @pytest.mark.parametrize("command", ["fit", "predict"])
