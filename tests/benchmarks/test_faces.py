@@ -1,0 +1,149 @@
+"""What statistics and inversion cost beside the bare network, and what making faces together saves."""
+
+from __future__ import annotations
+
+import statistics as numbers
+import sys
+import time
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from datamodules.face_attributes.schema import AttributeSchema
+from lightning_modules.face_attributes.heads import AttributeHeads
+from lightning_modules.face_attributes.inversion import FeatureDistance, optimise, starting_pictures
+from lightning_modules.face_attributes.inversion_settings import InversionSettings
+from lightning_modules.face_attributes.layers import CutNetwork
+from lightning_modules.face_attributes.network import FaceAttributeNetwork
+from lightning_modules.face_attributes.parameterisation import SpaceName, make_space
+from lightning_modules.face_attributes.preprocess import VGG_FACE, FacePreprocess
+from lightning_modules.face_attributes.statistics import AttributeStatistics
+from lightning_modules.face_attributes.vgg import VGG, small_vgg, vgg16
+
+pytestmark = pytest.mark.benchmark
+
+STATISTICS_LIMIT = 1.15
+INVERSION_FLOOR = 0.8
+GPU_SAVING = 5.0
+SCHEMA = AttributeSchema.from_file()
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def seconds(action: Callable[[], object], repeats: int = 3) -> float:
+    """Median time of an action after one that warms up."""
+    times = []
+    for number in range(repeats + 1):
+        if DEVICE.type == "cuda":
+            torch.cuda.synchronize()
+        began = time.perf_counter()
+        action()
+        if DEVICE.type == "cuda":
+            torch.cuda.synchronize()
+        if number:
+            times.append(time.perf_counter() - began)
+    return numbers.median(times)
+
+
+def say(text: str) -> None:
+    sys.stdout.write(f"\n{DEVICE.type}, {text}\n")
+
+
+def pictures(count: int, side: int) -> Tensor:
+    coarse = torch.rand(count, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    smooth = torch.nn.functional.interpolate(coarse, (side, side), mode="bilinear")
+    return (smooth * 255).byte().to(DEVICE)
+
+
+def labels(count: int) -> Tensor:
+    drawn = torch.randint(-1, 2, (count, len(SCHEMA.attributes)), generator=torch.Generator().manual_seed(1))
+    return drawn.to(torch.int8).to(DEVICE)
+
+
+@pytest.mark.parametrize("layers", [("fc6", "conv5_3"), ("fc6",), ("conv4_3",)])
+def test_statistics_beside_a_bare_forward_pass(layers: tuple[str, ...]) -> None:
+    torch.manual_seed(0)
+    batch = 64 if DEVICE.type == "cuda" else 16
+    cut = CutNetwork(vgg16().to(DEVICE, memory_format=torch.channels_last), layers)
+    preprocess = FacePreprocess.from_normalisation(224, VGG_FACE).to(DEVICE)
+    faces, attributes = pictures(batch, 224), labels(batch)
+    valid, index = torch.ones(batch, dtype=torch.bool, device=DEVICE), torch.arange(batch, device=DEVICE)
+    sums = AttributeStatistics(len(SCHEMA.attributes), kept=2 * batch)
+
+    @torch.no_grad()
+    def forward() -> dict[str, Tensor]:
+        return cut(preprocess(faces))
+
+    def counted() -> None:
+        sums.update(forward(), attributes, valid, index, faces)
+
+    bare, whole = seconds(forward), seconds(counted)
+    ratio = whole / bare
+    speeds = f"forward {batch / bare:.1f} images/s, with statistics {batch / whole:.1f}, {ratio:.3f} times"
+    say(f"VGG-16, 224 px, {' + '.join(layers)}: {speeds}")
+    assert layers != ("fc6", "conv5_3") or ratio <= STATISTICS_LIMIT
+
+
+def inversion(network: VGG, side: int, faces: int, space: SpaceName, steps: int) -> tuple[float, float]:
+    """Seconds of a step of the inversion, and of a forward and backward pass of the same cut network."""
+    network = network.to(DEVICE, memory_format=torch.channels_last).eval()
+    cut = CutNetwork(network, [network.layers[-4], "fc6"])
+    preprocess = FacePreprocess(side).to(DEVICE)
+    with torch.no_grad():
+        targets = cut(preprocess(pictures(faces, side)))
+    settings = InversionSettings(steps=steps, space=space, strip=0)
+    kept = pictures(200, min(side, 64)).cpu()
+    room = make_space(space, side, kept, settings.components).to(DEVICE)
+    seeds = torch.arange(faces)
+    start = starting_pictures(torch.full((3, side, side), 0.4, device=DEVICE), settings, seeds)
+    distance = FeatureDistance(cut, preprocess.normalise, targets)
+    normalised = preprocess.normalise(start).to(memory_format=torch.channels_last).requires_grad_()
+
+    def both_ways() -> None:
+        found = cut(normalised)
+        loss = torch.stack([output.square().sum() for output in found.values()]).sum()
+        torch.autograd.grad(loss, normalised)
+
+    def several() -> None:
+        for _ in range(steps):
+            both_ways()
+
+    return seconds(lambda: optimise(distance, room, settings, start, seeds)) / steps, seconds(several) / steps
+
+
+@pytest.mark.parametrize("space", ["faces", "fourier", "pixels"])
+@pytest.mark.parametrize("size", ["64 px", "224 px"])
+def test_steps_of_the_inversion_beside_bare_passes(space: SpaceName, size: str) -> None:
+    torch.manual_seed(0)
+    network, side, steps = (small_vgg(), 64, 20) if size == "64 px" else (vgg16(), 224, 2)
+    faces = 16 if size == "64 px" or DEVICE.type == "cuda" else 4
+    step, bare = inversion(network, side, faces, space, steps)
+    speeds = f"{1 / step:.2f} steps/s, bare passes {1 / bare:.2f}/s, {bare / step:.2f} of them"
+    say(f"{size}, {faces} faces, space {space}: {speeds}")
+    assert bare / step >= INVERSION_FLOOR
+
+
+def test_faces_together_beside_one_by_one() -> None:
+    torch.manual_seed(0)
+    backbone = small_vgg() if DEVICE.type == "cpu" else vgg16()
+    side = 64 if DEVICE.type == "cpu" else 224
+    heads = AttributeHeads(backbone.num_features, SCHEMA)
+    network = FaceAttributeNetwork(backbone, heads, side).to(DEVICE, memory_format=torch.channels_last).eval()
+    preprocess = FacePreprocess(side).to(DEVICE)
+    settings = InversionSettings(steps=20, space="fourier", strip=0)
+    cut = CutNetwork(network, ["fc6"])
+    with torch.no_grad():
+        targets = cut(preprocess(pictures(16, side)))
+    start = starting_pictures(torch.full((3, side, side), 0.4, device=DEVICE), settings, torch.arange(16))
+    room = make_space("fourier", side, None).to(DEVICE)
+
+    def run(rows: slice) -> None:
+        distance = FeatureDistance(cut, preprocess.normalise, {"fc6": targets["fc6"][rows]})
+        optimise(distance, room, settings, start[rows], torch.arange(16)[rows])
+
+    together = seconds(lambda: run(slice(0, 16)))
+    alone = seconds(lambda: [run(slice(face, face + 1)) for face in range(16)])
+    times = f"16 faces together {together:.2f} s, one by one {alone:.2f} s, {alone / together:.1f} times"
+    say(f"{side} px, 20 steps: {times}")
+    assert DEVICE.type == "cpu" or alone / together >= GPU_SAVING
