@@ -45,7 +45,7 @@ def paint_clothes(canvas: Canvas) -> None:
         cloth = hue(p, "clothes_hue", 0.45, 0.25 + 0.6 * p.varied("clothes_light"))
         slope = 0.70 + 0.32 * patch.x * patch.x - patch.y
         patch.paint(patch.soft(slope), cloth)
-        neck = torch.maximum(patch.x.abs() - 0.23, patch.y - 0.72)
+        neck = torch.maximum(patch.x.abs() - 0.23, (patch.y - 0.48).abs() - 0.24)
         collar = torch.minimum(neck, ellipse(patch.x, patch.y - 0.70, 0.29, 0.13))
         patch.paint(patch.soft(collar), skin_of(p) * 0.86)
     with canvas.patch((-0.45, 0.6, 0.45, 1.3), p.necktie) as patch:

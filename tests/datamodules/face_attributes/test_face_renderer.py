@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from datamodules.common.errors import ConfigurationError
+from datamodules.face_attributes import face_canvas
 from datamodules.face_attributes.demo_settings import FaceDemoSettings
 from datamodules.face_attributes.face_drawing import PERSON_FACTORS, PHOTO_FACTORS, draw_parameters, person_names
 from datamodules.face_attributes.face_labels import RULES, labels, renderable_attributes, rule_of
@@ -102,6 +103,13 @@ def test_parameters_do_not_depend_on_their_batch() -> None:
 def test_the_bytes_are_those_of_every_machine() -> None:
     digest = hashlib.sha256(render(_faces(16), SIZE).numpy().tobytes()).hexdigest()
     assert digest[:16] == "9f149b55d9ddeac7"
+
+
+def test_no_part_reaches_out_of_its_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    faces = _faces(200)
+    expected = render(faces, SIZE)
+    monkeypatch.setattr(face_canvas, "_window", lambda box, side: (slice(0, side), slice(0, side)))
+    assert torch.equal(render(faces, SIZE), expected)
 
 
 @pytest.mark.parametrize("size", [32, 50, 96, 224, 256])
