@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+import timm
 import torch
 from torch import Tensor, nn
 
-from datamodules.common.errors import ConfigurationError
+from datamodules.common.errors import CheckpointError, ConfigurationError
 from datamodules.face_attributes.schema import AttributeSchema
-from lightning_modules.face_attributes.backbones import build_backbone
+from lightning_modules.face_attributes.backbones import (
+    build_backbone,
+    download_backbone,
+    load_backbone,
+    normalisation_of,
+)
 from lightning_modules.face_attributes.freezing import freeze_below, layer_distances, rate_groups, scale_rates
 from lightning_modules.face_attributes.heads import AttributeHeads
 from lightning_modules.face_attributes.layers import HEADS, CutNetwork, layer_names
@@ -241,3 +249,27 @@ def test_rates_fall_with_the_distance_to_the_heads() -> None:
     assert rates["backbone.conv2_2.weight"] == 0.25
     assert rates["backbone.conv1_1.weight"] == 0.0625
     assert layer_distances(VGG(TINY, 16))["fc7.weight"] == 1
+
+
+# Weights of other backbones.
+
+
+def test_a_timm_backbone_is_filled_from_a_file_without_its_classes(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    source = timm.create_model("test_resnet", num_classes=10).eval()
+    torch.save(source.state_dict(), tmp_path / "resnet.pth")
+    target = build_backbone("timm/test_resnet", 32)[0].eval()
+    assert load_backbone(target, "timm/test_resnet", str(tmp_path / "resnet.pth")) == "backbone"
+    x = torch.randn(2, 3, 32, 32)
+    assert torch.equal(target(x), source.forward_head(source.forward_features(x), pre_logits=True))
+    del (state := source.state_dict())["layer1.0.conv1.weight"]
+    torch.save(state, tmp_path / "resnet.pth")
+    with pytest.raises(CheckpointError, match=r"1 missing: layer1\.0\.conv1\.weight"):
+        load_backbone(target, "timm/test_resnet", str(tmp_path / "resnet.pth"))
+
+
+def test_weights_that_nobody_publishes_are_not_fetched() -> None:
+    with pytest.raises(ConfigurationError, match="name a local file of VGG-Face or torchvision as backbone_weights"):
+        download_backbone(VGG(TINY, 16), "vgg16", 16)
+    assert normalisation_of("resnet18", "backbone").mean == IMAGENET.mean
+    assert normalisation_of("vgg16", "vgg_face") == VGG_FACE

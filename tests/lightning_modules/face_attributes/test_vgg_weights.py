@@ -11,9 +11,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from datamodules.common.errors import CheckpointError
+from lightning_modules.face_attributes import vgg_weights
 from lightning_modules.face_attributes.backbones import load_backbone
 from lightning_modules.face_attributes.preprocess import VGG_FACE, FacePreprocess, Normalisation
-from lightning_modules.face_attributes.vgg import VGG, VGGSettings
+from lightning_modules.face_attributes.vgg import VGG, VGGSettings, vgg16
 from lightning_modules.face_attributes.vgg_weights import load_vgg_weights, torchvision_names
 
 SHAPE = VGGSettings((2, 3, 4, 5, 5), (2, 2, 3, 3, 3), (8, 8))
@@ -113,3 +114,18 @@ def test_a_vgg_of_norms_reads_its_own_weights(tmp_path: Path) -> None:
     assert load_vgg_weights(target, str(tmp_path / "own.pth")) == "plain"
     x = torch.randn(4, 3, 16, 16)
     assert torch.equal(source.eval()(x), target.eval()(x))
+
+
+@pytest.mark.slow
+def test_it_computes_what_vgg16_of_torchvision_computes(monkeypatch: pytest.MonkeyPatch) -> None:
+    models = pytest.importorskip("torchvision.models")
+    theirs = models.vgg16(weights=None).eval()
+    monkeypatch.setattr(vgg_weights, "load_state_dict_file", lambda file: theirs.state_dict())  # half a gigabyte
+    ours = vgg16().eval()
+    assert load_vgg_weights(ours, "torchvision") == "torchvision"
+    x = torch.randn(1, 3, 224, 224)
+    with torch.no_grad():
+        found = ours.activations(x, ["conv5_3", "fc7"])
+        torch.testing.assert_close(found["conv5_3"], theirs.features[:29](x))
+        pooled = theirs.avgpool(theirs.features(x)).flatten(1)
+        torch.testing.assert_close(found["fc7"], theirs.classifier[:4](pooled))
