@@ -9,6 +9,7 @@ from datamodules.common.lazy_names import PublicName, lazy_names
 if TYPE_CHECKING:
     from callbacks.attribute_distribution import AttributeDistribution as AttributeDistribution
     from callbacks.attribute_report import AttributeReport as AttributeReport
+    from callbacks.attribute_writer import AttributeWriter as AttributeWriter
     from callbacks.classification_report import ClassificationReport as ClassificationReport
     from callbacks.defect_features import DefectFeatures as DefectFeatures
     from callbacks.face_writer import FaceWriter as FaceWriter
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from callbacks.region_overlay import RegionOverlay as RegionOverlay
     from callbacks.remote_monitor import RemoteMonitor as RemoteMonitor
     from callbacks.restore_best_weights import RestoreBestWeights as RestoreBestWeights
+    from callbacks.run_comparison import RunComparison as RunComparison
     from callbacks.score_scatter import ScoreScatter as ScoreScatter
     from callbacks.score_writer import ScoreWriter as ScoreWriter
     from callbacks.segment_writer import SegmentWriter as SegmentWriter
@@ -75,11 +77,16 @@ PUBLIC = {
     "ModelCard": PublicName("callbacks.model_card", "intended use, limits and measures of a face classifier"),
     "FaceWriter": PublicName("callbacks.face_writer", "made faces as pictures, facts, strips and sheets"),
     "NormalityFigure": PublicName("callbacks.normality_figure", "normality of activations as a table and a picture"),
+    "RunComparison": PublicName(
+        "callbacks.run_comparison", "losses of all runs below a folder in one figure, and a row each"
+    ),
+    "AttributeWriter": PublicName("callbacks.attribute_writer", "attributes of the faces of a folder as lists"),
 }
 
 __all__ = [
     "AttributeDistribution",
     "AttributeReport",
+    "AttributeWriter",
     "ClassificationReport",
     "DefectFeatures",
     "FaceWriter",
@@ -99,6 +106,7 @@ __all__ = [
     "RegionOverlay",
     "RemoteMonitor",
     "RestoreBestWeights",
+    "RunComparison",
     "ScoreScatter",
     "ScoreWriter",
     "SegmentWriter",
