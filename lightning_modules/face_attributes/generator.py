@@ -25,6 +25,7 @@ from lightning_modules.face_attributes.layers import HEADS, CutNetwork, check_la
 from lightning_modules.face_attributes.network import FaceAttributeNetwork
 from lightning_modules.face_attributes.parameterisation import ImageSpace, make_space
 from lightning_modules.face_attributes.preprocess import FacePreprocess
+from lightning_modules.face_attributes.reconstruction import LayerReconstruction, reconstruct
 from lightning_modules.face_attributes.statistics import FaceStatistics
 from lightning_modules.face_attributes.targets import TargetMaker, TargetMode, TargetOptions, pixel_regression
 
@@ -141,6 +142,23 @@ class FaceGenerator:
         """What the network says of uint8 pictures, int8 ``(B, K)``."""
         logits = self._network(self._preprocess(images.to(self._device)))
         return self._network.heads.decisions(logits)
+
+    def reconstructions(self, sources: Tensor, seeds: Tensor) -> dict[str, LayerReconstruction]:
+        """Invert each layer for itself, with the activations of the sources as the target.
+
+        Args:
+            sources: uint8 ``(B, 3, S, S)``.
+            seeds: Seed of each face, int64 ``(B,)``.
+
+        Returns:
+            What came of each layer, in the order of the layers.
+        """
+        with torch.inference_mode(False):
+            faces = to_uint8(_sized(sources.to(self._device).float() / 255, self._preprocess.side))
+            return reconstruct(
+                self._network, self._preprocess, faces, self._layers, self._get_space(), self._settings,
+                self._mean_image(), seeds.cpu(),
+            )  # fmt: skip
 
     @property
     def _device(self) -> torch.device:

@@ -292,7 +292,8 @@ class AttributeFaceGenerator(Method):
             What `GeneratedFaces` holds; ``attributes`` int8 ``(B, K)``, those of the request, or of a source face that
             has no labels what the classifier says; ``mode``; ``index`` and ``valid`` of the batch. With source faces
             ``psnr``, ``ssim`` and ``similarity``, the cosine between the activations of result and source at the
-            deepest layer, the mean face taken off. ``psnr`` and ``ssim`` are NaN where there is no source.
+            deepest layer, the mean face taken off. In the mode ``reconstruct`` also ``layers``: what comes of each
+            layer alone, the entries of a `LayerReconstruction` by layer.
         """
         with torch.inference_mode(False):
             optional = cast(Mapping[str, Tensor], batch)  # faces have no seeds, requests need no pictures
@@ -313,7 +314,12 @@ class AttributeFaceGenerator(Method):
                 "index": batch["index"],
                 "valid": batch["valid"],
             }
-            return facts if sources is None else facts | self._beside_sources(made.image, sources)
+            if sources is not None:
+                facts |= self._beside_sources(made.image, sources)
+            if sources is not None and self.config.mode == "reconstruct":
+                found = self.generator.reconstructions(sources, seeds)
+                facts["layers"] = {layer: asdict(made) for layer, made in found.items()}
+            return facts
 
     def _attributes(self, attributes: Tensor, sources: Tensor | None, labelled: Tensor | None) -> Tensor:
         """Those of the request; of a source face without labels, what the classifier says."""

@@ -220,7 +220,8 @@ def colour_basis(thumbnails: Tensor) -> Tensor:
     covariance = pixels @ pixels.T / pixels.shape[1] + _COLOUR_FLOOR * torch.eye(3, dtype=pixels.dtype)
     values, vectors = torch.linalg.eigh(covariance)
     root = vectors @ torch.diag(values.sqrt()) @ vectors.T
-    return (root / torch.linalg.vector_norm(root, dim=0).max()).to(torch.float32)
+    basis: Tensor = root / torch.linalg.vector_norm(root, dim=0).max()
+    return basis.to(torch.float32)
 
 
 def make_space(

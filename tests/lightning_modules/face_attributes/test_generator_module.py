@@ -135,8 +135,8 @@ def test_classifier_and_file_of_statistics_give_the_same_faces(
     asked = requests(attributes="Smiling", count=2)
     (found,) = trainer(folder).predict(other, datamodule=asked)  # type: ignore[misc]  # a list of one batch
     (expected,) = predicted(folder, requests(attributes="Smiling", count=2))
-    assert torch.equal(found["image"], expected["image"])  # type: ignore[index]  # a prediction is a mapping
-    assert torch.equal(found["opinion"], expected["opinion"])  # type: ignore[index]  # the same
+    assert torch.equal(found["image"], expected["image"])  # type: ignore[call-overload]  # a prediction is a mapping
+    assert torch.equal(found["opinion"], expected["opinion"])  # type: ignore[call-overload]  # the same
 
 
 def test_a_face_depends_on_its_request_and_seed(collected: tuple[Path, dict[str, float]]) -> None:
@@ -206,3 +206,20 @@ def test_sets_of_equal_size(classifier: Path, tmp_path: Path) -> None:
     counts = generator.statistics.counts()
     assert len(counts.unique()) == 1
     assert float(counts[0]) < 45
+
+
+def test_reconstruction_by_layer_of_faces_and_of_sources(collected: tuple[Path, dict[str, float]]) -> None:
+    folder, _ = collected
+    for asked in (requests(requests=2), None):
+        checkpoint = str(folder / "generator.ckpt")
+        batches = asked or data(validate_on="val", batch_size=2)
+        module = rebuilt(folder, mode="reconstruct")
+        if asked is None:
+            batches.setup("test")
+            (face,) = [batch for number, batch in enumerate(batches.test_dataloader()) if number == 0]
+            module.on_load_checkpoint(torch.load(checkpoint, weights_only=True))
+            found = module.predict_step(face, 0)
+        else:
+            (found,) = predicted(folder, asked, mode="reconstruct")
+        assert list(found["layers"]) == ["conv2_1", "fc6"]
+        assert found["layers"]["fc6"]["psnr"].shape == (2,)
