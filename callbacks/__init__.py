@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from callbacks.feature_embedding import FeatureEmbedding as FeatureEmbedding
     from callbacks.feedback_store_writer import FeedbackStoreWriter as FeedbackStoreWriter
     from callbacks.group_errors import GroupErrors as GroupErrors
+    from callbacks.layer_reconstructions import LayerReconstructions as LayerReconstructions
     from callbacks.model_card import ModelCard as ModelCard
     from callbacks.new_false_positives import NewFalsePositives as NewFalsePositives
     from callbacks.normality_figure import NormalityFigure as NormalityFigure
@@ -81,6 +82,9 @@ PUBLIC = {
         "callbacks.run_comparison", "losses of all runs below a folder in one figure, and a row each"
     ),
     "AttributeWriter": PublicName("callbacks.attribute_writer", "attributes of the faces of a folder as lists"),
+    "LayerReconstructions": PublicName(
+        "callbacks.layer_reconstructions", "faces found again from their own activations, layer by layer"
+    ),
 }
 
 __all__ = [
@@ -96,6 +100,7 @@ __all__ = [
     "FeatureEmbedding",
     "FeedbackStoreWriter",
     "GroupErrors",
+    "LayerReconstructions",
     "ModelCard",
     "NewFalsePositives",
     "NormalityFigure",
