@@ -21,10 +21,11 @@ from lightning_modules.face_attributes.completion import Completion
 from lightning_modules.face_attributes.equal_sets import draw_equal_sets
 from lightning_modules.face_attributes.fingerprints import layer_fingerprints, preprocessing_facts
 from lightning_modules.face_attributes.generator import FaceGenerator, GeneratorMode, check_mode
+from lightning_modules.face_attributes.generator_facts import check_facts, fit_measures, plain
 from lightning_modules.face_attributes.generator_presets import PresetName, resolve_preset
 from lightning_modules.face_attributes.inversion_settings import InversionSettings
 from lightning_modules.face_attributes.layers import CutNetwork, check_layers, layer_names
-from lightning_modules.face_attributes.linear_fits import Ridge, fit_regression, fit_weights
+from lightning_modules.face_attributes.linear_fits import Ridge
 from lightning_modules.face_attributes.module import CLASS_PATH as CLASSIFIER
 from lightning_modules.face_attributes.module import FaceAttributeClassifier
 from lightning_modules.face_attributes.reconstruction import psnr, ssim
@@ -124,7 +125,7 @@ class AttributeFaceGenerator(Method):
         self.schema = built.schema
         self.network = built.network
         self.preprocess = built.preprocess
-        _check_facts(built, attribute_schema, image_size)
+        check_facts(self.schema, self.preprocess.side, attribute_schema, image_size)
         settings = InversionSettings(**inversion) if isinstance(inversion, Mapping) else inversion
         self.config = config = resolve_preset(
             preset, layer_names(self.network), layers, mode, contrast, ridge, settings
@@ -134,7 +135,7 @@ class AttributeFaceGenerator(Method):
         arguments = {name: given[name] for name in SAVED} | {
             "attribute_schema": self.schema.plain(),
             "image_size": self.preprocess.side,
-            "classifier": {name: value for name, value in built.hparams.items() if not name.startswith("_")},
+            "classifier": {name: plain(value) for name, value in built.hparams.items() if not name.startswith("_")},
             "layers": list(config.layers),
             "mode": config.mode,
             "contrast": config.contrast,
@@ -220,7 +221,7 @@ class AttributeFaceGenerator(Method):
         assert self._pass is not None  # begun with the epoch
         self._pass.sums.all_reduce()
         self.statistics, self._pass, self._generator = self._pass.sums.finish(), None, None
-        self.log_stage("val", self._fit_measures(self.statistics))
+        self.log_stage("val", fit_measures(self.statistics, self.config.layers, self.config.ridge))
         if self.trainer.sanity_checking or getattr(self.trainer, "fast_dev_run", False):
             return
         folder = Path(self.trainer.default_root_dir)
@@ -228,23 +229,6 @@ class AttributeFaceGenerator(Method):
             save_statistics(folder / STATISTICS_FILE, self.statistics, self._provenance())
         self.trainer.save_checkpoint(folder / CHECKPOINT_FILE, weights_only=True)
         log.info("%d faces: %s and %s", self.statistics.faces, folder / STATISTICS_FILE, folder / CHECKPOINT_FILE)
-
-    def _fit_measures(self, statistics: FaceStatistics) -> dict[str, float]:
-        """How much of each layer's variance the fits explain, and the paper's weights."""
-        measures: dict[str, float] = {"faces": float(statistics.faces)}
-        ridge = self.target_options.ridge if statistics.folds > 1 else 1e-5
-        for layer in self.config.layers:
-            paper = fit_weights(statistics, layer, "paper", ridge)
-            regression = fit_regression(statistics, layer, ridge)
-            measures |= {
-                f"{layer}/lambda": paper.ridge,
-                f"{layer}/weight_min": float(paper.weights.min()),
-                f"{layer}/weight_max": float(paper.weights.max()),
-                f"{layer}/explained_paper": paper.explained,
-                f"{layer}/explained_centred": fit_weights(statistics, layer, "centred", ridge).explained,
-                f"{layer}/explained": regression.explained,
-            }
-        return measures
 
     # The checkpoint holds the statistics too.
 
@@ -354,20 +338,3 @@ def _classifier(weights: str | None, arguments: dict[str, Any] | None) -> FaceAt
     built = FaceAttributeClassifier(**{name: value for name, value in saved.items() if not name.startswith("_")})  # type: ignore[arg-type]  # plain values of a checkpoint
     load_strictly(built, state, built.state_dict(), weights)
     return built
-
-
-def _check_facts(built: FaceAttributeClassifier, schema: Mapping[str, Any] | None, size: int | None) -> None:
-    """Refuse data whose attributes or size are not those of the classifier."""
-    if size is not None and size != built.preprocess.side:
-        raise ConfigurationError(
-            f"The classifier takes faces of {built.preprocess.side} pixels, but the data gives {size}: set "
-            f"--data.init_args.image_size {built.preprocess.side}."
-        )
-    if schema is None or dict(schema) == built.attribute_schema:
-        return
-    other, own = list(schema.get("attributes", ())), list(built.schema.attributes)
-    differing = sorted(set(other) ^ set(own))
-    raise ConfigurationError(
-        f"The data and the classifier have other attributes ({', '.join(differing) or 'their order or heads'} differ): "
-        "give the data module the schema that the classifier was trained with as --data.init_args.attribute_schema."
-    )

@@ -167,7 +167,7 @@ class FaceSpace(ImageSpace):
         self.register_buffer("spread", spread.to(torch.float32))
 
     @classmethod
-    def fit(cls, size: int, thumbnails: Tensor, components: int = 160) -> FaceSpace:
+    def fit(cls, size: int, thumbnails: Tensor, components: int = 400) -> FaceSpace:
         """Find the directions from training faces, the same for the same faces on every machine up to rounding.
 
         Args:
@@ -225,7 +225,7 @@ def colour_basis(thumbnails: Tensor) -> Tensor:
 
 
 def make_space(
-    name: SpaceName, size: int, thumbnails: Tensor | None, components: int = 160, power: float = 0.6
+    name: SpaceName, size: int, thumbnails: Tensor | None, components: int = 400, power: float = 0.6
 ) -> ImageSpace:
     """Build a space by its name.
 
