@@ -13,6 +13,11 @@ import torch
 from PIL import Image
 
 import cli
+from datamodules.face_attributes.demo_settings import FaceDemoSettings
+from datamodules.face_attributes.face_drawing import draw_parameters
+from datamodules.face_attributes.face_labels import labels
+from datamodules.face_attributes.face_renderer import render
+from datamodules.face_attributes.schema import DEFAULT_SCHEMA, AttributeSchema
 from datamodules.inspection.feedback_store import FeedbackStore
 from datamodules.video.encode import encode_video
 
@@ -191,6 +196,78 @@ def recogniser(clip_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return next(output.rglob("best.ckpt"))
 
 
+FACES = 60
+SMALL_FACES = {"train": 64, "val": 32, "test": 32}
+
+
+@pytest.fixture(scope="session")
+def face_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Drawn faces of 30 people, two pictures each, listed as a csv, as PubFig and as CelebA list theirs."""
+    root = tmp_path_factory.mktemp("faces")
+    pubfig, celeba = (
+        AttributeSchema.from_file(DEFAULT_SCHEMA.with_name(f"{name}.yaml")) for name in ("pubfig", "celeba")
+    )
+    drawn = draw_parameters(5, "train", torch.arange(FACES), 0, FaceDemoSettings())
+    known = labels(drawn, pubfig)
+    lists: dict[str, list[str]] = {name: [] for name in ("faces", "pubfig", "celeba", "identities")}
+    lists["faces"].append(",".join(["file", "identity", *pubfig.attributes]))
+    lists["pubfig"] += ["# attributes", "\t".join(["#", "person", "imagenum", *pubfig.attributes])]
+    lists["celeba"] += [str(FACES), " ".join(name.replace(" ", "_") for name in celeba.attributes)]
+    signs = np.random.default_rng(1).choice([-1, 1], (FACES, len(celeba.attributes)))
+    for number, picture in enumerate(render(drawn, 48)):
+        person, photo = f"Person {number // 2}", number % 2 + 1
+        file = root / "images" / person.replace(" ", "_") / f"{person.replace(' ', '_')}_{photo:04d}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture.permute(1, 2, 0).numpy()).save(file)
+        Image.fromarray(picture.permute(1, 2, 0).numpy()).save(root / f"{number + 1:06d}.jpg")
+        row = known[number].tolist()
+        values = ["" if value < 0 else str(value) for value in row]
+        lists["faces"].append(",".join([str(file.relative_to(root)), person, *values]))
+        lists["pubfig"].append("\t".join([person, str(photo), *(str(value - 0.5) for value in row)]))
+        lists["celeba"].append(" ".join([f"{number + 1:06d}.jpg", *map(str, signs[number])]))
+        lists["identities"].append(f"{number + 1:06d}.jpg {number // 2}")
+    (root / "faces.csv").write_text("\n".join(lists["faces"]) + "\n")
+    (root / "pubfig_attributes.txt").write_text("\n".join(lists["pubfig"]) + "\n")
+    (root / "list_attr_celeba.txt").write_text("\n".join(lists["celeba"]) + "\n")
+    (root / "identity_CelebA.txt").write_text("\n".join(lists["identities"]) + "\n")
+    return root
+
+
+@pytest.fixture(scope="session")
+def small_faces() -> list[str]:
+    """Arguments for few and small drawn faces and the smallest VGG."""
+    demo = [f"--data.init_args.demo.{name}={value}" for name, value in SMALL_FACES.items()]
+    return [*demo, "--data.init_args.image_size=32", "--data.init_args.batch_size=16", "--data.init_args.num_workers=0"]
+
+
+@pytest.fixture(scope="session")
+def face_classifier(small_faces: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Checkpoint of a short training on drawn faces."""
+    output = tmp_path_factory.mktemp("face_classifier")
+    words = ["fit", "--config", "face_attributes/demo", *small_faces, f"--output={output}", "--trainer.max_epochs=1"]
+    assert cli.main([*words, "--test_after_fit=false", "--trainer.check_val_every_n_epoch=1"]) == 0
+    return next(output.rglob("best.ckpt"))
+
+
+@pytest.fixture(scope="session")
+def face_judge(small_faces: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Checkpoint of a judge after a few steps."""
+    output = tmp_path_factory.mktemp("face_judge")
+    words = ["fit", "--config", "face_attributes/judge_b", *small_faces, f"--output={output}", "--trainer.max_epochs=1"]
+    assert cli.main([*words, "--test_after_fit=false", "--trainer.check_val_every_n_epoch=1"]) == 0
+    return next(output.rglob("best.ckpt"))
+
+
+@pytest.fixture(scope="session")
+def face_generator(face_classifier: Path, small_faces: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Generator made of that classifier and its statistics."""
+    output = tmp_path_factory.mktemp("face_generator")
+    words = ["validate", "--config", "face_attributes/statistics", *small_faces, f"--output={output}"]
+    words += [f"--model.init_args.classifier_weights={face_classifier}", "--model.init_args.kept=32"]
+    assert cli.main([*words, "--trainer.accelerator=cpu"]) == 0
+    return output / "generator.ckpt"
+
+
 @pytest.fixture(scope="session")
 def check_comments() -> Callable[[Path], None]:
     """Fails where a value of a configuration file has no comment above it."""
@@ -199,7 +276,8 @@ def check_comments() -> Callable[[Path], None]:
     def check(path: Path) -> None:
         for above, line in pairwise(path.read_text().splitlines()):
             key = line.strip()
-            known = not key or key.startswith("#") or key.split(":")[0].lstrip("- ") in structural
+            item = key.startswith("- ") and ":" not in key  # of a list whose key has the comment
+            known = not key or item or key.startswith("#") or key.split(":")[0].lstrip("- ") in structural
             assert known or above.strip().startswith("#"), f"{path.name}: no comment above {line!r}"
 
     return check

@@ -1,0 +1,133 @@
+"""Every shipped configuration of faces parses and runs: fit, test, predict, validate, generate and evaluate-faces."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+import cli
+
+CONFIGS = Path(cli.__file__).parent / "configs"
+FACES = sorted((CONFIGS / "face_attributes").rglob("*.yaml"))
+TRAINING = [path for path in FACES if shlex.split(path.read_text().splitlines()[0])[3] == "fit"]
+ON_LISTS = {"celeba": "list_attr_celeba.txt", "pubfig": "pubfig_attributes.txt", "paper": "pubfig_attributes.txt"}
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(CONFIGS).with_suffix("").as_posix()
+
+
+@pytest.mark.parametrize("path", FACES, ids=name_of)
+def test_first_line_and_comments(path: Path, check_comments: Callable[[Path], None]) -> None:
+    first = path.read_text().splitlines()[0]
+    assert re.match(r"# python cli\.py (fit|validate|predict|generate|evaluate-faces) --", first), first
+    assert f"configs/{name_of(path)}.yaml" in first or path.name == "generate.yaml"
+    check_comments(path)
+
+
+def small_options(path: Path, tree: Path, small_faces: list[str], classifier: Path) -> list[str]:
+    """The smallest network and data, keeping a configuration's own switches."""
+    options = [
+        *small_faces,
+        "--model.init_args.pretrained=false",
+        "--trainer.accelerator=cpu",
+        "--trainer.max_epochs=1",
+    ]
+    options += ["--trainer.check_val_every_n_epoch=1"]
+    if path.stem in ON_LISTS:
+        return [
+            *(option for option in options if ".demo." not in option),
+            "--model.init_args.backbone=test_resnet"
+            if path.stem == "celeba"
+            else "--model.init_args.backbone=small_vgg",
+            *([] if path.stem == "celeba" else ["--model.init_args.freeze_below=conv4"]),  # it has no conv5
+            f"--data.init_args.root={tree}",
+            f"--data.init_args.labels={tree / ON_LISTS[path.stem]}",
+        ]
+    if path.stem == "finetune":
+        lists = [f"--data.init_args.labels={tree / 'faces.csv'}", f"--model.init_args.weights={classifier}"]
+        return [*(option for option in options if ".demo." not in option), *lists]
+    return options
+
+
+@pytest.mark.parametrize("fast", [True, False])
+@pytest.mark.parametrize("path", TRAINING, ids=name_of)
+def test_fit_test_and_predict(
+    path: Path,
+    fast: bool,
+    face_tree: Path,
+    small_faces: list[str],
+    face_classifier: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(CONFIGS.parent)
+    options = small_options(path, face_tree, small_faces, face_classifier)
+    common = ["--config", str(path), *options, f"--output={tmp_path / 'run'}"]
+    if fast:
+        assert cli.main(["fit", *common, "--trainer.fast_dev_run=1", "--test_after_fit=false"]) == 0
+        return
+    assert cli.main(["fit", *common]) == 0
+    checkpoint = next((tmp_path / "run").rglob("best.ckpt"))
+    assert (checkpoint.parents[1] / "run.json").is_file()
+    saved = torch.load(checkpoint, map_location="cpu", weights_only=True)["hyper_parameters"]
+    assert saved["image_size"] == 32
+    assert len(saved["attribute_schema"]["attributes"]) == (40 if path.stem == "celeba" else 73)
+    assert cli.main(["test", *common, f"--ckpt_path={checkpoint}"]) == 0
+    words = ["predict", "--config", "face_attributes/predict", f"--ckpt_path={checkpoint}", "--trainer.accelerator=cpu"]
+    words += [f"--data.init_args.path={face_tree / 'images'}", f"--output={tmp_path / 'said'}"]
+    assert cli.main(words) == 0
+    with (tmp_path / "said" / "attributes.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 60
+    assert set(saved["attribute_schema"]["attributes"]) <= set(rows[0])
+
+
+@pytest.mark.parametrize("config", ["generate", "generate_paper"])
+@pytest.mark.parametrize("fast", [True, False])
+def test_generate(
+    config: str, fast: bool, face_generator: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(CONFIGS.parent)
+    words = ["generate", "--config", f"face_attributes/{config}", f"--ckpt_path={face_generator}"]
+    words += ["--attributes", "Smiling, Eyeglasses, Gray Hair", "--count=2", f"--output={tmp_path}"]
+    words += ["--model.init_args.inversion.steps=4", "--trainer.accelerator=cpu"]
+    if fast:
+        words.append("--trainer.fast_dev_run=1")
+    assert cli.main(words) == 0
+    folder = tmp_path / "fast_dev_run" if fast else tmp_path
+    pictures = [path for path in folder.glob("*.png") if path.name != "sheet.png"]
+    assert len(pictures) == 2
+    assert all(Image.open(path).size == (32, 32) for path in pictures)
+    assert all(json.loads(path.with_suffix(".json").read_text())["seed"] in (0, 1) for path in pictures)
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_reconstruct(
+    fast: bool, face_generator: Path, face_tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(CONFIGS.parent)
+    words = ["predict", "--config", "face_attributes/reconstruct", f"--ckpt_path={face_generator}"]
+    words += [f"--data.init_args.path={face_tree / '000001.jpg'}", f"--output={tmp_path}", "--trainer.accelerator=cpu"]
+    words += ["--model.init_args.inversion.steps=4", *(["--trainer.fast_dev_run=1"] if fast else [])]
+    assert cli.main(words) == 0
+    assert fast or list(tmp_path.rglob("*.csv"))
+
+
+def test_evaluate(face_generator: Path, face_judge: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(CONFIGS.parent)
+    words = ["evaluate-faces", "--config", "face_attributes/evaluate", f"--ckpt_path={face_generator}"]
+    words += ["--judges", str(face_judge), str(face_judge), "--requests=4", "--validation_requests=4"]
+    words += ["--reference=24", "--known=0.5", "--sheet_faces=2", "--inversion.steps=2", "--device=cpu"]
+    words += ["--modes", "regression", "paper", "mean_face", "--candidates", "[regression]", f"--output={tmp_path}"]
+    assert cli.main(words) == 0
+    assert list(tmp_path.glob("*.csv"))
+    assert list(tmp_path.glob("*.png"))
