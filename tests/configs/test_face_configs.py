@@ -18,7 +18,7 @@ import cli
 CONFIGS = Path(cli.__file__).parent / "configs"
 FACES = sorted((CONFIGS / "face_attributes").rglob("*.yaml"))
 TRAINING = [path for path in FACES if shlex.split(path.read_text().splitlines()[0])[3] == "fit"]
-ON_LISTS = {"celeba": "list_attr_celeba.txt", "pubfig": "pubfig_attributes.txt", "paper": "pubfig_attributes.txt"}
+ON_LISTS = {"imagenet": "list_attr_celeba.txt", "pubfig": "pubfig_attributes.txt", "paper": "pubfig_attributes.txt"}
 
 
 def name_of(path: Path) -> str:
@@ -46,9 +46,9 @@ def small_options(path: Path, tree: Path, small_faces: list[str], classifier: Pa
         return [
             *(option for option in options if ".demo." not in option),
             "--model.init_args.backbone=test_resnet"
-            if path.stem == "celeba"
+            if path.stem == "imagenet"
             else "--model.init_args.backbone=small_vgg",
-            *([] if path.stem == "celeba" else ["--model.init_args.freeze_below=conv4"]),  # it has no conv5
+            *([] if path.stem == "imagenet" else ["--model.init_args.freeze_below=conv4"]),  # it has no conv5
             f"--data.init_args.root={tree}",
             f"--data.init_args.labels={tree / ON_LISTS[path.stem]}",
         ]
@@ -80,7 +80,7 @@ def test_fit_test_and_predict(
     assert (checkpoint.parents[1] / "run.json").is_file()
     saved = torch.load(checkpoint, map_location="cpu", weights_only=True)["hyper_parameters"]
     assert saved["image_size"] == 32
-    assert len(saved["attribute_schema"]["attributes"]) == (40 if path.stem == "celeba" else 73)
+    assert len(saved["attribute_schema"]["attributes"]) == (40 if path.stem == "imagenet" else 73)
     assert cli.main(["test", *common, f"--ckpt_path={checkpoint}"]) == 0
     words = ["predict", "--config", "face_attributes/predict", f"--ckpt_path={checkpoint}", "--trainer.accelerator=cpu"]
     words += [f"--data.init_args.path={face_tree / 'images'}", f"--output={tmp_path / 'said'}"]
