@@ -73,11 +73,11 @@ class InversionSettings:
     start: StartName = "mean"
     noise: float = 0.0
     stages: list[float] = field(default_factory=lambda: [1.0])
-    views: ViewKind = "roll"
+    views: ViewKind = "warp"
     jitter: float = 2.0
     rotation: float = 5.0
     zoom: float = 0.05
-    views_until: float = 0.75
+    views_until: float = 0.95
     loss_scale: LossScale = "target"
     layer_weights: dict[str, float] = field(default_factory=dict)
     attribute_weight: float = 0.0
@@ -176,6 +176,7 @@ PAPER = InversionSettings(
     space="pixels",
     start="noise",
     noise=10 / 255,
+    views="roll",
     jitter=4,
     views_until=1.0,
     loss_scale="none",

@@ -53,7 +53,7 @@ def test_pictures_come_to_show_what_is_asked() -> None:
     network = FaceAttributeNetwork(backbone, AttributeHeads(24, AttributeSchema(names, heads)), 16).eval()
     preprocess = FacePreprocess(16)
     requests = torch.tensor([[1, 0, 0, 0], [0, 1, 0, 1], [0, 0, 1, -1]], dtype=torch.int8)
-    settings = InversionSettings(steps=60, space="fourier", learning_rate=0.1, jitter=1)
+    settings = InversionSettings(steps=60, space="fourier", learning_rate=0.1, views="roll", jitter=1)
     start = torch.rand(3, 3, 16, 16, generator=torch.Generator().manual_seed(5))
     for charge in ("linear", "saturating"):
         objective = HeadsObjective(

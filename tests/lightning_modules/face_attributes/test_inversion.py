@@ -25,7 +25,9 @@ from lightning_modules.face_attributes.vgg import VGG, VGGSettings
 
 SIDE = 16
 PREPROCESS = FacePreprocess(SIDE)
-SHORT = InversionSettings(steps=30, space="fourier", learning_rate=0.1, jitter=1, strip=3)
+SHORT = InversionSettings(
+    steps=30, space="fourier", learning_rate=0.1, views="roll", jitter=1, views_until=0.75, strip=3
+)
 
 
 def network() -> VGG:

@@ -18,7 +18,15 @@ from lightning_modules.face_attributes.vgg import VGG, VGGSettings
 
 SIDE = 64
 SETTINGS = InversionSettings(
-    steps=100, space="fourier", spectrum_power=1.0, learning_rate=0.1, start="noise", noise=0.05, jitter=1
+    steps=100,
+    space="fourier",
+    spectrum_power=1.0,
+    learning_rate=0.1,
+    start="noise",
+    noise=0.05,
+    views="roll",
+    jitter=1,
+    views_until=0.75,
 )
 
 
