@@ -69,7 +69,7 @@ class FaceGenerator:
         network: The classifier; it is taken over and frozen.
         preprocess: Its preprocessing.
         statistics: From a pass over training faces with the same network.
-        layers: Layers whose activations are matched; the statistics must hold them.
+        layers: Layers whose activations are matched; the statistics must hold them, but for ``reconstruct``.
         settings: How pictures are looked for.
 
     Raises:
@@ -91,8 +91,6 @@ class FaceGenerator:
         self._settings = settings
         self._makers: dict[tuple[TargetMode, TargetOptions], TargetMaker] = {}
         self._space: ImageSpace | None = None
-        for layer in self._layers:
-            statistics.layer(layer)
 
     @property
     def target_makers(self) -> Mapping[tuple[TargetMode, TargetOptions], TargetMaker]:
@@ -126,7 +124,8 @@ class FaceGenerator:
             targets = self._targets(attributes, seeds, mode, options or TargetOptions(), sources)
             found, errors = self._optimised(attributes, seeds, targets, mode)
             image = to_uint8(found.pictures)
-            distances = {layer: self._distance(layer, target) for layer, target in targets.items()}
+            known = [layer for layer in targets if layer in self._statistics.layers]
+            distances = {layer: self._distance(layer, targets[layer]) for layer in known}
             return GeneratedFaces(
                 image.cpu(), found.history, found.steps.cpu(), found.strip, errors, distances, self.opinion(image).cpu()
             )
@@ -205,7 +204,8 @@ class FaceGenerator:
 
     def _distances(self, targets: dict[str, Tensor]) -> FeatureDistance:
         settings, statistics = self._settings, self._statistics
-        spreads = {layer: float(statistics.global_variance(layer).sum()) for layer in self._layers}
+        known = [layer for layer in self._layers if layer in statistics.layers]
+        spreads = {layer: float(statistics.global_variance(layer).sum()) for layer in known}
         cut = CutNetwork(self._network, self._layers)
         normalise = self._preprocess.normalise
         return FeatureDistance(cut, normalise, targets, settings.loss_scale, spreads, settings.layer_weights)

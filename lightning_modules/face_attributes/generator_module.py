@@ -276,8 +276,8 @@ class AttributeFaceGenerator(Method):
             What `GeneratedFaces` holds; ``attributes`` int8 ``(B, K)``, those of the request, or of a source face that
             has no labels what the classifier says; ``mode``; ``index`` and ``valid`` of the batch. With source faces
             ``psnr``, ``ssim`` and ``similarity``, the cosine between the activations of result and source at the
-            deepest layer, the mean face taken off. In the mode ``reconstruct`` also ``layers``: what comes of each
-            layer alone, the entries of a `LayerReconstruction` by layer.
+            deepest counted layer, the mean face taken off. In the mode ``reconstruct`` also ``layers``: what comes of
+            each layer alone, the entries of a `LayerReconstruction` by layer.
         """
         with torch.inference_mode(False):
             optional = cast(Mapping[str, Tensor], batch)  # faces have no seeds, requests need no pictures
@@ -314,8 +314,8 @@ class AttributeFaceGenerator(Method):
     @torch.no_grad()
     def _beside_sources(self, image: Tensor, sources: Tensor) -> dict[str, Tensor]:
         """How like its source each face is."""
-        layer = self.config.layers[-1]
         assert self.statistics is not None  # faces were made from them
+        layer = next(name for name in reversed(layer_names(self.network)) if name in self.statistics.layers)
         mean = self.statistics.global_mean(layer).to(self.device, torch.float32)
         cut = CutNetwork(self.network, [layer])
         made, true = (

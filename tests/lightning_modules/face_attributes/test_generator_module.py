@@ -186,6 +186,8 @@ def test_clear_sentences(classifier: Path, collected: tuple[Path, dict[str, floa
         _ = AttributeFaceGenerator(classifier_weights=str(classifier)).generator
     with pytest.raises(ConfigurationError, match="validate"):
         trainer(tmp_path).fit(AttributeFaceGenerator(classifier_weights=str(classifier)), datamodule=data())
+    with pytest.raises(ConfigurationError, match="no statistics of the layer"):
+        predicted(collected[0], requests(attributes="Smiling"), layers=["conv1_1"])
     with pytest.raises(ConfigurationError, match="given faces"):
         predicted(collected[0], requests(attributes="Smiling"), mode="reconstruct")
 
@@ -213,13 +215,15 @@ def test_reconstruction_by_layer_of_faces_and_of_sources(collected: tuple[Path, 
     for asked in (requests(requests=2), None):
         checkpoint = str(folder / "generator.ckpt")
         batches = asked or data(validate_on="val", batch_size=2)
-        module = rebuilt(folder, mode="reconstruct")
+        layers = ["conv1_1", "conv2_1", "fc6"]  # the first was not counted
+        module = rebuilt(folder, mode="reconstruct", layers=layers)
         if asked is None:
             batches.setup("test")
             (face,) = [batch for number, batch in enumerate(batches.test_dataloader()) if number == 0]
             module.on_load_checkpoint(torch.load(checkpoint, weights_only=True))
             found = module.predict_step(face, 0)
         else:
-            (found,) = predicted(folder, asked, mode="reconstruct")
-        assert list(found["layers"]) == ["conv2_1", "fc6"]
+            (found,) = predicted(folder, asked, mode="reconstruct", layers=layers)
+        assert list(found["layers"]) == layers
+        assert set(found["target_distances"]) == {"conv2_1", "fc6"}
         assert found["layers"]["fc6"]["psnr"].shape == (2,)
