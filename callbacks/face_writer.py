@@ -37,10 +37,11 @@ _OF_SOURCE = ("similarity", "psnr", "ssim")  # likeness to the source; without o
 class FaceWriter(Callback):
     """Write every face of `generate` while predicting.
 
-    Into the output folder go ``NAME.png``; ``NAME.json`` with the attributes asked for, seed, mode, distances of the
-    target from the mean, losses, and the inverted network's own opinion; ``strips/NAME.png``, the face step by step;
-    and at the end ``sheet.png`` (``sheet_2.png``, ...) and ``faces.json`` with all of them. A face made after a picture
-    stands beside it on the sheet, as ``NAME_source.png`` in the folder, and its similarity in its file.
+    Into the output folder go ``NAME.png``; ``NAME.json`` with the attributes asked for, those that they exclude, seed,
+    mode, distances of the target from the mean, losses, and the inverted network's own opinion; ``strips/NAME.png``,
+    the face step by step; and at the end ``sheet.png`` (``sheet_2.png``, ...) and ``faces.json`` with all of them. A
+    face made after a picture stands beside it on the sheet, as ``NAME_source.png`` in the folder, and its similarity in
+    its file.
 
     The same command goes on with a folder: a face whose request, seed, weights and options agree with its file is not
     written again.
@@ -127,6 +128,7 @@ class FaceWriter(Callback):
         """Everything that a face's file says."""
         assert self._schema is not None  # set up before predicting begins
         asked = batch["attributes"][row].cpu()
+        absent, excluded = _names(self._schema, asked, ABSENT), _excluded(self._schema, asked)
         made_for = outputs["attributes"][row].cpu() if "attributes" in outputs else asked
         history = outputs["history"][:, row].float().cpu() if "history" in outputs else torch.empty(0)
         facts: dict[str, Any] = {
@@ -135,7 +137,8 @@ class FaceWriter(Callback):
             "seed": int(batch["seed"][row]),
             "mode": str(outputs.get("mode", module.hparams.get("mode", ""))),
             "asked_for": _names(self._schema, asked, PRESENT),
-            "asked_to_be_absent": _names(self._schema, asked, ABSENT),
+            "asked_to_be_absent": [name for name in absent if name not in excluded],
+            "excluded": [name for name in absent if name in excluded],
         }
         if not torch.equal(asked, made_for):  # a source without labels: the classifier said them
             facts["taken_to_be"] = _names(self._schema, made_for, PRESENT)
@@ -253,6 +256,13 @@ def _thinned(history: Tensor) -> list[float | None]:
 
 def _strip_steps(number: int, steps: int) -> list[int]:
     return [round(place * steps / max(1, number - 1)) for place in range(number)]
+
+
+def _excluded(schema: AttributeSchema, attributes: Tensor) -> set[str]:
+    """Attributes that cannot be there since another of their head was asked for."""
+    asked = set(_names(schema, attributes, PRESENT))
+    single = [head for head in schema.heads if head.kind in ("exclusive", "complete", "ordinal")]
+    return {name for head in single if asked & set(head.attributes) for name in head.attributes} - asked
 
 
 def _names(schema: AttributeSchema, attributes: Tensor, value: int) -> list[str]:

@@ -25,6 +25,7 @@ SIZE, STEPS = 24, 50
 def request(row: int, asked: list[str], source: bool = False) -> dict[str, Any]:
     attributes = torch.full((len(SCHEMA.attributes),), -1, dtype=torch.int8)
     attributes[[SCHEMA.index(name) for name in asked]] = 1
+    attributes[[SCHEMA.index(name) for name in ("Black Hair", "Bangs")]] = 0  # one follows from the hair asked for
     return {
         "attributes": attributes,
         "seed": torch.tensor(100 + row),
@@ -95,6 +96,7 @@ def test_files_of_faces(tmp_path: Path) -> None:
     assert Image.open(tmp_path / "face_1.png").size == (SIZE, SIZE)
     facts = json.loads((tmp_path / "face_1.json").read_text(encoding="utf-8"))
     assert facts["asked_for"] == ["Eyeglasses", "Smiling", "Gray Hair"]
+    assert (facts["asked_to_be_absent"], facts["excluded"]) == (["Bangs"], ["Black Hair"])
     assert (facts["seed"], facts["mode"], facts["steps"]) == (101, "regression", STEPS)
     assert facts["target_distance"] == {"fc6": 1.5}
     assert facts["loss"] == 0.5
