@@ -18,7 +18,8 @@ from lightning_modules.commands.links import LINKED, same
 
 KEYWORDS = ("last", "hpc")  # names that Lightning resolves itself
 WEIGHTS = "weights"  # argument of a model that names a file of weights to begin from
-WHOLE = (WEIGHTS, "classifier_weights")  # those that bring all that the model needs; others bring a part of it
+PART = "classifier_weights"  # argument of a model that names the checkpoint of another, which it is built on
+WHOLE = (WEIGHTS, PART)  # those that bring all that the model needs; others, such as backbone_weights, bring less
 
 
 @dataclass(frozen=True)

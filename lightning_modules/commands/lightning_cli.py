@@ -335,11 +335,19 @@ def _class_of(saved: checkpoint.SavedModel | None) -> list[str]:
 
 def _with_saved(args: Sequence[str], stated: Namespace, saved: checkpoint.SavedModel | None) -> list[str]:
     """Command line with what a checkpoint holds: the model before, facts about the data after the user's."""
+    facts = saved or _read_part(stated)
+    after: list[str] = []
+    if facts is not None:
+        after = checkpoint.data_arguments(facts, _names_of(stated, "data"), _accepted_arguments(stated.get("data")))
     if saved is None:
-        return list(args)
-    before = checkpoint.model_arguments(saved, _class_path(stated.get("model")))
-    after = checkpoint.data_arguments(saved, _names_of(stated, "data"), _accepted_arguments(stated.get("data")))
-    return [*_insert(args, before), *after]
+        return [*args, *after]
+    return [*_insert(args, checkpoint.model_arguments(saved, _class_path(stated.get("model")))), *after]
+
+
+def _read_part(stated: Namespace) -> checkpoint.SavedModel | None:
+    """The checkpoint of another model that the stated one is built on; its facts about the data hold for both."""
+    part = stated.get(f"model.init_args.{checkpoint.PART}")
+    return checkpoint.read_saved_model(str(part)) if part else None
 
 
 def _class_path(setting: object) -> str | None:
