@@ -34,7 +34,7 @@ def draw_attributes(rows: Sequence[AttributeRow]) -> Figure:
         axes.axvline(0.9, color=_GREY, linewidth=0.8, linestyle=(0, (2, 2)))
         names = [row.name if not math.isnan(row.balanced_accuracy) else f"({row.name})" for row in part]
         _dress(axes, places, names, size)
-        axes.set_xlim(0.3, 1.0)
+        axes.set_xlim(0.3, 1.01)
     mean = mean_of([row.balanced_accuracy for row in rows])
     figure.suptitle(
         f"bar: balanced accuracy (mean {mean:.3f}, 0.5 is a guess)   ·   dot: accuracy   ·   "

@@ -173,7 +173,7 @@ def _groups_text(rows: Sequence[GroupRow]) -> str:
         "## Groups\n",
         f"{len(found)} groups of faces were compared with all others, over the attributes that both show. "
         + (
-            f"{len(worse)} lose {_GAP:.2f} or more of mean balanced accuracy:\n"
+            f"Those that lose {_GAP:.2f} or more of mean balanced accuracy:\n"
             if worse
             else f"None loses {_GAP:.2f} or more of mean balanced accuracy.\n"
         ),
@@ -198,12 +198,10 @@ def _limits_text(schema: AttributeSchema, attributes: Sequence[AttributeRow]) ->
         lines.append(f"- Left out of the 73 attributes of the list on purpose: {', '.join(excluded)}.")
     if unmeasured:
         lines.append(f"- Not measured, since the test faces do not show both classes: {', '.join(unmeasured)}.")
-    for names, what in ((_JUDGED, "opinions of a viewer"), (_WHO, "about who somebody is")):
+    for names, what in ((_JUDGED, "Opinions of a viewer"), (_WHO, "About who somebody is")):
         kept = [name for name in names if name in schema.attributes and name not in unmeasured]
         if kept:
-            lines.append(
-                f"- {', '.join(kept)} are {what}; `exclude_attributes` leaves them out where they are not needed."
-            )
+            lines.append(f"- {what}: {', '.join(kept)}. `exclude_attributes` leaves out what is not needed.")
     return "\n".join(lines) + "\n"
 
 
