@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import logging
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -17,6 +18,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from datamodules.common.atomic_write import write_text
 from datamodules.common.errors import ConfigurationError
 from datamodules.face_attributes.batch import FaceBatch
+from datamodules.face_attributes.schema import MISSING
 
 log = logging.getLogger(__name__)
 
@@ -29,24 +31,26 @@ class FaceAnswer(NamedTuple):
     Attributes:
         row: Its row in the data.
         file: Its picture.
-        decision: 1 or 0 for each attribute.
-        probability: Of each attribute.
+        decision: 1 or 0 for each attribute; None of which nothing can be said.
+        probability: Of each attribute, None as above.
     """
 
     row: int
     file: str
-    decision: list[int]
-    probability: list[float]
+    decision: list[int | None]
+    probability: list[float | None]
 
 
 class AttributeWriter(Callback):
     """Write ``attributes.csv`` (1 and 0) and ``probabilities.csv`` while predicting faces, a row a face.
 
+    An attribute of which the model can say nothing, since no training face had a label for it, stays empty in both.
+
     ``attributes.csv`` is a list of labels as the data module of faces reads it. While the run lasts, the answers are in
     ``answers.rank*.jsonl``, flushed a batch at a time; both lists are made of them at the end, in the order of the
     data, also when the run is broken off.
 
-    The step returns ``probability`` and ``decision`` ``(B, K)``.
+    The step returns ``probability`` and ``decision`` ``(B, K)``, NaN and -1 where nothing can be said.
 
     Args:
         output: Folder of the files; None takes the run's folder.
@@ -96,8 +100,8 @@ class AttributeWriter(Callback):
                 answer = FaceAnswer(
                     int(batch["index"][place]),
                     file,
-                    outputs["decision"][place].tolist(),
-                    [round(value, 4) for value in outputs["probability"][place].tolist()],
+                    [None if value == MISSING else value for value in outputs["decision"][place].tolist()],
+                    [None if math.isnan(v) else round(v, 4) for v in outputs["probability"][place].tolist()],
                 )
                 self._stream.write(json.dumps(answer._asdict(), ensure_ascii=False) + "\n")
         self._stream.flush()
@@ -134,6 +138,10 @@ class AttributeWriter(Callback):
         )
         for file in shards(folder):
             file.unlink()
+        columns = zip(*(answer.decision for answer in answers), strict=True)
+        empty = [name for name, values in zip(self._names, columns, strict=False) if set(values) == {None}]
+        if empty:
+            log.info("empty, since no training face had a label for them: %s", ", ".join(empty))
         log.info("%d faces: %s", len(answers), folder / DECISIONS)
 
 
@@ -167,8 +175,8 @@ def attribute_names(module: L.LightningModule) -> list[str]:
     return list(schema["attributes"])
 
 
-def list_text(names: Sequence[str], rows: Sequence[tuple[str, Sequence[float]]]) -> str:
-    """A csv list: file, then a column an attribute.
+def list_text(names: Sequence[str], rows: Sequence[tuple[str, Sequence[float | None]]]) -> str:
+    """A csv list: file, then a column an attribute; None is an empty field.
 
     Example:
         >>> print(list_text(["Smiling", "Bald"], [("a.png", [1, 0])]), end="")

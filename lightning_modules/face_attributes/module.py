@@ -27,6 +27,8 @@ from lightning_modules.face_attributes.backbones import (
 from lightning_modules.face_attributes.freezing import freeze_below as freeze_parts
 from lightning_modules.face_attributes.freezing import rate_groups, scale_rates
 from lightning_modules.face_attributes.heads import AttributeHeads, Layout
+from lightning_modules.face_attributes.labelled import KEY as LABELLED
+from lightning_modules.face_attributes.labelled import labelled_in, labelled_of, without_unlabelled
 from lightning_modules.face_attributes.labelling import Labelling, legacy_random_labels
 from lightning_modules.face_attributes.layers import plain_backbone
 from lightning_modules.face_attributes.losses import (
@@ -102,6 +104,9 @@ class FaceAttributeClassifier(Method):
         scheduler_interval: Whether ``scheduler`` advances every ``step`` or every ``epoch``.
         warmup_epochs: Linear warm-up of ``cosine``, in epochs.
 
+    Attributes:
+        labelled: Names of the attributes that some training face had a label for; None where that is not known.
+
     References:
         Cate, Dalvi, Hussain, "DeepFace: Face Generation using Deep Learning" (2016), sections 3.2 and 5.1.
     """
@@ -176,8 +181,12 @@ class FaceAttributeClassifier(Method):
         self.test_metrics = AttributeMetrics(self.schema)
         self._random_backbone = backbone_weights is None and weights is None
         self._mean_known = config.mean == "colour" or weights is not None
+        self.labelled: frozenset[str] | None = None
+        self._random_heads = True
         if weights is not None:
-            load_transfer(self, dict(self.hparams), weights, CLASS_PATH)
+            taken = load_transfer(self, dict(self.hparams), weights, CLASS_PATH)
+            if taken.heads:
+                self._random_heads, self.labelled = False, taken.labelled
 
     @property
     def attribute_schema(self) -> dict[str, Any]:
@@ -207,6 +216,16 @@ class FaceAttributeClassifier(Method):
             self.present_weight.copy_(weights.present)
             self.absent_weight.copy_(weights.absent)
 
+        self._note_labelled()
+
+    def _note_labelled(self) -> None:
+        """Add the attributes that the training faces have labels for to those that are known."""
+        table = getattr(getattr(self.trainer, "datamodule", None), "label_table", None)
+        # What heads that come from a checkpoint without these names were told is never known.
+        if table is not None and (self._random_heads or self.labelled is not None):
+            self.labelled = labelled_in(self.schema, table("train")[0]) | (self.labelled or frozenset())
+        self._random_heads = False
+
     def _take_mean_image(self) -> None:
         """Let preprocessing take off the mean of the training faces, the same on every process."""
         data = getattr(self.trainer, "datamodule", None)
@@ -232,6 +251,13 @@ class FaceAttributeClassifier(Method):
         """Know that the backbone's weights and the mean image are there: a checkpoint holds all of them."""
         self._random_backbone = False
         self._mean_known = True
+        self._random_heads = False
+        self.labelled = labelled_of(checkpoint)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the names of the attributes that were labelled."""
+        if self.labelled is not None:
+            checkpoint[LABELLED] = sorted(self.labelled)
 
     # Optimiser.
 
@@ -323,8 +349,14 @@ class FaceAttributeClassifier(Method):
         return {**self._evaluate(batch, self.test_metrics), **facts}
 
     def predict_step(self, batch: FaceBatch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Any]:
-        """``probability`` and ``decision`` ``(B, K)``, with ``index`` and ``valid`` of the batch."""
-        return {**self.answers(self(batch["image"])), "index": batch["index"], "valid": batch["valid"]}
+        """Answers for faces of which nothing need be known.
+
+        Returns:
+            ``probability`` and ``decision`` ``(B, K)``, NaN and -1 for attributes that no training face had a label
+            for; ``index`` and ``valid`` of the batch.
+        """
+        answers = without_unlabelled(self.answers(self(batch["image"])), self.schema, self.labelled)
+        return {**answers, "index": batch["index"], "valid": batch["valid"]}
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation measures."""

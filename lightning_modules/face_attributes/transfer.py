@@ -6,11 +6,13 @@ import logging
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
 from datamodules.common.errors import CheckpointError
+from lightning_modules.face_attributes.labelled import labelled_of
 from lightning_modules.nn.checkpoint_loading import load_strictly
 
 log = logging.getLogger(__name__)
@@ -19,7 +21,19 @@ HEAD_WEIGHTS = "network.heads."
 SAME_HEADS = ("attribute_schema", "layout")  # two classifiers that agree in these have the same outputs
 
 
-def load_transfer(module: nn.Module, own: Mapping[str, object], path: str, class_path: str) -> None:
+class Transferred(NamedTuple):
+    """What was taken over.
+
+    Attributes:
+        heads: Whether the heads were, too.
+        labelled: Attributes that the checkpoint's training had labels for; None where it does not say.
+    """
+
+    heads: bool
+    labelled: frozenset[str] | None
+
+
+def load_transfer(module: nn.Module, own: Mapping[str, object], path: str, class_path: str) -> Transferred:
     """Copy the weights of a checkpoint of the same method.
 
     Args:
@@ -31,13 +45,16 @@ def load_transfer(module: nn.Module, own: Mapping[str, object], path: str, class
     Raises:
         CheckpointError: If the file is missing, unreadable, of another method or of another build.
     """
-    saved, state = read_checkpoint(path, class_path)
+    content = _read(path, class_path)
+    saved, state = content["hyper_parameters"], dict(content["state_dict"])
     expected = module.state_dict()
-    if any(saved.get(name) != own.get(name) for name in SAME_HEADS):
+    same_heads = all(saved.get(name) == own.get(name) for name in SAME_HEADS)
+    if not same_heads:
         log.info("%s has other heads, so the heads begin anew", path)
         state = {key: value for key, value in state.items() if not key.startswith(HEAD_WEIGHTS)}
         expected = {key: value for key, value in expected.items() if not key.startswith(HEAD_WEIGHTS)}
     load_strictly(module, state, expected, path)
+    return Transferred(same_heads, labelled_of(content))
 
 
 def read_checkpoint(path: str, class_path: str) -> tuple[dict[str, object], dict[str, Tensor]]:
@@ -46,6 +63,11 @@ def read_checkpoint(path: str, class_path: str) -> tuple[dict[str, object], dict
     Raises:
         CheckpointError: If the file is missing, unreadable or of another method.
     """
+    content = _read(path, class_path)
+    return dict(content["hyper_parameters"]), dict(content["state_dict"])
+
+
+def _read(path: str, class_path: str) -> Mapping[str, Any]:
     file = Path(path).expanduser()
     if not file.is_file():
         raise CheckpointError(f"There is no checkpoint at {file}: correct the path.")
@@ -66,4 +88,4 @@ def read_checkpoint(path: str, class_path: str) -> tuple[dict[str, object], dict
         raise CheckpointError(
             f"{file} was written by {saved.get('_class_path')}, not by {class_path}: give a checkpoint of that class."
         )
-    return dict(saved), dict(content["state_dict"])
+    return cast(Mapping[str, Any], content)

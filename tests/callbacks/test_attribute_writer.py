@@ -70,6 +70,22 @@ def test_both_lists_hold_every_face_in_order(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["attributes.csv", "probabilities.csv"]
 
 
+def test_what_cannot_be_said_stays_empty(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    class Silent(Says):
+        def predict_step(self, batch: Any, batch_idx: int) -> Any:
+            said = super().predict_step(batch, batch_idx)
+            said["probability"][:, 1], said["decision"][:, 1] = float("nan"), -1
+            return said
+
+    with caplog.at_level("INFO"):
+        predict(tmp_path, Silent())
+    assert "no training face had a label for them: Bald, nearly" in caplog.text
+    for name in ("attributes.csv", "probabilities.csv"):
+        table = rows(tmp_path / "out" / name)
+        assert [row["Bald, nearly"] for row in table] == [""] * 5
+        assert all(row["Smiling"] for row in table)
+
+
 def test_a_run_that_breaks_off_leaves_valid_lists(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="stop"):
         predict(tmp_path, Says(stop_at=2))

@@ -131,6 +131,33 @@ def test_it_learns_and_logs(trainer: Any) -> None:
     assert [row.head for row in module.test_metrics.head_table()] == ["red", "light", "unknown"]
 
 
+def test_attributes_without_a_label_stay_open_in_predictions(trainer: Any, tmp_path: Path) -> None:
+    module, run, data, path = build(), trainer(), Faces(), tmp_path / "told.ckpt"
+    run.fit(module, data)
+    assert module.labelled == {"red", "bright", "dark"}
+    run.save_checkpoint(path)
+    answers = run.predict(build(), data, ckpt_path=str(path))[0]
+    assert torch.equal(answers["decision"][:, 3], torch.full((8,), -1))
+    assert answers["probability"][:, 3].isnan().all()
+    assert not answers["probability"][:, :3].isnan().any()
+    assert (answers["decision"][:, :3] >= 0).all()
+    # heads that are taken over bring what they were told, heads that begin anew do not
+    assert build(weights=str(path)).labelled == {"red", "bright", "dark"}
+    assert build(weights=str(path), layout="softmax").labelled is None
+
+
+def test_a_checkpoint_that_does_not_say_what_was_labelled_answers_all(trainer: Any, tmp_path: Path) -> None:
+    module, run, data, path = build(), trainer(), Faces(), tmp_path / "old.ckpt"
+    run.fit(module, data)
+    module.labelled = None
+    run.save_checkpoint(path)
+    assert "labelled_attributes" not in torch.load(path, weights_only=True)
+    assert not run.predict(build(), data, ckpt_path=str(path))[0]["probability"].isnan().any()
+    begun = build(weights=str(path))
+    run.fit(begun, data)
+    assert begun.labelled is None
+
+
 def test_same_seed_gives_the_same_weights(trainer: Any) -> None:
     def run() -> dict[str, Tensor]:
         module = build(dropout=0.5)
