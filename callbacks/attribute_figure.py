@@ -9,14 +9,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from callbacks.attribute_measures import AttributeRow, mean_of
+from lightning_modules.face_attributes.metrics import WELL_KNOWN, AttributeScores, known_mean
 
 _COLUMNS = 3
 _BLUE, _GREY, _RED, _LIGHT = "#2166ac", "#8a8a8a", "#b2182b", "#d9d9d9"
 _ROW = 0.17  # inches
 
 
-def draw_attributes(rows: Sequence[AttributeRow]) -> Figure:
+def draw_attributes(rows: Sequence[AttributeScores]) -> Figure:
     """Balanced accuracy as a bar, accuracy as a dot, and the accuracy of the majority's answer as a tick.
 
     Args:
@@ -28,14 +28,14 @@ def draw_attributes(rows: Sequence[AttributeRow]) -> Figure:
         part = rows[number * size : (number + 1) * size]
         places = np.arange(len(part))
         axes.barh(places, [_zero(row.balanced_accuracy) for row in part], height=0.72, color=_BLUE, alpha=0.75)
-        axes.plot([row.accuracy for row in part], places, "o", markersize=3.2, color="black")
+        axes.plot([row.accuracy for row in part], places, "o", markersize=3.2, color="black", clip_on=False)
         axes.plot([row.majority for row in part], places, "|", markersize=8, markeredgewidth=1.6, color=_RED)
         axes.axvline(0.5, color=_GREY, linewidth=0.8)
-        axes.axvline(0.9, color=_GREY, linewidth=0.8, linestyle=(0, (2, 2)))
+        axes.axvline(WELL_KNOWN, color=_GREY, linewidth=0.8, linestyle=(0, (2, 2)))
         names = [row.name if not math.isnan(row.balanced_accuracy) else f"({row.name})" for row in part]
         _dress(axes, places, names, size)
         axes.set_xlim(0.3, 1.01)
-    mean = mean_of([row.balanced_accuracy for row in rows])
+    mean = known_mean([row.balanced_accuracy for row in rows])
     figure.suptitle(
         f"bar: balanced accuracy (mean {mean:.3f}, 0.5 is a guess)   ·   dot: accuracy   ·   "
         "red tick: accuracy of always giving the more frequent answer",

@@ -16,22 +16,20 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from callbacks.attribute_figure import draw_attributes
-from callbacks.attribute_measures import (
-    AttributeRow,
-    HeadRow,
-    attribute_rows,
-    head_rows,
-    mean_of,
-    pick_facts,
-    schema_of,
-)
+from callbacks.attribute_measures import pick_facts, schema_of
 from callbacks.collect import CollectTestResults
 from callbacks.score_scatter import send_picture
 from datamodules.common.atomic_write import atomic_path, write_text
+from lightning_modules.face_attributes.metrics import (
+    WELL_KNOWN,
+    AttributeScores,
+    HeadScores,
+    attribute_scores,
+    head_scores,
+    known_mean,
+)
 
 log = logging.getLogger(__name__)
-
-GOOD = 0.90  # balanced accuracy from which an attribute counts as known
 
 
 class AttributeReport(CollectTestResults):
@@ -61,11 +59,11 @@ class AttributeReport(CollectTestResults):
         if not trainer.is_global_zero or getattr(trainer, "fast_dev_run", False):
             return
         schema = schema_of(module)
-        attributes = attribute_rows(schema, table["probability"], table["decision"], table["attributes"])
+        attributes = attribute_scores(schema, table["probability"], table["decision"], table["attributes"])
         if not any(row.present + row.absent for row in attributes):
             log.warning("no face of the test split has a label: there is nothing to report")
             return
-        heads = head_rows(schema, table["decision"], table["attributes"], attributes)
+        heads = head_scores(schema, table["decision"], table["attributes"], attributes)
         write_text(folder / "attribute_report.csv", csv_text(attributes))
         write_text(folder / "head_report.csv", csv_text(heads))
         content = json.dumps(plain(attributes, heads, len(table["attributes"])), indent=2, ensure_ascii=False)
@@ -75,25 +73,25 @@ class AttributeReport(CollectTestResults):
             save_figure(trainer, draw_attributes(attributes), folder / "attribute_report.png", "test/attributes")
 
 
-def plain(attributes: Sequence[AttributeRow], heads: Sequence[HeadRow], faces: int) -> dict[str, Any]:
+def plain(attributes: Sequence[AttributeScores], heads: Sequence[HeadScores], faces: int) -> dict[str, Any]:
     """A report as plain values for JSON; a number that cannot be said is null."""
     balanced = [row.balanced_accuracy for row in attributes]
     measured = [row.name for row in attributes if not math.isnan(row.balanced_accuracy)]
     return {
         "faces": faces,
         "attributes_measured": len(measured),
-        "attributes_over_90": sum(value >= GOOD for value in balanced),
-        "balanced_accuracy": _number(mean_of(balanced)),
-        "accuracy": _number(mean_of([row.accuracy for row in attributes])),
-        "majority": _number(mean_of([row.majority for row in attributes])),
-        "average_precision": _number(mean_of([row.average_precision for row in attributes])),
+        "attributes_over_90": sum(value >= WELL_KNOWN for value in balanced),
+        "balanced_accuracy": _number(known_mean(balanced)),
+        "accuracy": _number(known_mean([row.accuracy for row in attributes])),
+        "majority": _number(known_mean([row.majority for row in attributes])),
+        "average_precision": _number(known_mean([row.average_precision for row in attributes])),
         "not_measured": [row.name for row in attributes if row.name not in measured],
         "attributes": [_plain_row(row) for row in attributes],
         "heads": [_plain_row(row) for row in heads],
     }
 
 
-def csv_text(rows: Sequence[AttributeRow] | Sequence[HeadRow]) -> str:
+def csv_text(rows: Sequence[AttributeScores] | Sequence[HeadScores]) -> str:
     """Rows as csv; a number that cannot be said is an empty field."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
@@ -110,7 +108,7 @@ def save_figure(trainer: L.Trainer, figure: Figure, path: Path, name: str) -> No
     send_picture(trainer, name, path)
 
 
-def _plain_row(row: AttributeRow | HeadRow) -> dict[str, Any]:
+def _plain_row(row: AttributeScores | HeadScores) -> dict[str, Any]:
     return {name: _number(value) if isinstance(value, float) else value for name, value in row._asdict().items()}
 
 

@@ -16,12 +16,13 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from callbacks.attribute_measures import mean_of, pick_facts, schema_of
+from callbacks.attribute_measures import pick_facts, schema_of
 from callbacks.attribute_report import save_figure
 from callbacks.collect import CollectTestResults
 from datamodules.common.atomic_write import write_text
 from datamodules.common.errors import ConfigurationError
 from datamodules.face_attributes.schema import ABSENT, PRESENT, AttributeSchema
+from lightning_modules.face_attributes.metrics import known_mean
 
 log = logging.getLogger(__name__)
 
@@ -150,20 +151,21 @@ def _right_answers(decision: Tensor, labels: Tensor) -> _Side:
 
 
 def summary(rows: Sequence[GroupRow]) -> list[dict[str, Any]]:
-    """Means of each group and its three largest gaps, as plain values."""
+    """Means of each group and its three largest gaps to either side, as plain values."""
     groups = dict.fromkeys(row.group for row in rows)
     result = []
     for group in groups:
         own = [row for row in rows if row.group == group]
-        worst = sorted(own, key=lambda row: -row.gap)[:3]
+        ordered = sorted(own, key=lambda row: -row.gap)
         result.append(
             {
                 "group": group,
                 "attributes": len(own),
-                "inside": mean_of([row.inside for row in own]),
-                "outside": mean_of([row.outside for row in own]),
-                "gap": mean_of([row.gap for row in own]),
-                "largest_gaps": {row.attribute: row.gap for row in worst},
+                "inside": known_mean([row.inside for row in own]),
+                "outside": known_mean([row.outside for row in own]),
+                "gap": known_mean([row.gap for row in own]),
+                "largest_gaps": {row.attribute: row.gap for row in ordered[:3]},
+                "largest_gaps_outside": {row.attribute: row.gap for row in ordered[:-4:-1]},
             }
         )
     return result

@@ -4,29 +4,28 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import lightning as L
 from torch import Tensor
 
-from callbacks.attribute_measures import (
-    AttributeRow,
-    HeadRow,
-    attribute_rows,
-    head_rows,
-    mean_of,
-    pick_facts,
-    schema_of,
-)
-from callbacks.attribute_report import GOOD
+from callbacks.attribute_measures import pick_facts, schema_of
 from callbacks.collect import CollectTestResults
 from callbacks.group_errors import GroupRow, chosen_groups, group_rows, summary
 from datamodules.common.atomic_write import write_text
 from datamodules.common.errors import ConfigurationError
 from datamodules.face_attributes.demo_faces import DemoFaces
 from datamodules.face_attributes.schema import AttributeSchema
+from lightning_modules.face_attributes.metrics import (
+    WELL_KNOWN,
+    AttributeScores,
+    HeadScores,
+    attribute_scores,
+    head_scores,
+    known_mean,
+)
 
 log = logging.getLogger(__name__)
 
@@ -81,8 +80,8 @@ class ModelCard(CollectTestResults):
             return
         schema = schema_of(module)
         decision, labels = table["decision"], table["attributes"]
-        attributes = attribute_rows(schema, table["probability"], decision, labels)
-        heads = head_rows(schema, decision, labels, attributes)
+        attributes = attribute_scores(schema, table["probability"], decision, labels)
+        heads = head_scores(schema, decision, labels, attributes)
         groups = [
             row for group in chosen_groups(schema, None) for row in group_rows(schema, group, decision, labels, _FEWEST)
         ]
@@ -94,7 +93,7 @@ class ModelCard(CollectTestResults):
             _data_text(trainer, attributes, len(labels)),
             _measures_text(attributes, heads),
             _groups_text(groups),
-            _limits_text(schema, attributes),
+            _limits_text(schema, attributes, getattr(module, "labelled", None)),
         ]
         write_text(folder / "model_card.md", "\n".join(part for part in parts if part))
         log.info("model card: %s", folder / "model_card.md")
@@ -117,7 +116,7 @@ def _facts(trainer: L.Trainer, module: L.LightningModule, contact: str | None) -
     return markdown_table(("fact", "value"), rows)
 
 
-def _data_text(trainer: L.Trainer, rows: Sequence[AttributeRow], faces: int) -> str:
+def _data_text(trainer: L.Trainer, rows: Sequence[AttributeScores], faces: int) -> str:
     data: Any = getattr(trainer, "datamodule", None)
     drawn = hasattr(data, "faces") and isinstance(data.faces("test"), DemoFaces)
     made = "faces drawn by a renderer, no photographs of people" if drawn else "pictures of the user's own list"
@@ -130,15 +129,15 @@ def _data_text(trainer: L.Trainer, rows: Sequence[AttributeRow], faces: int) -> 
     )
 
 
-def _measures_text(attributes: Sequence[AttributeRow], heads: Sequence[HeadRow]) -> str:
+def _measures_text(attributes: Sequence[AttributeScores], heads: Sequence[HeadScores]) -> str:
     measured = [row for row in attributes if not math.isnan(row.balanced_accuracy)]
-    good = sum(row.balanced_accuracy >= GOOD for row in measured)
+    good = sum(row.balanced_accuracy >= WELL_KNOWN for row in measured)
     lines = [
         "## Measures\n",
-        f"Mean balanced accuracy {mean_of([row.balanced_accuracy for row in measured]):.3f} over the {len(measured)} "
-        f"attributes of which the test faces show both classes (a guess has 0.5); {good} of them have {GOOD:.2f} or "
-        f"more. Accuracy {mean_of([row.accuracy for row in measured]):.3f}, the majority's answer "
-        f"{mean_of([row.majority for row in measured]):.3f}.\n",
+        f"Mean balanced accuracy {known_mean([row.balanced_accuracy for row in measured]):.3f} over the "
+        f"{len(measured)} attributes of which the test faces show both classes (a guess has 0.5); {good} of them have "
+        f"{WELL_KNOWN:.2f} or more. Accuracy {known_mean([row.accuracy for row in measured]):.3f}, the majority's "
+        f"answer {known_mean([row.majority for row in measured]):.3f}.\n",
     ]
     counted = [row for row in heads if row.faces]
     table = [
@@ -164,31 +163,43 @@ def _measures_text(attributes: Sequence[AttributeRow], heads: Sequence[HeadRow])
     return "\n".join(lines)
 
 
+class _Worse(NamedTuple):
+    name: str
+    own: float
+    others: float
+    largest: list[str]
+
+
+def _served_worse(entry: Mapping[str, Any]) -> _Worse | None:
+    """The faces of a group, or those that are not of it, if they are answered clearly worse than the rest."""
+    if entry["gap"] >= _GAP:
+        return _Worse(entry["group"], entry["inside"], entry["outside"], list(entry["largest_gaps"]))
+    if entry["gap"] <= -_GAP:
+        return _Worse(f"not {entry['group']}", entry["outside"], entry["inside"], list(entry["largest_gaps_outside"]))
+    return None
+
+
 def _groups_text(rows: Sequence[GroupRow]) -> str:
     if not rows:
         return "## Groups\n\nThe test faces are too few to compare groups.\n"
     found = [entry for entry in summary(rows) if not math.isnan(entry["gap"])]
-    worse = [entry for entry in found if entry["gap"] >= _GAP]
+    worse = sorted(filter(None, map(_served_worse, found)), key=lambda row: row.others - row.own, reverse=True)
     lines = [
         "## Groups\n",
-        f"{len(found)} groups of faces were compared with all others, over the attributes that both show. "
-        + (
-            f"Those that lose {_GAP:.2f} or more of mean balanced accuracy:\n"
-            if worse
-            else f"None loses {_GAP:.2f} or more of mean balanced accuracy.\n"
-        ),
+        f"Faces of {len(found)} groups were compared with all others, over the attributes that both show. Of the "
+        f"groups and their opposites, {len(worse) or 'none'} {'has' if len(worse) < 2 else 'have'} a mean balanced "
+        f"accuracy lower by {_GAP:.2f} or more{':' if worse else '.'}\n",
     ]
     if worse:
-        table = [
-            (entry["group"], _three(entry["inside"]), _three(entry["outside"]), ", ".join(entry["largest_gaps"]))
-            for entry in sorted(worse, key=lambda entry: -entry["gap"])
-        ]
-        lines.append(markdown_table(("group", "inside", "others", "largest gaps"), table))
+        table = [(row.name, _three(row.own), _three(row.others), ", ".join(row.largest)) for row in worse]
+        lines.append(markdown_table(("faces", "balanced accuracy", "others", "largest gaps"), table))
     lines.append("GroupErrors writes the whole table.\n")
     return "\n".join(lines)
 
 
-def _limits_text(schema: AttributeSchema, attributes: Sequence[AttributeRow]) -> str:
+def _limits_text(
+    schema: AttributeSchema, attributes: Sequence[AttributeScores], labelled: Collection[str] | None
+) -> str:
     unmeasured = [row.name for row in attributes if math.isnan(row.balanced_accuracy)]
     lines = ["## Limits and attributes left out\n"]
     lines.append("- It sees one cropped face, upright; other pictures get an answer, too, and a worthless one.")
@@ -196,6 +207,11 @@ def _limits_text(schema: AttributeSchema, attributes: Sequence[AttributeRow]) ->
     excluded = _excluded(schema)
     if excluded:
         lines.append(f"- Left out of the 73 attributes of the list on purpose: {', '.join(excluded)}.")
+    unlabelled = [name for name in schema.attributes if labelled is not None and name not in labelled]
+    if unlabelled:
+        lines.append(
+            f"- No training face had a label for these, so predictions leave them open: {', '.join(unlabelled)}."
+        )
     if unmeasured:
         lines.append(f"- Not measured, since the test faces do not show both classes: {', '.join(unmeasured)}.")
     for names, what in ((_JUDGED, "Opinions of a viewer"), (_WHO, "About who somebody is")):

@@ -20,48 +20,48 @@ class AttributeScores(NamedTuple):
     """Measures of one attribute; NaN where the faces do not allow one.
 
     Attributes:
-        attribute: Its name.
+        name: Of the attribute.
         head: Name of its head.
-        present: Faces that show it.
-        absent: Faces that do not.
-        missing: Faces of which it is not known; they count nowhere.
-        accuracy: Share of right decisions.
+        accuracy: Share of right decisions, 0..1.
         majority: Accuracy of always saying the commoner answer.
         balanced_accuracy: Mean of the accuracies on faces with and without it; needs both.
         f1: Harmonic mean of precision and recall.
         average_precision: Area under precision over recall, of the probabilities; needs both.
+        present: Faces that show it.
+        absent: Faces that do not.
+        missing: Faces of which it is not known; they count nowhere.
     """
 
-    attribute: str
+    name: str
     head: str
-    present: int
-    absent: int
-    missing: int
     accuracy: float
     majority: float
     balanced_accuracy: float
     f1: float
     average_precision: float
+    present: int
+    absent: int
+    missing: int
 
 
 class HeadScores(NamedTuple):
     """Measures of one head over the faces of which something of it is known.
 
     Attributes:
-        head: Its name.
+        name: Of the head.
         kind: How its attributes exclude each other.
-        faces: Faces that count.
-        accuracy: Share of faces of which everything known is decided right.
-        majority: Accuracy of always saying the commonest combination, among faces of which all of the head is known.
+        accuracy: Share of faces of which everything known is decided right, 0..1.
+        majority: The same of always saying the one combination that is right most often.
         balanced_accuracy: Mean over its attributes that have one.
+        faces: Faces that count.
     """
 
-    head: str
+    name: str
     kind: str
-    faces: int
     accuracy: float
     majority: float
     balanced_accuracy: float
+    faces: int
 
 
 class AttributeMetrics(Metric):
@@ -190,14 +190,14 @@ def attribute_scores(
             AttributeScores(
                 name,
                 head_of[name],
-                present,
-                absent,
-                missing,
                 accuracy=_ratio(hits + absent - false, known),
                 majority=_ratio(max(present, absent), known),
                 balanced_accuracy=0.5 * (_ratio(hits, present) + _ratio(absent - false, absent)),
                 f1=_ratio(2 * hits, present + hits + false),
                 average_precision=average_precision(probability[:, column], attributes[:, column]),
+                present=present,
+                absent=absent,
+                missing=missing,
             )
         )
     return rows
@@ -236,24 +236,29 @@ def head_scores(
     schema: AttributeSchema, decision: Tensor, attributes: Tensor, table: list[AttributeScores]
 ) -> list[HeadScores]:
     """A row of measures for each head, from the same tensors as `attribute_scores` and its rows."""
-    balanced = {row.attribute: row.balanced_accuracy for row in table}
+    balanced = {row.name: row.balanced_accuracy for row in table}
     rows = []
     for head in schema.heads:
         columns = torch.tensor(schema.indices(head), device=attributes.device)
         labels, said = attributes.index_select(1, columns), decision.index_select(1, columns)
-        known = labels != MISSING
-        counts = known.any(dim=1)
-        right = ((labels == said) | ~known).all(dim=1) & counts
-        complete = labels[known.all(dim=1)]
-        patterns = torch.unique(complete, dim=0, return_counts=True)[1] if len(complete) else complete.new_zeros(1)
+        counts = (labels != MISSING).any(dim=1)
+        labels, said = labels[counts], said[counts]
+        faces = len(labels)
+        guesses = torch.unique(torch.where(labels == MISSING, ABSENT, labels), dim=0)
+        commonest = max((_agreeing(labels, guess) for guess in guesses), default=0)
         rows.append(
             HeadScores(
                 head.name,
                 head.kind,
-                int(counts.sum()),
-                accuracy=_ratio(int(right.sum()), int(counts.sum())),
-                majority=_ratio(int(patterns.max()), len(complete)),
+                accuracy=_ratio(_agreeing(labels, said), faces),
+                majority=_ratio(commonest, faces),
                 balanced_accuracy=known_mean([balanced[name] for name in head.attributes]),
+                faces=faces,
             )
         )
     return rows
+
+
+def _agreeing(labels: Tensor, said: Tensor) -> int:
+    """Faces of which everything known is as said; ``(N, members)`` and ``(N, members)`` or ``(members,)``."""
+    return int(((labels == said) | (labels == MISSING)).all(dim=1).sum())

@@ -262,7 +262,7 @@ def test_measures_agree_with_sklearn() -> None:
         metrics.update(**{name: value[start : start + 64] for name, value in given.items()})
     values = metrics.compute()
     table = metrics.table()
-    assert [row.attribute for row in table] == list(MIXED.attributes)
+    assert [row.name for row in table] == list(MIXED.attributes)
     for column, row in enumerate(table):
         known = given["valid"] & (given["attributes"][:, column] >= 0)
         truth = given["attributes"][known, column].numpy()
@@ -290,7 +290,8 @@ def test_a_head_is_right_when_all_that_is_known_of_it_is() -> None:
     metrics.update(said.float(), said, labels, torch.zeros(4), torch.ones(4, dtype=torch.bool))
     metrics.compute()
     (row,) = metrics.head_table()
-    assert (row.faces, row.accuracy, row.majority) == (3, pytest.approx(2 / 3), 0.5)
+    # always (1, 1), (1, 0) or (0, 0) would be right for one of these faces
+    assert (row.faces, row.accuracy, row.majority) == (3, pytest.approx(2 / 3), pytest.approx(1 / 3))
 
 
 def test_faces_without_labels_have_no_measures() -> None:

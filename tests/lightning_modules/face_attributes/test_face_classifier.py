@@ -126,9 +126,9 @@ def test_it_learns_and_logs(trainer: Any) -> None:
     assert tested["test/balanced_accuracy"] == pytest.approx(validated)
     assert tested["test/attributes_over_90"] == 3
     table = module.test_metrics.table()
-    assert [row.attribute for row in table] == list(SCHEMA.attributes)
+    assert [row.name for row in table] == list(SCHEMA.attributes)
     assert (table[3].present, table[3].missing) == (0, 42)  # padding is left out
-    assert [row.head for row in module.test_metrics.head_table()] == ["red", "light", "unknown"]
+    assert [row.name for row in module.test_metrics.head_table()] == ["red", "light", "unknown"]
 
 
 def test_attributes_without_a_label_stay_open_in_predictions(trainer: Any, tmp_path: Path) -> None:
