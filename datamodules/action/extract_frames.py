@@ -23,13 +23,13 @@ from PIL import Image
 
 from datamodules.action.class_folders import FRAME_COLUMNS, FRAME_LIST, OPTIONAL_FRAME_COLUMNS
 from datamodules.action.frame_sampling import DEFAULT_FRAMES, FrameSampling
-from datamodules.action.progress import file_progress
 from datamodules.action.records import ActionVideo
 from datamodules.action.sources import ActionSources
 from datamodules.action.sparse_frames import read_timed, wanted_frames
 from datamodules.common.atomic_write import flush_row, write_text
 from datamodules.common.errors import AppraiseError, ConfigurationError, VideoError
 from datamodules.common.manifest import read_rows
+from datamodules.common.progress import file_progress
 from datamodules.video.reader import FrameChunk, VideoInfo
 
 OPTIONS_FILE = "extract.json"

@@ -22,12 +22,12 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from datamodules.action.frame_sampling import DEFAULT_FRAMES
-from datamodules.action.progress import file_progress
 from datamodules.action.records import ActionVideo
 from datamodules.action.sparse_frames import FrameReading, read_frames
 from datamodules.common.cache_folder import cache_folder
 from datamodules.common.errors import VideoError
 from datamodules.common.fingerprint import config_digest, file_key
+from datamodules.common.progress import file_progress
 
 STORE_VERSION = 1  # raise it whenever the same videos would give other frames
 _FRAMES = "frames.u8"

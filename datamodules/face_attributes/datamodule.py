@@ -35,7 +35,8 @@ class FaceAttributeDataModule(LightningDataModule):
         labels: ``pubfig_attributes.txt``, ``lfw_attributes.txt``, ``list_attr_celeba.txt``, or a csv
             ``file[,identity][,split][,left,top,right,bottom]`` with a column for each attribute (1, 0, -1 or empty for
             missing; or real values, above 0 for present); by default the list of that name in ``root``.
-        label_format: What they are; "auto" looks. "images" takes bare pictures, of which nothing is said.
+        label_format: What they are; "auto" looks, and so does "list", which never takes the demo in place of a list.
+            "images" takes bare pictures, of which nothing is said.
         boxes: Lists of face boxes: PubFig's ``dev_urls.txt`` and ``eval_urls.txt``, CelebA's ``list_bbox_celeba.txt``,
             or a csv ``file,left,top,right,bottom``, also for the pictures of ``path``. Without one the square in the
             middle of a picture is the face; LFW's own box is known.
@@ -96,6 +97,8 @@ class FaceAttributeDataModule(LightningDataModule):
     ) -> None:
         super().__init__()
         excluded = tuple(exclude_attributes or ())
+        if path and root is None and labels is None:
+            label_format = "auto"  # bare pictures need no list, even with a configuration that learns from one
         lists = FaceSources(root, labels, label_format, _texts(boxes), identities, partition, missing_margin, excluded)
         self._kind, sources = lists.resolved()
         self._schema = read_schema(attribute_schema, excluded, "celeba" if self._kind == "celeba" else None)

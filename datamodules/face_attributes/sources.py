@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules.action.progress import file_progress
 from datamodules.common.errors import ConfigurationError, LabelError
+from datamodules.common.progress import file_progress
 from datamodules.face_attributes.celeba_lists import (
     ATTRIBUTE_LIST,
     IDENTITY_LIST,
@@ -29,7 +29,7 @@ from datamodules.face_attributes.schema import AttributeSchema
 
 _log = logging.getLogger(__name__)
 
-LabelFormat = Literal["auto", "demo", "pubfig", "lfw", "celeba", "csv", "images"]
+LabelFormat = Literal["auto", "demo", "list", "pubfig", "lfw", "celeba", "csv", "images"]
 KnownFormat = Literal["demo", "pubfig", "lfw", "celeba", "csv", "images"]
 _LISTS: dict[str, KnownFormat] = {
     "lfw_attributes.txt": "lfw",
@@ -47,7 +47,7 @@ class FaceSources:
     Args:
         root: Folder of the pictures; by default the folder of the list.
         labels: The list of attributes; by default the usual one in ``root``, if it is there.
-        label_format: What they are; "auto" looks.
+        label_format: What they are; "auto" looks, and so does "list", which takes neither the demo nor bare pictures.
         boxes: Lists of face boxes: PubFig's, CelebA's, or a csv.
         identities: CelebA's list of identities, or any text of two columns: picture and person.
         partition: CelebA's list of splits, or any text of two columns: picture or person, and split.
@@ -73,8 +73,11 @@ class FaceSources:
         nothing = self.root is None and self.labels is None
         if self.label_format == "demo" and not nothing:
             raise ConfigurationError("label_format is demo but root or labels is given; leave them out, or the format")
-        if self.label_format in ("pubfig", "lfw", "celeba", "csv") and nothing:
-            raise ConfigurationError(f"label_format is {self.label_format}; name the list by labels, or root")
+        if self.label_format in ("list", "pubfig", "lfw", "celeba", "csv") and nothing:
+            raise ConfigurationError(
+                f"label_format is {self.label_format} but there is no list; name it as labels, or as root the folder "
+                "that holds it and the pictures"
+            )
         if self.label_format == "images" and (self.labels is not None or self.root is None):
             raise ConfigurationError("label_format images takes bare pictures: give root, and leave labels out")
         if self.labels is not None and not Path(self.labels).is_file():
@@ -89,16 +92,16 @@ class FaceSources:
         if self.root is None and self.labels is None:
             return "demo", self
         if self.labels is not None:
-            known = self.label_format if self.label_format not in ("auto", "demo") else detect_format(self.labels)
-            return _known(known), self
+            return _known(self.label_format) or detect_format(self.labels), self
         if self.label_format == "images":
             return "images", self
         assert self.root is not None  # one of the two is given
         for name, kind in _LISTS.items():
-            if (Path(self.root) / name).is_file() and self.label_format in ("auto", kind):
+            if (Path(self.root) / name).is_file() and _known(self.label_format) in (None, kind):
                 return kind, replace(self, labels=str(Path(self.root) / name))
         if self.label_format != "auto":
-            raise ConfigurationError(f"root {self.root} holds no list of {self.label_format}; name it by labels")
+            kinds = "PubFig, LFW or CelebA" if self.label_format == "list" else self.label_format
+            raise ConfigurationError(f"root {self.root} holds no list of {kinds}; name the list as labels")
         return "images", self
 
     def load(self, schema: AttributeSchema) -> FaceList:
@@ -220,12 +223,12 @@ def _report_boxes(
         raise ConfigurationError(
             f"{what} pixels, and so do all others; the boxes belong to other pictures (aligned or resized ones?)"
         )
-    _log.warning("warning: %s pixels; %d such faces are left out", what, int(outside.sum()))
+    _log.warning("warning: %s pixels; faces left out because of this: %d", what, int(outside.sum()))
 
 
-def _known(kind: LabelFormat) -> KnownFormat:
-    assert kind != "auto"  # the caller has looked
-    return kind
+def _known(kind: LabelFormat) -> KnownFormat | None:
+    """The format that was named; None where it is to be found out."""
+    return None if kind in ("auto", "list", "demo") else cast(KnownFormat, kind)
 
 
 def _splits(partition: str, faces: FaceList) -> list[SplitName]:

@@ -165,6 +165,11 @@ def test_bare_pictures_are_predicted_not_learned(listed: Path) -> None:
     assert (batch["attributes"] == -1).all()
 
 
+def test_bare_pictures_need_no_list_of_labels(listed: Path) -> None:
+    data = FaceAttributeDataModule(path=str(listed.parent), image_size=16, label_format="list")
+    assert next(iter(data.predict_dataloader()))["image"].shape[1:] == (3, 16, 16)
+
+
 def test_boxes_for_pictures_to_predict(listed: Path) -> None:
     data = FaceAttributeDataModule(path=str(listed.parent), boxes=str(listed), image_size=16, crop_margin=0.0)
     batch = next(iter(data.predict_dataloader()))

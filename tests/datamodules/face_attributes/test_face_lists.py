@@ -341,8 +341,13 @@ def test_bare_pictures(tmp_path: Path) -> None:
 def test_what_sources_cannot_be(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="there is no such file"):
         FaceSources(labels=str(tmp_path / "x.txt"))
-    with pytest.raises(ConfigurationError, match="label_format is pubfig; name the list"):
-        FaceSources(label_format="pubfig")
+    for wanted in ("pubfig", "list"):  # never the demo in place of a forgotten folder
+        with pytest.raises(
+            ConfigurationError, match=f"label_format is {wanted} but there is no list; name it as labels"
+        ):
+            FaceSources(label_format=wanted)
+    with pytest.raises(ConfigurationError, match="holds no list of PubFig, LFW or CelebA; name the list as labels"):
+        FaceSources(root=str(tmp_path), label_format="list").resolved()
     with pytest.raises(ConfigurationError, match="label_format is demo but root"):
         FaceSources(root=str(tmp_path), label_format="demo")
     with pytest.raises(ConfigurationError, match="missing_margin is -1"):
