@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from callbacks.face_writer import FaceWriter
 from datamodules.common.errors import CheckpointError
 from datamodules.face_attributes.request_datamodule import AttributeRequestDataModule
-from lightning_modules.commands.checkpoint import SavedModel, read_saved_model
+from lightning_modules.commands.checkpoint import read_saved_model
 from lightning_modules.commands.errors import CommandLineError
 from lightning_modules.commands.lightning_cli import launch
 from lightning_modules.commands.links import LINKED
@@ -156,13 +155,7 @@ def _weights(given: Mapping[str, str]) -> list[str]:
             f"statistics.safetensors that `validate --config face_attributes/statistics "
             f"--model.init_args.classifier_weights {path}` writes"
         )
-    return ["--model=AttributeFaceGenerator", f"--model.init_args.classifier_weights={path}", *named, *_facts(saved)]
-
-
-def _facts(saved: SavedModel) -> list[str]:
-    """What the data must know of the classifier, as a generator's checkpoint would tell it."""
-    facts = {name: saved.arguments.get(name) for name in ("attribute_schema", "image_size")}
-    return [f"--data.init_args.{name}={json.dumps(value)}" for name, value in facts.items() if value is not None]
+    return ["--model=AttributeFaceGenerator", f"--model.init_args.classifier_weights={path}", *named]
 
 
 def _full(option: _Option, owners: Mapping[str, str]) -> _Option:
