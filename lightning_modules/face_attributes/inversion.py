@@ -30,6 +30,7 @@ from lightning_modules.face_attributes.robust_views import RobustViews, ViewSett
 
 log = logging.getLogger(__name__)
 
+_VARIETY_STREAM = 1_000_000_007
 _TALK_SECONDS = 10.0  # between two lines about a search that takes long
 
 # Losses (B,) of pictures (B, 3, S, S) in 0..1.
@@ -178,7 +179,10 @@ class _Search:
         self._objective = objective
         self._space = space
         self._settings = settings
-        self._coordinates = space.coordinates(start).requires_grad_()
+        coordinates = space.coordinates(start)
+        if settings.variety:
+            coordinates = coordinates + settings.variety * _draws(coordinates, seeds)
+        self._coordinates = coordinates.requires_grad_()
         views = ViewSettings(settings.views, settings.jitter, settings.rotation, settings.zoom)
         self._views = RobustViews(views, seeds, settings.steps, start.device)
         self._active = torch.ones(len(start), dtype=torch.bool, device=start.device)
@@ -295,6 +299,13 @@ def _marks(settings: InversionSettings) -> set[int]:
     """Steps before which an intermediate picture is kept; the last one is added at the end."""
     count = settings.strip - 1
     return {round(number * settings.steps / count) for number in range(count)} if count > 0 else set()
+
+
+def _draws(like: Tensor, seeds: Tensor) -> Tensor:
+    """A normal draw for every coordinate, of each face by its own seed."""
+    # Another stream than that of noise and views, which the same seed gives too.
+    generators = [face_generator(seed + _VARIETY_STREAM) for seed in seeds.tolist()]
+    return torch.stack([torch.randn(like.shape[1:], generator=generator) for generator in generators]).to(like)
 
 
 def _broadcast(values: Tensor, like: Tensor) -> Tensor:

@@ -34,6 +34,8 @@ class InversionSettings:
         spectrum_power: Power of the frequency that ``fourier`` divides by.
         start: ``mean``, the mean training face, or ``noise``.
         noise: Standard deviation of what is added to the start, in grey values of 0..1.
+        variety: Standard deviations by which the start of each face is moved along the directions of ``faces``, by its
+            own seed: with it, faces of one request differ in what the request leaves open.
         stages: Shares of the detail that are searched one after the other, coarse to fine; [1] is all at once.
         views: Random moves of each step: ``none``, ``roll`` or ``warp``.
         jitter: Largest shift in pixels.
@@ -72,6 +74,7 @@ class InversionSettings:
     spectrum_power: float = 0.6
     start: StartName = "mean"
     noise: float = 0.0
+    variety: float = 0.0
     stages: list[float] = field(default_factory=lambda: [1.0])
     views: ViewKind = "warp"
     jitter: float = 2.0
@@ -107,11 +110,12 @@ class InversionSettings:
                 f"inversion.blur acts on pixels, but the space is {self.space}: set space to pixels, or use "
                 "total_variation."
             )
-        if self.unlikeliness > 0 and self.space != "faces":
-            raise ConfigurationError(
-                f"inversion.unlikeliness counts standard deviations of faces, but the space is {self.space}: set space "
-                "to faces, or unlikeliness to 0."
-            )
+        for name in ("unlikeliness", "variety"):
+            if getattr(self, name) > 0 and self.space != "faces":
+                raise ConfigurationError(
+                    f"inversion.{name} counts standard deviations of faces, but the space is {self.space}: set space "
+                    f"to faces, or {name} to 0."
+                )
 
     def rate(self, step: int) -> float:
         """Learning rate of a step.
@@ -149,6 +153,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "components": (1, math.inf),
     "spectrum_power": (0, 3),
     "noise": (0, math.inf),
+    "variety": (0, 3),
     "jitter": (0, 64),
     "rotation": (0, 180),
     "zoom": (0, 0.9),

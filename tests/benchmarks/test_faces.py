@@ -50,6 +50,12 @@ def say(text: str) -> None:
     sys.stdout.write(f"\n{DEVICE.type}, {text}\n")
 
 
+def seconds_beside(action: Callable[[], object], other: Callable[[], object], repeats: int = 3) -> tuple[float, float]:
+    """Least times of two actions, taken in turns, so that what else the machine does meets both."""
+    pairs = [(seconds(action, 1), seconds(other, 1)) for _ in range(repeats)]
+    return min(pair[0] for pair in pairs), min(pair[1] for pair in pairs)
+
+
 def pictures(count: int, side: int) -> Tensor:
     coarse = torch.rand(count, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     smooth = torch.nn.functional.interpolate(coarse, (side, side), mode="bilinear")
@@ -78,7 +84,7 @@ def test_statistics_beside_a_bare_forward_pass(layers: tuple[str, ...]) -> None:
     def counted() -> None:
         sums.update(forward(), attributes, valid, index, faces)
 
-    bare, whole = seconds(forward), seconds(counted)
+    bare, whole = seconds_beside(forward, counted)
     ratio = whole / bare
     speeds = f"forward {batch / bare:.1f} images/s, with statistics {batch / whole:.1f}, {ratio:.3f} times"
     say(f"VGG-16, 224 px, {' + '.join(layers)}: {speeds}")
@@ -88,7 +94,7 @@ def test_statistics_beside_a_bare_forward_pass(layers: tuple[str, ...]) -> None:
 def inversion(network: VGG, side: int, faces: int, space: SpaceName, steps: int) -> tuple[float, float]:
     """Seconds of a step of the inversion, and of a forward and backward pass of the same cut network."""
     network = network.to(DEVICE, memory_format=torch.channels_last).eval()
-    cut = CutNetwork(network, [network.layers[-4], "fc6"])
+    cut = CutNetwork(network, [[layer for layer in network.layers if layer.startswith("conv")][-1], "fc6"])
     preprocess = FacePreprocess(side).to(DEVICE)
     with torch.no_grad():
         targets = cut(preprocess(pictures(faces, side)))
@@ -109,7 +115,8 @@ def inversion(network: VGG, side: int, faces: int, space: SpaceName, steps: int)
         for _ in range(steps):
             both_ways()
 
-    return seconds(lambda: optimise(distance, room, settings, start, seeds)) / steps, seconds(several) / steps
+    step, bare = seconds_beside(lambda: optimise(distance, room, settings, start, seeds), several)
+    return step / steps, bare / steps
 
 
 @pytest.mark.parametrize("space", ["faces", "fourier", "pixels"])

@@ -194,6 +194,16 @@ def test_starts() -> None:
     assert torch.allclose(noisy.mean(dim=(0, 2, 3)), mean.mean(dim=(1, 2)), atol=0.03)
 
 
+def test_variety_makes_faces_of_one_target_differ_by_their_seeds() -> None:
+    same = faces(1).expand(3, -1, -1, -1)
+    plain = replace(SHORT, space="faces", components=20, views="none")
+    still, varied = run(plain, same), run(replace(plain, variety=1.0), same)
+    assert torch.allclose(still.pictures[0], still.pictures[1], atol=1e-5)
+    assert float((varied.pictures[0] - varied.pictures[1]).abs().mean()) > 1e-3
+    alone = run(replace(plain, variety=1.0), same[1:2], torch.tensor([1]))
+    assert torch.allclose(varied.pictures[1], alone.pictures[0], atol=0.01)
+
+
 def test_settings_that_cannot_work() -> None:
     with pytest.raises(ConfigurationError, match="steps is 0"):
         InversionSettings(steps=0)
@@ -203,6 +213,8 @@ def test_settings_that_cannot_work() -> None:
         InversionSettings(blur=True)
     with pytest.raises(ConfigurationError, match="unlikeliness"):
         InversionSettings(space="fourier", unlikeliness=1.0)
+    with pytest.raises(ConfigurationError, match="variety"):
+        InversionSettings(space="pixels", variety=1.0)
 
 
 def test_pixels_are_blurred_after_every_step() -> None:
