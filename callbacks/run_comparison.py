@@ -185,7 +185,7 @@ def table_text(runs: Sequence[ComparedRun], by: str, metric: str, columns: Seque
 
 def draw_runs(runs: Sequence[ComparedRun], by: str, metric: str) -> Figure:
     """One line a run over the epochs; runs of one label share its colour and its entry in the legend."""
-    figure = Figure(figsize=(5.6, 3.7), layout="constrained")
+    figure = Figure(figsize=(7.2, 3.7), layout="constrained")
     axes = figure.add_subplot()
     labels = sorted({run.label for run in runs})
     drawn: Mapping[str, set[str]] = {label: set() for label in labels}
@@ -210,5 +210,8 @@ def draw_runs(runs: Sequence[ComparedRun], by: str, metric: str) -> Figure:
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     if any(drawn.values()):
-        axes.legend(title=by, frameon=False, fontsize=9, prop={"family": figure_families(labels)})
+        # beside the panel: the curves of many runs leave no corner free
+        figure.legend(
+            loc="outside right upper", title=by, frameon=False, prop={"family": figure_families(labels), "size": 9}
+        )
     return figure

@@ -98,12 +98,12 @@ def test_a_test_from_a_checkpoint_keeps_the_curve_and_a_resumed_run_continues_it
 
 def test_runs_of_one_label_share_a_colour() -> None:
     runs = [ComparedRun("fc6", name, {0: {"val/loss": 1.0}, 1: {"val/loss": 0.5}}) for name in "ab"]
-    axes = draw_runs([*runs, ComparedRun("conv5", "c", {0: {"val/loss": 2.0}})], "freeze_below", "val/loss").axes[0]
+    figure = draw_runs([*runs, ComparedRun("conv5", "c", {0: {"val/loss": 2.0}})], "freeze_below", "val/loss")
+    axes = figure.axes[0]
     assert axes.lines[0].get_color() == axes.lines[1].get_color() != axes.lines[2].get_color()
-    legend = axes.get_legend()
-    assert legend is not None
+    (legend,) = figure.legends  # beside the panel, over no curve
     assert [text.get_text() for text in legend.get_texts()] == ["fc6", "conv5"]
-    assert draw_runs([], "freeze_below", "val/loss").axes[0].get_legend() is None
+    assert draw_runs([], "freeze_below", "val/loss").legends == []
 
 
 def test_a_broken_record_is_named_and_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
