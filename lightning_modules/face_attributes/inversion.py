@@ -180,7 +180,7 @@ class _Search:
         self._space = space
         self._settings = settings
         coordinates = space.coordinates(start)
-        if settings.variety:
+        if settings.variety and settings.space == "faces":
             coordinates = coordinates + settings.variety * _draws(coordinates, seeds)
         self._coordinates = coordinates.requires_grad_()
         views = ViewSettings(settings.views, settings.jitter, settings.rotation, settings.zoom)

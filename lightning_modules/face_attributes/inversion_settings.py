@@ -35,7 +35,7 @@ class InversionSettings:
         start: ``mean``, the mean training face, or ``noise``.
         noise: Standard deviation of what is added to the start, in grey values of 0..1.
         variety: Standard deviations by which the start of each face is moved along the directions of ``faces``, by its
-            own seed: with it, faces of one request differ in what the request leaves open.
+            own seed: with it, faces of one request differ in what the request leaves open. Other spaces have `noise`.
         stages: Shares of the detail that are searched one after the other, coarse to fine; [1] is all at once.
         views: Random moves of each step: ``none``, ``roll`` or ``warp``.
         jitter: Largest shift in pixels.
@@ -110,12 +110,11 @@ class InversionSettings:
                 f"inversion.blur acts on pixels, but the space is {self.space}: set space to pixels, or use "
                 "total_variation."
             )
-        for name in ("unlikeliness", "variety"):
-            if getattr(self, name) > 0 and self.space != "faces":
-                raise ConfigurationError(
-                    f"inversion.{name} counts standard deviations of faces, but the space is {self.space}: set space "
-                    f"to faces, or {name} to 0."
-                )
+        if self.unlikeliness > 0 and self.space != "faces":
+            raise ConfigurationError(
+                f"inversion.unlikeliness counts standard deviations of faces, but the space is {self.space}: set space "
+                "to faces, or unlikeliness to 0."
+            )
 
     def rate(self, step: int) -> float:
         """Learning rate of a step.

@@ -213,8 +213,6 @@ def test_settings_that_cannot_work() -> None:
         InversionSettings(blur=True)
     with pytest.raises(ConfigurationError, match="unlikeliness"):
         InversionSettings(space="fourier", unlikeliness=1.0)
-    with pytest.raises(ConfigurationError, match="variety"):
-        InversionSettings(space="pixels", variety=1.0)
 
 
 def test_pixels_are_blurred_after_every_step() -> None:
