@@ -19,7 +19,7 @@ from datamodules.face_attributes.demo_faces import DemoFaces
 from datamodules.face_attributes.demo_settings import LARGEST_SIDE, SMALLEST_SIDE, FaceDemoSettings
 from datamodules.face_attributes.label_values import warn_of_rare
 from datamodules.face_attributes.records import FaceList, LabelTable, SplitName
-from datamodules.face_attributes.schema import MISSING, AttributeSchema
+from datamodules.face_attributes.schema import MISSING, AttributeSchema, normalised
 from datamodules.face_attributes.sources import FaceSources, LabelFormat, detect_format, pictures
 from datamodules.face_attributes.splits import FaceSplitSettings, Trained, split_faces
 
@@ -221,9 +221,8 @@ def read_schema(
     """
     if isinstance(given, Mapping):
         schema = AttributeSchema.from_plain(given)
-        known = AttributeSchema.from_file().attributes
-        gone = [name for name in excluded if name in known and name not in schema.attributes]
-        return schema.without([name for name in excluded if name not in gone])
+        gone = {normalised(name) for name in _shipped_names()} - {normalised(name) for name in schema.attributes}
+        return schema.without([name for name in excluded if normalised(name) not in gone])
     return AttributeSchema.from_file(given if given is not None else default).without(excluded)
 
 
@@ -233,7 +232,12 @@ def _left_out(
     """Attributes whose columns are passed over; the schema of a checkpoint lacks some that its training left out."""
     if not isinstance(given, Mapping):
         return excluded
-    return *excluded, *(name for name in AttributeSchema.from_file().attributes if name not in schema.attributes)
+    return *excluded, *(name for name in _shipped_names() if name not in schema.attributes)
+
+
+def _shipped_names() -> list[str]:
+    """Attributes of the schemas that come with the package."""
+    return [name for file in (None, "celeba") for name in AttributeSchema.from_file(file).attributes]
 
 
 def _check(image_size: int, crop_margin: float, batch_size: int, num_workers: int, is_demo: bool) -> None:

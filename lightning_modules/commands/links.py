@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from lightning_modules.commands.errors import CommandLineError
 
+_SHOWN = 5  # names of a long list
 # Arguments of a model that repeat a fact of the data.
 LINKED = (
     "frame_size",
@@ -56,14 +57,45 @@ def linked_value(
         if fact is None:
             return default(name)
         if claim is not None and claim.value is not None and not same(claim.value, fact):
-            raise CommandLineError(
-                f"{claim.source} says {name} = {claim.value}, but the data says {type(data).__name__}.{name} = {fact}: "
-                f"change one of them, for example with --data.init_args.{name} {claim.value}"
-            )
+            raise CommandLineError(_contradiction(name, claim, type(data).__name__, fact))
         return fact
 
     value.__name__ = name
     return value
+
+
+def _contradiction(name: str, claim: Claim, data: str, fact: object) -> str:
+    if isinstance(claim.value, Mapping) and isinstance(fact, Mapping):
+        return (
+            f"{claim.source} and the data, {data}, differ in {name}: {difference(claim.value, fact)} (the first is "
+            f"what {claim.source} says); give the data the same arguments as where it was trained, or train again"
+        )
+    return (
+        f"{claim.source} says {name} = {claim.value}, but the data says {data}.{name} = {fact}: "
+        f"change one of them, for example with --data.init_args.{name} {claim.value}"
+    )
+
+
+def difference(first: Mapping[str, object], second: Mapping[str, object]) -> str:
+    """What differs between two mappings that are too long to be read whole.
+
+    Example:
+        >>> difference({"names": ["a", "b"], "size": 1}, {"names": ["b", "c"], "size": 2})
+        'names (only in the first: a; only in the second: c), size'
+    """
+    keys = [key for key in {**first, **second} if not same(first.get(key), second.get(key))]
+    return ", ".join(key + _parted(first.get(key), second.get(key)) for key in keys)
+
+
+def _parted(first: object, second: object) -> str:
+    """Texts that stand in one of two lists alone."""
+    parts = []
+    if isinstance(first, (list, tuple)) and isinstance(second, (list, tuple)):
+        for own, other, place in ((first, second, "first"), (second, first, "second")):
+            alone = [entry for entry in own if isinstance(entry, str) and entry not in other]
+            shown = ", ".join(alone[:_SHOWN]) + (f" and {len(alone) - _SHOWN} more" if len(alone) > _SHOWN else "")
+            parts += [f"only in the {place}: {shown}"] if alone else []
+    return f" ({'; '.join(parts)})" if parts else ""
 
 
 def same(first: object, second: object) -> bool:

@@ -91,6 +91,22 @@ def test_fit_test_and_predict(
     assert set(saved["attribute_schema"]["attributes"]) <= set(rows[0])
 
 
+def test_attributes_left_out_in_the_test_alone(
+    face_tree: Path,
+    small_faces: list[str],
+    face_classifier: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(CONFIGS.parent)
+    words = ["test", "--config=face_attributes/demo", *small_faces, "--data.init_args.exclude_attributes=[Smiling]"]
+    assert cli.main([*words, f"--ckpt_path={face_classifier}", f"--output={tmp_path}"]) == 2
+    sentence = capsys.readouterr().err
+    assert "differ in attribute_schema: attributes (only in the first: Smiling), heads" in sentence
+    assert len(sentence) < 1000  # no 73 names
+
+
 @pytest.mark.parametrize("config", ["generate", "generate_paper"])
 @pytest.mark.parametrize("fast", [True, False])
 def test_generate(

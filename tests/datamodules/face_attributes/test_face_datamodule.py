@@ -143,6 +143,16 @@ def test_the_schema_of_a_checkpoint_may_lack_a_column(listed: Path) -> None:
     assert data.label_table("train").attributes.shape[1] == 72
 
 
+@pytest.mark.parametrize("schema", ["pubfig", "celeba"])
+def test_the_schema_of_a_checkpoint_may_lack_what_is_left_out(schema: str) -> None:
+    left_out = ["smiling", "attractive_man" if schema == "pubfig" else "No_Beard"]  # in any spelling
+    saved = FaceAttributeDataModule(attribute_schema=schema, exclude_attributes=left_out).attribute_schema
+    data = FaceAttributeDataModule(attribute_schema=saved, exclude_attributes=left_out)
+    assert data.attribute_schema == saved
+    with pytest.raises(ConfigurationError, match="did you mean"):
+        FaceAttributeDataModule(attribute_schema=saved, exclude_attributes=["Pale Skinn"])
+
+
 def test_padding_of_a_list_is_black_and_not_read(listed: Path) -> None:
     data = FaceAttributeDataModule(labels=str(listed), image_size=16)
     source = data.faces("train")
