@@ -320,6 +320,7 @@ class Evaluation:
         count = min(self.settings.sheet_faces, len(captions))
         grid = [[_picture(images[row]) for images in columns.values()] for row in range(count)]
         titles = [f"{name} (chosen)" if name == chosen else name for name in columns]
+        titles = [title.replace("_", " ") for title in titles]  # where a long name may be broken
         sheet = draw_grid(grid, captions[:count], titles, f"the same {kind} requests in every mode")
         _save(sheet, self.folder / f"modes_{kind}.png")
         for name, images in list(columns.items())[1:]:

@@ -138,6 +138,8 @@ def draw_evaluation(rows: Rows, chosen: str) -> Figure:
     near.axvspan(0, NEAREST, color="#d9f0d3", alpha=0.6, zorder=0)
     near.set_xlim(left=0)
     kernel.set_xscale("symlog", linthresh=0.1)
+    low, high = kernel.dataLim.intervalx
+    kernel.set_xlim(min(low, -0.03) * 1.3, max(high, 0.1) * 1.4)
     figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize=8)
     return figure
 
