@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from functools import partial
@@ -197,6 +198,19 @@ class FaceAttributeClassifier(Method):
 
     def on_fit_start(self) -> None:
         """Fetch pretrained weights, and take from the data what the settings ask for, unless a training goes on."""
+        self._prepare_backbone()
+        if not self._mean_known:
+            self._take_mean_image()
+            self._mean_known = True
+        if self.hparams["class_weighting"] == "balanced":
+            weights = balanced_weights(self.network.heads, self._training_labels())
+            self.present_weight.copy_(weights.present)
+            self.absent_weight.copy_(weights.absent)
+
+        self._note_labelled()
+
+    def _prepare_backbone(self) -> None:
+        """Fetch its weights, if wanted, and say what is strange about a frozen one, not what is meant."""
         backbone = cast(PartlyFrozen, self.network.backbone)
         if self._random_backbone and self.hparams["pretrained"]:
             download_backbone(backbone.module, self.hparams["backbone"], self.hparams["image_size"])
@@ -208,15 +222,10 @@ class FaceAttributeClassifier(Method):
                 self.hparams["backbone"],
                 self.config.freeze_below,
             )
-        if not self._mean_known:
-            self._take_mean_image()
-            self._mean_known = True
-        if self.hparams["class_weighting"] == "balanced":
-            weights = balanced_weights(self.network.heads, self._training_labels())
-            self.present_weight.copy_(weights.present)
-            self.absent_weight.copy_(weights.absent)
-
-        self._note_labelled()
+        frozen = set(backbone.modules())
+        if all(part.training or part in frozen for part in self.modules()):
+            # Lightning warns of parts in evaluation mode, in which frozen ones stay on purpose.
+            warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")
 
     def _note_labelled(self) -> None:
         """Add the attributes that the training faces have labels for to those that are known."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -269,8 +270,10 @@ def test_what_is_frozen_stays_and_a_warning_tells_of_random_weights(
 ) -> None:
     module = build(freeze_below="fc6")
     before = weights(module.network.backbone)
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.WARNING), warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
         trainer().fit(module, Faces())
+    assert not [warning for warning in seen if "in eval mode" in str(warning.message)]  # that is meant
     after = weights(module.network.backbone)
     moved = {name.split(".")[1] for name in after if not torch.equal(after[name], before[name])}
     assert moved == {"fc6", "norm6"}
