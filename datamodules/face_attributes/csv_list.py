@@ -82,18 +82,20 @@ def boxes_for(names: Sequence[str], path: str | Path) -> NDArray[np.float32]:
         float32 ``(N, 4)``.
 
     Raises:
-        LabelError: If the list is malformed or a picture has no box in it.
+        LabelError: If the list is malformed or a picture has no box in it, or no row.
     """
     table = Table(path, ["file", *BOX_COLUMNS])
     known: dict[str, Box] = {}
     for row, file, box in zip(table.rows, table.column("file"), _box_texts(table), strict=True):
+        if not any(box):
+            continue  # named below, if its picture is asked for
         known[file] = parse_box(path, row.line, box)
         known.setdefault(Path(file).name, known[file])
     without = [name for name in names if name not in known and Path(name).name not in known]
     if without:
         raise LabelError(
             f"{path}: {len(without)} of {len(names)} pictures have no face box here, the first is {without[0]}; add "
-            "its row, or leave the list out to take whole pictures"
+            "its box, or leave the list out to take whole pictures"
         )
     found = [known[name] if name in known else known[Path(name).name] for name in names]
     return np.array(found, dtype=np.float32).reshape(-1, 4)

@@ -330,9 +330,10 @@ def test_bare_pictures(tmp_path: Path) -> None:
     assert (faces.attributes == -1).all()
     cut = pictures([str(tmp_path / "in")], SCHEMA, str(tmp_path / "in/faces.csv"))
     np.testing.assert_array_equal(cut.boxes, [[1, 2, 9, 9], [3, 3, 40, 40]])
-    (tmp_path / "in/faces.csv").write_text("file,left,top,right,bottom\na.png,1,2,9,9\n")
-    with pytest.raises(LabelError, match=r"1 of 2 pictures have no face box here, the first is b\.png"):
-        pictures([str(tmp_path / "in")], SCHEMA, str(tmp_path / "in/faces.csv"))
+    for line in ("", "b.png,,,,\n"):  # no row, and a row without a box
+        (tmp_path / "in/faces.csv").write_text("file,left,top,right,bottom\na.png,1,2,9,9\n" + line)
+        with pytest.raises(LabelError, match=r"1 of 2 pictures have no face box here, the first is b\.png; add its box"):
+            pictures([str(tmp_path / "in")], SCHEMA, str(tmp_path / "in/faces.csv"))
     (tmp_path / "empty").mkdir()
     with pytest.raises(ConfigurationError, match="holds no picture"):
         pictures([str(tmp_path / "empty")], SCHEMA, None)
