@@ -66,7 +66,7 @@ class AttributeFaceGenerator(Method):
     activations and looks for pictures that have them.
 
     Args:
-        preset: Fills what is left at None: ``default``, or ``paper``: eq. 4 at one layer, from noise, by SGD in pixels.
+        preset: Fills what is left at None: ``default``, or ``paper``: eq. 4 at one convolution, by SGD in pixels.
         attribute_schema: Attributes in heads as plain values; the data module gives them, the classifier must agree.
         image_size: Side of the network's input in pixels; the data module gives it, the classifier must agree.
         classifier_weights: Checkpoint of a `FaceAttributeClassifier`: network, preprocessing and schema.

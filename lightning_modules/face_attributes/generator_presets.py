@@ -48,8 +48,8 @@ def resolve_preset(
     """Values of a preset, with those that are given in its place.
 
     Args:
-        name: ``default``: regression on a convolution and a fully connected layer; ``paper``: eq. 4 on the layer that
-            the paper's text names.
+        name: ``default``: regression on a convolution and a fully connected layer; ``paper``: eq. 4 on a convolution
+            alone, as the authors' code has it.
         known: Layers of the network, from the image to the heads.
         layers: Given layers.
         mode: Given mode.
@@ -62,13 +62,13 @@ def resolve_preset(
 
     Example:
         >>> resolve_preset("paper", ["conv3_1", "relu3_1", "fc6", "heads"]).layers
-        ('fc6',)
+        ('conv3_1',)
     """
     if name not in get_args(PresetName):
         raise ConfigurationError(f"There is no preset {name!r}; choose one of {', '.join(get_args(PresetName))}.")
     paper = name == "paper"
     config = GeneratorConfig(
-        layers=tuple(layers or (_paper_layers(known) if paper else default_layers(known))),
+        layers=tuple(layers or default_layers(known)[: 1 if paper else None]),
         mode=mode or ("paper" if paper else "regression"),
         contrast=contrast if contrast is not None else (1.0 if paper else CONTRAST),
         ridge=ridge if ridge is not None else (PAPER_LAMBDA if paper else "cv"),
@@ -95,7 +95,3 @@ def default_layers(known: Sequence[str]) -> list[str]:
         return [convolutions[-1], "fc6"]
     below = [layer for layer in known if layer != "heads"]
     return list(dict.fromkeys([below[len(below) // 2], below[-1]]))
-
-
-def _paper_layers(known: Sequence[str]) -> list[str]:
-    return ["fc6"] if "fc6" in known else default_layers(known)[-1:]

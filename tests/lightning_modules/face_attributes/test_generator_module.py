@@ -194,7 +194,7 @@ def test_clear_sentences(classifier: Path, collected: tuple[Path, dict[str, floa
 
 def test_the_paper_as_a_preset(classifier: Path) -> None:
     module = AttributeFaceGenerator("paper", classifier_weights=str(classifier))
-    assert module.config.layers == ("fc6",)
+    assert module.config.layers == ("conv2_1",)
     assert (module.config.mode, module.config.contrast, module.config.inversion) == ("paper", 1.0, PAPER)
     assert AttributeFaceGenerator("paper", classifier_weights=str(classifier), mode="centred").config.mode == "centred"
 

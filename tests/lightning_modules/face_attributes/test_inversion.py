@@ -66,7 +66,7 @@ def run(settings: InversionSettings, pictures: Tensor | None = None, seeds: Tens
         replace(SHORT, space="faces", components=20),
         replace(SHORT, space="pixels", optimiser="sgd", learning_rate=0.02),
         replace(SHORT, stages=[0.25, 1.0], total_variation=1e-3, alpha_norm=1e-4, asymmetry=1e-3),
-        replace(PAPER, steps=30, jitter=1),
+        replace(PAPER, steps=30, learning_rate=0.02, jitter=1),
     ],
 )
 def test_the_loss_falls_and_pictures_stay_in_range(settings: InversionSettings) -> None:
