@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import math
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -262,11 +261,10 @@ def test_card_names_what_was_never_labelled(tmp_path: Path, monkeypatch: pytest.
     assert "predictions leave them open: Male, Indian." in (tmp_path / "model_card.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="gloo processes are started by fork there")
 def test_two_processes_report_what_one_does(tmp_path: Path) -> None:
     table = make_faces(SCHEMA)
     run_test(tmp_path / "one", AttributeReport(figures=False), table)
-    torch.multiprocessing.start_processes(_run_rank, args=(str(tmp_path), table), nprocs=2, start_method="fork")
+    torch.multiprocessing.spawn(_run_rank, args=(str(tmp_path), table), nprocs=2)
     for name in ("attribute_report.csv", "head_report.csv", "attribute_report.json"):
         assert (tmp_path / "two" / name).read_bytes() == (tmp_path / "one" / name).read_bytes()
 
