@@ -21,15 +21,16 @@ from callbacks.attribute_report import save_figure
 from callbacks.collect import CollectTestResults
 from datamodules.common.atomic_write import write_text
 from datamodules.common.errors import ConfigurationError
-from datamodules.face_attributes.schema import ABSENT, PRESENT, AttributeSchema
+from datamodules.face_attributes.schema import ABSENT, PRESENT, AttributeSchema, normalised
 from lightning_modules.face_attributes.metrics import known_mean
 
 log = logging.getLogger(__name__)
 
-# Sex, origin, age, skin; then what a person wears and how the picture was taken.
+# Sex, origin, age, skin; then what a person wears and how the picture was taken; in any spelling.
 GROUPS = (
-    "Male", "Asian", "White", "Black", "Indian", "Baby", "Child", "Youth", "Middle Aged", "Senior", "Pale Skin",
-    "Eyeglasses", "Sunglasses", "Wearing Hat", "Bald", "Heavy Makeup", "Color Photo", "Blurry", "Harsh Lighting",
+    "Male", "Asian", "White", "Black", "Indian", "Baby", "Child", "Youth", "Young", "Middle Aged", "Senior",
+    "Pale Skin", "Eyeglasses", "Sunglasses", "Wearing Hat", "Bald", "Heavy Makeup", "Color Photo", "Blurry",
+    "Harsh Lighting",
 )  # fmt: skip
 
 
@@ -111,8 +112,18 @@ def chosen_groups(schema: AttributeSchema, wanted: Sequence[str] | None) -> list
             return [schema.find(name) for name in wanted]
         except ConfigurationError as error:
             raise ConfigurationError(f"GroupErrors.groups: {error}") from error
-    known = set(schema.attributes)
-    return [name for name in GROUPS if name in known]
+    return own_names(schema, GROUPS)
+
+
+def own_names(schema: AttributeSchema, names: Sequence[str]) -> list[str]:
+    """Those of some attributes that a schema has, as it spells them.
+
+    Example:
+        >>> own_names(AttributeSchema.from_file("celeba"), ("Pale Skin", "Baby"))
+        ['Pale_Skin']
+    """
+    known = {normalised(name): name for name in schema.attributes}
+    return [known[normalised(name)] for name in names if normalised(name) in known]
 
 
 def group_rows(schema: AttributeSchema, group: str, decision: Tensor, labels: Tensor, fewest: int) -> list[GroupRow]:

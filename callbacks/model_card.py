@@ -13,9 +13,8 @@ from torch import Tensor
 
 from callbacks.attribute_measures import pick_facts, schema_of
 from callbacks.collect import CollectTestResults
-from callbacks.group_errors import GroupRow, chosen_groups, group_rows, summary
+from callbacks.group_errors import GroupRow, chosen_groups, group_rows, own_names, summary
 from datamodules.common.atomic_write import write_text
-from datamodules.common.errors import ConfigurationError
 from datamodules.face_attributes.demo_faces import DemoFaces
 from datamodules.face_attributes.schema import AttributeSchema
 from lightning_modules.face_attributes.metrics import (
@@ -32,8 +31,8 @@ log = logging.getLogger(__name__)
 _FEWEST = 10  # faces of each class on both sides of a group
 _GAP = 0.02  # mean loss of balanced accuracy from which a group is named
 # Attributes that are judgements of a viewer or say who somebody is, rather than what a picture shows.
-_JUDGED = ("Attractive Man", "Attractive Woman", "Chubby", "Posed Photo")
-_WHO = ("Male", "Asian", "White", "Black", "Indian", "Baby", "Child", "Youth", "Middle Aged", "Senior")
+_JUDGED = ("Attractive", "Attractive Man", "Attractive Woman", "Chubby", "Posed Photo")
+_WHO = ("Male", "Asian", "White", "Black", "Indian", "Baby", "Child", "Youth", "Young", "Middle Aged", "Senior")
 
 _INTENDED = """\
 - Research on attributes of faces, on what a network knows about them, and on making faces from attributes.
@@ -200,35 +199,34 @@ def _groups_text(rows: Sequence[GroupRow]) -> str:
 def _limits_text(
     schema: AttributeSchema, attributes: Sequence[AttributeScores], labelled: Collection[str] | None
 ) -> str:
+    unlabelled = [name for name in schema.attributes if labelled is not None and name not in labelled]
     unmeasured = [row.name for row in attributes if math.isnan(row.balanced_accuracy)]
     lines = ["## Limits and attributes left out\n"]
     lines.append("- It sees one cropped face, upright; other pictures get an answer, too, and a worthless one.")
     lines.append("- A probability is the network's, not how often such answers are right; it was not calibrated.")
     excluded = _excluded(schema)
     if excluded:
-        lines.append(f"- Left out of the 73 attributes of the list on purpose: {', '.join(excluded)}.")
-    unlabelled = [name for name in schema.attributes if labelled is not None and name not in labelled]
+        lines.append(f"- Left out of the list on purpose: {', '.join(excluded)}.")
     if unlabelled:
         lines.append(
             f"- No training face had a label for these, so predictions leave them open: {', '.join(unlabelled)}."
         )
-    if unmeasured:
-        lines.append(f"- Not measured, since the test faces do not show both classes: {', '.join(unmeasured)}.")
+    untested = [name for name in unmeasured if name not in unlabelled]
+    if untested:
+        lines.append(f"- Not measured, since the test faces do not show both classes: {', '.join(untested)}.")
     for names, what in ((_JUDGED, "Opinions of a viewer"), (_WHO, "About who somebody is")):
-        kept = [name for name in names if name in schema.attributes and name not in unmeasured]
+        kept = [name for name in own_names(schema, names) if name not in unmeasured]
         if kept:
             lines.append(f"- {what}: {', '.join(kept)}. `exclude_attributes` leaves out what is not needed.")
     return "\n".join(lines) + "\n"
 
 
 def _excluded(schema: AttributeSchema) -> list[str]:
-    """Attributes of the default list that a schema made from it lacks; none for a schema of its own."""
-    whole = AttributeSchema.from_file()
-    try:
-        own = {whole.find(name) for name in schema.attributes}
-    except ConfigurationError:
-        return []
-    return [name for name in whole.attributes if name not in own]
+    """Attributes that a schema made from one of the package lacks; none for a schema of its own."""
+    for shipped in map(AttributeSchema.from_file, (None, "celeba")):
+        if set(schema.attributes) <= set(shipped.attributes):
+            return [name for name in shipped.attributes if name not in schema.attributes]
+    return []
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -254,6 +254,21 @@ def test_card_names_groups_and_their_opposites(tmp_path: Path) -> None:
     assert own < 0.1 < 0.8 < others
 
 
+def test_the_list_of_celeba_spells_its_groups_otherwise(tmp_path: Path) -> None:
+    schema = AttributeSchema.from_file("celeba").without(["Bald"])
+    run_test(tmp_path / "groups", GroupErrors(fewest=5), make_faces(schema), schema)
+    groups = {row["group"] for row in read_rows(tmp_path / "groups" / "group_errors.csv")}
+    assert groups == {"Male", "Young", "Pale_Skin", "Eyeglasses", "Wearing_Hat", "Heavy_Makeup", "Blurry"}
+    run_test(tmp_path / "card", ModelCard(), make_faces(schema), schema)
+    card = (tmp_path / "card" / "model_card.md").read_text(encoding="utf-8")
+    for sentence in (
+        "on purpose: Bald.",
+        "Opinions of a viewer: Attractive, Chubby.",
+        "About who somebody is: Male, Young.",
+    ):
+        assert sentence in card
+
+
 def test_card_names_what_was_never_labelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     labelled = frozenset(SCHEMA.attributes) - {"Male", "Indian"}
     monkeypatch.setattr(Toy, "labelled", labelled, raising=False)
