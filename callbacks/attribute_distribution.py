@@ -105,9 +105,7 @@ def distribution_figure(names: Sequence[str], counts: Mapping[str, Counts]) -> F
     faces = present[0] + absent[0] + missing[0]
     lacking = [missing[row] / faces for row in order]
     ticks = [f"{colour} tick: {split}" for split, colour in zip(list(counts)[1:], ("black", "red"), strict=False)]
-    title = "   ·   ".join(
-        [f"blue: share of labelled {first} faces that show it", "grey, from the right: without a label", *ticks]
-    )
+    title = [f"blue: share of labelled {first} faces that show it", "grey, from the right: without a label", *ticks]
     columns = [[values[row] for row in order] for values in shares.values()]
     return draw_shares([names[row] for row in order], columns, lacking, title)
 

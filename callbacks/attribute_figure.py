@@ -14,6 +14,8 @@ from lightning_modules.face_attributes.metrics import WELL_KNOWN, AttributeScore
 _COLUMNS = 3
 _BLUE, _GREY, _RED, _LIGHT = "#2166ac", "#8a8a8a", "#b2182b", "#d9d9d9"
 _ROW = 0.17  # inches
+_WIDE = 10.0  # inches that a title of one line takes
+_LOW = 0.3  # least value of the axis of measures, unless there are lower ones
 
 
 def draw_attributes(rows: Sequence[AttributeScores]) -> Figure:
@@ -22,30 +24,33 @@ def draw_attributes(rows: Sequence[AttributeScores]) -> Figure:
     Args:
         rows: Measures of each attribute.
     """
+    shown = [value for row in rows for value in (row.balanced_accuracy, row.accuracy, row.majority)]
+    low = _LOW if all(math.isnan(value) or value > _LOW for value in shown) else -0.01
     figure, panels = _columns(len(rows), width=4.2)
     size = -(-len(rows) // len(panels))
     for number, axes in enumerate(panels):
         part = rows[number * size : (number + 1) * size]
         places = np.arange(len(part))
         axes.barh(places, [_zero(row.balanced_accuracy) for row in part], height=0.72, color=_BLUE, alpha=0.75)
-        axes.plot([row.accuracy for row in part], places, "o", markersize=3.2, color="black", clip_on=False)
+        axes.plot([row.accuracy for row in part], places, "o", markersize=3.2, color="black")
         axes.plot([row.majority for row in part], places, "|", markersize=8, markeredgewidth=1.6, color=_RED)
         axes.axvline(0.5, color=_GREY, linewidth=0.8)
         axes.axvline(WELL_KNOWN, color=_GREY, linewidth=0.8, linestyle=(0, (2, 2)))
         names = [row.name if not math.isnan(row.balanced_accuracy) else f"({row.name})" for row in part]
         _dress(axes, places, names, size)
-        axes.set_xlim(0.3, 1.01)
+        axes.set_xlim(low, 1.01)
     mean = known_mean([row.balanced_accuracy for row in rows])
-    figure.suptitle(
-        f"bar: balanced accuracy (mean {mean:.3f}, 0.5 is a guess)   ·   dot: accuracy   ·   "
+    give_title(
+        figure,
+        f"bar: balanced accuracy (mean {mean:.3f}, 0.5 is a guess)",
+        "dot: accuracy",
         "red tick: accuracy of always giving the more frequent answer",
-        fontsize=9,
     )
     return figure
 
 
 def draw_shares(
-    names: Sequence[str], shares: Sequence[Sequence[float]], missing: Sequence[float], title: str
+    names: Sequence[str], shares: Sequence[Sequence[float]], missing: Sequence[float], title: Sequence[str]
 ) -> Figure:
     """Share of the faces that show each attribute, most frequent first as given.
 
@@ -53,7 +58,7 @@ def draw_shares(
         names: Of the attributes.
         shares: Of the labelled faces that show each, one sequence a split, in the order of their colours (bar, tick).
         missing: Share of the faces of the first split without a label.
-        title: Above all.
+        title: Above all, in parts.
     """
     figure, panels = _columns(len(names), width=4.2)
     size = -(-len(names) // len(panels))
@@ -67,8 +72,13 @@ def draw_shares(
             axes.plot(list(other[part]), places, "|", markersize=7, markeredgewidth=1.3, color=colour)
         _dress(axes, places, list(names[part]), size)
         axes.set_xlim(0, 1)
-    figure.suptitle(title, fontsize=9)
+    give_title(figure, *title)
     return figure
+
+
+def give_title(figure: Figure, *parts: str) -> None:
+    """Write a title of several parts in one line, or in a line each where the figure is narrow."""
+    figure.suptitle(("   ·   " if figure.get_figwidth() > _WIDE else "\n").join(parts), fontsize=9)
 
 
 def _columns(number: int, width: float) -> tuple[Figure, list[Axes]]:

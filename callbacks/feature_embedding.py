@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from sklearn.manifold import TSNE
 from torch import Tensor
 
+from callbacks.attribute_figure import give_title
 from callbacks.attribute_measures import pick_facts, schema_of
 from callbacks.attribute_report import save_figure
 from callbacks.collect import CollectTestResults
@@ -123,10 +124,11 @@ def draw_embedding(places: NDArray[Any], labels: NDArray[Any], names: Sequence[s
         axes.set_axis_off()
     for axes, column in zip(grid.flat, shown, strict=False):
         _draw_panel(axes, places, labels[:, column], names[column])
-    figure.suptitle(
-        f"features of {len(places)} faces, t-SNE   ·   red: shows it, blue: does not, grey: no label   ·   "
+    give_title(
+        figure,
+        f"features of {len(places)} faces, t-SNE",
+        "red: shows it, blue: does not, grey: no label",
         "number: how well neighbours tell it, 0.5 is chance",
-        fontsize=9,
     )
     return figure
 

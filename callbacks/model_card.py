@@ -224,8 +224,9 @@ def _limits_text(
 def _excluded(schema: AttributeSchema) -> list[str]:
     """Attributes that a schema made from one of the package lacks; none for a schema of its own."""
     for shipped in map(AttributeSchema.from_file, (None, "celeba")):
-        if set(schema.attributes) <= set(shipped.attributes):
-            return [name for name in shipped.attributes if name not in schema.attributes]
+        gone = [name for name in shipped.attributes if name not in schema.attributes]
+        if set(schema.attributes) <= set(shipped.attributes) and shipped.without(gone) == schema:
+            return gone
     return []
 
 

@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.image import imread
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from callbacks.attribute_distribution import AttributeDistribution
+from callbacks.attribute_distribution import AttributeDistribution, distribution_figure
 from callbacks.attribute_report import AttributeReport
-from callbacks.feature_embedding import FeatureEmbedding, clustering, map_features
+from callbacks.feature_embedding import FeatureEmbedding, clustering, draw_embedding, map_features
 from callbacks.group_errors import GroupErrors, group_rows
 from callbacks.model_card import ModelCard
 from datamodules.common.errors import ConfigurationError
@@ -150,11 +151,29 @@ def test_a_small_schema_and_no_labels(tmp_path: Path, caplog: pytest.LogCaptureF
     schema = AttributeSchema.from_plain({"heads": [{"name": "hat", "kind": "binary", "attributes": ["Hat"]}]})
     run_test(tmp_path / "small", AttributeReport(), schema=schema)
     assert (tmp_path / "small" / "attribute_report.png").is_file()
+    run_test(tmp_path / "small", ModelCard(), schema=schema)
+    assert "on purpose" not in (tmp_path / "small" / "model_card.md").read_text(encoding="utf-8")
     table = make_faces(schema)
     table["attributes"].fill_(-1)
     run_test(tmp_path / "none", AttributeReport(), table, schema)
     assert "there is nothing to report" in caplog.text
     assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("number", [1, 73])
+def test_titles_fit_their_figures(number: int) -> None:
+    names = [f"attribute {place}" for place in range(number)]
+    counts = {split: ([5] * number, [5] * number, [0] * number) for split in ("train", "val", "test")}
+    figures = [
+        distribution_figure(names, counts),
+        draw_embedding(np.random.default_rng(0).random((20, 2)), np.arange(20)[:, None] % 2 + np.zeros(number), names),
+    ]
+    for figure in figures:
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        assert figure._suptitle is not None
+        box = figure._suptitle.get_window_extent(canvas.get_renderer())
+        assert 0 <= box.x0 < box.x1 <= figure.bbox.width
 
 
 def test_a_model_without_attributes(tmp_path: Path) -> None:
