@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
 from callbacks.segment_writer import SegmentWriter
+from lightning_modules.commands.bare_options import WITHOUT_VALUE, BareOption, option_words, split_options
 from lightning_modules.commands.errors import CommandLineError
 from lightning_modules.commands.lightning_cli import launch
 
@@ -17,16 +17,8 @@ USAGE = "appraise annotate SOURCE --ckpt_path FILE [--action NAME] [--show] [--o
 # Options of the stream that may be given by their bare names.
 _DATA = ("rate", "compare_rate", "chunk_frames", "max_lag", "live_timeout")
 _SHOWN_CHUNK = 8  # frames; a window should not stand still while a long chunk is scored
-_WITHOUT_VALUE = ("--print_config", "--help-all")
-_WITHOUT_SOURCE = (*_WITHOUT_VALUE, "--data.help", "--model.help", "--trainer.help")
-_NAMES_MODEL = (*_WITHOUT_SOURCE, "--ckpt_path", "--model", "--config", "-c")
-
-
-class _Option(NamedTuple):
-    """An option of the command line with its value; None where it has none."""
-
-    name: str
-    value: str | None
+_WITHOUT_SOURCE = (*WITHOUT_VALUE, "data.help", "model.help", "trainer.help")
+_NAMES_MODEL = (*_WITHOUT_SOURCE, "ckpt_path", "model", "config")
 
 
 def run(command: str, arguments: Sequence[str]) -> int:
@@ -43,7 +35,7 @@ def run(command: str, arguments: Sequence[str]) -> int:
         CommandLineError: If the arguments cannot work.
     """
     resolved = predict_arguments(arguments)
-    if not any(word.startswith(_NAMES_MODEL) for word in arguments):
+    if not any(option.name.startswith(_NAMES_MODEL) for option in split_options(arguments, _switches())[1]):
         raise CommandLineError(
             "annotate needs a trained model: add --ckpt_path FILE (`fit` names it at its end), or --model "
             "PretrainedActionClassifier with --model.init_args.weights"
@@ -66,7 +58,7 @@ def predict_arguments(arguments: Sequence[str]) -> list[str]:
         >>> predict_arguments(["kitchen.mp4", "--action", "drinking"])[-2:]
         ['--data.init_args.path=kitchen.mp4', '--trainer.callbacks.init_args.action=drinking']
     """
-    sources, options = _split(arguments)
+    sources, options = split_options(arguments, _switches())
     if len(sources) > 1:
         raise CommandLineError(
             f"annotate takes one SOURCE, but {len(sources)} were given ({', '.join(sources)}): name a folder for "
@@ -77,56 +69,29 @@ def predict_arguments(arguments: Sequence[str]) -> list[str]:
             f"annotate needs a SOURCE, a file, a folder, an address, camera:0 or - for standard input: {USAGE}"
         )
     writer = _writer_options()
-    given = {option.name.removeprefix("--") for option in options}
-    legacy = [option for option in options if option.name == "--legacy" and option.value in (None, "true")]
+    given = {option.name for option in options}
+    legacy = [option for option in options if option.name == "legacy" and option.value in (None, "true")]
     options = [option for option in options if option not in legacy]
-    own = [option for option in options if option.name.removeprefix("--") in (*writer, *_DATA)]
+    own = [option for option in options if option.name in (*writer, *_DATA)]
     rest = [option for option in options if option not in own]
-    shows = any(option.name == "--show" and option.value in (None, "true") for option in own)
+    shows = any(option.name == "show" and option.value in (None, "true") for option in own)
     paced = shows and not given & {"chunk_frames", "data.chunk_frames", "data.init_args.chunk_frames"}
-    configs = [option for option in rest if option.name in ("--config", "-c")]
+    configs = [option for option in rest if option.name == "config"]
     return [
         f"--config={CONFIG}",
         *([f"--config={_LEGACY_CONFIG}"] if legacy else []),
-        *_texts(configs),
+        *option_words(configs),
         *(f"--data.init_args.path={source}" for source in sources),
         *([f"--data.init_args.chunk_frames={_SHOWN_CHUNK}"] if paced else []),
-        *_texts(_full(option, writer) for option in own),
-        *_texts(option for option in rest if option not in configs),
+        *option_words(_full(option, writer) for option in own),
+        *option_words(option for option in rest if option not in configs),
     ]
 
 
-def _split(arguments: Sequence[str]) -> tuple[list[str], list[_Option]]:
-    """Sources and options; a word after an option is its value."""
-    flags = (*_WITHOUT_VALUE, *(f"--{name}" for name in _switches()))
-    sources: list[str] = []
-    options: list[_Option] = []
-    words = list(arguments)
-    while words:
-        word = words.pop(0)
-        if word == "-" or not word.startswith("-"):
-            sources.append(word)
-            continue
-        name, equals, value = word.partition("=")
-        if equals:
-            options.append(_Option(name, value))
-        elif name in flags:
-            stated = words.pop(0) if words and words[0] in ("true", "false") else None
-            options.append(_Option(name, stated))
-        else:
-            options.append(_Option(name, words.pop(0) if words else None))
-    return sources, options
-
-
-def _full(option: _Option, writer: Sequence[str]) -> _Option:
+def _full(option: BareOption, writer: Sequence[str]) -> BareOption:
     """An option of the writer or the stream under the name that ``predict`` knows."""
-    name = option.name.removeprefix("--")
-    place = "trainer.callbacks" if name in writer else "data"
-    return _Option(f"--{place}.init_args.{name}", "true" if option.value is None else option.value)
-
-
-def _texts(options: Iterable[_Option]) -> list[str]:
-    return [option.name if option.value is None else f"{option.name}={option.value}" for option in options]
+    place = "trainer.callbacks" if option.name in writer else "data"
+    return BareOption(f"{place}.init_args.{option.name}", "true" if option.value is None else option.value)
 
 
 def _writer_options() -> list[str]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
 
 from callbacks.face_writer import FaceWriter
 from datamodules.common.errors import CheckpointError
 from datamodules.face_attributes.request_datamodule import AttributeRequestDataModule
+from lightning_modules.commands.bare_options import WITHOUT_VALUE, BareOption, option_words, split_options
 from lightning_modules.commands.checkpoint import read_saved_model
 from lightning_modules.commands.errors import CommandLineError
 from lightning_modules.commands.lightning_cli import launch
@@ -21,18 +21,10 @@ CLASSIFIER = "lightning_modules.FaceAttributeClassifier"
 GENERATOR = "lightning_modules.AttributeFaceGenerator"
 
 _SWITCHES = ("force", "strips")
-_WITHOUT_VALUE = ("print_config", "help-all")
-_INFORMATION = (*_WITHOUT_VALUE, "data.help", "model.help", "trainer.help")
+_INFORMATION = (*WITHOUT_VALUE, "data.help", "model.help", "trainer.help")
 _REQUESTS = ("attributes", "from_image", "from_list", "requests")
 # Arguments of the model that belong to a checkpoint, not to a request.
 _NOT_MODEL = ("classifier_weights", "statistics_weights", "classifier", "attribute_schema", "image_size", "equal_seed")
-
-
-class _Option(NamedTuple):
-    """An option of the command line with its value; None where it has none."""
-
-    name: str
-    value: str | None
 
 
 def run(command: str, arguments: Sequence[str]) -> int:
@@ -72,7 +64,7 @@ def predict_arguments(arguments: Sequence[str]) -> list[str]:
     names = {option.name for option in options}
     asks_only = any(name.startswith(_INFORMATION) for name in names)
     owners = _owners()
-    configs = [option for option in options if option.name in ("config", "c")]
+    configs = [option for option in options if option.name == "config"]
     given = [option for option in options if option.name in ("ckpt_path", "statistics")]
     rest = [option for option in options if option not in configs and option not in given]
     if not asks_only:
@@ -81,29 +73,17 @@ def predict_arguments(arguments: Sequence[str]) -> list[str]:
         f"--config={CONFIG}",
         *(f"--config={option.value}" for option in configs),
         *_weights({option.name: option.value or "" for option in given}),
-        *_texts(_full(option, owners) for option in rest),
+        *option_words(_full(option, owners) for option in rest),
     ]
 
 
-def _options(arguments: Sequence[str]) -> list[_Option]:
-    """Options with their values; a word after an option is its value, switches may stand alone."""
-    options: list[_Option] = []
-    words = list(arguments)
-    while words:
-        word = words.pop(0)
-        if not word.startswith("-"):
-            raise CommandLineError(
-                f'generate takes options alone, but "{word}" is none: put attributes in quotes behind --attributes, '
-                f"as in {USAGE}"
-            )
-        name, equals, value = word.lstrip("-").partition("=")
-        name = name.replace("-", "_") if name not in _WITHOUT_VALUE else name
-        if equals:
-            options.append(_Option(name, value))
-        elif name in (*_SWITCHES, *_WITHOUT_VALUE):
-            options.append(_Option(name, words.pop(0) if words and words[0] in ("true", "false") else None))
-        else:
-            options.append(_Option(name, words.pop(0) if words else None))
+def _options(arguments: Sequence[str]) -> list[BareOption]:
+    alone, options = split_options(arguments, _SWITCHES)
+    if alone:
+        raise CommandLineError(
+            f'generate takes options alone, but "{alone[0]}" is none: put attributes in quotes behind --attributes, '
+            f"as in {USAGE}"
+        )
     return options
 
 
@@ -158,13 +138,9 @@ def _weights(given: Mapping[str, str]) -> list[str]:
     return ["--model=AttributeFaceGenerator", f"--model.init_args.classifier_weights={path}", *named]
 
 
-def _full(option: _Option, owners: Mapping[str, str]) -> _Option:
+def _full(option: BareOption, owners: Mapping[str, str]) -> BareOption:
     """An option under the name that ``predict`` knows."""
     head = option.name.partition(".")[0]
     if head not in owners or head in ("data", "model", "trainer"):
         return option
-    return _Option(f"{owners[head]}.init_args.{option.name}", "true" if option.value is None else option.value)
-
-
-def _texts(options: Iterable[_Option]) -> list[str]:
-    return [f"--{option.name}" if option.value is None else f"--{option.name}={option.value}" for option in options]
+    return BareOption(f"{owners[head]}.init_args.{option.name}", "true" if option.value is None else option.value)

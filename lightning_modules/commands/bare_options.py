@@ -1,0 +1,60 @@
+"""Command lines of the thin names for ``predict``: words split into options, and put together again."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import NamedTuple
+
+WITHOUT_VALUE = ("print_config", "help-all")  # options of every command that never have a value
+
+
+class BareOption(NamedTuple):
+    """An option of the command line.
+
+    Attributes:
+        name: Its name without the dashes before it, underscores in place of those within.
+        value: Its value; None where it has none.
+    """
+
+    name: str
+    value: str | None
+
+
+def split_options(arguments: Sequence[str], switches: Collection[str]) -> tuple[list[str], list[BareOption]]:
+    """Words that stand alone, and options; a word after an option is its value.
+
+    Args:
+        arguments: What follows the command; a single ``-`` stands alone.
+        switches: Options that may stand without a value; true or false after one is taken for its value.
+
+    Example:
+        >>> split_options(["a.mp4", "--show", "--max-lag", "2"], ["show"])
+        (['a.mp4'], [BareOption(name='show', value=None), BareOption(name='max_lag', value='2')])
+    """
+    alone: list[str] = []
+    options: list[BareOption] = []
+    words = list(arguments)
+    while words:
+        word = words.pop(0)
+        if word == "-" or not word.startswith("-"):
+            alone.append(word)
+            continue
+        name, equals, value = word.lstrip("-").partition("=")
+        name = "config" if name == "c" else name if name in WITHOUT_VALUE else name.replace("-", "_")
+        if equals:
+            options.append(BareOption(name, value))
+        elif name in switches or name in WITHOUT_VALUE:
+            options.append(BareOption(name, words.pop(0) if words and words[0] in ("true", "false") else None))
+        else:
+            options.append(BareOption(name, words.pop(0) if words else None))
+    return alone, options
+
+
+def option_words(options: Iterable[BareOption]) -> list[str]:
+    """Options as words of a command line.
+
+    Example:
+        >>> option_words([BareOption("print_config", None), BareOption("count", "8")])
+        ['--print_config', '--count=8']
+    """
+    return [f"--{option.name}" if option.value is None else f"--{option.name}={option.value}" for option in options]
