@@ -22,7 +22,7 @@ from torch import Tensor
 
 from callbacks.face_sheet import Picture, SheetFace, draw_grid, draw_sheet
 from callbacks.face_writer import caption_of
-from datamodules.action.progress import file_progress
+from datamodules.common.progress import file_progress
 from datamodules.common.atomic_write import atomic_path, write_text
 from datamodules.common.errors import AppraiseError
 from datamodules.common.fingerprint import config_digest, file_sha256, tensors_digest

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 
 from datamodules.common.errors import ConfigurationError
 from datamodules.face_attributes.batch import AttributeRequestBatch, FaceBatch
+from datamodules.face_attributes.schema import MISSING
 from lightning_modules.base import Method
 from lightning_modules.face_attributes.completion import Completion
 from lightning_modules.face_attributes.equal_sets import draw_equal_sets
@@ -306,10 +307,13 @@ class AttributeFaceGenerator(Method):
             return facts
 
     def _attributes(self, attributes: Tensor, sources: Tensor | None, labelled: Tensor | None) -> Tensor:
-        """Those of the request; of a source face without labels, what the classifier says."""
+        """Those of the request; of a source face without labels, what the classifier says of what it was ever told."""
         if sources is None or labelled is None or bool(labelled.all()):
             return attributes
-        return torch.where(labelled[:, None], attributes, self.generator.decisions(sources).to(attributes))
+        said = self.generator.decisions(sources).to(attributes)
+        if self.statistics is not None:
+            said[:, self.statistics.labelled.to(said.device) == 0] = MISSING
+        return torch.where(labelled[:, None], attributes, said)
 
     @torch.no_grad()
     def _beside_sources(self, image: Tensor, sources: Tensor) -> dict[str, Tensor]:

@@ -68,9 +68,12 @@ class FaceStatistics:
     @property
     def present_share(self) -> Tensor:
         """Share of the faces that have each attribute among those of which it is known, float64 ``(K,)``."""
-        ones = self.labels.sum(0)[0]
-        known = self.faces - ones[self.columns.missing]
-        return ones[self.columns.present] / known.clamp_min(1.0)
+        return self.labels.sum(0)[0][self.columns.present] / self.labelled.clamp_min(1.0)
+
+    @property
+    def labelled(self) -> Tensor:
+        """Number of faces of which each attribute is known, float64 ``(K,)``."""
+        return self.faces - self.labels.sum(0)[0][self.columns.missing]
 
     def layer(self, name: str) -> LayerStatistics:
         """Sums of one layer, or of the thumbnails under the name "pixels".
