@@ -22,10 +22,10 @@ from torch import Tensor
 
 from callbacks.face_sheet import Picture, SheetFace, draw_grid, draw_sheet
 from callbacks.face_writer import caption_of
-from datamodules.common.progress import file_progress
 from datamodules.common.atomic_write import atomic_path, write_text
 from datamodules.common.errors import AppraiseError
 from datamodules.common.fingerprint import config_digest, file_sha256, tensors_digest
+from datamodules.common.progress import file_progress
 from datamodules.face_attributes.datamodule import FaceAttributeDataModule
 from datamodules.face_attributes.schema import ABSENT, PRESENT, AttributeSchema
 from lightning_modules.commands.config_files import resolve_config_options

@@ -19,7 +19,8 @@ from lightning_modules.face_attributes.inversion_settings import PAPER, Inversio
 from lightning_modules.face_attributes.module import FaceAttributeClassifier
 
 SIDE = 32
-NAMES = ("Smiling", "Eyeglasses", "Blond Hair", "Black Hair", "Wearing Hat", "Color Photo", "Male")  # the last is never drawn
+# The last is never drawn.
+NAMES = ("Smiling", "Eyeglasses", "Blond Hair", "Black Hair", "Wearing Hat", "Color Photo", "Male")
 DEMO = FaceDemoSettings(seed=100, train=90, val=12, test=12, fresh=False)
 QUICK = InversionSettings(steps=4, components=12, strip=2)
 
