@@ -144,7 +144,8 @@ class FaceWriter(Callback):
             facts["taken_to_be"] = _names(self._schema, made_for, PRESENT)
         if batch["source"][row]:
             facts["source"] = batch["source"][row]
-            facts["attributes_by"] = "its labels" if bool(batch["labelled"][row]) else "the classifier"
+            unlabelled = "the request, and of the rest the classifier" if bool((asked >= 0).any()) else "the classifier"
+            facts["attributes_by"] = "its labels" if bool(batch["labelled"][row]) else unlabelled
         unread = (*_READ, *(() if batch["source"][row] else _OF_SOURCE))
         facts |= {name: _number_of(value, row) for name, value in outputs.items() if name not in unread}
         facts["steps"] = int(facts.get("steps") or len(history))

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 
 from datamodules.common.errors import ConfigurationError
 from datamodules.face_attributes.batch import AttributeRequestBatch, FaceBatch
+from datamodules.face_attributes.requests import filled
 from datamodules.face_attributes.schema import MISSING
 from lightning_modules.base import Method
 from lightning_modules.face_attributes.completion import Completion
@@ -274,11 +275,11 @@ class AttributeFaceGenerator(Method):
         """Make a batch of faces.
 
         Returns:
-            What `GeneratedFaces` holds; ``attributes`` int8 ``(B, K)``, those of the request, or of a source face that
-            has no labels what the classifier says; ``mode``; ``index`` and ``valid`` of the batch. With source faces
-            ``psnr``, ``ssim`` and ``similarity``, the cosine between the activations of result and source at the
-            deepest counted layer, the mean face taken off. In the mode ``reconstruct`` also ``layers``: what comes of
-            each layer alone, the entries of a `LayerReconstruction` by layer.
+            What `GeneratedFaces` holds; ``attributes`` int8 ``(B, K)``, those of the request, and what it leaves open
+            of a source face that has no labels as the classifier says; ``mode``; ``index`` and ``valid`` of the batch.
+            With source faces ``psnr``, ``ssim`` and ``similarity``, the cosine between the activations of result and
+            source at the deepest counted layer, the mean face taken off. In the mode ``reconstruct`` also ``layers``:
+            what comes of each layer alone, the entries of a `LayerReconstruction` by layer.
         """
         with torch.inference_mode(False):
             optional = cast(Mapping[str, Tensor], batch)  # faces have no seeds, requests need no pictures
@@ -307,13 +308,14 @@ class AttributeFaceGenerator(Method):
             return facts
 
     def _attributes(self, attributes: Tensor, sources: Tensor | None, labelled: Tensor | None) -> Tensor:
-        """Those of the request; of a source face without labels, what the classifier says of what it was ever told."""
+        """Those of the request; of a source face without labels, the rest as the classifier says, where it was told."""
         if sources is None or labelled is None or bool(labelled.all()):
             return attributes
         said = self.generator.decisions(sources).to(attributes)
         if self.statistics is not None:
             said[:, self.statistics.labelled.to(said.device) == 0] = MISSING
-        return torch.where(labelled[:, None], attributes, said)
+        rows = zip(attributes, said, labelled.tolist(), strict=True)
+        return torch.stack([asked if known else filled(asked, face, self.schema) for asked, face, known in rows])
 
     @torch.no_grad()
     def _beside_sources(self, image: Tensor, sources: Tensor) -> dict[str, Tensor]:

@@ -106,7 +106,7 @@ def test_files_of_faces(tmp_path: Path) -> None:
     assert not {"source", "similarity", "features", "taken_to_be"} & set(facts)
     sourced = json.loads((tmp_path / "face_3.json").read_text(encoding="utf-8"))
     assert sourced["similarity"] == pytest.approx(0.7)
-    assert sourced["attributes_by"] == "the classifier"
+    assert sourced["attributes_by"] == "the request, and of the rest the classifier"
     assert "Bald" in sourced["taken_to_be"]
     assert [face["name"] for face in json.loads((tmp_path / "faces.json").read_text())] == [
         f"face_{row}" for row in range(5)
