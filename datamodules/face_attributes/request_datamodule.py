@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count as count_from
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,8 @@ from datamodules.face_attributes.records import SplitName
 from datamodules.face_attributes.request_lists import drawn_requests, image_request, listed_requests, text_request
 from datamodules.face_attributes.requests import FaceRequest
 from datamodules.face_attributes.schema import AttributeSchema
+
+_SEEDS = 1 << 63  # of a batch, int64
 
 
 class AttributeRequestDataModule(LightningDataModule):
@@ -217,12 +219,23 @@ class RequestDataset(Dataset[AttributeRequestBatch]):
 
 def _items(requests: Sequence[FaceRequest], count: int, seed: int) -> list[RequestItem]:
     """Each request as many times as wanted, with names that no two share."""
-    used: Counter[str] = Counter()
+    # Names that the requests bring are taken before any is numbered: "a", "a", "a_2" must stay three.
+    taken = {request.name for request in requests}
+    numbers: dict[str, Iterator[int]] = {}
     items = []
     for place, request in enumerate(requests):
-        used[request.name] += 1
-        name = request.name if used[request.name] == 1 else f"{request.name}_{used[request.name]}"
+        name = request.name
+        if name in numbers:
+            name = next(own for number in numbers[name] if (own := f"{request.name}_{number}") not in taken)
+            taken.add(name)
+        else:
+            numbers[name] = count_from(2)
         first = seed if request.seed is None else request.seed
+        if not -_SEEDS <= first <= _SEEDS - count:
+            raise ConfigurationError(
+                f"the seed of {request.name} is {first}; it must be a whole number of 64 bits, {-_SEEDS} to "
+                f"{_SEEDS - count} for {count} faces: choose a smaller one"
+            )
         items += [RequestItem(request, place, first + turn, f"{name}_seed{first + turn}") for turn in range(count)]
     return items
 

@@ -110,6 +110,8 @@ def test_exactly_one_thing_is_asked_for(tmp_path: Path) -> None:
         AttributeRequestDataModule("Smiling", from_list="x.csv")
     with pytest.raises(ConfigurationError, match="count is 0"):
         AttributeRequestDataModule("Smiling", count=0)
+    with pytest.raises(ConfigurationError, match=r"the seed of smiling is 9223372036854775807; .*for 2 faces"):
+        AttributeRequestDataModule("Smiling", count=2, seed=2**63 - 1)
     with pytest.raises(ConfigurationError, match=r"from_image is .*there is no such file"):
         AttributeRequestDataModule(from_image=str(tmp_path / "x.png"))
 
@@ -141,6 +143,9 @@ def test_from_a_list_of_texts(tmp_path: Path) -> None:
     (batch,) = _batches(AttributeRequestDataModule(from_list=str(path), count=2, seed=10))
     names = [("one", 3), ("one", 4), *((name, seed) for name in ("eyeglasses", "eyeglasses_2") for seed in (10, 11))]
     assert batch["name"] == [f"{name}_seed{seed}" for name, seed in names]
+    path.write_text("attributes,name\nSmiling,a\nEyeglasses,a\nBangs,a_2\nBald,a\n")
+    (batch,) = _batches(AttributeRequestDataModule(from_list=str(path)))
+    assert batch["name"] == ["a_seed0", "a_3_seed0", "a_2_seed0", "a_4_seed0"]
     path.write_text("attributes\nSmiling\nBald; Bangs\n")
     with pytest.raises(ConfigurationError, match=r'wanted\.csv, line 3: "Bald" and "Bangs" exclude'):
         AttributeRequestDataModule(from_list=str(path))
