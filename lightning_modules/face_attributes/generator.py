@@ -244,7 +244,9 @@ class FaceGenerator:
         """Pictures that need no inversion, float ``(B, 3, S, S)``."""
         if mode == "mean_face":
             return self._mean_image().expand(len(attributes), -1, -1, -1)
-        return _sized(pixel_regression(self._statistics, attributes.cpu(), options.ridge), self._preprocess.side)
+        # Of the same completed requests as every mode, but without contrast, which only costs the ghost agreement.
+        found = pixel_regression(self._statistics, attributes.cpu(), options.ridge, options.completion)
+        return _sized(found, self._preprocess.side)
 
     def _unoptimised(self, pictures: Tensor) -> GeneratedFaces:
         image, count = to_uint8(pictures).cpu(), len(pictures)

@@ -37,6 +37,23 @@ def check_facts(own: AttributeSchema, side: int, schema: Mapping[str, Any] | Non
     )
 
 
+def check_sources(mode: str, sources: Sequence[str] | None) -> None:
+    """Refuse to find a face again of which there is no picture.
+
+    Args:
+        mode: How targets are made.
+        sources: Pictures that the requests of a batch come from, empty where there is none; None where faces are given.
+
+    Raises:
+        ConfigurationError: If the mode is ``reconstruct`` and a request has no picture.
+    """
+    if mode == "reconstruct" and sources is not None and not all(sources):
+        raise ConfigurationError(
+            "The mode reconstruct finds pictures again, but a request has none: give each a picture, by --from-image "
+            "or the column file of --from-list, or choose a mode that starts from attributes."
+        )
+
+
 def fit_measures(statistics: FaceStatistics, layers: Sequence[str], ridge: Ridge) -> dict[str, float]:
     """How much of the variance of each layer the fits explain, and what the paper's weights and lambda are.
 

@@ -23,7 +23,7 @@ from lightning_modules.face_attributes.completion import Completion
 from lightning_modules.face_attributes.equal_sets import draw_equal_sets
 from lightning_modules.face_attributes.fingerprints import layer_fingerprints, preprocessing_facts
 from lightning_modules.face_attributes.generator import FaceGenerator, GeneratorMode, check_mode
-from lightning_modules.face_attributes.generator_facts import check_facts, fit_measures, plain
+from lightning_modules.face_attributes.generator_facts import check_facts, check_sources, fit_measures, plain
 from lightning_modules.face_attributes.generator_presets import PresetName, resolve_preset
 from lightning_modules.face_attributes.inversion_settings import InversionSettings
 from lightning_modules.face_attributes.layers import CutNetwork, check_layers, layer_names
@@ -283,6 +283,7 @@ class AttributeFaceGenerator(Method):
         """
         with torch.inference_mode(False):
             optional = cast(Mapping[str, Tensor], batch)  # faces have no seeds, requests need no pictures
+            check_sources(self.config.mode, cast(Mapping[str, list[str]], batch).get("source"))
             sources = optional.get("image")
             attributes = self._attributes(batch["attributes"].clone(), sources, optional.get("labelled"))
             seeds = optional.get("seed", batch["index"]).clone()

@@ -149,6 +149,25 @@ def test_a_face_depends_on_its_request_and_seed(collected: tuple[Path, dict[str,
     assert not torch.equal(many["image"][0], many["image"][1])
 
 
+def test_a_request_without_a_picture_cannot_be_found_again(
+    collected: tuple[Path, dict[str, float]], tmp_path: Path
+) -> None:
+    from PIL import Image
+
+    Image.new("RGB", (40, 40), (200, 150, 120)).save(tmp_path / "face.png")
+    (tmp_path / "mixed.csv").write_text("attributes,file\nSmiling,face.png\nEyeglasses,\n")
+    with pytest.raises(ConfigurationError, match="a request has none"):
+        predicted(collected[0], requests(from_list=str(tmp_path / "mixed.csv")), mode="reconstruct")
+
+
+def test_the_ghost_is_made_of_the_same_completed_request(collected: tuple[Path, dict[str, float]]) -> None:
+    images = [
+        predicted(collected[0], requests(attributes="Smiling"), mode="pixel_regression", completion=completion)[0]
+        for completion in ("likely", "expected")
+    ]
+    assert not torch.equal(images[0]["image"], images[1]["image"])
+
+
 def test_a_source_without_labels_gets_those_of_the_classifier(
     collected: tuple[Path, dict[str, float]], tmp_path: Path
 ) -> None:
@@ -198,7 +217,7 @@ def test_clear_sentences(classifier: Path, collected: tuple[Path, dict[str, floa
         trainer(tmp_path).fit(AttributeFaceGenerator(classifier_weights=str(classifier)), datamodule=data())
     with pytest.raises(ConfigurationError, match="no statistics of the layer"):
         predicted(collected[0], requests(attributes="Smiling"), layers=["conv1_1"])
-    with pytest.raises(ConfigurationError, match="given faces"):
+    with pytest.raises(ConfigurationError, match="a request has none"):
         predicted(collected[0], requests(attributes="Smiling"), mode="reconstruct")
 
 
