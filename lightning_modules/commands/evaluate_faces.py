@@ -280,7 +280,8 @@ class Evaluation:
     # Writing.
 
     def _page(self, table: str, rows: Mapping[str, Mapping[str, Values]], chosen: str) -> str:
-        parts = [f"# Faces from attributes: {chosen} was chosen on other requests", table]
+        how = "chosen on other requests" if len(self.settings.candidates) > 1 else "the only candidate"
+        parts = [f"# Faces from attributes: {chosen} was {how}", table]
         parts += ["\n".join(f"- {line}" for line in _sentences(rows, chosen)) + "\n"]
         for bench in self._benches:
             known = int(bench.knowledge.known.sum())

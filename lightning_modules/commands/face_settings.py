@@ -76,16 +76,19 @@ class EvaluationSettings:
                 raise CommandLineError(f"{name} is {getattr(self, name)}, but must be at least {low}: correct it")
         if not 0.5 <= self.known <= 1:
             raise CommandLineError(f"known is {self.known}, but must lie in 0.5..1: 0.5 is what a guess has")
+        if "reconstruct" in self.modes:
+            raise CommandLineError(
+                "the mode reconstruct makes faces from faces, not from requests, so that there is nothing to judge: "
+                "take it out of the modes"
+            )
         outside = [name for name in self.candidates if name not in self.modes]
         if outside or not self.candidates:
             raise CommandLineError(
                 f"the candidates {', '.join(outside) or '(none)'} are not among the modes {', '.join(self.modes)}: "
                 "add them there, or take them out"
             )
-        if {"reconstruct", "nearest"} & set(self.candidates):
-            raise CommandLineError(
-                "nearest and reconstruct copy real faces, so they are baselines: take them out of the candidates"
-            )
+        if "nearest" in self.candidates:
+            raise CommandLineError("nearest copies real faces, so it is a baseline: take it out of the candidates")
 
     def stated(self) -> dict[str, object]:
         """Arguments of the generator that are stated here."""

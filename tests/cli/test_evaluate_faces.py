@@ -149,6 +149,7 @@ def test_a_classifier_with_statistics(appraise: Command, files: Files, workdir: 
     assert "chosen" not in result.out.split("|")[0]  # one candidate needs no choice
     found = json.loads((workdir / "out" / "evaluation.json").read_text(encoding="utf-8"))
     assert found["inversion"]["steps"] == 2
+    assert "the only candidate" in (workdir / "out" / "evaluation.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -158,7 +159,8 @@ def test_a_classifier_with_statistics(appraise: Command, files: Files, workdir: 
         (["--judges", "{generator}"], "was written by lightning_modules.AttributeFaceGenerator"),
         (["--judges", "{judge}", "--known=1"], "The judge knows no attribute"),
         (["--judges", "{judge}", "--candidates", "sample", "--modes", "paper"], "the candidates sample are not among"),
-        (["--judges", "{judge}", "--candidates", "nearest"], "nearest and reconstruct copy real faces"),
+        (["--judges", "{judge}", "--candidates", "nearest"], "nearest copies real faces"),
+        (["--judges", "{judge}", "--modes", "reconstruct", "regression"], "reconstruct makes faces from faces"),
         (["--judges", "{judge}", "--requests=1"], "requests is 1, but must be at least 2"),
         (["--judges", "{judge}", "--layers", "fc9"], "fc9"),
         (["--judges", "{judge}", "--modes", "papers"], "papers"),
