@@ -99,7 +99,8 @@ class FaceWriter(Callback):
             if self.strips and isinstance(outputs.get("strip"), Tensor) and outputs["strip"].shape[1]:
                 strip = [_picture(picture) for picture in outputs["strip"][row]]
                 _save(
-                    draw_strip(strip, _strip_steps(len(strip), int(facts["steps"]))), folder / "strips" / f"{name}.png"
+                    draw_strip(strip, _strip_steps(len(strip), _planned(pl_module), int(facts["steps"]))),
+                    folder / "strips" / f"{name}.png",
                 )
             _save(Image.fromarray(_picture(outputs["image"][row])), folder / f"{name}.png")
             write_text(folder / f"{name}.json", json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
@@ -250,13 +251,22 @@ def _rounded(values: Tensor) -> list[float | None]:
 
 
 def _thinned(history: Tensor) -> list[float | None]:
-    """First, last, and some losses between."""
+    """First, last, and some losses between; a face that rests while others of its batch go on repeats none."""
+    history = history[history.diff(prepend=history.new_full((1,), math.nan)) != 0]
     rows = torch.linspace(0, max(0, len(history) - 1), min(_HISTORY, len(history))).round().long()
     return _rounded(history[rows])
 
 
-def _strip_steps(number: int, steps: int) -> list[int]:
-    return [round(place * steps / max(1, number - 1)) for place in range(number)]
+def _planned(module: L.LightningModule) -> int | None:
+    """Steps of the search before its finish, where the module says so."""
+    inversion = module.hparams.get("inversion")
+    return int(inversion["steps"]) if isinstance(inversion, Mapping) and "steps" in inversion else None
+
+
+def _strip_steps(number: int, planned: int | None, steps: int) -> list[int]:
+    """Steps of a face before each picture of its strip; it may rest before the planned ones, or be finished after."""
+    planned = steps if planned is None else planned
+    return [*(min(round(place * planned / (number - 1)), steps) for place in range(number - 1)), steps]
 
 
 def _excluded(schema: AttributeSchema, attributes: Tensor) -> set[str]:

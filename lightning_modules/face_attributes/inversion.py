@@ -204,6 +204,8 @@ class _Search:
             if time.monotonic() - spoke > _TALK_SECONDS:
                 spoke = time.monotonic()
                 log.info("inversion: step %d of %d after %.0f s", step + 1, settings.steps, spoke - began)
+        # Where all rest early, the strip has as many pictures all the same: a face must not show who was beside it.
+        self._strip += [self._shown(settings.share(mark)) for mark in sorted(marks) if mark > step]
         if settings.finish_steps:
             self._finish()
         pictures = self._pictures().detach()

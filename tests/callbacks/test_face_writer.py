@@ -115,6 +115,18 @@ def test_files_of_faces(tmp_path: Path) -> None:
     assert strip.shape[1] > 3 * 132
 
 
+def test_steps_below_a_strip_and_losses_of_a_face_that_rests() -> None:
+    from callbacks.face_writer import _strip_steps, _thinned
+
+    assert _strip_steps(4, None, 30) == [0, 10, 20, 30]
+    assert _strip_steps(4, 30, 15) == [0, 10, 15, 15]  # it rested
+    assert _strip_steps(4, 30, 40) == [0, 10, 20, 40]  # it was finished
+    alone = torch.tensor([3.0, 2.0, 1.0])
+    beside = torch.cat([alone, alone[-1].expand(60)])
+    assert _thinned(beside) == _thinned(alone) == [3, 2, 1]
+    assert _thinned(torch.empty(0)) == []
+
+
 def test_the_same_command_goes_on(tmp_path: Path) -> None:
     generate(tmp_path, Maker())
     (tmp_path / "face_2.png").unlink()

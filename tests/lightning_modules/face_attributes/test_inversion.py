@@ -132,6 +132,7 @@ def test_faces_rest_when_they_stand_still() -> None:
     found = run(settings)
     assert int(found.steps.max()) < 200
     assert len(found.history) == int(found.steps.max())
+    assert found.strip.shape[1] == settings.strip
     for face, steps in enumerate(found.steps.tolist()):
         assert bool((found.history[steps - 1 :, face] == found.history[steps - 1, face]).all())
 
