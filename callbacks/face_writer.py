@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +43,8 @@ class FaceWriter(Callback):
     face made after a picture stands beside it on the sheet, as ``NAME_source.png`` in the folder, and its similarity in
     its file.
 
-    The same command goes on with a folder: a face whose request, seed, weights and options agree with its file is not
-    written again.
+    The same command goes on with a folder: a face whose request, seed, source picture, weights and options agree with
+    its file is not written again.
 
     Args:
         output: Folder; None takes the run's.
@@ -61,6 +61,7 @@ class FaceWriter(Callback):
         self._run_key = ""
         self._schema: AttributeSchema | None = None
         self._kept = 0
+        self._names: set[str] = set()
 
     def folder(self, trainer: L.Trainer) -> Path:
         """Folder that everything goes to."""
@@ -73,6 +74,7 @@ class FaceWriter(Callback):
         self._schema = schema_of(pl_module)
         self._run_key = _key_of_run(trainer, pl_module)
         self._kept = 0
+        self._names = set()
 
     def on_predict_batch_end(
         self,
@@ -90,6 +92,7 @@ class FaceWriter(Callback):
                 continue  # padding of the sampler: another process has this face
             facts = self._facts(pl_module, outputs, batch, row)
             name = str(facts["name"])
+            self._names.add(name)
             if _is_written(folder, name, str(facts["key"])):
                 self._kept += 1
                 continue
@@ -106,12 +109,16 @@ class FaceWriter(Callback):
             write_text(folder / f"{name}.json", json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
 
     def on_predict_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Draw the sheets of all faces of the folder that this command makes."""
+        """Draw the sheets of all faces that this command makes, those that the folder held already among them."""
+        gathered: list[Any] = [self._names]
+        if trainer.world_size > 1:
+            gathered = [None] * trainer.world_size
+            torch.distributed.all_gather_object(gathered, self._names)
         trainer.strategy.barrier()
         if not trainer.is_global_zero:
             return
         folder = self.folder(trainer)
-        faces = read_faces(folder, self._run_key)
+        faces = read_faces(folder, self._run_key, set().union(*gathered))
         if not faces:
             log.warning("no face was made, so there is no sheet")
             return
@@ -120,6 +127,10 @@ class FaceWriter(Callback):
             part = [_sheet_face(folder, facts) for facts in faces[start : start + self.sheet_faces]]
             ending = "" if number == 1 else f"_{number}"
             _save(draw_sheet(part, self.columns), folder / f"sheet{ending}.png")
+        # Sheets of an earlier command that made more.
+        while (old := folder / f"sheet_{number + 1}.png").is_file():
+            old.unlink()
+            number += 1
         kept = f", {self._kept} of them from an earlier run" if self._kept else ""
         log.info("%d faces%s: %s", len(faces), kept, folder / "sheet.png")
 
@@ -157,7 +168,10 @@ class FaceWriter(Callback):
             agrees = ((opinion >= 0.5) == (made_for == PRESENT))[said].float()
             facts["own_agreement"] = round(agrees.mean().item(), 4) if len(agrees) else None
             facts["own_opinion"] = dict(zip(self._schema.attributes, _rounded(opinion), strict=True))
-        key = {"run": self._run_key, "asked": asked.tolist(), "seed": facts["seed"], "source": batch["source"][row]}
+        key: dict[str, Any] = {"run": self._run_key, "asked": asked.tolist(), "made_for": made_for.tolist()}
+        key |= {"seed": facts["seed"], "source": batch["source"][row]}
+        if batch["source"][row] and batch.get("image") is not None:  # another box, or another picture of the name
+            key["picture"] = tensors_digest({"image": batch["image"][row].cpu()})
         return (
             {name: value for name, value in facts.items() if value is not None}
             | {"key": config_digest(key)}
@@ -174,14 +188,12 @@ def _key_of_run(trainer: L.Trainer, module: L.LightningModule) -> str:
     return config_digest({"run": key, "statistics": tensors_digest(statistics.state())})
 
 
-def read_faces(folder: Path, run: str) -> list[dict[str, Any]]:
-    """What the files of a folder say of the faces that one set of weights and options made, by their index."""
+def read_faces(folder: Path, run: str, names: Collection[str]) -> list[dict[str, Any]]:
+    """What the files of some faces say, as far as one set of weights and options made them, by their index."""
     faces = []
-    for file in sorted(folder.glob("*.json")):
-        if file.name == "faces.json":
-            continue
-        facts = _read_json(file)
-        if facts.get("run") == run and (folder / f"{facts['name']}.png").is_file():
+    for name in sorted(names):
+        facts = _read_json(folder / f"{name}.json")
+        if facts.get("run") == run and (folder / f"{name}.png").is_file():
             faces.append(facts)
     return sorted(faces, key=lambda facts: (int(facts["index"]), str(facts["name"])))
 

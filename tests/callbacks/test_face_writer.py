@@ -74,8 +74,10 @@ class Maker(L.LightningModule):
         }
 
 
-def generate(folder: Path, model: Maker, **options: Any) -> None:
-    rows = [request(row, ["Smiling", "Gray Hair", "Eyeglasses"], source=row == 3) for row in range(6)]
+def generate(folder: Path, model: Maker, faces: int = 6, brighter: int = 0, **options: Any) -> None:
+    rows = [request(row, ["Smiling", "Gray Hair", "Eyeglasses"], source=row == 3) for row in range(faces)]
+    for row in rows:
+        row["image"] = row["image"] + brighter
     trainer = L.Trainer(
         accelerator="cpu",
         logger=False,
@@ -139,6 +141,28 @@ def test_the_same_command_goes_on(tmp_path: Path) -> None:
     generate(tmp_path, Maker("paper"))
     assert json.loads((tmp_path / "face_0.json").read_text())["mode"] == "paper"
     assert len(json.loads((tmp_path / "faces.json").read_text())) == 5
+
+
+def test_sheets_show_the_faces_of_the_command_alone(tmp_path: Path) -> None:
+    generate(tmp_path, Maker(), sheet_faces=2)
+    assert (tmp_path / "sheet_3.png").is_file()
+    generate(tmp_path, Maker(), faces=3, sheet_faces=2)
+    assert [face["name"] for face in json.loads((tmp_path / "faces.json").read_text())] == [
+        "face_0",
+        "face_1",
+        "face_2",
+    ]
+    assert (tmp_path / "sheet_2.png").is_file()
+    assert not (tmp_path / "sheet_3.png").exists()
+    assert (tmp_path / "face_4.png").is_file()  # an earlier command's, left alone
+
+
+def test_another_picture_of_the_same_name_makes_another_face(tmp_path: Path) -> None:
+    generate(tmp_path, Maker())
+    before = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("face_*.json")}
+    generate(tmp_path, Maker(), brighter=5)
+    after = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("face_*.json")}
+    assert {name for name in after if after[name] != before[name]} == {"face_3.json"}
 
 
 def test_without_strips_and_with_a_folder_of_its_own(tmp_path: Path) -> None:
