@@ -217,11 +217,14 @@ def _readable(union: str) -> str:
     Example:
         >>> _readable("<class 'int'>, <class 'NoneType'>")
         'int or null'
+        >>> _readable("typing.Literal['mean', 'noise'], <class 'NoneType'>")
+        "one of 'mean', 'noise' or null"
     """
     plain = re.sub(r"<class '(?:[\w.]*\.)?(\w+)'>", r"\1", union).replace("NoneType", "null")
     plain = re.sub(r"\b(?:\w+\.)+(\w+)", r"\1", plain)
-    if plain.startswith("Literal["):
-        return f"one of {plain[len('Literal[') : -1]}"
+    choice = re.fullmatch(r"Literal\[([^\[\]]*)\](, null)?", plain)
+    if choice:
+        return f"one of {choice[1]}{' or null' if choice[2] else ''}"
     return plain if "[" in plain else " or ".join(part.strip() for part in plain.split(","))
 
 
