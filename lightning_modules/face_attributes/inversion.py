@@ -269,7 +269,8 @@ class _Search:
 
         def evaluate(points: Tensor) -> tuple[Tensor, Tensor]:
             coordinates = points.detach().view(shape).requires_grad_()
-            losses = self._losses(coordinates, 1.0, None)
+            # Settled as the result will be, so that no step is praised for what is cut off afterwards.
+            losses = self._losses(self._space.settled(coordinates), 1.0, None)
             (gradient,) = torch.autograd.grad(losses.sum(), coordinates)
             return losses.detach(), gradient.flatten(1)
 

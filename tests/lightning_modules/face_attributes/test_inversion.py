@@ -127,6 +127,19 @@ def test_lbfgs_goes_on_where_adam_ends() -> None:
     assert finished.steps.tolist() == [40] * 4
 
 
+def test_what_the_finish_reaches_is_what_comes_out() -> None:
+    start = torch.full((2, 3, SIDE, SIDE), 0.1)
+    settings = InversionSettings(steps=1, space="pixels", learning_rate=1e-6, views="none", finish_steps=5, strip=0)
+    weights = torch.rand(3, SIDE, SIDE, generator=torch.Generator().manual_seed(0)) - 0.5
+
+    def objective(pictures: Tensor) -> Tensor:  # falls below 0 without end where pixels may leave their range
+        return (pictures * weights).flatten(1).sum(dim=1)
+
+    found = optimise(objective, PixelSpace(SIDE), settings, start, torch.arange(2))
+    assert torch.allclose(found.history[-1], objective(found.pictures), atol=1e-3)
+    assert bool((found.history.diff(dim=0) <= 1e-4).all())
+
+
 def test_faces_rest_when_they_stand_still() -> None:
     settings = replace(SHORT, steps=200, views="none", tolerance=0.02, patience=10, decay_from=1.0)
     found = run(settings)
