@@ -28,7 +28,8 @@ class InversionSettings:
         unit_gradient: Of ``sgd``: divide each face's gradient by its root mean square, so that one learning rate fits
             every network; the paper's own 1e-6 fits one layer of one network.
         decay_from: Share of the steps after which the learning rate falls to 0 along half a cosine; 1 never.
-        finish_steps: Steps of L-BFGS after the others, without random views.
+        finish_steps: Steps of L-BFGS after the others, without random views. They magnify rounding: a face may then
+            differ by tens of grey values with the size of its batch, where it is within a few without them.
         space: ``faces`` (mixtures of training faces), ``fourier`` or ``pixels``.
         components: Directions of ``faces``.
         spectrum_power: Power of the frequency that ``fourier`` divides by.
