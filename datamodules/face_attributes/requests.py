@@ -94,34 +94,6 @@ def complete(attributes: Tensor, schema: AttributeSchema) -> Tensor:
     return completed
 
 
-def filled(asked: Tensor, said: Tensor, schema: AttributeSchema) -> Tensor:
-    """Fill what a request leaves open with what a face shows; what is asked for stays, and what it excludes goes.
-
-    Args:
-        asked: int8 ``(K,)``, completed; 1 asked for, 0 asked to be absent, -1 not said.
-        said: What the face shows, int8 ``(K,)``.
-        schema: The attributes and which exclude each other.
-
-    Returns:
-        int8 ``(K,)``.
-
-    Example:
-        >>> schema = AttributeSchema.from_file()
-        >>> face = torch.zeros(len(schema.attributes), dtype=torch.int8)
-        >>> face[schema.index("Blond Hair")] = face[schema.index("Smiling")] = 1
-        >>> both = filled(parse_attributes("Bald", schema), face, schema)
-        >>> [both[schema.index(name)].item() for name in ("Bald", "Blond Hair", "Smiling")]
-        [1, 0, 1]
-    """
-    values = torch.where(asked == MISSING, said, asked)
-    for pair in schema.contradictions:
-        first, second = map(schema.index, pair)
-        for wanted, other in ((first, second), (second, first)):
-            if asked[wanted] == PRESENT and asked[other] == MISSING:
-                values[other] = ABSENT
-    return values
-
-
 def check_request(attributes: Tensor, schema: AttributeSchema, force: bool = False, source: str = "") -> None:
     """Refuse attributes that no face can show at once.
 

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from datamodules.face_attributes.schema import MISSING, PRESENT
+from datamodules.face_attributes.schema import ABSENT, MISSING, PRESENT, AttributeSchema
 from lightning_modules.face_attributes.statistics import FaceStatistics
 
 Completion = Literal["expected", "likely", "alike"]
@@ -94,3 +94,33 @@ class _LabelDistribution:
             self.mean += gain * (value - self.mean[place])
             self._covariance -= torch.outer(gain, self._covariance[place])
         self.fixed[number] = True
+
+
+def filled(asked: Tensor, said: Tensor, schema: AttributeSchema) -> Tensor:
+    """Fill what a request leaves open with what a face shows; what is asked for stays, and what it excludes goes.
+
+    Args:
+        asked: int8 ``(K,)``, completed; 1 asked for, 0 asked to be absent, -1 not said.
+        said: What the face shows, int8 ``(K,)``.
+        schema: The attributes and which exclude each other.
+
+    Returns:
+        int8 ``(K,)``.
+
+    Example:
+        >>> schema = AttributeSchema.from_file()
+        >>> face = torch.zeros(len(schema.attributes), dtype=torch.int8)
+        >>> face[schema.index("Blond Hair")] = face[schema.index("Smiling")] = 1
+        >>> asked = torch.full_like(face, -1)
+        >>> asked[schema.index("Bald")] = 1
+        >>> both = filled(asked, face, schema)
+        >>> [both[schema.index(name)].item() for name in ("Bald", "Blond Hair", "Smiling")]
+        [1, 0, 1]
+    """
+    values = torch.where(asked == MISSING, said, asked)
+    for pair in schema.contradictions:
+        first, second = map(schema.index, pair)
+        for wanted, other in ((first, second), (second, first)):
+            if asked[wanted] == PRESENT and asked[other] == MISSING:
+                values[other] = ABSENT
+    return values

@@ -16,10 +16,9 @@ from torch.utils.data import DataLoader
 
 from datamodules.common.errors import ConfigurationError
 from datamodules.face_attributes.batch import AttributeRequestBatch, FaceBatch
-from datamodules.face_attributes.requests import filled
 from datamodules.face_attributes.schema import MISSING
 from lightning_modules.base import Method
-from lightning_modules.face_attributes.completion import Completion
+from lightning_modules.face_attributes.completion import Completion, filled
 from lightning_modules.face_attributes.equal_sets import draw_equal_sets
 from lightning_modules.face_attributes.fingerprints import layer_fingerprints, preprocessing_facts
 from lightning_modules.face_attributes.generator import FaceGenerator, GeneratorMode, check_mode
