@@ -238,7 +238,7 @@ def _read_json(file: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _number_of(value: object, row: int) -> Any:  # noqa: ANN401  # plain values of JSON
+def _number_of(value: object, row: int) -> object:
     """What a prediction says of one face: numbers of a tensor's row, and the same inside mappings."""
     if isinstance(value, Mapping):
         return {str(name): _number_of(entry, row) for name, entry in value.items()}

@@ -10,7 +10,7 @@ from argparse import ArgumentError
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -223,7 +223,7 @@ class Evaluation:
             results.info("%s", line)
         results.info("table, figure and sheets: %s", self.folder)
 
-    def _requests(self, split: Any, kind: Kind) -> RequestSet:  # noqa: ANN401  # "val" or "test"
+    def _requests(self, split: Literal["val", "test"], kind: Kind) -> RequestSet:
         settings = self.settings
         number = settings.requests if split == "test" else settings.validation_requests
         return draw_requests(self._data, split, kind, number, settings.asked, settings.reference, settings.seed)
@@ -309,8 +309,7 @@ class Evaluation:
             "inversion": asdict(self._model.config.inversion),
             "layers": list(self._model.config.layers),
         }
-        plain: dict[str, Any] = _without_nan(content)
-        return plain
+        return cast(dict[str, Any], _without_nan(content))
 
     def _draw_sheets(self, kind: Kind, requests: RequestSet, chosen: str) -> None:
         """All modes side by side for some requests, and a sheet of its own for each mode."""
@@ -371,7 +370,7 @@ def _read_made(file: Path, key: str) -> Made | None:
         return Made(content.get_tensor("images"), json.loads(facts["facts"]))
 
 
-def _without_nan(value: Any) -> Any:  # noqa: ANN401  # plain values of JSON
+def _without_nan(value: object) -> object:
     if isinstance(value, Mapping):
         return {str(name): _without_nan(entry) for name, entry in value.items()}
     if isinstance(value, (list, tuple)):
