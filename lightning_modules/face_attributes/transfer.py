@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import logging
-import pickle
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 
-from datamodules.common.errors import CheckpointError
 from lightning_modules.face_attributes.labelled import labelled_of
 from lightning_modules.nn.checkpoint_loading import load_strictly
+from lightning_modules.nn.method_checkpoint import read_method_checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -45,8 +42,7 @@ def load_transfer(module: nn.Module, own: Mapping[str, object], path: str, class
     Raises:
         CheckpointError: If the file is missing, unreadable, of another method or of another build.
     """
-    content = _read(path, class_path)
-    saved, state = content["hyper_parameters"], dict(content["state_dict"])
+    saved, state, content = read_method_checkpoint(path, class_path, "weights")
     expected = module.state_dict()
     same_heads = all(saved.get(name) == own.get(name) for name in SAME_HEADS)
     if not same_heads:
@@ -63,29 +59,5 @@ def read_checkpoint(path: str, class_path: str) -> tuple[dict[str, object], dict
     Raises:
         CheckpointError: If the file is missing, unreadable or of another method.
     """
-    content = _read(path, class_path)
-    return dict(content["hyper_parameters"]), dict(content["state_dict"])
-
-
-def _read(path: str, class_path: str) -> Mapping[str, Any]:
-    file = Path(path).expanduser()
-    if not file.is_file():
-        raise CheckpointError(f"There is no checkpoint at {file}: correct the path.")
-    try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
-        raise CheckpointError(
-            f"{file} cannot be read as a checkpoint of tensors and plain values "
-            f"({str(error).splitlines()[0] if str(error) else type(error).__name__}): give a file that a run wrote."
-        ) from error
-    saved = content.get("hyper_parameters") if isinstance(content, Mapping) else None
-    if not isinstance(saved, Mapping) or "state_dict" not in content:
-        raise CheckpointError(
-            f"{file} holds no hyper-parameters: give a .ckpt file that a run wrote; bare weights of a backbone go to "
-            "backbone_weights."
-        )
-    if saved.get("_class_path") != class_path:
-        raise CheckpointError(
-            f"{file} was written by {saved.get('_class_path')}, not by {class_path}: give a checkpoint of that class."
-        )
-    return cast(Mapping[str, Any], content)
+    saved, state, _ = read_method_checkpoint(path, class_path)
+    return saved, state

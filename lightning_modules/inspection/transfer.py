@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Self
 
 import torch
 from torch import Tensor, nn
 
-from datamodules.common.errors import CheckpointError, ConfigurationError
+from datamodules.common.errors import ConfigurationError
 from lightning_modules.nn.checkpoint_loading import load_strictly
 from lightning_modules.nn.frozen import Freezable
+from lightning_modules.nn.method_checkpoint import read_method_checkpoint
 
 # Parts that a model has or has not by its options; each is taken over only where both have it.
 OPTIONAL_PARTS = ("domain_segmenter.", "teacher.")
@@ -63,30 +62,12 @@ def read_model(path: str, class_path: str, class_names: Sequence[str], argument:
         CheckpointError: If the file is missing, unreadable or of another method.
         ConfigurationError: If its classes differ.
     """
-    file = Path(path).expanduser()
-    if not file.is_file():
-        raise CheckpointError(f"There is no checkpoint at {file}: correct {argument}.")
-    try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
-        raise CheckpointError(
-            f"{argument} {file} cannot be read as a checkpoint of tensors and plain values "
-            f"({str(error).splitlines()[0] if str(error) else type(error).__name__}): give a file that a run wrote."
-        ) from error
-    saved = content.get("hyper_parameters") if isinstance(content, Mapping) else None
-    if not isinstance(saved, Mapping) or "state_dict" not in content:
-        raise CheckpointError(f"{argument} {file} holds no hyper-parameters: give a .ckpt file that a run wrote.")
-    if saved.get("_class_path") != class_path:
-        raise CheckpointError(
-            f"{argument} {file} was written by {saved.get('_class_path')}, not by {class_path}: give a checkpoint of "
-            "the same method."
-        )
+    saved, state, _ = read_method_checkpoint(path, class_path, argument)
     if list(saved.get("class_names") or []) != list(class_names):
         raise ConfigurationError(
-            f"{argument} {file} knows the classes {saved.get('class_names')}, but the data has {list(class_names)}: "
+            f"{argument} {path} knows the classes {saved.get('class_names')}, but the data has {list(class_names)}: "
             "name the same classes in the same order, for example with --data.init_args.classes."
         )
-    state: dict[str, Tensor] = dict(content["state_dict"])
     return state
 
 
