@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from difflib import get_close_matches
-from typing import Any, Literal
+from typing import Literal
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from datamodules.common.errors import ConfigurationError
 from lightning_modules.action.preprocess import IMAGENET_MEAN, IMAGENET_STD
-from lightning_modules.nn.checkpoint_loading import load_state_dict_file, load_strictly, strip_prefix
 from lightning_modules.nn.frozen import PartlyFrozen
+from lightning_modules.nn.timm_backbone import build_pooled, fill_from_file, fill_from_timm, input_statistics
 
 TrainBackbone = Literal["none", "last", "all"]
 
@@ -35,50 +32,15 @@ def build_backbone(
         ConfigurationError: If the name is unknown, the size does not fit, or there are not that many stages.
 
     Example:
+        >>> import torch
         >>> backbone, features = build_backbone("test_resnet", 64)
         >>> features, tuple(backbone(torch.zeros(1, 3, 64, 64)).shape)
         (96, (1, 96))
     """
-    model = _create(name, size, pretrained=False)
-    features = _output_width(model, name, size)
+    model, features = build_pooled(name, size, "frame_size")
     if train == "none":
         return PartlyFrozen(model).freeze(), features
     return PartlyFrozen(model, first_parts(model, name, unfrozen_stages) if train == "last" else ()), features
-
-
-def _create(name: str, size: int, pretrained: bool) -> nn.Module:
-    import timm  # slow to import, and of no use to `--help`
-
-    if not timm.is_model(name):
-        near = get_close_matches(name, timm.list_models(), n=3)
-        raise ConfigurationError(
-            f"There is no backbone {name!r}: use a name of timm"
-            + (f" such as {', '.join(near)}." if near else " (timm.list_models()).")
-        )
-    settings = timm.get_pretrained_cfg(name, allow_unregistered=True)
-    fixed: dict[str, Any] = {"img_size": size} if settings is not None and settings.fixed_input_size else {}
-    try:
-        return timm.create_model(name, pretrained=pretrained, num_classes=0, **fixed)
-    except (TypeError, AssertionError) as error:
-        raise ConfigurationError(
-            f"The backbone {name!r} cannot be built for frames of {size} pixels ({error}): choose another frame_size."
-        ) from error
-
-
-def _output_width(model: nn.Module, name: str, size: int) -> int:
-    """Number of pooled features, by one frame: timm's own numbers do not always say."""
-    mode = model.training
-    try:
-        with torch.no_grad():
-            shape = tuple(model.eval()(torch.zeros(1, 3, size, size)).shape)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigurationError(
-            f"The backbone {name!r} does not take frames of {size} pixels ({error}): choose another frame_size."
-        ) from error
-    model.train(mode)
-    if len(shape) != 2:
-        raise ConfigurationError(f"The backbone {name!r} gives {shape}, not pooled features: choose another one.")
-    return int(shape[1])
 
 
 def stage_names(model: nn.Module) -> list[str]:
@@ -133,8 +95,7 @@ def load_backbone(backbone: PartlyFrozen, name: str, file: str) -> None:
     Raises:
         CheckpointError: If the file is unreadable, or a weight is missing, left over or of another shape.
     """
-    state = strip_prefix(load_state_dict_file(file), "module.")
-    _fill(backbone, state, f"{name} in {file}", _classifier(name))
+    fill_from_file(backbone.module, name, file)
 
 
 def download_backbone(backbone: PartlyFrozen, name: str, size: int) -> None:
@@ -143,38 +104,9 @@ def download_backbone(backbone: PartlyFrozen, name: str, size: int) -> None:
     Raises:
         ConfigurationError: If there are none for this name, or they cannot be fetched.
     """
-    try:
-        state = _create(name, size, pretrained=True).state_dict()
-    except (RuntimeError, OSError) as error:
-        raise ConfigurationError(
-            f"No pretrained weights of {name!r} can be had ({error}): set pretrained to false, or name a local file as "
-            "backbone_weights."
-        ) from error
-    _fill(backbone, state, f"{name} of timm", ())
-
-
-def _classifier(name: str) -> tuple[str, ...]:
-    """Prefixes of the weights of a timm network's own classes."""
-    import timm  # see `_create`
-
-    settings = timm.get_pretrained_cfg(name, allow_unregistered=True)
-    named = getattr(settings, "classifier", None) or "fc"
-    return tuple(f"{layer}." for layer in ((named,) if isinstance(named, str) else named))
-
-
-def _fill(backbone: PartlyFrozen, state: Mapping[str, Tensor], origin: str, left_out: tuple[str, ...]) -> None:
-    own = backbone.module.state_dict()
-    picked = {key: value for key, value in state.items() if key in own or not key.startswith(left_out)}
-    # Files from before PyTorch 0.4.1, torchvision's first ResNets among them, do not count batches.
-    covered = [key for key in own if key in picked or not key.endswith("num_batches_tracked")]
-    load_strictly(backbone.module, picked, covered, origin)
+    fill_from_timm(backbone.module, name, size)
 
 
 def preprocess_statistics(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and deviation of pixels in 0..1 that a backbone was made for; ImageNet's where it does not say."""
-    import timm  # see `_create`
-
-    settings = timm.get_pretrained_cfg(name, allow_unregistered=True) if timm.is_model(name) else None
-    if settings is None:
-        return IMAGENET_MEAN, IMAGENET_STD
-    return tuple(settings.mean), tuple(settings.std)
+    return input_statistics(name) or (IMAGENET_MEAN, IMAGENET_STD)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from typing import cast
 
 import torch
@@ -13,7 +12,8 @@ from torch.nn import functional as F
 
 from datamodules.common.errors import ConfigurationError
 from lightning_modules.inspection.preprocess import IMAGENET_MEAN, IMAGENET_STD
-from lightning_modules.nn.checkpoint_loading import load_state_dict_file, load_strictly, strip_prefix
+from lightning_modules.nn.checkpoint_loading import load_strictly
+from lightning_modules.nn.timm_backbone import check_name, fixed_side, input_statistics, pretrained_state, read_state
 
 STRIDES = (1, 2, 4, 8, 16, 32)
 FINEST_WITHOUT_DECODER = 8  # finer levels of a backbone see too little around a cell to know what it is
@@ -172,12 +172,7 @@ def _small(stride: int, in_chans: int, width: int) -> Backbone:
 def _timm(name: str, stride: int, in_chans: int) -> Backbone:
     import timm  # slow to import, and of no use to the small network
 
-    if not timm.is_model(name):
-        near = get_close_matches(name, timm.list_models(), n=3)
-        raise ConfigurationError(
-            f"There is no backbone {name!r}: use small, or a name of timm"
-            + (f" such as {', '.join(near)}." if near else " (timm.list_models()).")
-        )
+    check_name(name, own=("small",))
 
     def build(indices: Sequence[int] | None) -> nn.Module:
         try:
@@ -207,10 +202,7 @@ def _timm(name: str, stride: int, in_chans: int) -> Backbone:
 
 def _freeze_unused(features: nn.Module, name: str, in_chans: int) -> None:
     """Freeze what lies behind the last level: timm builds whole stages, and DDP would wait for its gradients."""
-    import timm  # see `_timm`
-
-    settings = timm.get_pretrained_cfg(name, allow_unregistered=True)
-    side = settings.input_size[-1] if settings is not None and settings.fixed_input_size else 64
+    side = fixed_side(name) or 64
     first = next(features.parameters())
     mode = features.training
     with torch.enable_grad():
@@ -241,7 +233,7 @@ def load_backbone(backbone: Backbone, name: str, file: str) -> None:
         ConfigurationError: If the backbone is ``small``.
         CheckpointError: If the file is unreadable, or a weight is missing or of another shape.
     """
-    _fill(backbone, name, strip_prefix(load_state_dict_file(file), "module."), f"{name} in {file}")
+    _fill(backbone, name, read_state(file), f"{name} in {file}")
 
 
 def download_backbone(backbone: Backbone, name: str) -> None:
@@ -250,15 +242,7 @@ def download_backbone(backbone: Backbone, name: str) -> None:
     Raises:
         ConfigurationError: If there are none for this name, or they cannot be fetched.
     """
-    import timm  # see `_timm`
-
-    try:
-        state = {} if name == "small" else timm.create_model(name, pretrained=True).state_dict()
-    except (RuntimeError, OSError) as error:
-        raise ConfigurationError(
-            f"No pretrained weights of {name!r} can be had ({error}): set pretrained to false, or name a local file as "
-            "backbone_weights."
-        ) from error
+    state = {} if name == "small" else pretrained_state(name)
     _fill(backbone, name, state, f"{name} of timm")
 
 
@@ -277,14 +261,7 @@ def _fill(backbone: Backbone, name: str, state: Mapping[str, Tensor], origin: st
 
 def preprocess_statistics(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and deviation of pixels in 0..1 that a backbone was made for; ImageNet's where it does not say."""
-    if name == "small":
-        return IMAGENET_MEAN, IMAGENET_STD
-    import timm  # see `_timm`
-
-    settings = timm.get_pretrained_cfg(name, allow_unregistered=True) if timm.is_model(name) else None
-    if settings is None:
-        return IMAGENET_MEAN, IMAGENET_STD
-    return tuple(settings.mean), tuple(settings.std)
+    return (None if name == "small" else input_statistics(name)) or (IMAGENET_MEAN, IMAGENET_STD)
 
 
 def _convolution(channels: int, out: int, stride: int = 1) -> nn.Sequential:
