@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import warnings
 from collections.abc import Mapping
 from typing import Literal
 
@@ -12,6 +13,7 @@ import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
+from torchmetrics import Metric
 
 Stage = Literal["train", "val", "test"]
 
@@ -67,10 +69,14 @@ class Method(L.LightningModule):
         """Optimiser of the method's paper."""
         return torch.optim.AdamW(parameters)
 
+    def build_optimizer(self) -> torch.optim.Optimizer:
+        """The optimiser that was asked for, or the method's own, over what trains."""
+        parameters = self.parameter_groups()
+        return self._make_optimizer(parameters) if self._make_optimizer else self.default_optimizer(parameters)
+
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Build the optimiser and its schedule."""
-        parameters = self.parameter_groups()
-        optimizer = self._make_optimizer(parameters) if self._make_optimizer else self.default_optimizer(parameters)
+        optimizer = self.build_optimizer()
         if self._make_scheduler is not None:
             return {
                 "optimizer": optimizer,
@@ -89,6 +95,17 @@ class Method(L.LightningModule):
             self.log_dict(named)
         else:
             self.log_dict(named, batch_size=batch_size, on_step=False, on_epoch=True, sync_dist=True)
+
+    def log_metrics(self, stage: Stage, metrics: Metric) -> None:
+        """Log what was collected in an epoch, and forget it."""
+        self.log_stage(stage, metrics.compute())
+        metrics.reset()
+
+    def expect_frozen(self, part: torch.nn.Module) -> None:
+        """Hide Lightning's warning of parts in evaluation mode where all of them lie in ``part``, frozen on purpose."""
+        inside = set(part.modules())
+        if all(module.training or module in inside for module in self.modules()):
+            warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")
 
     def on_train_batch_start(self, batch: object, batch_idx: int) -> None:
         """Seed dropout from (seed, rank, step): ranks differ, and a resumed run repeats the whole one."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, Literal, cast
@@ -49,6 +48,7 @@ from lightning_modules.action.schedules import make_schedules
 from lightning_modules.action.streaming import StreamMethod
 from lightning_modules.action.transfer import load_transfer
 from lightning_modules.nn.frozen import PartlyFrozen
+from lightning_modules.nn.optimizers import OptimizerName, named_optimizer
 
 log = logging.getLogger(__name__)
 
@@ -127,7 +127,7 @@ class FrameAveragingActionRecognizer(StreamMethod):
         dropout: float | None = None,
         l1_weight: float | None = None,
         l1_method: L1Method | None = None,
-        optimizer_name: Literal["sgd", "adamw"] = "sgd",
+        optimizer_name: OptimizerName = "sgd",
         learning_rate: float | None = None,
         momentum: float | None = None,
         weight_decay: float = 0.0,
@@ -183,7 +183,7 @@ class FrameAveragingActionRecognizer(StreamMethod):
     def on_fit_start(self) -> None:
         """Fetch pretrained weights, unless a training goes on, and take the weights of the classes from the data."""
         self._fetch_backbone()
-        self._hide_warning_of_frozen_parts()
+        self.expect_frozen(self._backbone)
         if self._random_backbone and self.backbone_is_frozen:
             log.warning(
                 "The backbone %s is frozen with random weights, so that it tells little: set pretrained, name a file "
@@ -197,12 +197,6 @@ class FrameAveragingActionRecognizer(StreamMethod):
         if self._random_backbone and self.hparams["pretrained"]:
             download_backbone(self._backbone, self.hparams["backbone"], self.hparams["frame_size"])
             self._random_backbone = False
-
-    def _hide_warning_of_frozen_parts(self) -> None:
-        """Lightning warns of parts in evaluation mode, in which a frozen backbone stays on purpose."""
-        backbone = set(self._backbone.modules())
-        if all(part.training or part in backbone for part in self.modules()):
-            warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")
 
     def _class_counts(self) -> list[int]:
         counts = getattr(getattr(self.trainer, "datamodule", None), "class_counts", None)
@@ -222,16 +216,13 @@ class FrameAveragingActionRecognizer(StreamMethod):
     def default_optimizer(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
         """SGD with momentum, as the original; or AdamW."""
         rate, decay = self.config.learning_rate, self.hparams["weight_decay"]
-        if self.hparams["optimizer_name"] == "adamw":
-            return torch.optim.AdamW(parameters, lr=rate, weight_decay=decay)
-        return torch.optim.SGD(parameters, lr=rate, momentum=self.config.momentum, weight_decay=decay)
+        return named_optimizer(self.hparams["optimizer_name"], parameters, rate, self.config.momentum, decay)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Build the optimiser and its schedules."""
         if self._make_scheduler is not None or self.config.schedule == "cosine":
             return super().configure_optimizers()
-        parameters = self.parameter_groups()
-        optimizer = self._make_optimizer(parameters) if self._make_optimizer else self.default_optimizer(parameters)
+        optimizer = self.build_optimizer()
         epochs = self.trainer.max_epochs if self.config.time_decay > 0 else None
         schedules = make_schedules(optimizer, self.config, epochs, self.hparams["preset"] == "legacy")
         return [optimizer], schedules  # type: ignore[return-value]  # Lightning wants dicts, its types say otherwise
@@ -310,8 +301,7 @@ class FrameAveragingActionRecognizer(StreamMethod):
 
     def on_test_epoch_end(self) -> None:
         """Log the test measures."""
-        self.log_stage("test", self.test_metrics.compute())
-        self.test_metrics.reset()
+        self.log_metrics("test", self.test_metrics)
 
     # Prediction.
 

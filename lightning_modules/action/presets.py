@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, get_args
+from dataclasses import dataclass, fields
+from typing import Any, Literal
 
 from datamodules.common.errors import ConfigurationError
 from lightning_modules.action.backbones import TrainBackbone
 from lightning_modules.action.losses import L1Method
 from lightning_modules.action.preprocess import Preprocessing
+from lightning_modules.nn.presets import check_ranges, fill_preset
 
 PresetName = Literal["default", "legacy"]
 Schedule = Literal["plateau", "cosine", "constant"]
@@ -72,10 +73,7 @@ def resolve_preset(name: PresetName, given: Mapping[str, object]) -> RecognizerC
         >>> resolve_preset("legacy", {"dropout": 0.1, "l1_weight": None}).l1_weight
         0.01
     """
-    if name not in PRESETS:
-        raise ConfigurationError(f"There is no preset {name!r}; choose one of {', '.join(get_args(PresetName))}.")
-    stated = {key: value for key, value in given.items() if value is not None}
-    config = RecognizerConfig(**{**asdict(PRESETS[name]), **stated})
+    config = fill_preset(PRESETS, name, given)
     _check(config, legacy=name == "legacy")
     return config
 
@@ -140,10 +138,7 @@ def check_arguments(arguments: Mapping[str, Any]) -> None:
             f"class_names is {names}, but each class needs a name of its own: the data module gives them, or name them "
             "as --model.init_args.class_names."
         )
-    for name, (low, high) in _RANGES.items():
-        if not low <= arguments[name] <= high:
-            bounds = f"at least {low:g}" if high == math.inf else f"in {low:g}..{high:g}"
-            raise ConfigurationError(f"{name} is {arguments[name]}, but must be {bounds}: correct it.")
+    check_ranges(arguments, _RANGES)
 
 
 def training_defects(config: RecognizerConfig) -> list[str]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
-import torch
 from torch import nn
 
 from datamodules.common.errors import ConfigurationError
@@ -19,9 +19,34 @@ from lightning_modules.face_attributes.preprocess import (
 )
 from lightning_modules.face_attributes.vgg import SMALL, VGG, VGG16, VGGSettings
 from lightning_modules.face_attributes.vgg_weights import load_vgg_weights
-from lightning_modules.nn.checkpoint_loading import load_state_dict_file, load_strictly, strip_prefix
+from lightning_modules.nn.timm_backbone import build_pooled, fill_from_file, fill_from_timm, input_statistics
 
 VGGS: dict[str, VGGSettings] = {"vgg16": VGG16, "small_vgg": SMALL}
+
+
+def plain_settings(settings: VGGSettings | None) -> dict[str, object] | None:
+    """The shape of a VGG as a command line and YAML hold it: numbers in lists.
+
+    Example:
+        >>> plain_settings(VGGSettings((4, 8), (1, 1), (16,)))
+        {'widths': [4, 8], 'depths': [1, 1], 'fully': [16], 'norm': False}
+    """
+    if settings is None:
+        return None
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(settings).items()}
+
+
+def vgg_settings(given: VGGSettings | Mapping[str, Any] | None) -> VGGSettings | None:
+    """The shape of a VGG of what `plain_settings` made of it, or as it is given.
+
+    Example:
+        >>> vgg_settings({"widths": [4, 8], "depths": [1, 1], "norm": True})
+        VGGSettings(widths=(4, 8), depths=(1, 1), fully=(4096, 4096), norm=True)
+    """
+    if not isinstance(given, Mapping):
+        return given
+    values: dict[str, Any] = {k: tuple(value) if isinstance(value, list) else value for k, value in given.items()}
+    return VGGSettings(**values)
 
 
 def build_backbone(
@@ -54,45 +79,13 @@ def build_backbone(
             f"vgg and dropout_everywhere shape a VGG, but the backbone is {name}: leave them out, or choose "
             f"{' or '.join(VGGS)}."
         )
-    model = _timm_network(name, image_size)
-    return model, _output_width(model, name, image_size)
-
-
-def _timm_network(name: str, image_size: int, pretrained: bool = False) -> nn.Module:
-    import timm  # slow to import, and of no use to `--help`
-
-    known = name.removeprefix("timm/")
-    if not timm.is_model(known):
-        near = get_close_matches(known, [*VGGS, *timm.list_models()], n=3)
-        hint = f" such as {', '.join(near)}" if near else ""
-        raise ConfigurationError(f"There is no backbone {name!r}: use {', '.join(VGGS)} or a name of timm{hint}.")
-    settings = timm.get_pretrained_cfg(known, allow_unregistered=True)
-    fixed: dict[str, Any] = {"img_size": image_size} if settings is not None and settings.fixed_input_size else {}
-    try:
-        model: nn.Module = timm.create_model(known, pretrained=pretrained, num_classes=0, **fixed)
-    except (TypeError, AssertionError) as error:
-        raise ConfigurationError(
-            f"The backbone {name!r} cannot be built for faces of {image_size} pixels ({error}): choose another "
-            "image_size."
-        ) from error
+    model, features = build_pooled(_timm_name(name), image_size, "image_size", own=tuple(VGGS))
     work_out_of_place(model)
-    return model
+    return model, features
 
 
-def _output_width(model: nn.Module, name: str, image_size: int) -> int:
-    """Number of pooled features, by one image: timm's own numbers do not always say."""
-    mode = model.training
-    try:
-        with torch.no_grad():
-            shape = tuple(model.eval()(torch.zeros(1, 3, image_size, image_size)).shape)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigurationError(
-            f"The backbone {name!r} does not take faces of {image_size} pixels ({error}): choose another image_size."
-        ) from error
-    model.train(mode)
-    if len(shape) != 2:
-        raise ConfigurationError(f"The backbone {name!r} gives {shape}, not pooled features: choose another one.")
-    return int(shape[1])
+def _timm_name(name: str) -> str:
+    return name.removeprefix("timm/")
 
 
 def load_backbone(network: nn.Module, name: str, file: str, channel_order: ChannelOrder | None = None) -> Preprocessing:
@@ -107,19 +100,7 @@ def load_backbone(network: nn.Module, name: str, file: str, channel_order: Chann
     if isinstance(network, VGG):
         layout = load_vgg_weights(network, file, channel_order)
         return "imagenet" if layout == "torchvision" else default_preprocessing(name)
-    import timm  # see `_timm_network`
-
-    settings = timm.get_pretrained_cfg(name.removeprefix("timm/"), allow_unregistered=True)
-    classifier = getattr(settings, "classifier", None) or "fc"
-    above = tuple(f"{layer}." for layer in ((classifier,) if isinstance(classifier, str) else classifier))
-    own = network.state_dict()
-    state = {
-        key: value
-        for key, value in strip_prefix(load_state_dict_file(file), "module.").items()
-        if key in own or not key.startswith(above)
-    }
-    covered = [key for key in own if key in state or not key.endswith("num_batches_tracked")]
-    load_strictly(network, state, covered, f"{name} in {file}")
+    fill_from_file(network, _timm_name(name), file)
     return "backbone"
 
 
@@ -134,14 +115,7 @@ def download_backbone(network: nn.Module, name: str, image_size: int) -> None:
             f"No weights of {name} are fetched by themselves: name a local file of VGG-Face or torchvision as "
             "backbone_weights, and set pretrained to false."
         )
-    try:
-        state = _timm_network(name, image_size, pretrained=True).state_dict()
-    except (RuntimeError, OSError) as error:
-        raise ConfigurationError(
-            f"No pretrained weights of {name!r} can be had ({error}): set pretrained to false, or name a local file as "
-            "backbone_weights."
-        ) from error
-    load_strictly(network, state, state, f"{name} of timm")
+    fill_from_timm(network, _timm_name(name), image_size)
 
 
 def default_preprocessing(name: str) -> Preprocessing:
@@ -154,8 +128,5 @@ def normalisation_of(name: str, preprocessing: Preprocessing) -> Normalisation:
     """The numbers of a normalisation; ``backbone`` asks timm for those of its network (ImageNet's if it is silent)."""
     if preprocessing != "backbone":
         return NORMALISATIONS[preprocessing]
-    import timm  # see `_timm_network`
-
-    known = name.removeprefix("timm/")
-    settings = timm.get_pretrained_cfg(known, allow_unregistered=True) if timm.is_model(known) else None
-    return IMAGENET if settings is None else Normalisation(tuple(settings.mean), tuple(settings.std))
+    statistics = input_statistics(_timm_name(name))
+    return IMAGENET if statistics is None else Normalisation(*statistics)

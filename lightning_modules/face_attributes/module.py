@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict
 from functools import partial
 from typing import Any, Literal, cast
@@ -14,7 +13,6 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
-from datamodules.common.errors import ConfigurationError
 from datamodules.face_attributes.batch import FaceBatch
 from datamodules.face_attributes.schema import MISSING, AttributeSchema
 from lightning_modules.base import Method
@@ -24,37 +22,34 @@ from lightning_modules.face_attributes.backbones import (
     download_backbone,
     load_backbone,
     normalisation_of,
+    plain_settings,
+    vgg_settings,
 )
 from lightning_modules.face_attributes.freezing import freeze_below as freeze_parts
 from lightning_modules.face_attributes.freezing import rate_groups, scale_rates
 from lightning_modules.face_attributes.heads import AttributeHeads, Layout
 from lightning_modules.face_attributes.labelled import KEY as LABELLED
-from lightning_modules.face_attributes.labelled import labelled_in, labelled_of, without_unlabelled
+from lightning_modules.face_attributes.labelled import labelled_of, without_unlabelled
 from lightning_modules.face_attributes.labelling import Labelling, legacy_random_labels
 from lightning_modules.face_attributes.layers import plain_backbone
-from lightning_modules.face_attributes.losses import (
-    ClassWeights,
-    OrdinalLoss,
-    Reduction,
-    attribute_losses,
-    balanced_weights,
-)
-from lightning_modules.face_attributes.mean_image import FACES, sum_of_faces
+from lightning_modules.face_attributes.losses import ClassWeights, OrdinalLoss, Reduction, attribute_losses
 from lightning_modules.face_attributes.metrics import AttributeMetrics
 from lightning_modules.face_attributes.network import FaceAttributeNetwork
 from lightning_modules.face_attributes.preprocess import ChannelOrder, FacePreprocess, Preprocessing
 from lightning_modules.face_attributes.presets import (
     CONFIG_ARGUMENTS,
+    RANGES,
     MeanKind,
-    OptimizerName,
     PresetName,
     Schedule,
-    check_ranges,
     resolve_preset,
 )
+from lightning_modules.face_attributes.training_facts import training_labelled, training_mean, training_weights
 from lightning_modules.face_attributes.transfer import load_transfer
 from lightning_modules.face_attributes.vgg import VGG, VGGSettings
 from lightning_modules.nn.frozen import PartlyFrozen
+from lightning_modules.nn.optimizers import OptimizerName, named_optimizer
+from lightning_modules.nn.presets import check_ranges
 
 log = logging.getLogger(__name__)
 
@@ -153,8 +148,8 @@ class FaceAttributeClassifier(Method):
         super().__init__(by_layer, scheduler, scheduler_interval, warmup_epochs)
         self.config = config = resolve_preset(preset, {name: given[name] for name in CONFIG_ARGUMENTS})
         side = image_size or DEFAULT_SIZE
-        shape = VGGSettings(**vgg) if isinstance(vgg, Mapping) else vgg  # a mapping from a checkpoint
-        check_ranges({"image_size": side, "layer_decay": layer_decay, "warmup_epochs": warmup_epochs})
+        shape = vgg_settings(vgg)
+        check_ranges({"image_size": side, "layer_decay": layer_decay, "warmup_epochs": warmup_epochs}, RANGES)
         self.schema = AttributeSchema.from_plain(attribute_schema) if attribute_schema else AttributeSchema.from_file()
         module, features = build_backbone(backbone, side, shape, config.dropout, config.dropout_everywhere)
         expected = default_preprocessing(backbone)
@@ -163,7 +158,7 @@ class FaceAttributeClassifier(Method):
         arguments = {name: given[name] for name in SAVED} | {
             "attribute_schema": self.schema.plain(),
             "image_size": side,
-            "vgg": None if shape is None else asdict(shape),
+            "vgg": plain_settings(shape),
             "preprocessing": preprocessing or expected,
         }
         self.save_hyperparameters({"_class_path": CLASS_PATH, "_free": [], **arguments, **asdict(config)})
@@ -199,15 +194,20 @@ class FaceAttributeClassifier(Method):
     def on_fit_start(self) -> None:
         """Fetch pretrained weights, and take from the data what the settings ask for, unless a training goes on."""
         self._prepare_backbone()
+        data = getattr(self.trainer, "datamodule", None)
         if not self._mean_known:
-            self._take_mean_image()
+            add_up = partial(self.trainer.strategy.reduce, reduce_op="sum")
+            self.preprocess.set_mean_image(training_mean(data, self.preprocess, self.trainer.world_size, add_up))
             self._mean_known = True
         if self.hparams["class_weighting"] == "balanced":
-            weights = balanced_weights(self.network.heads, self._training_labels())
+            weights = training_weights(data, self.network.heads)
             self.present_weight.copy_(weights.present)
             self.absent_weight.copy_(weights.absent)
-
-        self._note_labelled()
+        labelled = training_labelled(data, self.schema)
+        # What heads that come from a checkpoint without these names were told is never known.
+        if labelled is not None and (self._random_heads or self.labelled is not None):
+            self.labelled = labelled | (self.labelled or frozenset())
+        self._random_heads = False
 
     def _prepare_backbone(self) -> None:
         """Fetch its weights, if wanted, and say what is strange about a frozen one, not what is meant."""
@@ -222,39 +222,7 @@ class FaceAttributeClassifier(Method):
                 self.hparams["backbone"],
                 self.config.freeze_below,
             )
-        frozen = set(backbone.modules())
-        if all(part.training or part in frozen for part in self.modules()):
-            # Lightning warns of parts in evaluation mode, in which frozen ones stay on purpose.
-            warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")
-
-    def _note_labelled(self) -> None:
-        """Add the attributes that the training faces have labels for to those that are known."""
-        table = getattr(getattr(self.trainer, "datamodule", None), "label_table", None)
-        # What heads that come from a checkpoint without these names were told is never known.
-        if table is not None and (self._random_heads or self.labelled is not None):
-            self.labelled = labelled_in(self.schema, table("train")[0]) | (self.labelled or frozenset())
-        self._random_heads = False
-
-    def _take_mean_image(self) -> None:
-        """Let preprocessing take off the mean of the training faces, the same on every process."""
-        data = getattr(self.trainer, "datamodule", None)
-        if data is None:
-            raise ConfigurationError(
-                "mean is image, but there is no data module to take the mean of: give one, or set mean to colour."
-            )
-        log.info("computing the mean image of about %d training faces", FACES)
-        total, count = sum_of_faces(data.train_dataloader(), self.preprocess, FACES // self.trainer.world_size)
-        total, count = (self.trainer.strategy.reduce(part, reduce_op="sum") for part in (total, count))
-        self.preprocess.set_mean_image(total / count)
-
-    def _training_labels(self) -> Tensor:
-        table = getattr(getattr(self.trainer, "datamodule", None), "label_table", None)
-        if table is None:
-            raise ConfigurationError(
-                "class_weighting is balanced, but the data does not say how often each attribute is there: give a "
-                "data module with label_table, or set class_weighting to none."
-            )
-        return cast(Tensor, table("train")[0]).to(self.device)
+        self.expect_frozen(backbone)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Know that the backbone's weights and the mean image are there: a checkpoint holds all of them."""
@@ -275,10 +243,10 @@ class FaceAttributeClassifier(Method):
         return self._by_layer(self._plain_optimizer, parameters)
 
     def _plain_optimizer(self, parameters: Iterable[Any]) -> torch.optim.Optimizer:
-        rate, decay = self.config.learning_rate, self.config.weight_decay
-        if self.config.optimizer_name == "adamw":
-            return torch.optim.AdamW(parameters, lr=rate, weight_decay=decay)
-        return torch.optim.SGD(parameters, lr=rate, momentum=self.config.momentum, weight_decay=decay)
+        config = self.config
+        return named_optimizer(
+            config.optimizer_name, parameters, config.learning_rate, config.momentum, config.weight_decay
+        )
 
     def _by_layer(self, make: OptimizerCallable, parameters: Iterable[Any]) -> torch.optim.Optimizer:
         """Build an optimiser, with a learning rate a layer where ``layer_decay`` asks for it."""
@@ -290,8 +258,7 @@ class FaceAttributeClassifier(Method):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Build the optimiser and its schedule."""
         if self.config.schedule == "constant" and self._make_scheduler is None:
-            parameters = self.parameter_groups()
-            return self._make_optimizer(parameters) if self._make_optimizer else self.default_optimizer(parameters)
+            return self.build_optimizer()
         return super().configure_optimizers()
 
     # Training and evaluation.
@@ -369,10 +336,8 @@ class FaceAttributeClassifier(Method):
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation measures."""
-        self.log_stage("val", self.val_metrics.compute())
-        self.val_metrics.reset()
+        self.log_metrics("val", self.val_metrics)
 
     def on_test_epoch_end(self) -> None:
         """Log the test measures; the tables by attribute and head stay in ``test_metrics``."""
-        self.log_stage("test", self.test_metrics.compute())
-        self.test_metrics.reset()
+        self.log_metrics("test", self.test_metrics)

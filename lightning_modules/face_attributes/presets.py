@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, get_args
+from typing import Literal
 
-from datamodules.common.errors import ConfigurationError
 from lightning_modules.face_attributes.freezing import NOTHING
 from lightning_modules.face_attributes.heads import Layout
 from lightning_modules.face_attributes.labelling import Labelling
 from lightning_modules.face_attributes.losses import Reduction
+from lightning_modules.nn.optimizers import OptimizerName
+from lightning_modules.nn.presets import check_ranges, fill_preset
 
 PresetName = Literal["default", "paper"]
-OptimizerName = Literal["adamw", "sgd"]
 Schedule = Literal["cosine", "constant"]
 MeanKind = Literal["colour", "image"]
 
@@ -66,6 +66,16 @@ PRESETS: dict[PresetName, ClassifierConfig] = {
         schedule="constant",
     ),
 }
+# Least and largest value of an argument, of a preset or not.
+RANGES: dict[str, tuple[float, float]] = {
+    "dropout": (0, 0.99),
+    "learning_rate": (1e-12, math.inf),
+    "momentum": (0, 0.9999),
+    "weight_decay": (0, math.inf),
+    "image_size": (1, math.inf),
+    "layer_decay": (1e-6, 1),
+    "warmup_epochs": (0, math.inf),
+}
 CONFIG_ARGUMENTS = tuple(field.name for field in fields(ClassifierConfig))
 
 
@@ -83,33 +93,6 @@ def resolve_preset(name: PresetName, given: Mapping[str, object]) -> ClassifierC
         >>> resolve_preset("paper", {"dropout": 0.1, "momentum": None}).momentum
         0.9
     """
-    if name not in PRESETS:
-        raise ConfigurationError(f"There is no preset {name!r}; choose one of {', '.join(get_args(PresetName))}.")
-    stated = {key: value for key, value in given.items() if value is not None}
-    config = ClassifierConfig(**{**asdict(PRESETS[name]), **stated})
-    check_ranges(asdict(config))
+    config = fill_preset(PRESETS, name, given)
+    check_ranges(asdict(config), RANGES)
     return config
-
-
-_RANGES: dict[str, tuple[float, float]] = {
-    "dropout": (0, 0.99),
-    "learning_rate": (1e-12, math.inf),
-    "momentum": (0, 0.9999),
-    "weight_decay": (0, math.inf),
-    "image_size": (1, math.inf),
-    "layer_decay": (1e-6, 1),
-    "warmup_epochs": (0, math.inf),
-}
-
-
-def check_ranges(arguments: Mapping[str, Any]) -> None:
-    """Raise `ConfigurationError` for the first argument outside its range.
-
-    Example:
-        >>> check_ranges({"dropout": 0.5})
-    """
-    for name, value in arguments.items():
-        low, high = _RANGES.get(name, (-math.inf, math.inf))
-        if name in _RANGES and not low <= value <= high:
-            bounds = f"at least {low:g}" if high == math.inf else f"in {low:g}..{high:g}"
-            raise ConfigurationError(f"{name} is {value}, but must be {bounds}: correct it.")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import warnings
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import pytest
 import torch
+import yaml
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -322,6 +325,24 @@ def test_a_resumed_run_ends_at_the_same_weights(trainer: Any, tmp_path: Path) ->
     resumed = build(**options)
     trainer(max_epochs=2).fit(resumed, Faces(), ckpt_path=str(tmp_path / "half.ckpt"), weights_only=True)
     assert same(weights(straight), weights(resumed))
+
+
+@pytest.mark.parametrize("shape", [TINY, None])
+def test_what_a_checkpoint_keeps_survives_yaml_and_json(shape: VGGSettings | None) -> None:
+    kept = dict(build(vgg=shape).hparams)
+    assert yaml.safe_load(yaml.safe_dump(kept)) == kept
+    assert json.loads(json.dumps(kept)) == kept
+
+
+def test_the_shape_of_a_vgg_comes_back_from_lists_and_from_tuples() -> None:
+    module = build()
+    plain = {"widths": [4, 8], "depths": [1, 2], "fully": [16], "norm": True}
+    assert module.hparams["vgg"] == plain
+    for given in (plain, asdict(TINY)):  # tuples: as checkpoints were written before
+        again = build(vgg=given)
+        assert again.network.backbone.module.settings == TINY
+        assert again.hparams["vgg"] == plain
+        again.load_state_dict(module.state_dict())
 
 
 def test_beginning_from_another_classifier(trainer: Any, tmp_path: Path) -> None:
