@@ -7,32 +7,23 @@ import io
 import json
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 from matplotlib.figure import Figure
-from torch import Tensor
 
 from callbacks.attribute_figure import draw_attributes
-from callbacks.attribute_measures import pick_facts, schema_of
-from callbacks.collect import CollectTestResults
+from callbacks.attribute_measures import AttributeResults, AttributeTest
 from callbacks.score_scatter import send_picture
 from datamodules.common.atomic_write import atomic_path, write_text
-from lightning_modules.face_attributes.metrics import (
-    WELL_KNOWN,
-    AttributeScores,
-    HeadScores,
-    attribute_scores,
-    head_scores,
-    known_mean,
-)
+from lightning_modules.face_attributes.metrics import WELL_KNOWN, AttributeScores, HeadScores, known_mean
 
 log = logging.getLogger(__name__)
 
 
-class AttributeReport(CollectTestResults):
+class AttributeReport(AttributeTest):
     """Report the test split attribute by attribute and head by head.
 
     Writes into the run's folder ``attribute_report.csv`` (attributes), ``head_report.csv``, ``attribute_report.json``
@@ -49,24 +40,15 @@ class AttributeReport(CollectTestResults):
         super().__init__()
         self.figures = figures
 
-    def columns(self, outputs: Mapping[str, Any], batch: Mapping[str, Any]) -> dict[str, Tensor]:
-        """Probabilities, decisions and labels."""
-        return pick_facts(outputs, type(self).__name__)
-
-    def finish(self, trainer: L.Trainer, module: L.LightningModule, table: dict[str, Tensor]) -> None:
-        """Write the files on rank zero."""
-        folder = Path(trainer.log_dir or trainer.default_root_dir)  # a collective call: all processes make it
-        if not trainer.is_global_zero or getattr(trainer, "fast_dev_run", False):
-            return
-        schema = schema_of(module)
-        attributes = attribute_scores(schema, table["probability"], table["decision"], table["attributes"])
+    def report(self, trainer: L.Trainer, module: L.LightningModule, tested: AttributeResults, folder: Path) -> None:
+        """Write the files, if any face has a label."""
+        attributes, heads = tested.attributes, tested.heads
         if not any(row.present + row.absent for row in attributes):
             log.warning("no face of the test split has a label: there is nothing to report")
             return
-        heads = head_scores(schema, table["decision"], table["attributes"], attributes)
         write_text(folder / "attribute_report.csv", csv_text(attributes))
         write_text(folder / "head_report.csv", csv_text(heads))
-        content = json.dumps(plain(attributes, heads, len(table["attributes"])), indent=2, ensure_ascii=False)
+        content = json.dumps(plain(attributes, heads, len(tested.labels)), indent=2, ensure_ascii=False)
         write_text(folder / "attribute_report.json", content + "\n")
         log.info("attribute report: %s", folder / "attribute_report.csv")
         if self.figures:

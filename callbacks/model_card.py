@@ -9,22 +9,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import lightning as L
-from torch import Tensor
 
-from callbacks.attribute_measures import pick_facts, schema_of
-from callbacks.collect import CollectTestResults
+from callbacks.attribute_measures import AttributeResults, AttributeTest
 from callbacks.group_errors import GroupRow, chosen_groups, group_rows, own_names, summary
 from datamodules.common.atomic_write import write_text
 from datamodules.face_attributes.demo_faces import DemoFaces
 from datamodules.face_attributes.schema import AttributeSchema
-from lightning_modules.face_attributes.metrics import (
-    WELL_KNOWN,
-    AttributeScores,
-    HeadScores,
-    attribute_scores,
-    head_scores,
-    known_mean,
-)
+from lightning_modules.face_attributes.metrics import WELL_KNOWN, AttributeScores, HeadScores, known_mean
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +38,7 @@ _NOT_INTENDED = """\
 """
 
 
-class ModelCard(CollectTestResults):
+class ModelCard(AttributeTest):
     """Write ``model_card.md`` into the run's folder when a test ends.
 
     Intended use and what is none, limits, data, measures with the majority's beside them, groups that are served worse,
@@ -68,19 +59,9 @@ class ModelCard(CollectTestResults):
         self.contact = contact
         self.notes = notes
 
-    def columns(self, outputs: Mapping[str, Any], batch: Mapping[str, Any]) -> dict[str, Tensor]:
-        """Probabilities, decisions and labels."""
-        return pick_facts(outputs, type(self).__name__)
-
-    def finish(self, trainer: L.Trainer, module: L.LightningModule, table: dict[str, Tensor]) -> None:
-        """Write the card on rank zero."""
-        folder = Path(trainer.log_dir or trainer.default_root_dir)  # a collective call: all processes make it
-        if not trainer.is_global_zero or getattr(trainer, "fast_dev_run", False):
-            return
-        schema = schema_of(module)
-        decision, labels = table["decision"], table["attributes"]
-        attributes = attribute_scores(schema, table["probability"], decision, labels)
-        heads = head_scores(schema, decision, labels, attributes)
+    def report(self, trainer: L.Trainer, module: L.LightningModule, tested: AttributeResults, folder: Path) -> None:
+        """Write the card."""
+        schema, decision, labels, attributes, heads = tested
         groups = [
             row for group in chosen_groups(schema, None) for row in group_rows(schema, group, decision, labels, _FEWEST)
         ]
