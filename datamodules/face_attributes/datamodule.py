@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningDataModule
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from datamodules.common.errors import ConfigurationError
@@ -18,6 +19,7 @@ from datamodules.face_attributes.dataset import FaceDataset, FaceSource, ListedF
 from datamodules.face_attributes.demo_faces import DemoFaces
 from datamodules.face_attributes.demo_settings import LARGEST_SIDE, SMALLEST_SIDE, FaceDemoSettings
 from datamodules.face_attributes.label_values import warn_of_rare
+from datamodules.face_attributes.people import joined, people_of, sketch_of
 from datamodules.face_attributes.records import FaceList, LabelTable, SplitName
 from datamodules.face_attributes.schema import MISSING, AttributeSchema, normalised
 from datamodules.face_attributes.sources import FaceSources, LabelFormat, detect_format, pictures
@@ -29,6 +31,7 @@ class FaceAttributeDataModule(LightningDataModule):
 
     Without ``root``, ``labels`` and ``path`` the data is the generated demo, drawn while it is asked for. Batches
     follow ``FaceBatch``; every random draw comes from ``seed``, the epoch and the row, none from a global generator.
+    A checkpoint keeps hashes of the people that were learnt from, so that a judge of faces can be told to be one.
 
     Args:
         root: Folder of the pictures; by default the folder of the list.
@@ -64,6 +67,7 @@ class FaceAttributeDataModule(LightningDataModule):
     Attributes:
         attribute_schema: The schema as plain values, without the attributes left out.
         image_size: Side in pixels of every picture.
+        validate_on: Split of the validation.
 
     Raises:
         ConfigurationError: If arguments cannot work, alone or together.
@@ -108,12 +112,14 @@ class FaceAttributeDataModule(LightningDataModule):
         self._paths = list(_texts(path))
         _check(image_size, crop_margin, batch_size, num_workers, self._kind == "demo" and not self._paths)
         self._crop_margin = crop_margin
-        self._validate_on = validate_on
+        self.validate_on: Literal["val", "train"] = validate_on
         self._augmentation = augmentation
         self._batch_size = batch_size
         self._num_workers = num_workers
         self._seed = seed
         self._lists: dict[SplitName, FaceList] | None = None
+        self._learnt_from: SplitName | None = None
+        self._people: Tensor | None = None
         self.attribute_schema: dict[str, Any] = self._schema.plain()
         self.image_size = image_size
 
@@ -123,8 +129,30 @@ class FaceAttributeDataModule(LightningDataModule):
             return
         if stage == "fit":
             self._check_training(self.label_table("train"))
-        splits: dict[str, SplitName] = {"fit": self._validate_on, "validate": self._validate_on}
+        learnt: dict[str, SplitName] = {"fit": "train", "validate": self.validate_on}
+        self._learnt_from = learnt.get(stage)
+        splits: dict[str, SplitName] = {"fit": self.validate_on, "validate": self.validate_on}
         self.faces(splits.get(stage, "test"))
+
+    def state_dict(self) -> dict[str, Any]:
+        """``people``: a sketch of those that a training, or a collection of statistics, learns from."""
+        if self._learnt_from is not None:
+            own = sketch_of(self.people(self._learnt_from))
+            self._people = own if self._people is None else joined(self._people, own)
+            self._learnt_from = None
+        return {} if self._people is None else {"people": self._people}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Remember the people that the training learnt from before it was resumed."""
+        self._people = state_dict.get("people")
+
+    def people(self, split: SplitName) -> list[str]:
+        """Who is on each picture of a split, see ``people_of``.
+
+        Raises:
+            ConfigurationError: If the split is empty.
+        """
+        return people_of(self.label_table(split))
 
     def label_table(self, split: SplitName) -> LabelTable:
         """Labels of a split in the order of its rows, read or drawn without a picture.
@@ -156,7 +184,7 @@ class FaceAttributeDataModule(LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[FaceBatch]:
         """Validation faces; with ``validate_on`` train the training faces, in order and never augmented."""
-        faces = self.faces(self._validate_on)
+        faces = self.faces(self.validate_on)
         return self._loader(faces.still() if isinstance(faces, DemoFaces) else faces)
 
     def test_dataloader(self) -> DataLoader[FaceBatch]:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lightning_modules.commands.face_networks import Judge, Verdict
+from lightning_modules.commands.face_judges import Judge, Verdict
 from lightning_modules.commands.face_requests import RealFaces, RequestSet
 from lightning_modules.face_attributes.agreement import (
     Knowledge,
@@ -128,11 +128,11 @@ def _agreement(decision: Tensor, requests: RequestSet, known: Tensor) -> Values:
 def _realism(images: Tensor, requests: RequestSet, real: RealFaces) -> Values:
     made, sources = images.float() / 255, requests.sources.float() / 255
     blurred, held_out = blurred_pixels(made), blurred_pixels(sources)
-    reference = blurred_pixels(real.reference.float() / 255)
+    reference, kept = (blurred_pixels(part.float() / 255) for part in (real.reference, real.kept))
     return {
         "variation_ratio": variation_ratio(made, sources),
         "nearest_ratio": nearest_ratio(blurred, held_out, reference),
-        "copies": copies(blurred, reference),
+        "copies": max(copies(blurred, part) for part in (reference, kept) if len(part) > 1),
         "spectrum_slope": spectrum_slope(made).mean().item(),
         "diversity_ratio": diversity(blurred) / diversity(held_out),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -52,39 +53,49 @@ class RealFaces:
     """Real faces to compare with.
 
     Attributes:
-        tested: Unseen faces without a request, uint8 ``(M, 3, S, S)``: judges are tested on them.
+        tested: Unseen faces of people who make no request, uint8 ``(M, 3, S, S)``: judges are tested on them.
         labels: Their labels, int8 ``(M, K)``.
         reference: Training faces, uint8 ``(R, 3, S, S)``.
         training_labels: Labels of all training faces, int8 ``(T, K)``.
+        kept: Training faces that the generator holds as they are and could repeat, uint8 ``(n, 3, T, T)``.
     """
 
     tested: Tensor
     labels: Tensor
     reference: Tensor
     training_labels: Tensor
+    kept: Tensor
 
 
-def real_faces(data: FaceAttributeDataModule, number: int, seed: int) -> RealFaces:
+def real_faces(data: FaceAttributeDataModule, number: int, seed: int, kept: Tensor | None = None) -> RealFaces:
     """Take real faces of the test and training splits.
 
     Args:
         data: The faces.
-        number: Faces of each, at most; at most half of the test split, since the other half makes requests.
+        number: Faces of each, at most; at most half of the test split, since the people of the other half make
+            requests.
         seed: Of the choice.
+        kept: Training faces that the generator holds, uint8 ``(n, 3, T, T)``; None for none.
 
     Raises:
         ConfigurationError: If there are too few.
     """
     labels = data.label_table("train").attributes
     test = data.label_table("test").attributes
-    rows = _tested_rows(len(test), number, seed)
+    rows, _ = _divided(data.people("test"), number, seed)
     reference = _order(len(labels), seed)[:number]
     if min(len(rows), len(reference)) < _FEWEST:
         raise ConfigurationError(
             f"There are {len(rows)} test faces without a request and {len(reference)} training faces to compare with, "
             f"but {_FEWEST} of each are needed: give more faces, or a larger --reference."
         )
-    return RealFaces(images_of(data, "test", rows), test[rows], images_of(data, "train", reference), labels)
+    return RealFaces(
+        images_of(data, "test", rows),
+        test[rows],
+        images_of(data, "train", reference),
+        labels,
+        torch.zeros(0, 3, 1, 1, dtype=torch.uint8) if kept is None else kept,
+    )
 
 
 def draw_requests(
@@ -98,7 +109,7 @@ def draw_requests(
         kind: Full or short.
         number: Requests, at most.
         asked: Attributes of a short request.
-        reserved: Faces of the test split that make no requests.
+        reserved: Faces of the test split that make no requests, nor other faces of their people.
         seed: Of the choice, and of the faces' own noise.
 
     Raises:
@@ -107,8 +118,7 @@ def draw_requests(
     schema = AttributeSchema.from_plain(data.attribute_schema)
     training = data.label_table("train").attributes
     labels = data.label_table(split).attributes
-    order = _order(len(labels), seed)
-    order = order[len(_tested_rows(len(labels), reserved, seed)) :] if split == "test" else order
+    order = _divided(data.people("test"), reserved, seed)[1] if split == "test" else _order(len(labels), seed)
     pool = labels[order]
     if kind == "full":
         rows = torch.nonzero((pool != MISSING).any(dim=1)).flatten()[:number]
@@ -139,8 +149,24 @@ def images_of(data: FaceAttributeDataModule, split: SplitName, rows: Tensor) -> 
     return torch.cat(parts)
 
 
-def _tested_rows(total: int, number: int, seed: int) -> Tensor:
-    return _order(total, seed)[: min(number, total // 2)]
+def _divided(people: Sequence[str], number: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Rows of the faces that judges are tested on, and of those that make requests; nobody has faces in both.
+
+    Args:
+        people: Who is on each face.
+        number: Faces of the first, at most; at most half of all.
+        seed: Of the order of both.
+    """
+    order = _order(len(people), seed).tolist()
+    own: dict[str, list[int]] = {}
+    for row in order:
+        own.setdefault(people[row], []).append(row)
+    tested: set[int] = set()
+    for rows in own.values():
+        if len(tested) + len(rows) <= min(number, len(people) // 2):
+            tested.update(rows)
+    parts = ([row for row in order if row in tested], [row for row in order if row not in tested])
+    return torch.tensor(parts[0], dtype=torch.int64), torch.tensor(parts[1], dtype=torch.int64)
 
 
 def _order(total: int, seed: int) -> Tensor:

@@ -18,7 +18,15 @@ class EvaluationSettings:
     Args:
         ckpt_path: A generator's checkpoint, or a classifier's with ``statistics``.
         judges: Checkpoints of classifiers that had no part in making the faces; best two of different architectures.
+            Refused is a judge whose weights descend from those of the inverted network or of another judge (the same
+            file, a copy, another epoch, a copy that was trained further, the same start), one of the architecture of
+            the inverted network, and one that learnt from the people of the requests or from those that the faces are
+            made from, where its checkpoint says from whom; a generator that learnt from people of the requests, too.
+            Two judges of one architecture are named.
         statistics: ``statistics.safetensors`` of the classifier.
+        same_architecture: Take judges of the architecture of the inverted network, too; it is said beside the numbers.
+        same_people: Take judges and generators that learnt from such people, too, as where the names of two lists agree
+            by chance; it is said likewise.
         modes: How targets are made, a row of the table each; all are inverted with the same settings.
         candidates: Those of them of which the best on validation requests is chosen.
         requests: Faces a mode and kind of request: full label sets, and requests of a few attributes.
@@ -31,7 +39,8 @@ class EvaluationSettings:
         sheet_faces: Requests that the sheets show.
         device: Where faces are made and judged; ``auto`` takes a GPU where there is one.
         layers: Layers that are matched, of those that the statistics hold; None takes the checkpoint's.
-        contrast: Factor of the distance of a target from the mean; None takes the checkpoint's.
+        contrast: Factor of the distance of a target from the mean, of ``regression``, ``centred``, ``product`` and
+            ``sample``; the targets of the paper and of ``nearest`` are what they are. None takes the checkpoint's.
         ridge: Penalty of the fits; None takes the checkpoint's.
         completion: What attributes are taken to be that a request says nothing of; None takes the checkpoint's.
         inversion: How pictures are looked for, the same for all modes; None takes the checkpoint's.
@@ -41,6 +50,8 @@ class EvaluationSettings:
     ckpt_path: str
     judges: list[str]
     statistics: str | None = None
+    same_architecture: bool = False
+    same_people: bool = False
     modes: list[GeneratorMode] = field(
         default_factory=lambda: [
             "regression", "centred", "product", "sample", "nearest", "paper", "paper_equal", "class_visualisation",

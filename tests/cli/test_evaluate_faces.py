@@ -17,7 +17,7 @@ from datamodules.face_attributes.datamodule import FaceAttributeDataModule
 from datamodules.face_attributes.demo_settings import FaceDemoSettings
 from lightning_modules.commands.config_files import resolve_config_options
 from lightning_modules.commands.evaluate_faces import join_lists, parse
-from lightning_modules.commands.face_requests import draw_requests, real_faces
+from lightning_modules.commands.face_requests import draw_requests, images_of, real_faces
 from lightning_modules.commands.face_settings import EvaluationSettings
 
 Command = Callable[..., Any]
@@ -64,8 +64,12 @@ def test_requests_and_real_faces_are_apart_and_repeat() -> None:
     full = draw_requests(data, "test", "full", 8, 3, 40, seed=0)
     assert real.tested.shape == (40, 3, 32, 32)
     assert real.training_labels.shape == (96, 73)
-    tested = {picture.numpy().tobytes() for picture in real.tested}
-    assert not any(source.numpy().tobytes() in tested for source in full.sources)
+    rows = {picture.numpy().tobytes(): row for row, picture in enumerate(images_of(data, "test", torch.arange(96)))}
+    people = data.people("test")
+    tested, asked = (
+        {people[rows[picture.numpy().tobytes()]] for picture in part} for part in (real.tested, full.sources)
+    )
+    assert not tested & asked  # other pictures of them would do no better than the same
     short = draw_requests(data, "test", "short", 8, 3, 40, seed=0)
     assert ((short.asked == 1).sum(1) == 3).all()
     assert not (short.absent & (short.asked == 1)).any()
@@ -109,6 +113,13 @@ def test_the_whole_way_and_again(appraise: Command, files: Files, workdir: Path)
     assert {"recall", "specificity", "kid"} < set(regression["judges"]["judge B"])
     assert set(regression["target_distance"]) == {"conv2_1", "fc6"}
     assert found["judges"]["judge A"]["does_not_know"]
+    assert found["independence"] == {
+        "the generator": "learnt from nobody of the requests, as far as its file tells",
+        "judge A": "does not say on whom it was trained, so that this could not be checked",
+        "judge B": "does not say on whom it was trained, so that this could not be checked",
+    }
+    assert "warning: judge A" in result.err
+    assert "- judge B does not say on whom it was trained" in (folder / "evaluation.md").read_text(encoding="utf-8")
     assert found["ahead_of"]["full"]["mean_face"] == pytest.approx(
         found["modes"][found["chosen"]]["full"]["agreement"] - 0.5
     )

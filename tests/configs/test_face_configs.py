@@ -141,9 +141,12 @@ def test_reconstruct(
 def test_evaluate(face_generator: Path, face_judge: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(CONFIGS.parent)
     words = ["evaluate-faces", "--config", "face_attributes/evaluate", f"--ckpt_path={face_generator}"]
-    words += ["--judges", str(face_judge), str(face_judge), "--requests=4", "--validation_requests=4"]
+    words += ["--judges", str(face_judge), "--requests=4", "--validation_requests=4"]
     words += ["--reference=24", "--known=0.5", "--sheet_faces=2", "--inversion.steps=2", "--device=cpu"]
     words += ["--modes", "regression", "paper", "mean_face", "--candidates", "[regression]", f"--output={tmp_path}"]
     assert cli.main(words) == 0
     assert list(tmp_path.glob("*.csv"))
     assert list(tmp_path.glob("*.png"))
+    told = json.loads((tmp_path / "evaluation.json").read_text())["independence"]
+    assert told["the generator"] == "learnt from nobody of the requests, as far as its file tells"
+    assert told["judge A"] == "learnt from nobody of the requests or of the made faces"
