@@ -22,6 +22,7 @@ from callbacks.score_writer import run_key
 from datamodules.common.atomic_write import atomic_path, write_text
 from datamodules.common.fingerprint import config_digest, tensors_digest
 from datamodules.face_attributes.batch import AttributeRequestBatch
+from datamodules.face_attributes.request_datamodule import AttributeRequestDataModule
 from datamodules.face_attributes.schema import ABSENT, PRESENT, AttributeSchema
 from lightning_modules.face_attributes.statistics import FaceStatistics
 
@@ -44,7 +45,9 @@ class FaceWriter(Callback):
     its file.
 
     The same command goes on with a folder: a face whose request, seed, source picture, weights and options agree with
-    its file is not written again.
+    its file, and whose pictures are all there, is not made again where the requests are those of an
+    `AttributeRequestDataModule`, and never written again. The others are then made in smaller batches, which changes a
+    face by rounding alone.
 
     Args:
         output: Folder; None takes the run's.
@@ -68,13 +71,28 @@ class FaceWriter(Callback):
         return Path(self.output or trainer.default_root_dir)
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Learn what decides a face beside its request."""
+        """Learn what decides a face beside its request, and tell the data module which faces are done."""
         if stage != "predict":
             return
         self._schema = schema_of(pl_module)
         self._run_key = _key_of_run(trainer, pl_module)
         self._kept = 0
         self._names = set()
+        data = getattr(trainer, "datamodule", None)
+        if isinstance(data, AttributeRequestDataModule):
+            self._skip_done(trainer, data)
+
+    def _skip_done(self, trainer: L.Trainer, data: AttributeRequestDataModule) -> None:
+        folder, names = self.folder(trainer), data.names
+        held = [row for row, name in enumerate(names) if (folder / f"{name}.json").is_file()]  # few pictures are read
+        done = [names[row] for row in held if self._is_done(folder, names[row], self._key(data.request(row), 0))]
+        trainer.strategy.barrier()  # nobody writes before all have looked
+        data.exclude(done)
+        self._names, self._kept = set(done), len(done)
+        if done:
+            log.info("%d of %d faces were made before and are reused from %s", len(done), len(names), folder)
+        if len(done) == len(names) and trainer.is_global_zero:
+            self._draw_sheets(folder, self._names)  # nothing is predicted, so that no later hook is called
 
     def on_predict_batch_end(
         self,
@@ -90,22 +108,23 @@ class FaceWriter(Callback):
         for row in range(len(batch["name"])):
             if not bool(batch["valid"][row]):
                 continue  # padding of the sampler: another process has this face
-            facts = self._facts(pl_module, outputs, batch, row)
-            name = str(facts["name"])
+            name, key = batch["name"][row], self._key(batch, row)
             self._names.add(name)
-            if _is_written(folder, name, str(facts["key"])):
+            if self._is_done(folder, name, key):
                 self._kept += 1
                 continue
-            source = _picture(batch["image"][row]) if batch.get("image") is not None and batch["source"][row] else None
-            if source is not None:
-                _save(Image.fromarray(source), folder / f"{name}_source.png")
+            facts = self._facts(pl_module, outputs, batch, row)
+            pictures = {f"{name}.png": Image.fromarray(_picture(outputs["image"][row]))}
+            if batch.get("image") is not None and batch["source"][row]:
+                pictures[f"{name}_source.png"] = Image.fromarray(_picture(batch["image"][row]))
             if self.strips and isinstance(outputs.get("strip"), Tensor) and outputs["strip"].shape[1]:
                 strip = [_picture(picture) for picture in outputs["strip"][row]]
-                _save(
-                    draw_strip(strip, _strip_steps(len(strip), _planned(pl_module), int(facts["steps"]))),
-                    folder / "strips" / f"{name}.png",
-                )
-            _save(Image.fromarray(_picture(outputs["image"][row])), folder / f"{name}.png")
+                steps = _strip_steps(len(strip), _planned(pl_module), int(facts["steps"]))
+                pictures[f"strips/{name}.png"] = draw_strip(strip, steps)
+            for file, picture in pictures.items():
+                _save(picture, folder / file)
+            # The facts come last: a face that has them is whole.
+            facts |= {"files": sorted(pictures), "strips": self.strips, "key": key, "run": self._run_key}
             write_text(folder / f"{name}.json", json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
 
     def on_predict_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -115,10 +134,11 @@ class FaceWriter(Callback):
             gathered = [None] * trainer.world_size
             torch.distributed.all_gather_object(gathered, self._names)
         trainer.strategy.barrier()
-        if not trainer.is_global_zero:
-            return
-        folder = self.folder(trainer)
-        faces = read_faces(folder, self._run_key, set().union(*gathered))
+        if trainer.is_global_zero:
+            self._draw_sheets(self.folder(trainer), set().union(*gathered))
+
+    def _draw_sheets(self, folder: Path, names: Collection[str]) -> None:
+        faces = read_faces(folder, self._run_key, names)
         if not faces:
             log.warning("no face was made, so there is no sheet")
             return
@@ -168,15 +188,24 @@ class FaceWriter(Callback):
             agrees = ((opinion >= 0.5) == (made_for == PRESENT))[said].float()
             facts["own_agreement"] = round(agrees.mean().item(), 4) if len(agrees) else None
             facts["own_opinion"] = dict(zip(self._schema.attributes, _rounded(opinion), strict=True))
-        key: dict[str, Any] = {"run": self._run_key, "asked": asked.tolist(), "made_for": made_for.tolist()}
-        key |= {"seed": facts["seed"], "source": batch["source"][row]}
+        return {name: value for name, value in facts.items() if value is not None}
+
+    def _key(self, batch: AttributeRequestBatch, row: int) -> str:
+        """Digest of everything that decides a face, all known before it is made."""
+        key: dict[str, Any] = {"run": self._run_key, "asked": batch["attributes"][row].tolist()}
+        key |= {"seed": int(batch["seed"][row]), "source": batch["source"][row]}
+        if batch["source"][row]:  # of one without labels, the network of the run says them
+            key["labelled"] = bool(batch["labelled"][row])
         if batch["source"][row] and batch.get("image") is not None:  # another box, or another picture of the name
             key["picture"] = tensors_digest({"image": batch["image"][row].cpu()})
-        return (
-            {name: value for name, value in facts.items() if value is not None}
-            | {"key": config_digest(key)}
-            | {"run": self._run_key}
-        )
+        return config_digest(key)
+
+    def _is_done(self, folder: Path, name: str, key: str) -> bool:
+        facts = _read_json(folder / f"{name}.json")
+        files = facts.get("files")
+        if facts.get("key") != key or not isinstance(files, list) or (self.strips and not facts.get("strips")):
+            return False
+        return all((folder / file).is_file() for file in files)
 
 
 def _key_of_run(trainer: L.Trainer, module: L.LightningModule) -> str:
@@ -222,11 +251,6 @@ def _sheet_face(folder: Path, facts: Mapping[str, Any]) -> SheetFace:
     if "similarity" in facts:
         note += f", similarity {facts['similarity']:.2f}"
     return SheetFace(pictures, caption_of(facts), note)
-
-
-def _is_written(folder: Path, name: str, key: str) -> bool:
-    file = folder / f"{name}.json"
-    return file.is_file() and (folder / f"{name}.png").is_file() and _read_json(file).get("key") == key
 
 
 def _read_json(file: Path) -> dict[str, Any]:

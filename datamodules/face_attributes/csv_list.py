@@ -128,8 +128,9 @@ def _is_real(path: str | Path, numbers: NDArray[np.float32]) -> bool:
     known = set(np.unique(numbers[~np.isnan(numbers)]).tolist())
     if known == {-1.0, 1.0}:
         raise LabelError(
-            f"{path}: the values are 1 and -1 alone, and -1 means missing here; write absent as 0, or name "
-            "label_format celeba, where -1 means absent"
+            f"{path}: the values are 1 and -1 alone, and -1 means missing here; write absent as 0, or, where every "
+            "attribute has a column and no name holds a space, read the list with label_format celeba, where -1 means "
+            "absent"
         )
     return not known <= {-1.0, 0.0, 1.0}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count as count_from
 from typing import Any
@@ -23,7 +23,13 @@ from datamodules.face_attributes.demo_faces import DemoFaces
 from datamodules.face_attributes.demo_settings import FaceDemoSettings
 from datamodules.face_attributes.image_reading import read_picture
 from datamodules.face_attributes.records import SplitName
-from datamodules.face_attributes.request_lists import drawn_requests, image_request, listed_requests, text_request
+from datamodules.face_attributes.request_lists import (
+    ListFormat,
+    drawn_requests,
+    image_request,
+    listed_requests,
+    text_request,
+)
 from datamodules.face_attributes.requests import FaceRequest
 from datamodules.face_attributes.schema import AttributeSchema
 
@@ -44,6 +50,7 @@ class AttributeRequestDataModule(LightningDataModule):
         from_image: A picture whose attributes the classifier says; the result is laid beside it.
         box: Left, top, right and bottom of the face in that picture; None takes the square in its middle.
         from_list: A csv ``attributes[,name][,seed][,file]``, or one of faces with a column for each attribute.
+        label_format: What such a list of faces is: "auto" takes a csv; "celeba", "pubfig" and "lfw" read these lists.
         requests: Number of label sets drawn from faces of the demo; those faces are the source pictures.
         request_split: Split of the demo that they are drawn from.
         ask_for: Ask only for so many attributes that such a face shows; None asks for its full labels.
@@ -73,6 +80,7 @@ class AttributeRequestDataModule(LightningDataModule):
         from_image: str | None = None,
         box: tuple[float, float, float, float] | None = None,
         from_list: str | None = None,
+        label_format: ListFormat = "auto",
         requests: int | None = None,
         request_split: SplitName = "test",
         ask_for: int | None = None,
@@ -93,7 +101,7 @@ class AttributeRequestDataModule(LightningDataModule):
         if from_image is not None:
             found = [image_request(from_image, attributes, box, self._schema, force)]
         elif from_list is not None:
-            found = listed_requests(from_list, self._schema, force)
+            found = listed_requests(from_list, self._schema, force, label_format)
         elif requests is not None:
             faces = DemoFaces(demo or FaceDemoSettings(), request_split, self._schema, image_size)
             found, rows = drawn_requests(faces.table(), requests, self._schema, seed, ask_for)
@@ -103,6 +111,7 @@ class AttributeRequestDataModule(LightningDataModule):
             found = [text_request(attributes, self._schema, force)]
         self._items = _items(found, count, seed)
         self._pictures = pictures
+        self._excluded: set[str] = set()
         self.attribute_schema: dict[str, Any] = self._schema.plain()
         self.image_size = image_size
 
@@ -116,12 +125,33 @@ class AttributeRequestDataModule(LightningDataModule):
         """What is asked for, int8 ``(N, K)`` in the order of the batches' ``index``."""
         return torch.stack([item.request.attributes for item in self._items])
 
+    @property
+    def names(self) -> list[str]:
+        """File name of each face without ending, in the same order."""
+        return [item.name for item in self._items]
+
+    def request(self, row: int) -> AttributeRequestBatch:
+        """One face to make, as a batch of its own.
+
+        Args:
+            row: Its ``index``.
+
+        Raises:
+            ImageError: If its source cannot be read.
+        """
+        return RequestDataset(self._items, self._pictures, [row])[0]
+
+    def exclude(self, names: Iterable[str]) -> None:
+        """Skip these faces in ``predict``; a resumed run gives those that its folder already holds."""
+        self._excluded |= set(names)
+
     def predict_dataloader(self) -> DataLoader[AttributeRequestBatch]:
-        """The requests in their order."""
+        """The requests in their order, without the excluded ones."""
+        rows = [row for row, item in enumerate(self._items) if item.name not in self._excluded]
         return DataLoader(
-            RequestDataset(self._items, self._pictures),
+            RequestDataset(self._items, self._pictures, rows),
             batch_size=self._batch_size,
-            sampler=PaddedDistributedSampler(len(self._items)),
+            sampler=PaddedDistributedSampler(len(rows)),
             collate_fn=_whole,
         )
 
@@ -183,17 +213,19 @@ class RequestDataset(Dataset[AttributeRequestBatch]):
     """Requests as whole batches.
 
     Args:
-        items: The faces to make.
+        items: Faces.
         pictures: Gives the faces that they come from.
+        rows: Those of the items that shall be made; a batch's ``index`` counts all items.
     """
 
-    def __init__(self, items: Sequence[RequestItem], pictures: SourcePictures) -> None:
+    def __init__(self, items: Sequence[RequestItem], pictures: SourcePictures, rows: Sequence[int]) -> None:
         self._items = items
         self._pictures = pictures
+        self._rows = rows
 
     def __len__(self) -> int:
         """Number of faces to make."""
-        return len(self._items)
+        return len(self._rows)
 
     def __getitem__(self, sample: SampleIndex | int) -> AttributeRequestBatch:
         """A batch of one."""
@@ -202,11 +234,12 @@ class RequestDataset(Dataset[AttributeRequestBatch]):
     def __getitems__(self, samples: Sequence[SampleIndex | int]) -> list[AttributeRequestBatch]:
         """One whole batch, alone in a list."""
         drawn = [SampleIndex(sample) if isinstance(sample, int) else sample for sample in samples]
-        items = [self._items[sample.index] for sample in drawn]
+        rows = [self._rows[sample.index] for sample in drawn]
+        items = [self._items[row] for row in rows]
         batch = AttributeRequestBatch(
             attributes=torch.stack([item.request.attributes for item in items]),
             seed=torch.tensor([item.seed for item in items], dtype=torch.int64),
-            index=torch.tensor([sample.index for sample in drawn], dtype=torch.int64),
+            index=torch.tensor(rows, dtype=torch.int64),
             valid=torch.tensor([sample.valid for sample in drawn]),
             name=[item.name for item in items],
             source=[item.request.source for item in items],

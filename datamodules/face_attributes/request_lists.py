@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 import torch
 
@@ -15,6 +15,7 @@ from datamodules.face_attributes.requests import FaceRequest, check_request, par
 from datamodules.face_attributes.schema import MISSING, AttributeSchema
 from datamodules.face_attributes.sources import FaceSources
 
+ListFormat = Literal["auto", "csv", "celeba", "pubfig", "lfw"]
 _TEXT = "attributes"  # column that makes a csv a list of requests
 _Box = tuple[float, float, float, float]
 
@@ -49,20 +50,29 @@ def image_request(
     return FaceRequest(wanted, _slug(Path(path).stem), source=path, box=box, labelled=False)
 
 
-def listed_requests(path: str, schema: AttributeSchema, force: bool) -> list[FaceRequest]:
+def listed_requests(
+    path: str, schema: AttributeSchema, force: bool, label_format: ListFormat = "auto"
+) -> list[FaceRequest]:
     """The requests of a csv: ``attributes[,name][,seed][,file]``, or faces with a column for each attribute.
 
     In the first kind ``attributes`` is a text (in quotes where it holds commas) and ``file`` a picture to be laid
     beside the result. In the second, which is the csv of the data module of faces, each face is the request for its own
     labels and lies beside the result; where nothing is said of a face, the classifier says it.
 
+    Args:
+        path: The list.
+        schema: The attributes.
+        force: Take contradictions of texts as they are.
+        label_format: What a list of faces is; "auto" takes either kind of csv.
+
     Raises:
         LabelError: If the list is malformed; the message names file and line.
         ConfigurationError: If a text asks for what cannot be; the message names file and line.
     """
-    if _TEXT in read_rows(path)[0].fields:
+    if label_format == "auto" and _TEXT in read_rows(path)[0].fields:
         return _text_requests(path, schema, force)
-    return face_requests(FaceSources(labels=path, label_format="csv").load(schema), schema)
+    kind = "csv" if label_format == "auto" else label_format
+    return face_requests(FaceSources(labels=path, label_format=kind).load(schema), schema)
 
 
 def face_requests(faces: FaceList, schema: AttributeSchema) -> list[FaceRequest]:

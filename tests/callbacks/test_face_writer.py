@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 
 from callbacks.face_sheet import SheetFace, draw_grid, draw_sheet, draw_strip
 from callbacks.face_writer import FaceWriter, caption_of
+from datamodules.face_attributes.request_datamodule import AttributeRequestDataModule
 from datamodules.face_attributes.schema import AttributeSchema
 
 SCHEMA = AttributeSchema.from_file()
@@ -141,6 +142,64 @@ def test_the_same_command_goes_on(tmp_path: Path) -> None:
     generate(tmp_path, Maker("paper"))
     assert json.loads((tmp_path / "face_0.json").read_text())["mode"] == "paper"
     assert len(json.loads((tmp_path / "faces.json").read_text())) == 5
+
+
+def asked(count: int = 3, **options: Any) -> AttributeRequestDataModule:
+    return AttributeRequestDataModule("Smiling, Eyeglasses", count=count, batch_size=2, **options)
+
+
+def generate_requests(folder: Path, model: Maker, data: AttributeRequestDataModule, **options: Any) -> None:
+    trainer = L.Trainer(
+        accelerator="cpu",
+        logger=False,
+        enable_progress_bar=False,
+        default_root_dir=folder,
+        callbacks=[FaceWriter(**options)],
+    )
+    trainer.predict(model, datamodule=data, return_predictions=False)
+
+
+def test_faces_that_are_done_are_not_made_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    generate_requests(tmp_path, first := Maker(), asked())
+    assert first.made == [0, 1, 2]
+    facts = json.loads((tmp_path / "eyeglasses_smiling_seed1.json").read_text(encoding="utf-8"))
+    assert facts["files"] == ["eyeglasses_smiling_seed1.png", "strips/eyeglasses_smiling_seed1.png"]
+    (tmp_path / "strips" / "eyeglasses_smiling_seed1.png").unlink()
+    generate_requests(tmp_path, second := Maker(), asked(count=5))
+    assert second.made == [1, 3, 4]  # the index is that of all
+    assert [face["index"] for face in json.loads((tmp_path / "faces.json").read_text())] == [0, 1, 2, 3, 4]
+    (tmp_path / "sheet.png").unlink()
+    with caplog.at_level("INFO"):
+        generate_requests(tmp_path, third := Maker(), asked(count=4))
+    assert third.made == []
+    assert "4 of 4 faces were made before and are reused" in caplog.text
+    assert (tmp_path / "sheet.png").is_file()
+    assert len(json.loads((tmp_path / "faces.json").read_text())) == 4
+    generate_requests(tmp_path, other := Maker("paper"), asked())
+    assert other.made == [0, 1, 2]
+
+
+def test_strips_that_were_not_wanted_before_are_made(tmp_path: Path) -> None:
+    generate_requests(tmp_path, Maker(), asked(), strips=False)
+    generate_requests(tmp_path, same := Maker(), asked(), strips=False)
+    generate_requests(tmp_path, more := Maker(), asked())
+    generate_requests(tmp_path, fewer := Maker(), asked(), strips=False)
+    assert (same.made, more.made, fewer.made) == ([], [0, 1, 2], [])
+
+
+def test_a_source_that_changed_is_made_again(tmp_path: Path) -> None:
+    Image.new("RGB", (40, 40), (200, 150, 120)).save(tmp_path / "a.png")
+    Image.new("RGB", (40, 40), (100, 150, 120)).save(tmp_path / "b.png")
+    (tmp_path / "list.csv").write_text("file,Smiling\na.png,1\nb.png,\n")
+
+    def data() -> AttributeRequestDataModule:
+        return AttributeRequestDataModule(from_list=str(tmp_path / "list.csv"), image_size=SIZE)
+
+    generate_requests(tmp_path / "out", first := Maker(), data())
+    generate_requests(tmp_path / "out", second := Maker(), data())
+    Image.new("RGB", (40, 40), (90, 150, 120)).save(tmp_path / "b.png")
+    generate_requests(tmp_path / "out", third := Maker(), data())
+    assert (first.made, second.made, third.made) == ([0, 1], [], [1])
 
 
 def test_sheets_show_the_faces_of_the_command_alone(tmp_path: Path) -> None:

@@ -179,3 +179,33 @@ def test_drawn_from_the_demo() -> None:
     few = AttributeRequestDataModule(requests=40, image_size=32, demo=DEMO, ask_for=5)
     assert ((few.attributes == 1).sum(dim=1) == 5).all()
     assert len(few.attributes) == 40  # more than the split has faces
+
+
+def test_lists_in_which_absent_is_minus_one(tmp_path: Path) -> None:
+    schema = AttributeSchema.from_plain(
+        {
+            "attributes": ["Smiling", "Bald"],
+            "heads": [{"name": name, "kind": "binary", "attributes": [name]} for name in ("Smiling", "Bald")],
+        }
+    ).plain()
+    Image.new("RGB", (40, 40)).save(tmp_path / "a.png")
+    Image.new("RGB", (40, 40)).save(tmp_path / "b.png")
+    path = tmp_path / "faces.csv"
+    path.write_text("file,Smiling,Bald\na.png,1,-1\nb.png,-1,-1\n")
+    with pytest.raises(LabelError, match=r"write absent as 0, or, .* with label_format celeba"):
+        AttributeRequestDataModule(from_list=str(path), attribute_schema=schema)
+    data = AttributeRequestDataModule(from_list=str(path), attribute_schema=schema, label_format="celeba", image_size=8)
+    assert data.attributes.tolist() == [[1, 0], [0, 0]]
+
+
+def test_faces_that_are_done_are_left_out() -> None:
+    data = AttributeRequestDataModule("Smiling", count=5, seed=3, batch_size=2)
+    assert data.names == [f"smiling_seed{seed}" for seed in range(3, 8)]
+    data.exclude(["smiling_seed3", "smiling_seed6", "another"])
+    batches = _batches(data)
+    assert [batch["index"].tolist() for batch in batches] == [[1, 2], [4]]
+    assert torch.cat([batch["seed"] for batch in batches]).tolist() == [4, 5, 7]
+    assert data.request(3)["name"] == ["smiling_seed6"]
+    assert data.request(3)["index"].tolist() == [3]
+    data.exclude(data.names)
+    assert _batches(data) == []
