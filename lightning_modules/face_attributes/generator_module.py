@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -12,7 +12,6 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.data import DataLoader
 
 from datamodules.common.errors import ConfigurationError
 from datamodules.face_attributes.batch import AttributeRequestBatch, FaceBatch
@@ -148,7 +147,7 @@ class AttributeFaceGenerator(Method):
         self._pass: _Pass | None = None
         self._generator: FaceGenerator | None = None
         if statistics_weights is not None:
-            self.statistics = load_statistics(statistics_weights, self._provenance())
+            self.statistics = load_statistics(statistics_weights, self._provenance(), self._fingerprints)
 
     @property
     def target_options(self) -> TargetOptions:
@@ -165,8 +164,13 @@ class AttributeFaceGenerator(Method):
 
     def _provenance(self) -> Provenance:
         """What statistics must belong to in order to fit this generator."""
-        prints = layer_fingerprints(self.network, self.config.layers, self.preprocess.side)
+        prints = self._fingerprints(self.config.layers)
         return Provenance(prints, preprocessing_facts(self.preprocess), self.schema.plain())
+
+    def _fingerprints(self, layers: Iterable[str]) -> dict[str, str]:
+        """Those of the layers that the network has."""
+        known = layer_names(self.network)
+        return layer_fingerprints(self.network, [name for name in layers if name in known], self.preprocess.side)
 
     # Counting: validate.
 
@@ -200,16 +204,13 @@ class AttributeFaceGenerator(Method):
 
     def _labels(self) -> Tensor:
         data = getattr(self.trainer, "datamodule", None)
-        table = getattr(data, "label_table", None)
-        if table is None:
+        table, split = getattr(data, "label_table", None), getattr(data, "validate_on", None)
+        if table is None or split is None:
             raise ConfigurationError(
                 "equal_sets needs the labels of all faces before the pass, but the data does not give them: give a "
-                "data module with label_table, or set equal_sets to false."
+                "data module with label_table and validate_on, or set equal_sets to false."
             )
-        # The data says which split it validates on by its rows alone.
-        rows = len(cast(DataLoader[Any], self.trainer.val_dataloaders).dataset)  # type: ignore[arg-type]  # it has a length
-        tables = (cast(Tensor, table(split)[0]) for split in ("train", "val"))
-        return next(labels for labels in tables if len(labels) == rows)
+        return cast(Tensor, table(split)[0])
 
     def validation_step(self, batch: FaceBatch, batch_idx: int) -> None:
         """Count the activations of a batch."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from datamodules.common.errors import CheckpointError
 from lightning_modules.face_attributes.statistics import FaceStatistics
 
 FORMAT = "appraise face statistics 1"
+Offered = Callable[[Iterable[str]], dict[str, str]]
 _AGAIN = "collect them with this model by a validate run, or name the model that they were collected with"
 
 
@@ -56,12 +58,16 @@ def save_statistics(path: str | Path, statistics: FaceStatistics, provenance: Pr
     write_with(path, lambda temporary: save_file(tensors, temporary, metadata))
 
 
-def load_statistics(path: str | Path, provenance: Provenance | None = None) -> FaceStatistics:
+def load_statistics(
+    path: str | Path, provenance: Provenance | None = None, offered: Offered | None = None
+) -> FaceStatistics:
     """Read statistics.
 
     Args:
         path: File of `save_statistics`.
         provenance: What they must belong to; only the layers that it names are compared. None reads without a check.
+        offered: Gives the fingerprints of those of some layers that the model has, so that a message names only layers
+            that can be taken in place of a missing one.
 
     Raises:
         CheckpointError: If the file is missing or unreadable, or belongs to another network, preprocessing or schema;
@@ -70,7 +76,7 @@ def load_statistics(path: str | Path, provenance: Provenance | None = None) -> F
     file = Path(path)
     saved, state = _read(file)
     if provenance is not None:
-        _check(file, saved, provenance)
+        _check(file, saved, provenance, offered)
     try:
         return FaceStatistics.from_state(state)
     except (KeyError, TypeError, ValueError) as error:
@@ -87,23 +93,18 @@ def read_provenance(path: str | Path) -> Provenance:
         return _provenance(Path(path), content.metadata())
 
 
-def check_provenance(saved: Provenance, wanted: Provenance, origin: str) -> None:
+def check_provenance(saved: Provenance, wanted: Provenance, origin: str, offered: Offered | None = None) -> None:
     """Make sure that statistics belong to a model.
 
     Args:
         saved: What the statistics belong to.
         wanted: The model; only the layers that it names are compared.
         origin: Where the statistics come from, for the message.
+        offered: As in `load_statistics`.
 
     Raises:
         CheckpointError: If a layer is not among them, or they belong to another network, preprocessing or schema.
     """
-    missing = [name for name in wanted.layers if name not in saved.layers]
-    if missing:
-        raise CheckpointError(
-            f"The statistics {origin} hold the layers {', '.join(saved.layers)} but not {', '.join(missing)}: choose "
-            "among these, or collect them again with the layer added."
-        )
     if saved.attribute_schema != wanted.attribute_schema:
         raise CheckpointError(
             f"The statistics {origin} were collected with other attributes: "
@@ -114,6 +115,7 @@ def check_provenance(saved: Provenance, wanted: Provenance, origin: str) -> None
             f"The statistics {origin} were collected with other preprocessing, {_plain(saved.preprocessing)}, than "
             f"that of this model, {_plain(wanted.preprocessing)}: {_AGAIN}."
         )
+    _check_layers(saved, wanted, origin, offered)
     for name, fingerprint in wanted.layers.items():
         if saved.layers[name] != fingerprint:
             raise CheckpointError(
@@ -122,9 +124,26 @@ def check_provenance(saved: Provenance, wanted: Provenance, origin: str) -> None
             )
 
 
-def _check(file: Path, saved: Provenance, wanted: Provenance) -> None:
+def _check_layers(saved: Provenance, wanted: Provenance, origin: str, offered: Offered | None) -> None:
+    """Refuse statistics that lack a wanted layer, with those of their layers that can be taken in its place."""
+    missing = [name for name in wanted.layers if name not in saved.layers]
+    if not missing:
+        return
+    held = f"hold the layers {', '.join(saved.layers)} but not {', '.join(missing)}"
+    known = wanted.layers if offered is None else offered(saved.layers)
+    usable = [name for name, fingerprint in saved.layers.items() if known.get(name) == fingerprint]
+    if not usable and offered is not None:
+        raise CheckpointError(
+            f"The statistics {origin} belong to another network: they {held}, and none of theirs has the weights of "
+            f"this model; {_AGAIN}."
+        )
+    choice = f"choose as layers among {', '.join(usable)}, or " if usable else ""
+    raise CheckpointError(f"The statistics {origin} {held}: {choice}collect them again with the layer added.")
+
+
+def _check(file: Path, saved: Provenance, wanted: Provenance, offered: Offered | None) -> None:
     plain = json.loads(_plain(asdict(wanted)))
-    check_provenance(saved, Provenance(**plain), str(file))
+    check_provenance(saved, Provenance(**plain), str(file), offered)
 
 
 def _schema_difference(saved: dict[str, Any], wanted: dict[str, Any]) -> str:

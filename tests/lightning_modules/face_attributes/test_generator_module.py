@@ -12,8 +12,10 @@ import torch
 from datamodules.common.errors import CheckpointError, ConfigurationError
 from datamodules.face_attributes.datamodule import FaceAttributeDataModule
 from datamodules.face_attributes.demo_settings import FaceDemoSettings
+from datamodules.face_attributes.people import overlap
 from datamodules.face_attributes.request_datamodule import AttributeRequestDataModule
 from datamodules.face_attributes.schema import AttributeSchema
+from lightning_modules.face_attributes.equal_sets import draw_equal_sets
 from lightning_modules.face_attributes.generator_module import AttributeFaceGenerator
 from lightning_modules.face_attributes.inversion_settings import PAPER, InversionSettings
 from lightning_modules.face_attributes.module import FaceAttributeClassifier
@@ -202,6 +204,36 @@ def test_statistics_of_another_network_are_refused(
         )
 
 
+def test_only_layers_that_can_be_taken_are_suggested(
+    classifier: Path, collected: tuple[Path, dict[str, float]], tmp_path: Path
+) -> None:
+    statistics = str(collected[0] / "statistics.safetensors")
+    with pytest.raises(CheckpointError, match="but not conv1_1: choose as layers among conv2_1, fc6, or collect"):
+        AttributeFaceGenerator(
+            classifier_weights=str(classifier), statistics_weights=statistics, layers=["conv1_1", "fc6"]
+        )
+    content = torch.load(classifier, weights_only=True)
+    content["state_dict"]["network.backbone.module.fc6.weight"] += 1
+    torch.save(content, tmp_path / "partly.ckpt")
+    with pytest.raises(CheckpointError, match="choose as layers among conv2_1, or collect"):
+        AttributeFaceGenerator(
+            classifier_weights=str(tmp_path / "partly.ckpt"), statistics_weights=statistics, layers=["conv1_1"]
+        )
+    deeper = {"widths": [8, 12, 12], "depths": [1, 1, 1], "fully": [16], "norm": True}
+    module = FaceAttributeClassifier(attribute_schema=schema(), image_size=SIDE, backbone="small_vgg", vgg=deeper)  # type: ignore[arg-type]  # as a configuration file gives it
+    run = trainer(tmp_path)
+    run.strategy.connect(module)
+    run.save_checkpoint(tmp_path / "deeper.ckpt")
+    with pytest.raises(CheckpointError, match="belong to another network: they hold the layers conv2_1, fc6 but not"):
+        AttributeFaceGenerator(classifier_weights=str(tmp_path / "deeper.ckpt"), statistics_weights=statistics)
+
+
+def test_the_checkpoint_tells_whose_faces_were_counted(collected: tuple[Path, dict[str, float]]) -> None:
+    state = torch.load(collected[0] / "generator.ckpt", weights_only=True)["FaceAttributeDataModule"]
+    people = data().people("train")
+    assert overlap(state["people"], people) == (len(set(people)), len(set(people)))
+
+
 def test_clear_sentences(classifier: Path, collected: tuple[Path, dict[str, float]], tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="classifier_weights"):
         AttributeFaceGenerator()
@@ -237,6 +269,15 @@ def test_sets_of_equal_size(classifier: Path, tmp_path: Path) -> None:
     counts = generator.statistics.counts()
     assert len(set(counts[:-1].tolist())) == 1  # the last is never drawn
     assert float(counts[0]) < 45
+
+
+def test_sets_of_equal_size_of_the_split_that_is_counted(classifier: Path, tmp_path: Path) -> None:
+    faces = data(validate_on="val", demo=FaceDemoSettings(seed=100, train=60, val=60, test=12, fresh=False))
+    generator = AttributeFaceGenerator(classifier_weights=str(classifier), layers=["fc6"], kept=10, equal_sets=True)
+    trainer(tmp_path).validate(generator, datamodule=faces, verbose=False)
+    assert generator.statistics is not None
+    sets = draw_equal_sets(faces.label_table("val").attributes, seed=0)
+    assert generator.statistics.counts()[:-1].tolist() == sets.sum(0)[:-1].tolist()
 
 
 def test_reconstruction_by_layer_of_faces_and_of_sources(collected: tuple[Path, dict[str, float]]) -> None:

@@ -126,8 +126,16 @@ def test_other_attributes_are_named(path: Path) -> None:
 
 def test_a_layer_that_was_not_collected_is_named(path: Path) -> None:
     other = replace(make_provenance(), layers={"fc7": "0"})
-    with pytest.raises(CheckpointError, match="hold the layers conv2_1, fc6 but not fc7"):
+    with pytest.raises(CheckpointError, match="hold the layers conv2_1, fc6 but not fc7: collect them again"):
         load_statistics(path, other)
+    own = make_provenance().layers
+    for known, sentence in (
+        (own, "choose as layers among conv2_1, fc6, or collect"),
+        ({**own, "fc6": "0"}, "choose as layers among conv2_1, or collect"),
+        ({}, "belong to another network: they hold the layers conv2_1, fc6 but not fc7, and none of theirs"),
+    ):
+        with pytest.raises(CheckpointError, match=sentence):
+            load_statistics(path, other, lambda layers, known=known: dict(known))
 
 
 def test_a_layer_without_fingerprint_is_not_written(tmp_path: Path, statistics: FaceStatistics) -> None:
