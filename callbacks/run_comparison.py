@@ -50,9 +50,10 @@ class ComparedRun:
 class RunComparison(EpochNumbers):
     """Compare a run with the others below the same folder: one figure of their curves, one row each in a table.
 
-    Each run keeps its numbers as ``run_comparison.json`` in its own folder. When it has trained, and again when it was
-    tested, ``run_comparison.png`` and ``run_comparison.csv`` are written for all runs of the folder; runs of other
-    seeds have the colour of their label. The figure goes to TensorBoard and W&B where they log.
+    A run is a training. Each keeps its numbers as ``run_comparison.json`` in its own folder. When it has trained, and
+    again when it was tested right after, ``run_comparison.png`` and ``run_comparison.csv`` are written for all runs of
+    the folder; runs of other seeds have the colour of their label. The figure goes to TensorBoard and W&B where they
+    log. A test without a training writes nothing: it is no run to compare, and its folder has others' above it.
 
     Args:
         by: Hyper-parameters of the model in which the runs differ, such as ``freeze_below``.
@@ -84,11 +85,6 @@ class RunComparison(EpochNumbers):
         if self._own is not None:
             self._own.epochs, self._resumed = self._resumed, {}
 
-    def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Know the run, where no training came before."""
-        if self._own is None:
-            self._begin(trainer, pl_module)
-
     def epoch_done(self, trainer: L.Trainer, row: EpochRow) -> None:
         """Keep the epoch's numbers."""
         if self._own is None:
@@ -103,7 +99,7 @@ class RunComparison(EpochNumbers):
         self._compare(trainer)
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Add the numbers of the test and compare again."""
+        """Add the numbers of the test to those of the training before it, and compare again."""
         if self._own is not None:
             metrics: dict[str, Any] = trainer.callback_metrics
             self._own.final.update({name: float(value) for name, value in metrics.items()})

@@ -96,6 +96,19 @@ def test_a_test_from_a_checkpoint_keeps_the_curve_and_a_resumed_run_continues_it
     assert [row["epochs"] for row in rows(tmp_path)] == ["2", "4"]
 
 
+def test_a_test_alone_is_no_run_and_writes_nothing(tmp_path: Path) -> None:
+    trainer = L.Trainer(
+        accelerator="cpu",
+        default_root_dir=tmp_path / "tested",
+        callbacks=[RunComparison("freeze_below")],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+    )
+    trainer.test(Line("fc6"), DataLoader(torch.ones(4, 1), batch_size=2), verbose=False)
+    assert list(tmp_path.rglob("run_comparison*")) == []
+
+
 def test_runs_of_one_label_share_a_colour() -> None:
     runs = [ComparedRun("fc6", name, {0: {"val/loss": 1.0}, 1: {"val/loss": 0.5}}) for name in "ab"]
     figure = draw_runs([*runs, ComparedRun("conv5", "c", {0: {"val/loss": 2.0}})], "freeze_below", "val/loss")
