@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +17,7 @@ from datamodules.common.atomic_write import atomic_path, write_text
 from datamodules.face_attributes.datamodule import FaceAttributeDataModule
 from lightning_modules.commands.console import RESULTS
 from lightning_modules.commands.face_independence import NOBODY, check_people
-from lightning_modules.commands.face_judges import load_judges
+from lightning_modules.commands.face_judges import Judge, load_judges
 from lightning_modules.commands.face_making import FaceMaker
 from lightning_modules.commands.face_measures import Bench, Values, agreement_alone, is_realistic, measure, seat
 from lightning_modules.commands.face_pages import draw_sheets, page, plain_judges, sentences, without_nan
@@ -60,30 +60,34 @@ class Evaluation:
         # A data module reads its lists in `setup`; so that errors come before any work.
         data.setup("test")
         judges = load_judges(settings.judges, model.schema, model.network, settings.same_architecture)
-        learnt_from = check_people(
-            {judge.name: judge.path for judge in judges},
-            settings.ckpt_path,
-            data,
-            ("val", "test") if self._chooses else ("test",),
-            settings.same_people,
-        )
-        self._independence = learnt_from | {
-            judge.name: "; ".join([*judge.notes, learnt_from[judge.name]]) for judge in judges
-        }
+        self._independence = self._checked(judges)
         kept = model.statistics.kept.thumbnails if model.statistics is not None else None
         self._real = real_faces(data, settings.reference, settings.seed, kept)
-        self._benches: list[Bench] = []
-        for judge in judges:
-            judge.model.to(device)
-            bench = seat(judge, self._real, model.schema.attributes, settings.known)
-            self._benches.append(bench)
-            known, unknown = int(bench.knowledge.known.sum()), ", ".join(bench.knowledge.unknown_names()) or "none"
-            results.info("%s (%s) knows %d of %d attributes", judge.name, judge.backbone, known, len(judge.columns))
-            results.info("%s does not know: %s", judge.name, unknown)
+        self._benches = [self._seated(judge, device) for judge in judges]
         for name, note in self._independence.items():
             if note not in NOBODY:
                 log.warning("warning: %s %s", name, note)
         self._maker = FaceMaker(settings, model, self.folder)
+
+    def _checked(self, judges: Sequence[Judge]) -> dict[str, str]:
+        """How independent generator and judges are, by name; an error where a judge is not."""
+        settings = self.settings
+        found = check_people(
+            {judge.name: judge.path for judge in judges},
+            settings.ckpt_path,
+            self._data,
+            ("val", "test") if self._chooses else ("test",),
+            settings.same_people,
+        )
+        return found | {judge.name: "; ".join([*judge.notes, found[judge.name]]) for judge in judges}
+
+    def _seated(self, judge: Judge, device: str) -> Bench:
+        judge.model.to(device)
+        bench = seat(judge, self._real, self._model.schema.attributes, self.settings.known)
+        known, unknown = int(bench.knowledge.known.sum()), ", ".join(bench.knowledge.unknown_names()) or "none"
+        results.info("%s (%s) knows %d of %d attributes", judge.name, judge.backbone, known, len(judge.columns))
+        results.info("%s does not know: %s", judge.name, unknown)
+        return bench
 
     @property
     def _chooses(self) -> bool:

@@ -17,6 +17,9 @@ from datamodules.face_attributes.datamodule import FaceAttributeDataModule
 from datamodules.face_attributes.demo_settings import FaceDemoSettings
 from lightning_modules.commands.config_files import resolve_config_options
 from lightning_modules.commands.evaluate_faces import join_lists, parse
+from lightning_modules.commands.face_judges import load_judges
+from lightning_modules.commands.face_measures import measure, seat
+from lightning_modules.commands.face_networks import load_generator
 from lightning_modules.commands.face_requests import draw_requests, images_of, real_faces
 from lightning_modules.commands.face_settings import EvaluationSettings
 
@@ -80,6 +83,23 @@ def test_requests_and_real_faces_are_apart_and_repeat() -> None:
     assert torch.equal(again.asked, short.asked)
     other = draw_requests(data, "test", "short", 8, 3, 40, seed=1)
     assert not torch.equal(other.asked, short.asked)
+
+
+def test_copies_of_faces_that_the_generator_holds_are_seen(files: Files) -> None:
+    data = FaceAttributeDataModule(image_size=32, demo=DEMO)
+    generator = load_generator(str(files.generator), None, {})
+    requests = draw_requests(data, "test", "full", 8, 3, 40, seed=0)
+    alone = real_faces(data, 40, seed=0)
+    known = {face.numpy().tobytes() for face in alone.reference}
+    held = images_of(data, "train", torch.arange(96))
+    held = torch.stack([face for face in held if face.numpy().tobytes() not in known])
+    (judge,) = load_judges(files.judges[:1], generator.schema, generator.network)
+    bench = seat(judge, alone, generator.schema.attributes, 0.5)
+    own = generator.generator.decisions(held[:8])
+    unseen = measure(held[:8], requests, alone, [bench], own)
+    seen = measure(held[:8], requests, real_faces(data, 40, 0, held), [bench], own)
+    assert unseen["copies"] < 0.5
+    assert seen["copies"] == 1
 
 
 def test_the_whole_way_and_again(appraise: Command, files: Files, workdir: Path) -> None:
