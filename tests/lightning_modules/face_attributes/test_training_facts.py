@@ -50,7 +50,7 @@ def test_weights_and_names_come_from_the_table_of_labels() -> None:
     found, expected = training_weights(Data(), heads), balanced_weights(heads, LABELS)
     assert torch.equal(found.present, expected.present)
     assert torch.equal(found.absent, expected.absent)
-    assert training_labelled(Data(), SCHEMA) == {"red"}
+    assert training_labelled(Data(), SCHEMA) == frozenset({"red"})
 
 
 @pytest.mark.parametrize("data", [None, object()])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import timm
@@ -73,7 +74,7 @@ def test_published_weights_fill_the_network(monkeypatch: pytest.MonkeyPatch) -> 
     asked: list[dict[str, object]] = []
     make = timm.create_model
 
-    def offline(name: str, pretrained: bool = False, **options: object) -> torch.nn.Module:
+    def offline(name: str, pretrained: bool = False, **options: Any) -> torch.nn.Module:
         asked.append({"pretrained": pretrained, **options})
         return make(name, **options)
 
