@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-
 import torch
 from torch import Tensor
 
 from datamodules.common.errors import ConfigurationError
 from datamodules.face_attributes.schema import PRESENT
 from lightning_modules.face_attributes.label_columns import index_hash
-
-log = logging.getLogger(__name__)
 
 
 def draw_equal_sets(attributes: Tensor, seed: int, size: int | None = None) -> Tensor:
