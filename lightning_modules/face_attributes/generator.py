@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from datamodules.common.errors import ConfigurationError
 from lightning_modules.face_attributes.class_visualisation import Charge, HeadsObjective
+from lightning_modules.face_attributes.folding import fold_norms
 from lightning_modules.face_attributes.inversion import (
     FeatureDistance,
     Inversion,
@@ -85,6 +86,7 @@ class FaceGenerator:
         settings: InversionSettings,
     ) -> None:
         self._network = network
+        self._folded: FaceAttributeNetwork | None = None
         self._preprocess = preprocess
         self._statistics = statistics
         self._layers = check_layers(network, layers)
@@ -155,13 +157,20 @@ class FaceGenerator:
         with torch.inference_mode(False):
             faces = to_uint8(_sized(sources.to(self._device).float() / 255, self._preprocess.side))
             return reconstruct(
-                self._network, self._preprocess, faces, self._layers, self._get_space(), self._settings,
+                self._searched, self._preprocess, faces, self._layers, self._get_space(), self._settings,
                 self._mean_image(), seeds.cpu(),
             )  # fmt: skip
 
     @property
     def _device(self) -> torch.device:
         return next(self._network.parameters()).device
+
+    @property
+    def _searched(self) -> FaceAttributeNetwork:
+        """The network without the norms that would slow each step down."""
+        if self._folded is None:
+            self._folded = fold_norms(self._network.eval())
+        return self._folded
 
     def _targets(
         self, attributes: Tensor, seeds: Tensor, mode: GeneratorMode, options: TargetOptions, sources: Tensor | None
@@ -192,7 +201,7 @@ class FaceGenerator:
         objective: Objective
         if distance is None:
             charge: Charge = "linear" if mode == "class_visualisation" else "saturating"
-            objective = self._heads(CutNetwork(self._network, [HEADS]), attributes, charge)
+            objective = self._heads(CutNetwork(self._searched, [HEADS]), attributes, charge)
         elif settings.attribute_weight and mode != "reconstruct":
             objective = self._joint(distance, attributes)
         else:
@@ -206,7 +215,7 @@ class FaceGenerator:
         settings, statistics = self._settings, self._statistics
         known = [layer for layer in self._layers if layer in statistics.layers]
         spreads = {layer: float(statistics.global_variance(layer).sum()) for layer in known}
-        cut = CutNetwork(self._network, self._layers)
+        cut = CutNetwork(self._searched, self._layers)
         normalise = self._preprocess.normalise
         return FeatureDistance(cut, normalise, targets, settings.loss_scale, spreads, settings.layer_weights)
 
@@ -216,7 +225,7 @@ class FaceGenerator:
 
     def _joint(self, distance: FeatureDistance, attributes: Tensor) -> Callable[[Tensor], Tensor]:
         """Distance of features and loss of the heads from one pass."""
-        cut = CutNetwork(self._network, [*(layer for layer in self._layers if layer != HEADS), HEADS])
+        cut = CutNetwork(self._searched, [*(layer for layer in self._layers if layer != HEADS), HEADS])
         heads, weight = self._heads(cut, attributes, "saturating"), self._settings.attribute_weight
 
         def losses(pictures: Tensor) -> Tensor:

@@ -71,7 +71,7 @@ class InversionSettings:
     decay_from: float = 0.6
     finish_steps: int = 0
     space: SpaceName = "faces"
-    components: int = 400
+    components: int = 256
     spectrum_power: float = 0.6
     start: StartName = "mean"
     noise: float = 0.0

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from kornia.geometry.transform import get_affine_matrix2d, warp_affine
+from kornia.geometry.conversions import normalize_homography
+from kornia.geometry.transform import get_affine_matrix2d
 from torch import Tensor
+from torch.nn import functional as F
 
 ViewKind = Literal["none", "roll", "warp"]
 
@@ -49,28 +51,35 @@ class RobustViews:
         self._settings = settings
         draws = torch.stack([torch.rand(steps, 4, generator=face_generator(seed)) for seed in seeds.tolist()], dim=1)
         self._draws = (2 * draws - 1).to(device)  # (steps, B, 4) in -1..1
+        self._matrices: Tensor | None = None
 
     def __call__(self, pictures: Tensor, step: int) -> Tensor:
         """Pictures ``(B, 3, S, S)`` as they are seen at a step; gradients flow back through the moves."""
         if self._settings.kind == "none":
             return pictures
-        draws = self._draws[step]
-        return self._rolled(pictures, draws) if self._settings.kind == "roll" else self._warped(pictures, draws)
+        return self._rolled(pictures, step) if self._settings.kind == "roll" else self._warped(pictures, step)
 
-    def _rolled(self, pictures: Tensor, draws: Tensor) -> Tensor:
-        reach = int(self._settings.jitter)
+    def _rolled(self, pictures: Tensor, step: int) -> Tensor:
+        draws, reach = self._draws[step], int(self._settings.jitter)
         # Draws of exactly 1 do not occur: rand is below 1.
         shifts = ((draws[:, :2] + 1) / 2 * (2 * reach + 1)).floor().long() - reach
         return roll(pictures, shifts)
 
-    def _warped(self, pictures: Tensor, draws: Tensor) -> Tensor:
-        faces, _, height, width = pictures.shape
+    def _warped(self, pictures: Tensor, step: int) -> Tensor:
+        if self._matrices is None:
+            self._matrices = self._matrices_of_all_steps(pictures.shape[-2], pictures.shape[-1])
+        grid = F.affine_grid(self._matrices[step], list(pictures.shape), align_corners=True)
+        return F.grid_sample(pictures, grid, padding_mode="border", align_corners=True)
+
+    def _matrices_of_all_steps(self, height: int, width: int) -> Tensor:
+        """Where the pixels of the moved pictures come from, ``(steps, B, 2, 3)``."""
+        draws = self._draws.flatten(0, 1)
         moves = draws[:, :2] * self._settings.jitter
-        centre = torch.tensor([(width - 1) / 2, (height - 1) / 2], device=pictures.device).expand(faces, 2)
-        scale = (1 + self._settings.zoom) ** draws[:, 2:3].expand(faces, 2)
-        matrix = get_affine_matrix2d(moves, centre, scale, draws[:, 3] * self._settings.rotation)
-        warped: Tensor = warp_affine(pictures, matrix[:, :2], (height, width), padding_mode="border")
-        return warped
+        centre = torch.tensor([(width - 1) / 2, (height - 1) / 2], device=draws.device).expand(len(draws), 2)
+        scale = (1 + self._settings.zoom) ** draws[:, 2:3].expand(len(draws), 2)
+        forth = get_affine_matrix2d(moves, centre, scale, draws[:, 3] * self._settings.rotation)
+        back: Tensor = torch.linalg.inv(normalize_homography(forth, (height, width), (height, width)))
+        return back[:, :2].view(*self._draws.shape[:2], 2, 3)
 
 
 def roll(pictures: Tensor, shifts: Tensor) -> Tensor:
