@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import pickle
-from collections.abc import Mapping
-from pathlib import Path
-
 import lightning as L
-import torch
 
 import lightning_modules
 from datamodules.common.errors import CheckpointError, ConfigurationError
 from lightning_modules.inspection.mentoring import MentoringMethod
 from lightning_modules.nn.checkpoint_loading import load_strictly
+from lightning_modules.nn.method_checkpoint import read_method_checkpoint
 
 
 def load_deployed_model(path: str) -> MentoringMethod:
@@ -30,27 +26,15 @@ def load_deployed_model(path: str) -> MentoringMethod:
     Raises:
         CheckpointError: If the file is missing, unreadable, or of another kind of model.
     """
-    file = Path(path).expanduser()
-    if not file.is_file():
-        raise CheckpointError(f"There is no checkpoint at {file}: give the deployed model's checkpoint as baseline.")
-    try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        raise CheckpointError(
-            f"The baseline {file} cannot be read as a checkpoint of tensors and plain values: give a file that a run "
-            "wrote."
-        ) from error
-    saved = content.get("hyper_parameters") if isinstance(content, Mapping) else None
-    if not isinstance(saved, Mapping) or "state_dict" not in content:
-        raise CheckpointError(f"The baseline {file} holds no hyper-parameters: give a .ckpt file that a run wrote.")
-    built = _public_class(str(saved.get("_class_path")), file)
+    saved, state, _ = read_method_checkpoint(path, None, "baseline")
+    built = _public_class(str(saved.get("_class_path")), path)
     try:
         model = built(**{name: value for name, value in saved.items() if not name.startswith("_")})
     except TypeError as error:
         raise CheckpointError(
-            f"The baseline {file} was written by another version of this package: {error}."
+            f"The baseline {path} was written by another version of this package ({error}): train it anew."
         ) from error
-    load_strictly(model, content["state_dict"], model.state_dict(), str(file))
+    load_strictly(model, state, model.state_dict(), path)
     return model.requires_grad_(False).eval()
 
 
@@ -68,7 +52,7 @@ def mentoring_method(module: L.LightningModule, callback: str) -> MentoringMetho
     return module
 
 
-def _public_class(class_path: str, file: Path) -> type[MentoringMethod]:
+def _public_class(class_path: str, path: str) -> type[MentoringMethod]:
     package, _, name = class_path.rpartition(".")
     found = (
         getattr(lightning_modules, name)
@@ -77,7 +61,7 @@ def _public_class(class_path: str, file: Path) -> type[MentoringMethod]:
     )
     if not (isinstance(found, type) and issubclass(found, MentoringMethod)):
         raise CheckpointError(
-            f"The baseline {file} was written by {class_path}, which is no mentoring method of this package: give the "
+            f"The baseline {path} was written by {class_path}, which is no mentoring method of this package: give the "
             "checkpoint of a MentoringSegmenter or a MentoringDetector."
         )
     return found

@@ -8,7 +8,7 @@ from torch import nn
 
 from datamodules.common.errors import ConfigurationError
 from lightning_modules.action.preprocess import IMAGENET_MEAN, IMAGENET_STD
-from lightning_modules.nn.frozen import PartlyFrozen
+from lightning_modules.nn.frozen import PartlyFrozen, parts_before
 from lightning_modules.nn.timm_backbone import build_pooled, fill_from_file, fill_from_timm, input_statistics
 
 TrainBackbone = Literal["none", "last", "all"]
@@ -78,15 +78,7 @@ def first_parts(model: nn.Module, name: str, unfrozen: int) -> list[str]:
     last = stages[-1 - unfrozen]
     names = [module for module, _ in model.named_modules()]
     end = max(at for at, module in enumerate(names) if module == last or module.startswith(f"{last}."))
-    later = set(names[end + 1 :])
-    parts: list[str] = []
-    for module in names[: end + 1]:
-        below = f"{module}." if module else ""
-        if any(other.startswith(below) for other in later):  # holds learning parts too: only what is its own
-            parts += [f"{below}{own}" for own, _ in model.get_submodule(module).named_parameters(recurse=False)]
-        elif not any(module.startswith(f"{part}.") for part in parts):
-            parts.append(module)
-    return parts
+    return parts_before(model, end + 1)
 
 
 def load_backbone(backbone: PartlyFrozen, name: str, file: str) -> None:

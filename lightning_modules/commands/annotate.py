@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Sequence
 
 from callbacks.segment_writer import SegmentWriter
-from lightning_modules.commands.bare_options import WITHOUT_VALUE, BareOption, option_words, split_options
+from lightning_modules.commands.bare_options import ASKING, BareOption, argument_of, option_words, split_options
 from lightning_modules.commands.errors import CommandLineError
 from lightning_modules.commands.lightning_cli import launch
 
@@ -17,8 +17,7 @@ USAGE = "appraise annotate SOURCE --ckpt_path FILE [--action NAME] [--show] [--o
 # Options of the stream that may be given by their bare names.
 _DATA = ("rate", "compare_rate", "chunk_frames", "max_lag", "live_timeout")
 _SHOWN_CHUNK = 8  # frames; a window should not stand still while a long chunk is scored
-_WITHOUT_SOURCE = (*WITHOUT_VALUE, "data.help", "model.help", "trainer.help")
-_NAMES_MODEL = (*_WITHOUT_SOURCE, "ckpt_path", "model", "config")
+_NAMES_MODEL = (*ASKING, "ckpt_path", "model", "config")
 
 
 def run(command: str, arguments: Sequence[str]) -> int:
@@ -64,7 +63,7 @@ def predict_arguments(arguments: Sequence[str]) -> list[str]:
             f"annotate takes one SOURCE, but {len(sources)} were given ({', '.join(sources)}): name a folder for "
             "several files, and put the value of an option right after it"
         )
-    if not sources and not any(option.name.startswith(_WITHOUT_SOURCE) for option in options):
+    if not sources and not any(option.name.startswith(ASKING) for option in options):
         raise CommandLineError(
             f"annotate needs a SOURCE, a file, a folder, an address, camera:0 or - for standard input: {USAGE}"
         )
@@ -90,8 +89,7 @@ def predict_arguments(arguments: Sequence[str]) -> list[str]:
 
 def _full(option: BareOption, writer: Sequence[str]) -> BareOption:
     """An option of the writer or the stream under the name that ``predict`` knows."""
-    place = "trainer.callbacks" if option.name in writer else "data"
-    return BareOption(f"{place}.init_args.{option.name}", "true" if option.value is None else option.value)
+    return argument_of("trainer.callbacks" if option.name in writer else "data", option)
 
 
 def _writer_options() -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 WITHOUT_VALUE = ("print_config", "help-all")  # options of every command that never have a value
+ASKING = (*WITHOUT_VALUE, "data.help", "model.help", "trainer.help")  # beginnings of options that only ask something
 
 
 class BareOption(NamedTuple):
@@ -58,3 +59,13 @@ def option_words(options: Iterable[BareOption]) -> list[str]:
         ['--print_config', '--count=8']
     """
     return [f"--{option.name}" if option.value is None else f"--{option.name}={option.value}" for option in options]
+
+
+def argument_of(place: str, option: BareOption) -> BareOption:
+    """An option as an argument of the class at a place of the configuration; one without a value is true.
+
+    Example:
+        >>> argument_of("data", BareOption("rate", "2"))
+        BareOption(name='data.init_args.rate', value='2')
+    """
+    return BareOption(f"{place}.init_args.{option.name}", "true" if option.value is None else option.value)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from callbacks.face_writer import FaceWriter
 from datamodules.common.errors import CheckpointError
 from datamodules.face_attributes.request_datamodule import AttributeRequestDataModule
-from lightning_modules.commands.bare_options import WITHOUT_VALUE, BareOption, option_words, split_options
+from lightning_modules.commands.bare_options import ASKING, BareOption, argument_of, option_words, split_options
 from lightning_modules.commands.checkpoint import read_saved_model
 from lightning_modules.commands.errors import CommandLineError
 from lightning_modules.commands.lightning_cli import launch
@@ -21,7 +21,6 @@ CLASSIFIER = "lightning_modules.FaceAttributeClassifier"
 GENERATOR = "lightning_modules.AttributeFaceGenerator"
 
 _SWITCHES = ("force", "strips")
-_INFORMATION = (*WITHOUT_VALUE, "data.help", "model.help", "trainer.help")
 _REQUESTS = ("attributes", "from_image", "from_list", "requests")
 # Arguments of the model that belong to a checkpoint, not to a request.
 _NOT_MODEL = ("classifier_weights", "statistics_weights", "classifier", "attribute_schema", "image_size", "equal_seed")
@@ -62,7 +61,7 @@ def predict_arguments(arguments: Sequence[str]) -> list[str]:
     """
     options = _options(arguments)
     names = {option.name for option in options}
-    asks_only = any(name.startswith(_INFORMATION) for name in names)
+    asks_only = any(name.startswith(ASKING) for name in names)
     owners = _owners()
     configs = [option for option in options if option.name == "config"]
     given = [option for option in options if option.name in ("ckpt_path", "statistics")]
@@ -143,4 +142,4 @@ def _full(option: BareOption, owners: Mapping[str, str]) -> BareOption:
     head = option.name.partition(".")[0]
     if head not in owners or head in ("data", "model", "trainer"):
         return option
-    return BareOption(f"{owners[head]}.init_args.{option.name}", "true" if option.value is None else option.value)
+    return argument_of(owners[head], option)

@@ -11,7 +11,7 @@ from torch import nn
 from datamodules.common.errors import ConfigurationError
 from lightning_modules.face_attributes.layers import HEADS, layer_names
 from lightning_modules.face_attributes.vgg import VGG
-from lightning_modules.nn.frozen import PartlyFrozen
+from lightning_modules.nn.frozen import PartlyFrozen, parts_before
 
 NOTHING = "none"  # the whole backbone learns
 
@@ -68,16 +68,7 @@ def parts_below(backbone: nn.Module, layer: str) -> list[str]:
         modules = [name for name, _ in backbone.steps]
         # With batch norm the layer is the norm's output; its convolution learns with it.
         return modules[: modules.index(layer)]
-    names = [name for name, _ in backbone.named_modules()]
-    later = set(names[names.index(layer) :])
-    parts: list[str] = []
-    for name in names[: names.index(layer)]:
-        below = f"{name}." if name else ""
-        if any(other.startswith(below) for other in later):  # holds learning parts too: only what is its own
-            parts += [f"{below}{own}" for own, _ in backbone.get_submodule(name).named_parameters(recurse=False)]
-        elif not any(name.startswith(f"{part}.") for part in parts):
-            parts.append(name)
-    return parts
+    return parts_before(backbone, [name for name, _ in backbone.named_modules()].index(layer))
 
 
 def layer_distances(backbone: nn.Module) -> dict[str, int]:

@@ -119,6 +119,33 @@ class Freezable(nn.Module):
         return super().train(mode and not self.frozen)
 
 
+def parts_before(module: nn.Module, count: int) -> list[str]:
+    """Submodules and parameters that lie wholly in the first part of a network, for `PartlyFrozen`.
+
+    The network is taken to use its modules in the order in which it defines them. Of a module that reaches beyond the
+    first part, only what lies before its end is named.
+
+    Args:
+        module: The network.
+        count: How many of its ``named_modules`` make up the first part, itself included.
+
+    Example:
+        >>> network = nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.Linear(2, 2), nn.ReLU()), nn.Linear(2, 1))
+        >>> parts_before(network, 4), parts_before(network, 5)
+        (['0', '1.0'], ['0', '1'])
+    """
+    names = [name for name, _ in module.named_modules()]
+    later = set(names[count:])
+    parts: list[str] = []
+    for name in names[:count]:
+        below = f"{name}." if name else ""
+        if any(other.startswith(below) for other in later):  # holds learning parts too: only what is its own
+            parts += [f"{below}{own}" for own, _ in module.get_submodule(name).named_parameters(recurse=False)]
+        elif not any(name.startswith(f"{part}.") for part in parts):
+            parts.append(name)
+    return parts
+
+
 class Frozen(Freezable):
     """Any module, frozen and run without gradient.
 

@@ -27,12 +27,12 @@ class MethodCheckpoint(NamedTuple):
     content: Mapping[str, Any]
 
 
-def read_method_checkpoint(path: str, class_path: str, argument: str = "the checkpoint") -> MethodCheckpoint:
+def read_method_checkpoint(path: str, class_path: str | None, argument: str = "the checkpoint") -> MethodCheckpoint:
     """Read a checkpoint once it is known to be of one method; no code of the file is run.
 
     Args:
         path: A checkpoint that a run wrote; ``~`` is the user's folder.
-        class_path: Public name of the method's class, which the checkpoint must name too.
+        class_path: Public name of the method's class, which the checkpoint must name too; None takes any.
         argument: Name of the option that gave the path, for the errors.
 
     Raises:
@@ -55,7 +55,7 @@ def read_method_checkpoint(path: str, class_path: str, argument: str = "the chec
             f"{argument} {file} holds no hyper-parameters: give a .ckpt file that a run wrote; bare weights of a "
             "backbone go to backbone_weights."
         )
-    if saved.get("_class_path") != class_path:
+    if class_path is not None and saved.get("_class_path") != class_path:
         raise CheckpointError(
             f"{argument} {file} was written by {saved.get('_class_path')}, not by {class_path}: give a checkpoint of "
             "that class."

@@ -12,7 +12,7 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
 
 from datamodules.video_quality.batch import VideoQualityBatch
-from lightning_modules.base import Method, Stage
+from lightning_modules.base import Method
 from lightning_modules.video_quality.key_maps import WeightSource, content_settings, load_weights
 from lightning_modules.video_quality.losses import (
     pairwise_rank_loss,
@@ -302,15 +302,11 @@ class KSVQE(Method):
             with self.val_metrics.sync_context():
                 pred, target = self.val_metrics.pairs()
             self.score_map.copy_(torch.tensor(fit_four_parameter_logistic(pred, target)))
-        self._log_metrics("val", self.val_metrics)
+        self.log_metrics("val", self.val_metrics)
 
     def on_test_epoch_end(self) -> None:
         """Log the test metrics."""
-        self._log_metrics("test", self.test_metrics)
-
-    def _log_metrics(self, stage: Stage, metrics: QualityMetrics) -> None:
-        self.log_stage(stage, metrics.compute())
-        metrics.reset()
+        self.log_metrics("test", self.test_metrics)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Save the score map of the newest validation; weight averaging would save the one before it."""

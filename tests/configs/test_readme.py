@@ -135,3 +135,11 @@ def test_pictures_and_links_exist() -> None:
     for page in PAGES:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[page.parent.name for page in PAGES])
+def test_tables_are_whole(page: Path) -> None:
+    lines = ["", *page.read_text().splitlines(), ""]
+    beginnings = [at for at in range(1, len(lines)) if "|" in lines[at][:1] and "|" not in lines[at - 1][:1]]
+    for at in beginnings:  # rows without a rule below the first belong to a table that broke off above
+        assert re.fullmatch(r"\|[ |:-]+\|", lines[at + 1]), lines[at]
