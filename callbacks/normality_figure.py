@@ -114,17 +114,21 @@ def csv_text(rows: Sequence[AttributeNormality]) -> str:
 def draw_normality(test: LayerNormality) -> Figure:
     """Bars of the share of units that pass, an attribute a bar; below them some units as they are.
 
+    Attributes of too few faces to test have no bar; the title counts them.
+
     Args:
         test: Of one layer.
     """
-    size = -(-len(test.rows) // _COLUMNS)
+    rows = [row for row in test.rows if not math.isnan(row.passed)]
+    untested = len(test.rows) - len(rows)
+    size = max(1, -(-len(rows) // _COLUMNS))
     units = test.samples[:8]
     heights = [0.8 + 0.16 * size, 1.5, 1.5] if units else [0.8 + 0.16 * size]
     figure = Figure(figsize=(13.5, sum(heights) + 0.8), layout="constrained")
     parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
     panels = parts[0].subplots(1, _COLUMNS, squeeze=False)[0]
     for number, axes in enumerate(panels):
-        _draw_bars(axes, test.rows[number * size : (number + 1) * size], size)
+        _draw_bars(axes, rows[number * size : (number + 1) * size], size)
     if units:
         for axes, unit in zip(parts[1].subplots(1, len(units), squeeze=False)[0], units, strict=True):
             _draw_histogram(axes, unit)
@@ -132,7 +136,8 @@ def draw_normality(test: LayerNormality) -> Figure:
             _draw_quantiles(axes, unit)
     figure.suptitle(
         f"{test.layer}: {sentence(test)}\nblue: share of units whose normality is not rejected, before the ReLU   ·   "
-        "red: after it   ·   grey dot: share of zeros after it",
+        "red: after it   ·   grey dot: share of zeros after it"
+        + (f"   ·   {untested} attributes of too few faces are left out" if untested else ""),
         fontsize=9,
     )
     return figure
@@ -140,8 +145,8 @@ def draw_normality(test: LayerNormality) -> Figure:
 
 def _draw_bars(axes: Axes, rows: Sequence[AttributeNormality], size: int) -> None:
     places = np.arange(len(rows))
-    axes.barh(places - 0.18, [_zero(row.passed) for row in rows], height=0.34, color=_BLUE)
-    axes.barh(places + 0.18, [_zero(row.passed_rectified) for row in rows], height=0.34, color=_RED)
+    axes.barh(places - 0.18, [row.passed for row in rows], height=0.34, color=_BLUE)
+    axes.barh(places + 0.18, [row.passed_rectified for row in rows], height=0.34, color=_RED)
     axes.plot([row.zeros for row in rows], places, "o", color=_GREY, markersize=3)
     axes.set_yticks(places, [f"{row.attribute} ({row.faces})" for row in rows], fontsize=7)
     axes.set_ylim(size - 0.4, -0.6)
@@ -169,10 +174,6 @@ def _draw_quantiles(axes: Axes, unit: UnitSample) -> None:
     axes.plot(normal, values, ".", markersize=1.5, color=_RED if unit.rejected else _BLUE)
     axes.tick_params(labelsize=6)
     axes.spines[["top", "right"]].set_visible(False)
-
-
-def _zero(value: float) -> float:
-    return 0.0 if math.isnan(value) else value
 
 
 def _number(value: object) -> object:
