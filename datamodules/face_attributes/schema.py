@@ -80,11 +80,12 @@ class AttributeSchema:
         """Read a schema from a YAML file; None takes the 73 attributes of PubFig and LFW in 42 heads.
 
         Args:
-            path: The file, or "pubfig" or "celeba" for one that comes with the package.
+            path: The file, or "pubfig" or "celeba" for one that comes with the package, whatever the working folder
+                holds under that name.
         """
         file = Path(path) if path is not None else DEFAULT_SCHEMA
         shipped = DEFAULT_SCHEMA.parent / f"{file.name}.yaml"
-        file = shipped if len(file.parts) == 1 and not file.exists() and shipped.is_file() else file
+        file = shipped if len(file.parts) == 1 and shipped.is_file() else file
         try:
             plain = yaml.safe_load(file.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

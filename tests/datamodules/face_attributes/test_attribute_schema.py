@@ -108,3 +108,10 @@ def test_columns_of_a_head() -> None:
     schema = AttributeSchema(("B", "A"), (Head("h", "exclusive", ("A", "B")),))
     assert schema.indices(schema.heads[0]) == [1, 0]
     assert schema.index("a") == 1
+
+
+def test_a_folder_called_like_a_shipped_schema_does_not_hide_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shipped = AttributeSchema.from_file("celeba")
+    (tmp_path / "celeba").mkdir()  # where a user keeps CelebA
+    monkeypatch.chdir(tmp_path)
+    assert AttributeSchema.from_file("celeba") == shipped
