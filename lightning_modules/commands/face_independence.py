@@ -9,18 +9,22 @@ one start, by 0.14 to 1 in every layer and by 0.45 to 0.9 in the middle one.
 
 from __future__ import annotations
 
+import pickle
 import zipfile
 from collections.abc import Mapping, Sequence
+from functools import reduce
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from datamodules.common.errors import CheckpointError
 from datamodules.face_attributes.datamodule import FaceAttributeDataModule
-from datamodules.face_attributes.people import Overlap, overlap
+from datamodules.face_attributes.people import Overlap, joined, overlap
 from datamodules.face_attributes.records import SplitName
 from lightning_modules.face_attributes.layers import plain_backbone
+from lightning_modules.face_attributes.transfer import learnt_in
 
 RELATED = 0.1  # correlation of two layers of one descent, added to what chance gives
 CHANCE = 4.0  # standard deviations of the correlation of unrelated layers
@@ -28,12 +32,13 @@ SHARE = 0.25  # of the layers that both have, which tells descent: a copy may ha
 FEWEST = 64  # weights of a layer that tells anything
 GENERATOR = "the generator"
 _TRAINING: SplitName = "train"
-# What is said of a judge, and of the generator: its file tells of its statistics, or of its classifier, not of both.
+# What is said of a judge, and of the generator: an older file tells of its statistics and not of its classifier.
 NOBODY = (
     "learnt from nobody of the requests or of the made faces",
     "learnt from nobody of the requests, as far as its file tells",
 )
-_KEY = FaceAttributeDataModule.__qualname__  # where Lightning keeps a data module's state
+_UNSAID = "does not say on whom it was trained, so that this could not be checked"
+_UNSAID_BEFORE = "does not say on whom the weights that it began from were trained, so that they could not be checked"
 _OTHER = "give one that was trained apart, such as `fit --config face_attributes/judge_a` makes"
 
 
@@ -139,8 +144,8 @@ def check_people(
 
     Args:
         judges: Checkpoint of each judge by its name.
-        generator: Checkpoint of the generator, which says whose faces its statistics counted, or of its classifier; of
-            it, the people of the requests matter.
+        generator: Checkpoint of the generator, which says whose faces its statistics counted and its classifier learnt
+            from, or of the classifier; of it, the people of the requests matter, and to judges its people do.
         data: The faces.
         splits: Those that make requests.
         allowed: Take them all the same.
@@ -151,22 +156,37 @@ def check_people(
     Raises:
         CheckpointError: If a checkpoint says that it learnt from such people.
     """
-    people: dict[SplitName, set[str]] = {split: set(data.people(split)) for split in (*splits, _TRAINING)}
+    learnt = {name: learnt_from(path) for name, path in {GENERATOR: generator, **judges}.items()}
+    asking: dict[str, set[str] | Tensor] = {split: set(data.people(split)) for split in splits}
+    making = {_TRAINING: set(data.people(_TRAINING)), GENERATOR: learnt[GENERATOR].people}
     notes = {}
-    for name, path in {GENERATOR: generator, **judges}.items():
-        learnt = learnt_from(path)
-        if learnt is None:
-            notes[name] = "does not say on whom it was trained, so that this could not be checked"
-            continue
-        looked_at = splits if name == GENERATOR else [*splits, _TRAINING]
-        found = {split: overlap(learnt, people[split]) for split in looked_at}
-        shared = {split: one for split, one in found.items() if one.shared}
-        notes[name] = _shared(f"{name} ({path})", shared, allowed) if shared else NOBODY[name == GENERATOR]
+    for name, (people, whole) in learnt.items():
+        sought = asking if name == GENERATOR else asking | making
+        found = {whose: overlap(people, whom) for whose, whom in sought.items()}
+        shared = {whose: one for whose, one in found.items() if one.shared}
+        if shared:
+            notes[name] = _shared(f"{name} ({judges.get(name, generator)})", shared, allowed)
+        elif not whole:
+            notes[name] = _UNSAID if len(people) == 0 else _UNSAID_BEFORE
+        else:
+            notes[name] = NOBODY[name == GENERATOR]
     return notes
 
 
-def learnt_from(path: str) -> Tensor | None:
-    """Sketch of the people that a training learnt from, as its checkpoint has it; None where it has none.
+class Learnt(NamedTuple):
+    """Whom a checkpoint says that it learnt from.
+
+    Attributes:
+        people: Sketch of them, int64 ``(n,)``; empty where it says nothing.
+        whole: Whether it says so of every training that made it.
+    """
+
+    people: Tensor
+    whole: bool
+
+
+def learnt_from(path: str) -> Learnt:
+    """Whom a training learnt from, and those before it that its weights came from, as its checkpoint has it.
 
     Raises:
         CheckpointError: If the file cannot be read.
@@ -174,27 +194,31 @@ def learnt_from(path: str) -> Tensor | None:
     file = Path(path).expanduser()
     try:
         content = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
-    except (OSError, RuntimeError, ValueError, EOFError) as error:
+    except (OSError, EOFError, RuntimeError, ValueError, LookupError, pickle.UnpicklingError) as error:
         raise CheckpointError(f"{path} cannot be read as a checkpoint: give a file that a run wrote.") from error
-    state = content.get(_KEY)
-    people = state.get("people") if isinstance(state, Mapping) else None
-    return people.clone() if isinstance(people, Tensor) else None
+    trainings = learnt_in(content)
+    known = [people for people in trainings if people is not None]
+    return Learnt(reduce(joined, known, torch.zeros(0, dtype=torch.int64)), len(known) == len(trainings))
 
 
-def _shared(who: str, shared: Mapping[SplitName, Overlap], allowed: bool) -> str:
+def _shared(who: str, shared: Mapping[str, Overlap], allowed: bool) -> str:
     """What is said of people that a network should not have learnt from; an error unless that is allowed."""
-    split, found = next(iter(shared.items()))
-    what = f"learnt from {found.shared} of {found.told} people of the split {split}"
+    if _TRAINING in shared:  # most often the same people
+        shared = {whose: one for whose, one in shared.items() if whose != GENERATOR}
+    parts = [
+        f"learnt from {one.shared} of {one.told} people "
+        + ("that the generator learnt from" if whose == GENERATOR else f"of the split {whose}")
+        for whose, one in shared.items()
+    ]
     if not allowed:
-        why = "from whom the faces are made" if split == _TRAINING else "who make the requests"
+        making = next(iter(shared)) in (_TRAINING, GENERATOR)
+        why = "from whom the faces are made" if making else "who make the requests"
         raise CheckpointError(
-            f"{who} {what}, {why}, so that it is not independent of them: give the data as in that training "
+            f"{who} {parts[0]}, {why}, so that it is not independent of them: give the data as in that training "
             "(--data.split_seed, --data.demo.seed), train a judge with fit_on judge and the same judge_share in the "
             "data of all, or take it all the same with --same_people true, as where names agree by chance."
         )
-    return "; ".join(
-        f"learnt from {one.shared} of {one.told} people of the split {name}" for name, one in shared.items()
-    )
+    return "; ".join(parts)
 
 
 def _architecture(network: nn.Module) -> list[tuple[str, tuple[int, ...]]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -32,8 +32,9 @@ from lightning_modules.face_attributes.reconstruction import psnr, ssim
 from lightning_modules.face_attributes.statistics import AttributeStatistics, FaceStatistics
 from lightning_modules.face_attributes.statistics_file import Provenance, load_statistics, save_statistics
 from lightning_modules.face_attributes.targets import TargetOptions
-from lightning_modules.face_attributes.transfer import read_checkpoint
+from lightning_modules.face_attributes.transfer import BEFORE, learnt_in
 from lightning_modules.nn.checkpoint_loading import load_strictly
+from lightning_modules.nn.method_checkpoint import read_method_checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -125,6 +126,7 @@ class AttributeFaceGenerator(Method):
         self.schema = built.schema
         self.network = built.network
         self.preprocess = built.preprocess
+        self._learnt_before = built.learnt_before
         check_facts(self.schema, self.preprocess.side, attribute_schema, image_size)
         settings = InversionSettings(**inversion) if isinstance(inversion, Mapping) else inversion
         self.config = config = resolve_preset(
@@ -235,12 +237,15 @@ class AttributeFaceGenerator(Method):
     # The checkpoint holds the statistics too.
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the statistics."""
+        """Add the statistics, and whom the classifier learnt from."""
+        if self._learnt_before:
+            checkpoint[BEFORE] = self._learnt_before
         if self.statistics is not None:
             checkpoint[_STATISTICS] = self.statistics.state()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take the statistics."""
+        """Take the statistics, and whom the classifier learnt from."""
+        self._learnt_before = list(checkpoint.get(BEFORE, []))
         if _STATISTICS in checkpoint:
             self.statistics, self._generator = FaceStatistics.from_state(checkpoint[_STATISTICS]), None
 
@@ -288,14 +293,7 @@ class AttributeFaceGenerator(Method):
             attributes = self._attributes(batch["attributes"].clone(), sources, optional.get("labelled"))
             seeds = optional.get("seed", batch["index"]).clone()
             made = self.generator(attributes, seeds, self.config.mode, self.target_options, sources)
-            facts: dict[str, Any] = {
-                "image": made.image,
-                "history": made.history,
-                "steps": made.steps,
-                "strip": made.strip,
-                "target_errors": made.target_errors,
-                "target_distances": made.target_distances,
-                "opinion": made.opinion,
+            facts: dict[str, Any] = {part.name: getattr(made, part.name) for part in fields(made)} | {
                 "attributes": attributes,
                 "mode": self.config.mode,
                 "index": batch["index"],
@@ -341,7 +339,8 @@ def _classifier(weights: str | None, arguments: dict[str, Any] | None) -> FaceAt
                 "--model.init_args.classifier_weights, or a generator's own with --ckpt_path."
             )
         return FaceAttributeClassifier(**arguments)
-    saved, state = read_checkpoint(weights, CLASSIFIER)
+    saved, state, content = read_method_checkpoint(weights, CLASSIFIER)
     built = FaceAttributeClassifier(**{name: value for name, value in saved.items() if not name.startswith("_")})  # type: ignore[arg-type]  # plain values of a checkpoint
     load_strictly(built, state, built.state_dict(), weights)
+    built.learnt_before = learnt_in(content)
     return built

@@ -45,7 +45,7 @@ from lightning_modules.face_attributes.presets import (
     resolve_preset,
 )
 from lightning_modules.face_attributes.training_facts import training_labelled, training_mean, training_weights
-from lightning_modules.face_attributes.transfer import load_transfer
+from lightning_modules.face_attributes.transfer import BEFORE, load_transfer
 from lightning_modules.face_attributes.vgg import VGG, VGGSettings
 from lightning_modules.nn.frozen import PartlyFrozen
 from lightning_modules.nn.optimizers import OptimizerName, named_optimizer
@@ -102,6 +102,7 @@ class FaceAttributeClassifier(Method):
 
     Attributes:
         labelled: Names of the attributes that some training face had a label for; None where that is not known.
+        learnt_before: People that the weights learnt from before this training, as of ``transfer.learnt_in``.
 
     References:
         Cate, Dalvi, Hussain, "DeepFace: Face Generation using Deep Learning" (2016), sections 3.2 and 5.1.
@@ -179,8 +180,10 @@ class FaceAttributeClassifier(Method):
         self._mean_known = config.mean == "colour" or weights is not None
         self.labelled: frozenset[str] | None = None
         self._random_heads = True
+        self.learnt_before: list[Tensor | None] = []
         if weights is not None:
             taken = load_transfer(self, dict(self.hparams), weights, CLASS_PATH)
+            self.learnt_before = taken.learnt
             if taken.heads:
                 self._random_heads, self.labelled = False, taken.labelled
 
@@ -230,9 +233,12 @@ class FaceAttributeClassifier(Method):
         self._mean_known = True
         self._random_heads = False
         self.labelled = labelled_of(checkpoint)
+        self.learnt_before = list(checkpoint.get(BEFORE, []))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the names of the attributes that were labelled."""
+        """Keep the names of the attributes that were labelled, and whom the weights learnt from before."""
+        if self.learnt_before:
+            checkpoint[BEFORE] = self.learnt_before
         if self.labelled is not None:
             checkpoint[LABELLED] = sorted(self.labelled)
 

@@ -1,10 +1,13 @@
-"""Begin from another classifier's checkpoint; of other heads, all but the heads is taken over."""
+"""Begin from another classifier's checkpoint; of other heads, all but the heads is taken over.
+
+What a checkpoint says of the people that it learnt from goes along, so that a later one names those of every training.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
@@ -13,6 +16,9 @@ from lightning_modules.nn.checkpoint_loading import load_strictly
 from lightning_modules.nn.method_checkpoint import read_method_checkpoint
 
 log = logging.getLogger(__name__)
+
+BEFORE = "learnt_before"  # key of a checkpoint
+_PEOPLE = "FaceAttributeDataModule"  # where Lightning keeps the state of that class
 
 HEAD_WEIGHTS = "network.heads."
 SAME_HEADS = ("attribute_schema", "layout")  # two classifiers that agree in these have the same outputs
@@ -24,10 +30,12 @@ class Transferred(NamedTuple):
     Attributes:
         heads: Whether the heads were, too.
         labelled: Attributes that the checkpoint's training had labels for; None where it does not say.
+        learnt: As of `learnt_in`.
     """
 
     heads: bool
     labelled: frozenset[str] | None
+    learnt: list[Tensor | None]
 
 
 def load_transfer(module: nn.Module, own: Mapping[str, object], path: str, class_path: str) -> Transferred:
@@ -50,7 +58,17 @@ def load_transfer(module: nn.Module, own: Mapping[str, object], path: str, class
         state = {key: value for key, value in state.items() if not key.startswith(HEAD_WEIGHTS)}
         expected = {key: value for key, value in expected.items() if not key.startswith(HEAD_WEIGHTS)}
     load_strictly(module, state, expected, path)
-    return Transferred(same_heads, labelled_of(content))
+    return Transferred(same_heads, labelled_of(content), learnt_in(content))
+
+
+def learnt_in(checkpoint: Mapping[str, Any]) -> list[Tensor | None]:
+    """Whom a checkpoint learnt from: for each training that made it, in their order, a sketch of people ``(n,)`` int64.
+
+    None stands for a training that does not say.
+    """
+    state = checkpoint.get(_PEOPLE)
+    people = state.get("people") if isinstance(state, Mapping) else None
+    return [*checkpoint.get(BEFORE, []), people if isinstance(people, Tensor) else None]
 
 
 def read_checkpoint(path: str, class_path: str) -> tuple[dict[str, object], dict[str, Tensor]]:

@@ -23,6 +23,7 @@ from lightning_modules.commands.face_independence import (
     learnt_from,
     share_descent,
 )
+from lightning_modules.face_attributes.module import FaceAttributeClassifier
 from lightning_modules.face_attributes.vgg import VGG, VGGSettings
 
 Command = Callable[..., Any]
@@ -185,7 +186,7 @@ def test_people_of_the_requests_and_of_the_training(files: Files) -> None:
     own = FaceAttributeDataModule(image_size=32, demo=DEMO, fit_on="judge").people("train")
     tested, trained_on = data.people("test"), data.people("train")
     apart = with_people(files.judge, "apart.ckpt", own)
-    assert learnt_from(str(files.judge)) is None
+    assert learnt_from(str(files.judge)).people.tolist() == []
     generator = str(files.generator)
 
     def check(judge: Path, splits: tuple[SplitName, ...] = ("test",), allowed: bool = False) -> str:
@@ -204,3 +205,55 @@ def test_people_of_the_requests_and_of_the_training(files: Files) -> None:
     leaking = with_people(files.generator, "leaking.ckpt", tested)
     with pytest.raises(CheckpointError, match=r"^the generator .* learnt from 24 of 24 people of the split test"):
         check_people({"judge A": str(apart)}, str(leaking), data, ("test",), False)
+
+
+def with_trainings(path: Path, name: str, before: list[Tensor | None], people: list[str]) -> Path:
+    """A copy of a checkpoint that began from another's weights."""
+    whole = with_people(path, name, people)
+    torch.save({**torch.load(whole, weights_only=True), "learnt_before": before}, whole)
+    return whole
+
+
+def test_people_of_earlier_trainings_count(files: Files) -> None:
+    data = FaceAttributeDataModule(image_size=32, demo=DEMO)
+    own = FaceAttributeDataModule(image_size=32, demo=DEMO, fit_on="judge").people("train")
+
+    def check(judge: Path) -> str:
+        return check_people({"judge A": str(judge)}, str(files.generator), data, ("test",), False)["judge A"]
+
+    tuned = with_trainings(files.judge, "began.ckpt", [sketch_of(data.people("test"))], own)
+    with pytest.raises(CheckpointError, match=r"learnt from 24 of 24 people of the split test, who make the requests"):
+        check(tuned)
+    unsaid = with_trainings(files.judge, "unsaid.ckpt", [None], own)
+    assert check(unsaid).startswith("does not say on whom the weights that it began from were trained")
+
+
+def test_people_of_the_generator_count_whatever_the_data(files: Files) -> None:
+    trained_on = FaceAttributeDataModule(image_size=32, demo=DEMO).people("train")
+    other = FaceAttributeDataModule(image_size=32, demo=FaceDemoSettings(seed=500, train=96, val=40, test=96))
+    judges = {"judge A": str(with_people(files.judge, "same_as_generator.ckpt", trained_on))}
+    with pytest.raises(CheckpointError, match=r"24 of 24 people that the generator learnt from, from whom the faces"):
+        check_people(judges, str(files.generator), other, ("test",), False)
+    notes = check_people(judges, str(files.generator), other, ("test",), True)
+    assert notes["judge A"] == "learnt from 24 of 24 people that the generator learnt from"
+
+
+def test_a_checkpoint_names_the_people_of_all_its_trainings(tmp_path: Path) -> None:
+    sys.path.insert(0, str(HELPERS))
+    import small_faces
+
+    sys.path.remove(str(HELPERS))
+    first = with_people(small_faces.save_classifier(tmp_path), "first.ckpt", ["Ann", "Bob"])
+    tuned = FaceAttributeClassifier(
+        image_size=32, backbone="small_vgg", vgg=VGGSettings((4, 8), (1, 1), (16,), norm=True), weights=str(first)
+    )
+    owner = small_faces.trainer(tmp_path)
+    owner.strategy.connect(tuned)
+    owner.save_checkpoint(tmp_path / "second.ckpt", weights_only=True)
+    second = with_people(tmp_path / "second.ckpt", "third.ckpt", ["Eve"])
+    assert torch.equal(learnt_from(str(second)).people, sketch_of(["Ann", "Bob", "Eve"]))
+    _, generator = small_faces.collect(tmp_path, second)
+    counted = FaceAttributeDataModule(image_size=32, demo=DEMO).people("train")
+    found = learnt_from(str(generator))
+    assert found.whole
+    assert torch.equal(found.people, sketch_of(["Ann", "Bob", "Eve", *counted]))
