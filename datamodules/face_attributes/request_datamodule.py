@@ -142,8 +142,8 @@ class AttributeRequestDataModule(LightningDataModule):
         return RequestDataset(self._items, self._pictures, [row])[0]
 
     def exclude(self, names: Iterable[str]) -> None:
-        """Skip these faces in ``predict``; a resumed run gives those that its folder already holds."""
-        self._excluded |= set(names)
+        """Skip these faces, and no others, in ``predict``; a resumed run gives those that its folder already holds."""
+        self._excluded = set(names)
 
     def predict_dataloader(self) -> DataLoader[AttributeRequestBatch]:
         """The requests in their order, without the excluded ones."""

@@ -209,3 +209,5 @@ def test_faces_that_are_done_are_left_out() -> None:
     assert data.request(3)["index"].tolist() == [3]
     data.exclude(data.names)
     assert _batches(data) == []
+    data.exclude([])  # of a folder that holds none
+    assert len(_batches(data)) == 3
