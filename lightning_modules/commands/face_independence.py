@@ -158,7 +158,7 @@ def check_people(
     """
     learnt = {name: learnt_from(path) for name, path in {GENERATOR: generator, **judges}.items()}
     asking: dict[str, set[str] | Tensor] = {split: set(data.people(split)) for split in splits}
-    making = {_TRAINING: set(data.people(_TRAINING)), GENERATOR: learnt[GENERATOR].people}
+    making: dict[str, set[str] | Tensor] = {_TRAINING: set(data.people(_TRAINING)), GENERATOR: learnt[GENERATOR].people}
     notes = {}
     for name, (people, whole) in learnt.items():
         sought = asking if name == GENERATOR else asking | making

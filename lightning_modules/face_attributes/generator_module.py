@@ -340,7 +340,7 @@ def _classifier(weights: str | None, arguments: dict[str, Any] | None) -> FaceAt
             )
         return FaceAttributeClassifier(**arguments)
     saved, state, content = read_method_checkpoint(weights, CLASSIFIER)
-    built = FaceAttributeClassifier(**{name: value for name, value in saved.items() if not name.startswith("_")})  # type: ignore[arg-type]  # plain values of a checkpoint
+    built = FaceAttributeClassifier(**{name: value for name, value in saved.items() if not name.startswith("_")})
     load_strictly(built, state, built.state_dict(), weights)
     built.learnt_before = learnt_in(content)
     return built
