@@ -62,15 +62,20 @@ def named_things(kind: str) -> dict[str, str]:
 
 
 def config_summary(path: Path) -> str:
-    """First sentence of a configuration file's leading comment, after the command that runs it."""
-    words: list[str] = []
+    """First sentence of a configuration file's leading comment, after the command that runs it and its blank line.
+
+    A file that another program takes says so first.
+    """
+    comment: list[str] = []
     for line in path.read_text(encoding="utf-8").splitlines():
         if not line.startswith("#"):
             break
-        text = line.lstrip("# ").strip()
-        if not text.startswith(("python ", "appraise ")):
-            words.append(text)
-    return re.split(r"\. (?=[A-Z])", " ".join(words))[0].strip().removesuffix(".")
+        comment.append(line.lstrip("# ").strip())
+    command = comment[0] if comment else ""
+    if command.startswith(("python ", "appraise ", "wandb ")):
+        comment = comment[comment.index("") + 1 if "" in comment else 1 :]
+    sentence = re.split(r"\. (?=[A-Z])", " ".join(comment))[0].strip().removesuffix(".")
+    return f"(wandb sweep) {sentence}" if command.startswith("wandb ") else sentence
 
 
 def _section(kind: str, things: Mapping[str, str]) -> str:

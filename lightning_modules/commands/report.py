@@ -47,9 +47,10 @@ def next_command(configs: Sequence[ConfigFile], path: str) -> str:
     known = config_names()
     names = [Path(config.name.removeprefix("configs/")) for config in configs if config.packaged]
     for folder in (name.parent.as_posix() for name in names):
-        if f"{folder}/score" in known:
+        own = next((name for name in (f"{folder}/score", f"{folder}/predict") if name in known), None)
+        if own is not None:
             return (
-                f"next: {program()} predict --config {folder}/score --ckpt_path {shown} "
+                f"next: {program()} predict --config {own} --ckpt_path {shown} "
                 "--data.init_args.path FOLDER_OR_FILE --output DIR"
             )
         if f"{folder}/annotate" in known:

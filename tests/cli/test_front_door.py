@@ -91,6 +91,14 @@ def test_list_names_everything(appraise: Callable[..., Any]) -> None:
     assert "VideoQualityDataModule" not in appraise("list", "methods").out
 
 
+def test_list_says_what_a_configuration_is_for_not_its_command(appraise: Callable[..., Any]) -> None:
+    lines = [line.split(maxsplit=1) for line in appraise("list", "configs", "parts").out.splitlines() if "/" in line]
+    about = {words[0]: words[1] for words in lines if len(words) == 2}
+    assert about["face_attributes/generate_paper"].startswith("Makes faces as the paper does")
+    assert about["sweeps/face_freeze"].startswith("(wandb sweep) Below which layer")
+    assert not [name for name, line in about.items() if line.startswith(("python", "appraise", "wandb", "-"))]
+
+
 def test_list_of_something_else(appraise: Callable[..., Any]) -> None:
     done = appraise("list", "models")
     assert done.code == 2

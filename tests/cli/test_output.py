@@ -145,6 +145,9 @@ def test_after_training_on_a_shipped_configuration_scoring_comes_next(toy: objec
 
     line = next_command([find_config("video_quality/demo")], "/x/a.ckpt")
     assert "predict --config video_quality/score --ckpt_path /x/a.ckpt --data.init_args.path" in line
+    # A test would need the options of the training again; a prediction needs the checkpoint alone.
+    line = next_command([find_config("face_attributes/imagenet")], "/x/a.ckpt")
+    assert "predict --config face_attributes/predict --ckpt_path /x/a.ckpt" in line
     line = next_command([find_config("action/demo"), find_config("action/ablations/heavy_l1")], "/x/a.ckpt")
     assert line.endswith(" annotate SOURCE --ckpt_path /x/a.ckpt --output DIR")
 
