@@ -94,6 +94,21 @@ class FaceWriter(Callback):
         if len(done) == len(names) and trainer.is_global_zero:
             self._draw_sheets(folder, self._names)  # nothing is predicted, so that no later hook is called
 
+    def on_predict_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Say which attributes are asked for that no counted face shows: what they look like is not known."""
+        data, statistics = getattr(trainer, "datamodule", None), getattr(pl_module, "statistics", None)
+        if not isinstance(data, AttributeRequestDataModule) or not isinstance(statistics, FaceStatistics):
+            return
+        shown = (statistics.present_share * statistics.labelled >= 1).cpu()
+        wanted = (data.attributes == PRESENT).any(dim=0) & ~shown
+        unseen = [name for name, missed in zip(data.schema.attributes, wanted.tolist(), strict=True) if missed]
+        if unseen and trainer.is_global_zero:
+            log.warning(
+                "warning: no face that the statistics counted is known to show %s, so that nothing tells what it looks "
+                "like: take it out of the request, or collect statistics of faces with labels for it",
+                ", ".join(unseen),
+            )
+
     def on_predict_batch_end(
         self,
         trainer: L.Trainer,
@@ -152,7 +167,7 @@ class FaceWriter(Callback):
             old.unlink()
             number += 1
         kept = f", {self._kept} of them from an earlier run" if self._kept else ""
-        log.info("%d faces%s: %s", len(faces), kept, folder / "sheet.png")
+        log.info("%d face%s%s: %s", len(faces), "s" * (len(faces) > 1), kept, folder / "sheet.png")
 
     def _facts(
         self, module: L.LightningModule, outputs: Mapping[str, Any], batch: AttributeRequestBatch, row: int

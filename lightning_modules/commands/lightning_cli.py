@@ -267,7 +267,8 @@ class AppraiseCLI(LightningCLI):
     def fit(self, **kwargs: Any) -> None:  # noqa: ANN401  # as inherited
         """Train; then test the best checkpoint if asked, and say where it is and what to do next."""
         self.trainer.fit(**kwargs)
-        best = best_checkpoint(self.trainer)
+        # Of a fast_dev_run Lightning names a checkpoint that it did not write.
+        best = None if getattr(self.trainer, "fast_dev_run", False) else best_checkpoint(self.trainer)
         if self.config.fit.test_after_fit:
             self.test(
                 model=self.model, datamodule=self.datamodule, ckpt_path="best" if best else None, weights_only=True

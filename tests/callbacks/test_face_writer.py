@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import lightning as L
@@ -18,6 +19,7 @@ from callbacks.face_sheet import SheetFace, draw_grid, draw_sheet, draw_strip
 from callbacks.face_writer import FaceWriter, caption_of
 from datamodules.face_attributes.request_datamodule import AttributeRequestDataModule
 from datamodules.face_attributes.schema import AttributeSchema
+from lightning_modules.face_attributes.statistics import AttributeStatistics
 
 SCHEMA = AttributeSchema.from_file()
 SIZE, STEPS = 24, 50
@@ -116,6 +118,19 @@ def test_files_of_faces(tmp_path: Path) -> None:
     ]
     strip = np.asarray(Image.open(tmp_path / "strips" / "face_0.png"))
     assert strip.shape[1] > 3 * 132
+
+
+def test_what_no_counted_face_shows_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    sums = AttributeStatistics(len(SCHEMA.attributes), folds=2, kept=4)
+    attributes = torch.full((4, len(SCHEMA.attributes)), -1, dtype=torch.int8)
+    attributes[:, [SCHEMA.index("Smiling"), SCHEMA.index("Bald")]] = torch.tensor([1, 0], dtype=torch.int8)
+    faces = torch.zeros(4, 3, 8, 8, dtype=torch.uint8)
+    sums.update({"fc6": torch.randn(4, 5)}, attributes, torch.ones(4, dtype=torch.bool), torch.arange(4), faces)
+    model: Any = SimpleNamespace(statistics=sums.finish())
+    for text in ("Smiling, no Male", "Smiling, Male, Bald"):
+        trainer: Any = SimpleNamespace(datamodule=AttributeRequestDataModule(text), is_global_zero=True)
+        FaceWriter().on_predict_start(trainer, model)
+    assert [record.getMessage().partition(" known to show ")[2][:12] for record in caplog.records] == ["Male, Bald, "]
 
 
 def test_steps_below_a_strip_and_losses_of_a_face_that_rests() -> None:

@@ -57,6 +57,11 @@ def test_after_fit_without_checkpoints_tests_the_last_weights(appraise: Command)
     assert appraise("fit", "--config", "toy", *arguments).out == "test/srcc 0.83\n"
 
 
+def test_after_a_fast_dev_run_the_last_weights_are_tested(appraise: Command) -> None:
+    done = appraise("fit", "--config", "toy", "--test_after_fit", "true", "--trainer.fast_dev_run", "true")
+    assert (done.code, done.out) == (0, "test/srcc 0.83\n"), done.err
+
+
 def test_plain_lines_in_a_file(appraise: Command) -> None:
     done = appraise("fit", "--config", "toy", "--trainer.max_epochs", "2", "--trainer.logger", "true")
     assert "\r" not in done.out + done.err
