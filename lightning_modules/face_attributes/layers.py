@@ -79,7 +79,8 @@ class CutNetwork(Freezable):
         self.layers = check_layers(network, layers)
         self.network = network
         work_out_of_place(network)
-        self.freeze()
+        with torch.inference_mode(False):  # norms made in inference mode could take part in no backward pass later
+            self.freeze()
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """Outputs of the layers for normalised images ``(B, 3, S, S)``."""

@@ -190,6 +190,16 @@ def test_the_cut_stays_in_evaluation_mode() -> None:
     assert torch.allclose(cut(x)["fc6"][:1], cut(x[:1])["fc6"], atol=1e-6)
 
 
+def test_a_cut_made_in_inference_mode_gives_gradients_later() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 2, 3), nn.BatchNorm2d(2), nn.ReLU())
+    with torch.inference_mode():  # as when statistics are collected
+        cut = CutNetwork(network, ["1"])
+    picture = torch.rand(1, 3, 32, 32, requires_grad=True)
+    cut(picture)["1"].square().sum().backward()
+    assert picture.grad is not None
+    assert picture.grad.abs().sum() > 0
+
+
 def test_the_cut_sees_through_what_freezes_the_backbone() -> None:
     network = classifier(freeze_below(VGG(TINY, 16), "heads"))
     x = torch.randn(1, 3, 16, 16, requires_grad=True)
