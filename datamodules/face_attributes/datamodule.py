@@ -41,8 +41,9 @@ class FaceAttributeDataModule(LightningDataModule):
         label_format: What they are; "auto" looks, and so does "list", which never takes the demo in place of a list.
             "images" takes bare pictures, of which nothing is said.
         boxes: Lists of face boxes: PubFig's ``dev_urls.txt`` and ``eval_urls.txt``, CelebA's ``list_bbox_celeba.txt``,
-            or a csv ``file,left,top,right,bottom``, also for the pictures of ``path``. Without one the square in the
-            middle of a picture is the face; LFW's own box is known.
+            or a csv ``file,left,top,right,bottom``, also for the pictures of ``path``. PubFig's are found beside its
+            list ([] leaves them out). Without one the square in the middle of a picture is the face; LFW's own box is
+            known.
         identities: A text of picture and person; CelebA's is found beside its list.
         partition: A text of picture (or person) and split; CelebA's is found beside its list.
         attribute_schema: The attributes and their heads: a YAML file, "pubfig", "celeba", or the same as a mapping. By
@@ -103,7 +104,8 @@ class FaceAttributeDataModule(LightningDataModule):
         excluded = tuple(exclude_attributes or ())
         if path and root is None and labels is None:
             label_format = "auto"  # bare pictures need no list, even with a configuration that learns from one
-        lists = FaceSources(root, labels, label_format, _texts(boxes), identities, partition, missing_margin, excluded)
+        given = None if boxes is None else _texts(boxes)
+        lists = FaceSources(root, labels, label_format, given, identities, partition, missing_margin, excluded)
         self._kind, sources = lists.resolved()
         self._schema = read_schema(attribute_schema, excluded, "celeba" if self._kind == "celeba" else None)
         self._sources = replace(sources, excluded=_left_out(excluded, attribute_schema, self._schema))
@@ -194,7 +196,7 @@ class FaceAttributeDataModule(LightningDataModule):
     def predict_dataloader(self) -> DataLoader[FaceBatch]:
         """The pictures of ``path``; else the test split; of bare pictures all."""
         if self._paths:
-            boxes = next((file for file in self._sources.boxes if detect_format(file) == "csv"), None)
+            boxes = next((file for file in self._sources.boxes or () if detect_format(file) == "csv"), None)
             found = pictures(self._paths, self._schema, boxes)
             return self._loader(ListedFaces(found, self.image_size, self._crop_margin))
         if self._kind == "images":

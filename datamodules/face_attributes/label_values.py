@@ -71,7 +71,8 @@ def match_columns(
     if unknown and not complete:
         raise LabelError(
             f"{source}: the schema has no attribute for the column {_shown(unknown)}: "
-            f"{_nearest(unknown[0], schema.attributes)}; correct the header or name another attribute_schema"
+            f"{_nearest(unknown[0], schema.attributes)}; correct the header, or describe attributes of your own in a "
+            "YAML file (heads: [{name: NAME, kind: binary, attributes: [NAME]}, ...]) and name it as attribute_schema"
         )
     if unknown:
         _log.info("%s: the columns %s are in no head of the schema and are not used", source, _shown(unknown))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import combinations
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, get_args
 
 import yaml
 
@@ -71,9 +71,8 @@ class AttributeSchema:
                 f"{', '.join(map(str, plain)) or 'none'}: write at least heads, a list of name, kind and attributes."
             )
         heads = tuple(_head(entry) for entry in plain["heads"])
-        names = plain.get("attributes") or [name for head in heads for name in head.attributes]
-        pairs = tuple(cast(tuple[str, str], tuple(map(str, pair))) for pair in plain.get("contradictions") or ())
-        return cls(tuple(map(str, names)), heads, pairs)
+        names = plain.get("attributes") or dict.fromkeys(name for head in heads for name in head.attributes)
+        return cls(tuple(map(str, names)), heads, tuple(map(_pair, plain.get("contradictions") or ())))
 
     @classmethod
     def from_file(cls, path: str | Path | None = None) -> AttributeSchema:
@@ -89,8 +88,9 @@ class AttributeSchema:
         try:
             plain = yaml.safe_load(file.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            reason = " ".join(str(error).split())  # of YAML, lines with a picture of the place
             raise ConfigurationError(
-                f"The attribute schema {file} cannot be read ({error}): name a YAML file."
+                f"The attribute schema {file} cannot be read ({reason}): name a YAML file."
             ) from error
         if not isinstance(plain, dict):
             raise ConfigurationError(f"The attribute schema {file} holds no mapping: write the key heads with a list.")
@@ -119,6 +119,8 @@ class AttributeSchema:
             kind: HeadKind = "exclusive" if head.kind == "complete" and kept != head.attributes else head.kind
             if kept:
                 heads.append(Head(head.name, "binary" if len(kept) == 1 and kind != "complete" else kind, kept))
+        if not heads:
+            raise ConfigurationError(f"All attributes are left out, {', '.join(self.attributes)}: keep at least one.")
         pairs = tuple(pair for pair in self.contradictions if not gone & set(pair))
         return AttributeSchema(tuple(name for name in self.attributes if name not in gone), tuple(heads), pairs)
 
@@ -180,12 +182,23 @@ def _head(entry: Mapping[str, Any]) -> Head:
         raise ConfigurationError(
             f'The head {entry["name"]} has the kind "{entry["kind"]}": write one of {", ".join(kinds)}.'
         )
+    if not isinstance(entry["attributes"], list | tuple):
+        raise ConfigurationError(
+            f"The head {entry['name']} has the attributes {entry['attributes']!r}: write a list of names."
+        )
     return Head(str(entry["name"]), entry["kind"], tuple(map(str, entry["attributes"])))
+
+
+def _pair(entry: object) -> tuple[str, str]:
+    if not isinstance(entry, list | tuple) or len(entry) != 2:
+        raise ConfigurationError(f"A contradiction of an attribute schema is a list of two attributes, not {entry!r}.")
+    return str(entry[0]), str(entry[1])
 
 
 def _check(schema: AttributeSchema) -> None:
     """Raise unless every attribute stands in exactly one head and every name is known."""
     grouped = Counter(name for head in schema.heads for name in head.attributes)
+    known = list(dict.fromkeys(schema.attributes))
     problems = {
         "is in no head": [name for name in schema.attributes if name not in grouped],
         "is in several heads or twice in one": [name for name, count in grouped.items() if count > 1],
@@ -199,7 +212,7 @@ def _check(schema: AttributeSchema) -> None:
             head.name for head in schema.heads if head.kind == "binary" and len(head.attributes) != 1
         ],
         "is spelt like another": [
-            name for name in schema.attributes if sum(normalised(name) == normalised(n) for n in schema.attributes) > 1
+            name for name in known if sum(normalised(name) == normalised(other) for other in known) > 1
         ],
     }
     found = [f"{', '.join(names)} {what}" for what, names in problems.items() if names]

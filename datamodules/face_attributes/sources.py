@@ -31,6 +31,7 @@ _log = logging.getLogger(__name__)
 
 LabelFormat = Literal["auto", "demo", "list", "pubfig", "lfw", "celeba", "csv", "images"]
 KnownFormat = Literal["demo", "pubfig", "lfw", "celeba", "csv", "images"]
+_BOX_LISTS = ("dev_urls.txt", "eval_urls.txt")  # PubFig's
 _LISTS: dict[str, KnownFormat] = {
     "lfw_attributes.txt": "lfw",
     "pubfig_attributes.txt": "pubfig",
@@ -48,7 +49,8 @@ class FaceSources:
         root: Folder of the pictures; by default the folder of the list.
         labels: The list of attributes; by default the usual one in ``root``, if it is there.
         label_format: What they are; "auto" looks, and so does "list", which takes neither the demo nor bare pictures.
-        boxes: Lists of face boxes: PubFig's, CelebA's, or a csv.
+        boxes: Lists of face boxes: PubFig's, CelebA's, or a csv; None looks for PubFig's beside its list, since its
+            pictures are whole photographs; () takes none.
         identities: CelebA's list of identities, or any text of two columns: picture and person.
         partition: CelebA's list of splits, or any text of two columns: picture or person, and split.
         missing_margin: Absolute value below which an attribute of a list of real values is missing.
@@ -61,7 +63,7 @@ class FaceSources:
     root: str | None = None
     labels: str | None = None
     label_format: LabelFormat = "auto"
-    boxes: tuple[str, ...] = ()
+    boxes: tuple[str, ...] | None = None
     identities: str | None = None
     partition: str | None = None
     missing_margin: float = 0.0
@@ -80,15 +82,31 @@ class FaceSources:
             )
         if self.label_format == "images" and (self.labels is not None or self.root is None):
             raise ConfigurationError("label_format images takes bare pictures: give root, and leave labels out")
+        if self.root is not None and not Path(self.root).exists():
+            raise ConfigurationError(f"root {self.root} is no folder; name the folder of the pictures")
         if self.labels is not None and not Path(self.labels).is_file():
             raise ConfigurationError(f"labels is {self.labels}, and there is no such file; name the list of attributes")
 
     def resolved(self) -> tuple[KnownFormat, FaceSources]:
-        """What the data is, and the sources with the list that was found in ``root``.
+        """What the data is, and the sources with the lists that were found in ``root``.
 
         Raises:
             ConfigurationError: If a list tells nothing about what it is.
         """
+        kind, sources = self._with_list()
+        return kind, sources if sources.boxes is not None else replace(sources, boxes=sources._own_boxes(kind))
+
+    def _own_boxes(self, kind: KnownFormat) -> tuple[str, ...]:
+        """PubFig's lists of boxes that lie beside its attributes."""
+        if kind != "pubfig" or self.labels is None:
+            return ()
+        files = [Path(self.labels).parent / name for name in _BOX_LISTS]
+        found = tuple(str(file) for file in files if file.is_file())
+        if found:
+            _log.info("face boxes: %s", ", ".join(found))
+        return found
+
+    def _with_list(self) -> tuple[KnownFormat, FaceSources]:
         if self.root is None and self.labels is None:
             return "demo", self
         if self.labels is not None:
@@ -124,14 +142,15 @@ class FaceSources:
                 labels,
                 root,
                 schema,
-                boxes=self.boxes,
+                boxes=self.boxes or (),
                 missing_margin=self.missing_margin,
                 excluded=self.excluded,
                 lfw=kind == "lfw",
             )
-        if len(self.boxes) > 1:
-            raise ConfigurationError(f"boxes names {len(self.boxes)} lists; only PubFig has more than one")
-        boxes = self.boxes[0] if self.boxes else None
+        lists = self.boxes or ()
+        if len(lists) > 1:
+            raise ConfigurationError(f"boxes names {len(lists)} lists; only PubFig has more than one")
+        boxes = lists[0] if lists else None
         if kind == "celeba":
             return read_celeba(labels, root, schema, boxes=boxes, excluded=self.excluded)
         if kind == "csv":

@@ -85,11 +85,25 @@ def test_what_a_head_excludes() -> None:
         ({"heads": [{"name": "a"}]}, "has name, kind and attributes"),
         ({"head": []}, "this one has head"),
         ({"heads": [_head("a", "X")], "contradictions": [["X", "Q"]]}, "Q is contradicted but not listed"),
+        ({"heads": [_head("a", "X", "Y", "Z")], "contradictions": [["X", "Y", "Z"]]}, "is a list of two attributes"),
+        ({"heads": [_head("a", "X")], "contradictions": ["XX"]}, "is a list of two attributes, not 'XX'"),
+        ({"heads": [{"name": "a", "kind": "binary", "attributes": "Hat"}]}, "the attributes 'Hat': write a list"),
     ],
 )
 def test_what_cannot_be_a_schema(plain: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
         AttributeSchema.from_plain(plain)
+
+
+def test_one_mistake_is_told_once() -> None:
+    with pytest.raises(ConfigurationError, match=r"used: Y is in several heads or twice in one\.$"):
+        AttributeSchema.from_plain({"heads": [_head("a", "X", "Y"), _head("b", "Y")]})
+
+
+def test_something_must_be_left() -> None:
+    schema = AttributeSchema.from_plain({"heads": [_head("a", "X", "Y")]})
+    with pytest.raises(ConfigurationError, match="All attributes are left out, X, Y: keep at least one"):
+        schema.without(["X", "y"])
 
 
 def test_a_file_that_is_none(tmp_path: Path) -> None:
@@ -98,6 +112,9 @@ def test_a_file_that_is_none(tmp_path: Path) -> None:
     file = tmp_path / "list.yaml"
     file.write_text("- a\n")
     with pytest.raises(ConfigurationError, match="holds no mapping"):
+        AttributeSchema.from_file(file)
+    file.write_text("heads: [a: b: c\n")
+    with pytest.raises(ConfigurationError, match=r"^[^\n]*cannot be read[^\n]*$"):
         AttributeSchema.from_file(file)
     file.write_text("heads: [{name: a, kind: binary, attributes: [X, Y]}]\n")
     with pytest.raises(ConfigurationError, match=r"list\.yaml: .*binary"):
@@ -110,7 +127,7 @@ def test_columns_of_a_head() -> None:
     assert schema.index("a") == 1
 
 
-def test_a_folder_called_like_a_shipped_schema_does_not_hide_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_of_its_name_does_not_hide_a_shipped_schema(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shipped = AttributeSchema.from_file("celeba")
     (tmp_path / "celeba").mkdir()  # where a user keeps CelebA
     monkeypatch.chdir(tmp_path)

@@ -105,6 +105,12 @@ def test_values_near_zero_are_missing(pubfig: Path) -> None:
     np.testing.assert_array_equal(faces.attributes, [[1, 0, -1], [0, -1, 0], [1, 0, 1]])
 
 
+def test_address_lists_beside_the_attributes_give_their_boxes(pubfig: Path, tmp_path: Path) -> None:
+    _box_list(tmp_path / "eval_urls.txt", dict.fromkeys(PHOTOS, "5,10,25,30"))
+    np.testing.assert_array_equal(FaceSources(labels=str(pubfig)).load(SCHEMA).boxes, [[5, 10, 25, 30]] * 3)
+    assert np.isnan(FaceSources(labels=str(pubfig), boxes=()).load(SCHEMA).boxes).all()
+
+
 def test_boxes_of_the_address_lists(pubfig: Path, tmp_path: Path) -> None:
     boxes = _box_list(tmp_path / "eval_urls.txt", dict.fromkeys(PHOTOS, "5,10,25,30"))
     np.testing.assert_array_equal(_load(pubfig, boxes=[boxes]).boxes, [[5, 10, 25, 30]] * 3)
@@ -355,6 +361,8 @@ def test_what_sources_cannot_be(tmp_path: Path) -> None:
         FaceSources(missing_margin=-1)
     with pytest.raises(ConfigurationError, match="holds no list of lfw"):
         FaceSources(root=str(tmp_path), label_format="lfw").resolved()
+    with pytest.raises(ConfigurationError, match="root nowhere is no folder"):
+        FaceSources(root="nowhere")
     text = tmp_path / "notes.txt"
     text.write_text("hello\n")
     with pytest.raises(ConfigurationError, match="name its label_format"):
