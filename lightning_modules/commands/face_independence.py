@@ -38,7 +38,7 @@ NOBODY = (
     "learnt from nobody of the requests, as far as its file tells",
 )
 _UNSAID = "does not say on whom it was trained, so that this could not be checked"
-_UNSAID_BEFORE = "does not say on whom the weights that it began from were trained, so that they could not be checked"
+_UNSAID_BEFORE = "does not say on whom its first weights were trained, so that they could not be checked"
 _OTHER = "give one that was trained apart, such as `fit --config face_attributes/judge_a` makes"
 
 

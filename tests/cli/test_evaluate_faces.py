@@ -134,7 +134,7 @@ def test_the_whole_way_and_again(appraise: Command, files: Files, workdir: Path)
     assert set(regression["target_distance"]) == {"conv2_1", "fc6"}
     assert found["judges"]["judge A"]["does_not_know"]
     assert found["independence"] == {
-        "the generator": "learnt from nobody of the requests, as far as its file tells",
+        "the generator": "does not say on whom its first weights were trained, so that they could not be checked",
         "judge A": "does not say on whom it was trained, so that this could not be checked",
         "judge B": "does not say on whom it was trained, so that this could not be checked",
     }

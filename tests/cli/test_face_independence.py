@@ -225,7 +225,7 @@ def test_people_of_earlier_trainings_count(files: Files) -> None:
     with pytest.raises(CheckpointError, match=r"learnt from 24 of 24 people of the split test, who make the requests"):
         check(tuned)
     unsaid = with_trainings(files.judge, "unsaid.ckpt", [None], own)
-    assert check(unsaid).startswith("does not say on whom the weights that it began from were trained")
+    assert check(unsaid).startswith("does not say on whom its first weights were trained")
 
 
 def test_people_of_the_generator_count_whatever_the_data(files: Files) -> None:
