@@ -47,8 +47,8 @@ class EvaluationSettings:
         output: Folder of table, figure and sheets; the same command goes on with what is missing there.
     """
 
-    ckpt_path: str
-    judges: list[str]
+    ckpt_path: str = ""
+    judges: list[str] = field(default_factory=list)
     statistics: str | None = None
     same_architecture: bool = False
     same_people: bool = False
@@ -76,6 +76,11 @@ class EvaluationSettings:
     output: str = "runs/face_attributes/evaluate"
 
     def __post_init__(self) -> None:
+        if not self.ckpt_path:
+            raise CommandLineError(
+                "evaluate-faces needs a generator: name the generator.ckpt that `validate --config "
+                "face_attributes/statistics` wrote as --ckpt_path FILE"
+            )
         if not self.judges:
             raise CommandLineError(
                 "evaluate-faces needs a judge: train one with `appraise fit --config face_attributes/judge_a` and name "
