@@ -67,5 +67,5 @@ def _as_rgb(image: Image.Image) -> Image.Image:
 def _unreadable(path: str | Path, source: str, error: Exception) -> ImageError:
     where = f"{source}: " if source else ""
     if isinstance(error, FileNotFoundError):
-        return ImageError(f"{where}There is no picture {path}: correct root or the name, or drop the row.")
-    return ImageError(f"{where}The picture {path} cannot be read ({error}): replace the file or drop the row.")
+        return ImageError(f"{where}There is no picture {path}: correct root or the name, or take it out.")
+    return ImageError(f"{where}The picture {path} cannot be read ({error}): replace the file, or take it out.")

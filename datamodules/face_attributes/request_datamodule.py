@@ -50,7 +50,7 @@ class AttributeRequestDataModule(LightningDataModule):
         from_image: A picture whose attributes the classifier says; the result is laid beside it.
         box: Left, top, right and bottom of the face in that picture; None takes the square in its middle.
         from_list: A csv ``attributes[,name][,seed][,file]``, or one of faces with a column for each attribute.
-        label_format: What such a list of faces is: "auto" takes a csv; "celeba", "pubfig" and "lfw" read these lists.
+        label_format: What such a list of faces is; "auto" looks.
         requests: Number of label sets drawn from faces of the demo; those faces are the source pictures.
         request_split: Split of the demo that they are drawn from.
         ask_for: Ask only for so many attributes that such a face shows; None asks for its full labels.

@@ -13,7 +13,7 @@ from datamodules.face_attributes.image_reading import picture_size
 from datamodules.face_attributes.records import FaceList, LabelTable
 from datamodules.face_attributes.requests import FaceRequest, check_request, parse_attributes, request_name, thinned
 from datamodules.face_attributes.schema import MISSING, AttributeSchema
-from datamodules.face_attributes.sources import FaceSources
+from datamodules.face_attributes.sources import FaceSources, LabelFormat
 
 ListFormat = Literal["auto", "csv", "celeba", "pubfig", "lfw"]
 _TEXT = "attributes"  # column that makes a csv a list of requests
@@ -63,7 +63,7 @@ def listed_requests(
         path: The list.
         schema: The attributes.
         force: Take contradictions of texts as they are.
-        label_format: What a list of faces is; "auto" takes either kind of csv.
+        label_format: What a list of faces is; "auto" looks.
 
     Raises:
         LabelError: If the list is malformed; the message names file and line.
@@ -71,7 +71,7 @@ def listed_requests(
     """
     if label_format == "auto" and _TEXT in read_rows(path)[0].fields:
         return _text_requests(path, schema, force)
-    kind = "csv" if label_format == "auto" else label_format
+    kind: LabelFormat = "list" if label_format == "auto" else label_format
     return face_requests(FaceSources(labels=path, label_format=kind).load(schema), schema)
 
 

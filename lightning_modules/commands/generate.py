@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 
 from callbacks.face_writer import FaceWriter
 from datamodules.common.errors import CheckpointError
@@ -20,6 +21,7 @@ USAGE = 'appraise generate --ckpt_path FILE [--statistics FILE] --attributes "Sm
 CLASSIFIER = "lightning_modules.FaceAttributeClassifier"
 GENERATOR = "lightning_modules.AttributeFaceGenerator"
 
+_NEAR = 0.85  # likeness of a misspelt option to the right one
 _SWITCHES = ("force", "strips")
 _REQUESTS = ("attributes", "from_image", "from_list", "requests")
 # Arguments of the model that belong to a checkpoint, not to a request.
@@ -66,6 +68,7 @@ def predict_arguments(arguments: Sequence[str]) -> list[str]:
     configs = [option for option in options if option.name == "config"]
     given = [option for option in options if option.name in ("ckpt_path", "statistics")]
     rest = [option for option in options if option not in configs and option not in given]
+    _check_names(names, owners)
     if not asks_only:
         _check_complete(names, bool(configs))
     return [
@@ -94,6 +97,14 @@ def _owners() -> dict[str, str]:
         ("data", [name for name in inspect.signature(AttributeRequestDataModule).parameters if name not in LINKED]),
     ]
     return {name: place for place, names in places for name in names}
+
+
+def _check_names(names: set[str], owners: Mapping[str, str]) -> None:
+    """Name a misspelt option, which would otherwise be missed as if it were not there."""
+    for name in sorted(names - owners.keys()):
+        near = get_close_matches(name, owners, 1, _NEAR)
+        if near:
+            raise CommandLineError(f"generate has no option --{name}: did you mean --{near[0]}?")
 
 
 def _check_complete(names: set[str], own_config: bool) -> None:

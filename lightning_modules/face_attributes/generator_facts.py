@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
+from torch import nn
+
 from datamodules.common.errors import ConfigurationError
 from datamodules.face_attributes.schema import AttributeSchema
 from lightning_modules.face_attributes.linear_fits import Ridge, fit_regression, fit_weights
@@ -51,6 +54,24 @@ def check_sources(mode: str, sources: Sequence[str] | None) -> None:
         raise ConfigurationError(
             "The mode reconstruct finds pictures again, but a request has none: give each a picture, by --from-image "
             "or the column file of --from-list, or choose a mode that starts from attributes."
+        )
+
+
+def check_precision(network: nn.Module, precision: object) -> None:
+    """Refuse a network of other numbers than float32, in which faces are looked for.
+
+    Args:
+        network: As the trainer converted it.
+        precision: Its setting, for the error.
+
+    Raises:
+        ConfigurationError: If the weights are of another type.
+    """
+    kind = next(network.parameters()).dtype
+    if kind != torch.float32:
+        raise ConfigurationError(
+            f"trainer.precision is {precision}, which makes the weights {kind}, but faces are looked for in float32: "
+            "set it to 32-true, 16-mixed or bf16-mixed."
         )
 
 

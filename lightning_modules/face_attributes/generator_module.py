@@ -21,7 +21,13 @@ from lightning_modules.face_attributes.completion import Completion, filled
 from lightning_modules.face_attributes.equal_sets import draw_equal_sets
 from lightning_modules.face_attributes.fingerprints import layer_fingerprints, preprocessing_facts
 from lightning_modules.face_attributes.generator import FaceGenerator, GeneratorMode, check_mode
-from lightning_modules.face_attributes.generator_facts import check_facts, check_sources, fit_measures, plain
+from lightning_modules.face_attributes.generator_facts import (
+    check_facts,
+    check_precision,
+    check_sources,
+    fit_measures,
+    plain,
+)
 from lightning_modules.face_attributes.generator_presets import PresetName, resolve_preset
 from lightning_modules.face_attributes.inversion_settings import InversionSettings
 from lightning_modules.face_attributes.layers import CutNetwork, check_layers, layer_names
@@ -273,6 +279,10 @@ class AttributeFaceGenerator(Method):
     def forward(self, faces: Tensor) -> Tensor:
         """Logits ``(B, L)`` of uint8 faces ``(B, 3, H, W)``, as of the classifier."""
         return cast(Tensor, self.network(self.preprocess(faces)))
+
+    def on_predict_start(self) -> None:
+        """Refuse a precision that cannot be."""
+        check_precision(self.network, self.trainer.precision)
 
     def predict_step(
         self, batch: AttributeRequestBatch | FaceBatch, batch_idx: int, dataloader_idx: int = 0

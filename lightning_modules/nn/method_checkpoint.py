@@ -27,37 +27,37 @@ class MethodCheckpoint(NamedTuple):
     content: Mapping[str, Any]
 
 
-def read_method_checkpoint(path: str, class_path: str | None, argument: str = "the checkpoint") -> MethodCheckpoint:
+def read_method_checkpoint(path: str, class_path: str | None, argument: str | None = None) -> MethodCheckpoint:
     """Read a checkpoint once it is known to be of one method; no code of the file is run.
 
     Args:
         path: A checkpoint that a run wrote; ``~`` is the user's folder.
         class_path: Public name of the method's class, which the checkpoint must name too; None takes any.
-        argument: Name of the option that gave the path, for the errors.
+        argument: Name of the option that gave the path, for the errors; None where a command took it.
 
     Raises:
         CheckpointError: If the file is missing, unreadable, no checkpoint of a run, or of another method.
     """
     file = Path(path).expanduser()
+    what, named = (f"{argument} {file}", f" of {argument}") if argument else (f"The checkpoint {file}", "")
     if not file.is_file():
-        raise CheckpointError(f"There is no checkpoint at {file}: correct the path of {argument}.")
+        raise CheckpointError(f"There is no checkpoint at {file}: correct the path{named}.")
     try:
         content = torch.load(file, map_location="cpu", weights_only=True)
     except (OSError, EOFError, RuntimeError, ValueError, LookupError, pickle.UnpicklingError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(
-            f"{argument} {file} cannot be read as a checkpoint of tensors and plain values ({reason}): give a file "
+            f"{what} cannot be read as a checkpoint of tensors and plain values ({reason}): give a file "
             "that a run wrote."
         ) from error
     saved = content.get("hyper_parameters") if isinstance(content, Mapping) else None
     if not isinstance(saved, Mapping) or "state_dict" not in content:
         raise CheckpointError(
-            f"{argument} {file} holds no hyper-parameters: give a .ckpt file that a run wrote; bare weights of a "
+            f"{what} holds no hyper-parameters: give a .ckpt file that a run wrote; bare weights of a "
             "backbone go to backbone_weights."
         )
     if class_path is not None and saved.get("_class_path") != class_path:
         raise CheckpointError(
-            f"{argument} {file} was written by {saved.get('_class_path')}, not by {class_path}: give a checkpoint of "
-            "that class."
+            f"{what} was written by {saved.get('_class_path')}, not by {class_path}: give a checkpoint of that class."
         )
     return MethodCheckpoint(dict(saved), dict(content["state_dict"]), content)

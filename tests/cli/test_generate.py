@@ -150,3 +150,11 @@ def test_requests_that_cannot_be(appraise: Command, files: Files) -> None:
     result = appraise("generate", *options, "--attributes", "Black Hair, Gray Hair")
     assert result.code in (1, 2)
     assert '"Black Hair" and "Gray Hair" exclude each other' in result.err.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"), [("--atributes=Smiling", "attributes"), ("--from-imag=a.png", "from_image")]
+)
+def test_a_misspelt_option_is_named(word: str, meant: str) -> None:
+    with pytest.raises(CommandLineError, match=f"did you mean --{meant}"):
+        predict_arguments(["--ckpt_path", "x.ckpt", word])

@@ -196,6 +196,10 @@ def test_lists_in_which_absent_is_minus_one(tmp_path: Path) -> None:
         AttributeRequestDataModule(from_list=str(path), attribute_schema=schema)
     data = AttributeRequestDataModule(from_list=str(path), attribute_schema=schema, label_format="celeba", image_size=8)
     assert data.attributes.tolist() == [[1, 0], [0, 0]]
+    text = tmp_path / "list_attr_celeba.txt"
+    text.write_text("2\nSmiling Bald\na.png  1 -1\nb.png -1 -1\n")
+    own = AttributeRequestDataModule(from_list=str(text), attribute_schema=schema, image_size=8)  # told by its form
+    assert own.attributes.tolist() == [[1, 0], [0, 0]]
 
 
 def test_faces_that_are_done_are_left_out() -> None:

@@ -253,6 +253,12 @@ def test_clear_sentences(classifier: Path, collected: tuple[Path, dict[str, floa
         predicted(collected[0], requests(attributes="Smiling"), mode="reconstruct")
 
 
+def test_faces_are_looked_for_in_float32(collected: tuple[Path, dict[str, float]]) -> None:
+    run = L.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, precision="bf16-true")
+    with pytest.raises(ConfigurationError, match=r"precision is bf16-true, .* set it to 32-true"):
+        run.predict(rebuilt(collected[0]), datamodule=requests(attributes="Smiling"))
+
+
 def test_the_paper_as_a_preset(classifier: Path) -> None:
     module = AttributeFaceGenerator("paper", classifier_weights=str(classifier))
     assert module.config.layers == ("conv2_1",)
