@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
+from datamodules.common.errors import CheckpointError
 from lightning_modules.face_attributes.labelled import labelled_of
 from lightning_modules.nn.checkpoint_loading import load_strictly
 from lightning_modules.nn.method_checkpoint import read_method_checkpoint
@@ -21,6 +22,7 @@ BEFORE = "learnt_before"  # key of a checkpoint
 _PEOPLE = "FaceAttributeDataModule"  # where Lightning keeps the state of that class
 
 HEAD_WEIGHTS = "network.heads."
+BUILD = ("backbone", "image_size")  # what most often differs where weights do not fit
 SAME_HEADS = ("attribute_schema", "layout")  # two classifiers that agree in these have the same outputs
 
 
@@ -57,7 +59,17 @@ def load_transfer(module: nn.Module, own: Mapping[str, object], path: str, class
         log.info("%s has other heads, so the heads begin anew", path)
         state = {key: value for key, value in state.items() if not key.startswith(HEAD_WEIGHTS)}
         expected = {key: value for key, value in expected.items() if not key.startswith(HEAD_WEIGHTS)}
-    load_strictly(module, state, expected, path)
+    try:
+        load_strictly(module, state, expected, path)
+    except CheckpointError as error:
+        other = [name for name in BUILD if saved.get(name) != own.get(name)]
+        if not other:
+            raise
+        differing = " and ".join(f"{name} {saved.get(name)}, not {own.get(name)}" for name in other)
+        raise CheckpointError(
+            f"weights {path} was trained with {differing}: set model.init_args.backbone and "
+            "data.init_args.image_size as they were."
+        ) from error
     return Transferred(same_heads, labelled_of(content), learnt_in(content))
 
 

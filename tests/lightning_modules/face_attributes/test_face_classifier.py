@@ -355,6 +355,8 @@ def test_beginning_from_another_classifier(trainer: Any, tmp_path: Path) -> None
     other = build(weights=str(tmp_path / "first.ckpt"), attribute_schema=other_schema)
     assert same(weights(other.network.backbone), weights(module.network.backbone))
     assert other.network.heads.num_logits == 1
+    with pytest.raises(CheckpointError, match=r"trained with image_size \d+, not 32: set .*data.init_args.image_size"):
+        build(weights=str(tmp_path / "first.ckpt"), image_size=32)
     with pytest.raises(CheckpointError, match="There is no checkpoint at"):
         build(weights=str(tmp_path / "none.ckpt"))
     torch.save(module.network.state_dict(), tmp_path / "bare.pth")
