@@ -12,7 +12,6 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import FunctionCtx
 from torch.nn import functional as F
 
 from datamodules.common.errors import ConfigurationError
@@ -159,7 +158,6 @@ class FaceSpace(ImageSpace):
     mean: Tensor
     components: Tensor
     spread: Tensor
-    by_pixel: Tensor
 
     def __init__(self, size: int, mean: Tensor, components: Tensor, spread: Tensor) -> None:
         super().__init__(size)
@@ -167,7 +165,6 @@ class FaceSpace(ImageSpace):
         self.register_buffer("mean", mean.to(torch.float32).flatten())
         self.register_buffer("components", components.to(torch.float32))
         self.register_buffer("spread", spread.to(torch.float32))
-        self.register_buffer("by_pixel", self.components.T.contiguous(), persistent=False)
 
     @classmethod
     def fit(cls, size: int, thumbnails: Tensor, components: int = 256) -> FaceSpace:
@@ -205,34 +202,8 @@ class FaceSpace(ImageSpace):
     def picture(self, coordinates: Tensor, share: float = 1.0) -> Tensor:
         """Mixtures of faces; with less than all detail, of the strongest directions alone."""
         used = max(1, math.ceil(share * len(self.spread)))
-        amounts = coordinates[:, :used] * self.spread[:used]
-        moved: Tensor = Mixture.apply(amounts, self.components[:used], self.by_pixel[:, :used])
+        moved = (coordinates[:, :used] * self.spread[:used]) @ self.components[:used]
         return _resized((self.mean + moved).view(-1, 3, self.side, self.side), self.size).clamp(0, 1)
-
-
-class Mixture(torch.autograd.Function):
-    """Sums of directions: ``amounts @ directions``, ``(B, P) x (P, D)`` to ``(B, D)``, for few B and many D.
-
-    Forth and back the long side comes first in the product, each from the layout that suits it; for a few faces that
-    takes half the time of the plain product.
-
-    Example:
-        >>> directions = torch.eye(3)[:2]
-        >>> Mixture.apply(torch.tensor([[2.0, 5.0]]), directions, directions.T)
-        tensor([[2., 5., 0.]])
-    """
-
-    @staticmethod
-    def forward(ctx: FunctionCtx, amounts: Tensor, directions: Tensor, transposed: Tensor) -> Tensor:
-        """Mix; ``transposed`` is ``directions.T`` in a layout of its own."""
-        ctx.save_for_backward(directions)
-        return (transposed @ amounts.T).T.contiguous()
-
-    @staticmethod
-    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, None, None]:
-        """Gradient of the amounts alone: the directions stand still."""
-        (directions,) = ctx.saved_tensors  # type: ignore[attr-defined]  # given by torch
-        return (directions @ gradient.T).T, None, None
 
 
 def colour_basis(thumbnails: Tensor) -> Tensor:

@@ -10,7 +10,6 @@ from lightning_modules.face_attributes.parameterisation import (
     FaceSpace,
     FourierSpace,
     ImageSpace,
-    Mixture,
     PixelSpace,
     colour_basis,
     make_space,
@@ -130,12 +129,3 @@ def test_high_frequencies_are_harder_to_move() -> None:
 def test_pixels_are_cut_to_their_range() -> None:
     settled = PixelSpace(2).settled(torch.tensor([-1.0, 0.5, 2.0]))
     assert settled.tolist() == [0, 0.5, 1]
-
-
-def test_mixtures_are_products_with_their_gradient() -> None:
-    generator = torch.Generator().manual_seed(0)
-    directions = torch.randn(4, 30, dtype=torch.float64, generator=generator)
-    amounts = torch.randn(3, 4, dtype=torch.float64, generator=generator).requires_grad_()
-    transposed = directions.T.contiguous()
-    torch.testing.assert_close(Mixture.apply(amounts, directions, transposed), amounts @ directions)
-    assert torch.autograd.gradcheck(lambda given: Mixture.apply(given, directions, transposed), amounts)
