@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import Any, cast
+from collections.abc import Callable, Iterable
+from typing import Protocol, cast
 
 from torch import Tensor
 
 from datamodules.common.errors import ConfigurationError
+from datamodules.face_attributes.batch import FaceBatch
 from datamodules.face_attributes.schema import AttributeSchema
 from lightning_modules.face_attributes.heads import AttributeHeads
 from lightning_modules.face_attributes.labelled import labelled_in
@@ -19,8 +20,15 @@ from lightning_modules.face_attributes.preprocess import FacePreprocess
 log = logging.getLogger(__name__)
 
 
+class TrainingFaces(Protocol):
+    """A data module that gives the faces of a training."""
+
+    def train_dataloader(self) -> Iterable[FaceBatch]:
+        """Batches of them."""
+
+
 def training_mean(
-    data: Any,  # noqa: ANN401  # any data module
+    data: TrainingFaces | None,
     preprocess: FacePreprocess,
     processes: int,
     add_up: Callable[[Tensor], Tensor],

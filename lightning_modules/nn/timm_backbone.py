@@ -110,7 +110,7 @@ def fill_from_timm(network: nn.Module, name: str, size: int) -> None:
     Raises:
         ConfigurationError: If there are none for this name, or they cannot be fetched.
     """
-    _fill(network, pretrained_state(name, **_pooled_options(name, size)), f"{name} of timm")
+    _fill(network, pretrained_state(name, size), f"{name} of timm")
 
 
 def read_state(file: str) -> dict[str, Tensor]:
@@ -122,12 +122,12 @@ def read_state(file: str) -> dict[str, Tensor]:
     return strip_prefix(load_state_dict_file(file), "module.")
 
 
-def pretrained_state(name: str, **options: Any) -> dict[str, Tensor]:  # noqa: ANN401  # timm's own arguments
+def pretrained_state(name: str, pooled_size: int | None = None) -> dict[str, Tensor]:
     """Names and tensors of timm's pretrained weights, from its cache or the network.
 
     Args:
         name: Of timm.
-        options: What ``timm.create_model`` takes beside it.
+        pooled_size: Leave out its classes, for pooled features of images of so many pixels; None keeps them.
 
     Raises:
         ConfigurationError: If there are none for this name, or they cannot be fetched.
@@ -135,6 +135,7 @@ def pretrained_state(name: str, **options: Any) -> dict[str, Tensor]:  # noqa: A
     import timm
 
     try:
+        options = {} if pooled_size is None else _pooled_options(name, pooled_size)
         network: nn.Module = timm.create_model(name, pretrained=True, **options)
     except (RuntimeError, OSError) as error:
         raise ConfigurationError(

@@ -77,19 +77,22 @@ class Maker(L.LightningModule):
         }
 
 
-def generate(folder: Path, model: Maker, faces: int = 6, brighter: int = 0, **options: Any) -> None:
-    rows = [request(row, ["Smiling", "Gray Hair", "Eyeglasses"], source=row == 3) for row in range(faces)]
-    for row in rows:
-        row["image"] = row["image"] + brighter
-    trainer = L.Trainer(
+def writing_trainer(folder: Path, **options: Any) -> L.Trainer:
+    return L.Trainer(
         accelerator="cpu",
         logger=False,
         enable_progress_bar=False,
         default_root_dir=folder,
         callbacks=[FaceWriter(**options)],
     )
+
+
+def generate(folder: Path, model: Maker, faces: int = 6, brighter: int = 0, **options: Any) -> None:
+    rows = [request(row, ["Smiling", "Gray Hair", "Eyeglasses"], source=row == 3) for row in range(faces)]
+    for row in rows:
+        row["image"] = row["image"] + brighter
     loader: DataLoader[Any] = DataLoader(rows, batch_size=4, collate_fn=collate)  # type: ignore[arg-type]  # a list
-    trainer.predict(model, loader, return_predictions=False)
+    writing_trainer(folder, **options).predict(model, loader, return_predictions=False)
 
 
 def test_files_of_faces(tmp_path: Path) -> None:
@@ -164,14 +167,7 @@ def asked(count: int = 3, **options: Any) -> AttributeRequestDataModule:
 
 
 def generate_requests(folder: Path, model: Maker, data: AttributeRequestDataModule, **options: Any) -> None:
-    trainer = L.Trainer(
-        accelerator="cpu",
-        logger=False,
-        enable_progress_bar=False,
-        default_root_dir=folder,
-        callbacks=[FaceWriter(**options)],
-    )
-    trainer.predict(model, datamodule=data, return_predictions=False)
+    writing_trainer(folder, **options).predict(model, datamodule=data, return_predictions=False)
 
 
 def test_faces_that_are_done_are_not_made_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -19,6 +19,7 @@ from lightning_modules.face_attributes.equal_sets import draw_equal_sets
 from lightning_modules.face_attributes.generator_module import AttributeFaceGenerator
 from lightning_modules.face_attributes.inversion_settings import PAPER, InversionSettings
 from lightning_modules.face_attributes.module import FaceAttributeClassifier
+from lightning_modules.face_attributes.vgg import VGGSettings
 
 SIDE = 32
 # The last is never drawn.
@@ -219,8 +220,8 @@ def test_only_layers_that_can_be_taken_are_suggested(
         AttributeFaceGenerator(
             classifier_weights=str(tmp_path / "partly.ckpt"), statistics_weights=statistics, layers=["conv1_1"]
         )
-    deeper = {"widths": [8, 12, 12], "depths": [1, 1, 1], "fully": [16], "norm": True}
-    module = FaceAttributeClassifier(attribute_schema=schema(), image_size=SIDE, backbone="small_vgg", vgg=deeper)  # type: ignore[arg-type]  # as a configuration file gives it
+    deeper = VGGSettings(widths=(8, 12, 12), depths=(1, 1, 1), fully=(16,), norm=True)
+    module = FaceAttributeClassifier(attribute_schema=schema(), image_size=SIDE, backbone="small_vgg", vgg=deeper)
     run = trainer(tmp_path)
     run.strategy.connect(module)
     run.save_checkpoint(tmp_path / "deeper.ckpt")
