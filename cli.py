@@ -13,19 +13,19 @@ from importlib import import_module
 
 # name -> (module with `run(command, arguments) -> exit code`, one line of help)
 COMMANDS: dict[str, tuple[str, str]] = {
-    "fit": ("lightning_modules.commands.lightning_cli", "train a model and, where its config says so, test it"),
-    "validate": ("lightning_modules.commands.lightning_cli", "measure a checkpoint on the validation split"),
-    "test": ("lightning_modules.commands.lightning_cli", "measure a checkpoint on the test split"),
-    "predict": ("lightning_modules.commands.lightning_cli", "score files with a checkpoint"),
+    "fit": ("lightning_modules.commands.front.lightning_cli", "train a model and, where its config says so, test it"),
+    "validate": ("lightning_modules.commands.front.lightning_cli", "measure a checkpoint on the validation split"),
+    "test": ("lightning_modules.commands.front.lightning_cli", "measure a checkpoint on the test split"),
+    "predict": ("lightning_modules.commands.front.lightning_cli", "score files with a checkpoint"),
     "annotate": ("lightning_modules.commands.annotate", "find what happens when in videos, files or live"),
-    "extract-frames": ("datamodules.action.extract_frames", "turn videos into folders of frames, one a class"),
-    "mentor": ("datamodules.inspection.mentor_command", "answer a model's detections on a page, one key each"),
+    "extract-frames": ("lightning_modules.commands.extract_frames", "turn videos into folders of frames, one a class"),
+    "mentor": ("lightning_modules.commands.mentoring.ask", "answer a model's detections on a page, one key each"),
     "mentor-loop": (
-        "lightning_modules.commands.mentor_loop",
+        "lightning_modules.commands.mentoring.loop",
         "baseline, mining, answers and every way to learn from them",
     ),
-    "generate": ("lightning_modules.commands.generate", "make faces from attributes with a trained classifier"),
-    "evaluate-faces": ("lightning_modules.commands.evaluate_faces", "judge made faces: agreement, realism, diversity"),
+    "generate": ("lightning_modules.commands.faces.generate", "make faces from attributes with a trained classifier"),
+    "evaluate-faces": ("lightning_modules.commands.faces.evaluate", "judge made faces: agreement, realism, diversity"),
     "list": ("lightning_modules.commands.listing", "name the methods, data modules, callbacks and configs"),
     "doctor": ("lightning_modules.commands.doctor", "check this machine and this installation"),
 }
@@ -99,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"appraise: {unknown_command(command)}\n")
         return 2
     if "-h" in rest or "--help" in rest:
-        from lightning_modules.commands.help_text import command_help
+        from lightning_modules.commands.front.help_text import command_help
 
         sys.stdout.write(command_help(command, COMMANDS[command][1]))
         return 0

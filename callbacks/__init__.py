@@ -7,83 +7,101 @@ from typing import TYPE_CHECKING
 from datamodules.common.lazy_names import PublicName, lazy_names
 
 if TYPE_CHECKING:
-    from callbacks.attribute_distribution import AttributeDistribution as AttributeDistribution
-    from callbacks.attribute_report import AttributeReport as AttributeReport
-    from callbacks.attribute_writer import AttributeWriter as AttributeWriter
-    from callbacks.classification_report import ClassificationReport as ClassificationReport
-    from callbacks.defect_features import DefectFeatures as DefectFeatures
-    from callbacks.face_writer import FaceWriter as FaceWriter
-    from callbacks.false_positive_sheet import FalsePositiveSheet as FalsePositiveSheet
-    from callbacks.feature_baseline import FeatureBaseline as FeatureBaseline
-    from callbacks.feature_cache import FeatureCache as FeatureCache
-    from callbacks.feature_embedding import FeatureEmbedding as FeatureEmbedding
-    from callbacks.feedback_store_writer import FeedbackStoreWriter as FeedbackStoreWriter
-    from callbacks.group_errors import GroupErrors as GroupErrors
-    from callbacks.layer_reconstructions import LayerReconstructions as LayerReconstructions
-    from callbacks.model_card import ModelCard as ModelCard
-    from callbacks.new_false_positives import NewFalsePositives as NewFalsePositives
-    from callbacks.normality_figure import NormalityFigure as NormalityFigure
-    from callbacks.parameter_ema import ParameterEMA as ParameterEMA
-    from callbacks.plain_progress import PlainProgress as PlainProgress
-    from callbacks.rank_pairs import RankPairs as RankPairs
-    from callbacks.region_overlap import RegionOverlap as RegionOverlap
-    from callbacks.region_overlay import RegionOverlay as RegionOverlay
-    from callbacks.remote_monitor import RemoteMonitor as RemoteMonitor
-    from callbacks.restore_best_weights import RestoreBestWeights as RestoreBestWeights
-    from callbacks.run_comparison import RunComparison as RunComparison
-    from callbacks.score_scatter import ScoreScatter as ScoreScatter
-    from callbacks.score_writer import ScoreWriter as ScoreWriter
-    from callbacks.segment_writer import SegmentWriter as SegmentWriter
-    from callbacks.training_curves import TrainingCurves as TrainingCurves
+    from callbacks.action.classification_report import ClassificationReport as ClassificationReport
+    from callbacks.action.segment_writer import SegmentWriter as SegmentWriter
+    from callbacks.face_attributes.distribution import AttributeDistribution as AttributeDistribution
+    from callbacks.face_attributes.feature_embedding import FeatureEmbedding as FeatureEmbedding
+    from callbacks.face_attributes.group_errors import GroupErrors as GroupErrors
+    from callbacks.face_attributes.label_writer import AttributeWriter as AttributeWriter
+    from callbacks.face_attributes.layer_reconstructions import LayerReconstructions as LayerReconstructions
+    from callbacks.face_attributes.model_card import ModelCard as ModelCard
+    from callbacks.face_attributes.normality import NormalityFigure as NormalityFigure
+    from callbacks.face_attributes.picture_writer import FaceWriter as FaceWriter
+    from callbacks.face_attributes.report import AttributeReport as AttributeReport
+    from callbacks.inspection.defect_features import DefectFeatures as DefectFeatures
+    from callbacks.inspection.false_positive_sheet import FalsePositiveSheet as FalsePositiveSheet
+    from callbacks.inspection.feedback_store_writer import FeedbackStoreWriter as FeedbackStoreWriter
+    from callbacks.inspection.new_false_positives import NewFalsePositives as NewFalsePositives
+    from callbacks.training.curves import TrainingCurves as TrainingCurves
+    from callbacks.training.feature_cache import FeatureCache as FeatureCache
+    from callbacks.training.parameter_ema import ParameterEMA as ParameterEMA
+    from callbacks.training.plain_progress import PlainProgress as PlainProgress
+    from callbacks.training.remote_monitor import RemoteMonitor as RemoteMonitor
+    from callbacks.training.restore_best_weights import RestoreBestWeights as RestoreBestWeights
+    from callbacks.training.run_comparison import RunComparison as RunComparison
+    from callbacks.video_quality.feature_baseline import FeatureBaseline as FeatureBaseline
+    from callbacks.video_quality.rank_pairs import RankPairs as RankPairs
+    from callbacks.video_quality.region_overlap import RegionOverlap as RegionOverlap
+    from callbacks.video_quality.region_overlay import RegionOverlay as RegionOverlay
+    from callbacks.video_quality.score_scatter import ScoreScatter as ScoreScatter
+    from callbacks.video_quality.score_writer import ScoreWriter as ScoreWriter
 
 PUBLIC = {
-    "FeatureCache": PublicName("callbacks.feature_cache", "features of a frozen backbone, computed once"),
+    "FeatureCache": PublicName("callbacks.training.feature_cache", "features of a frozen backbone, computed once"),
     "RestoreBestWeights": PublicName(
-        "callbacks.restore_best_weights", "the best checkpoint's weights when training ends"
+        "callbacks.training.restore_best_weights", "the best checkpoint's weights when training ends"
     ),
-    "RemoteMonitor": PublicName("callbacks.remote_monitor", "each epoch's numbers as JSON to an address"),
-    "TrainingCurves": PublicName("callbacks.training_curves", "loss and accuracy of every epoch as a figure"),
+    "RemoteMonitor": PublicName("callbacks.training.remote_monitor", "each epoch's numbers as JSON to an address"),
+    "TrainingCurves": PublicName("callbacks.training.curves", "loss and accuracy of every epoch as a figure"),
     "ClassificationReport": PublicName(
-        "callbacks.classification_report", "precision, recall and F1 a class, and the confusion matrix"
+        "callbacks.action.classification_report", "precision, recall and F1 a class, and the confusion matrix"
     ),
     "SegmentWriter": PublicName(
-        "callbacks.segment_writer", "segments with times, annotated videos and figures of streams"
+        "callbacks.action.segment_writer", "segments with times, annotated videos and figures of streams"
     ),
     "DefectFeatures": PublicName(
-        "callbacks.defect_features", "features at defective areas of both domains, as a picture and a number"
+        "callbacks.inspection.defect_features", "features at defective areas of both domains, as a picture and a number"
     ),
-    "FalsePositiveSheet": PublicName("callbacks.false_positive_sheet", "pictures of false positives that went away"),
-    "FeatureBaseline": PublicName("callbacks.feature_baseline", "test SRCC of the best single hand-made feature"),
+    "FalsePositiveSheet": PublicName(
+        "callbacks.inspection.false_positive_sheet", "pictures of false positives that went away"
+    ),
+    "FeatureBaseline": PublicName(
+        "callbacks.video_quality.feature_baseline", "test SRCC of the best single hand-made feature"
+    ),
     "FeedbackStoreWriter": PublicName(
-        "callbacks.feedback_store_writer", "detections into the feedback store, maps beside it"
+        "callbacks.inspection.feedback_store_writer", "detections into the feedback store, maps beside it"
     ),
     "NewFalsePositives": PublicName(
-        "callbacks.new_false_positives", "false positives an image, and those that the deployed model did not raise"
+        "callbacks.inspection.new_false_positives",
+        "false positives an image, and those that the deployed model did not raise",
     ),
-    "ParameterEMA": PublicName("callbacks.parameter_ema", "moving average of the parameters that train"),
-    "PlainProgress": PublicName("callbacks.plain_progress", "progress as plain lines, for files and pipes"),
-    "RankPairs": PublicName("callbacks.rank_pairs", "rank-pair accuracy and the KVQ challenge score"),
-    "RegionOverlap": PublicName("callbacks.region_overlap", "overlap of the selected windows with the labelled region"),
-    "RegionOverlay": PublicName("callbacks.region_overlay", "pictures or videos of the selected regions"),
-    "ScoreScatter": PublicName("callbacks.score_scatter", "scatter plot of predicted against true score"),
-    "ScoreWriter": PublicName("callbacks.score_writer", "a csv and a JSON line per scored video, resumable"),
+    "ParameterEMA": PublicName("callbacks.training.parameter_ema", "moving average of the parameters that train"),
+    "PlainProgress": PublicName("callbacks.training.plain_progress", "progress as plain lines, for files and pipes"),
+    "RankPairs": PublicName("callbacks.video_quality.rank_pairs", "rank-pair accuracy and the KVQ challenge score"),
+    "RegionOverlap": PublicName(
+        "callbacks.video_quality.region_overlap", "overlap of the selected windows with the labelled region"
+    ),
+    "RegionOverlay": PublicName("callbacks.video_quality.region_overlay", "pictures or videos of the selected regions"),
+    "ScoreScatter": PublicName("callbacks.video_quality.score_scatter", "scatter plot of predicted against true score"),
+    "ScoreWriter": PublicName(
+        "callbacks.video_quality.score_writer", "a csv and a JSON line per scored video, resumable"
+    ),
     "AttributeReport": PublicName(
-        "callbacks.attribute_report", "every attribute and head of a test beside the more frequent answer"
+        "callbacks.face_attributes.report", "every attribute and head of a test beside the more frequent answer"
     ),
-    "AttributeDistribution": PublicName("callbacks.attribute_distribution", "how many faces show each attribute"),
+    "AttributeDistribution": PublicName("callbacks.face_attributes.distribution", "how many faces show each attribute"),
     "FeatureEmbedding": PublicName(
-        "callbacks.feature_embedding", "features of faces on a plane, coloured by attribute"
+        "callbacks.face_attributes.feature_embedding", "features of faces on a plane, coloured by attribute"
     ),
-    "GroupErrors": PublicName("callbacks.group_errors", "errors of every group of faces"),
-    "ModelCard": PublicName("callbacks.model_card", "intended use, limits and measures of a face classifier"),
-    "FaceWriter": PublicName("callbacks.face_writer", "made faces as pictures, facts, strips and sheets"),
-    "NormalityFigure": PublicName("callbacks.normality_figure", "normality of activations as a table and a picture"),
+    "GroupErrors": PublicName("callbacks.face_attributes.group_errors", "errors of every group of faces"),
+    "ModelCard": PublicName(
+        "callbacks.face_attributes.model_card", "intended use, limits and measures of a face classifier"
+    ),
+    "FaceWriter": PublicName(
+        "callbacks.face_attributes.picture_writer", "made faces as pictures, facts, strips and sheets"
+    ),
+    "NormalityFigure": PublicName(
+        "callbacks.face_attributes.normality", "normality of activations as a table and a picture"
+    ),
     "RunComparison": PublicName(
-        "callbacks.run_comparison", "losses of all runs below a folder in one figure, and a row each"
+        "callbacks.training.run_comparison", "losses of all runs below a folder in one figure, and a row each"
     ),
-    "AttributeWriter": PublicName("callbacks.attribute_writer", "attributes of the faces of a folder as lists"),
+    "AttributeWriter": PublicName(
+        "callbacks.face_attributes.label_writer", "attributes of the faces of a folder as lists"
+    ),
     "LayerReconstructions": PublicName(
-        "callbacks.layer_reconstructions", "faces found again from their own activations, layer by layer"
+        "callbacks.face_attributes.layer_reconstructions",
+        "faces found again from their own activations, layer by layer",
     ),
 }
 

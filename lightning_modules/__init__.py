@@ -9,10 +9,10 @@ from datamodules.common.lazy_names import PublicName, lazy_names
 if TYPE_CHECKING:
     from lightning_modules.action.hub_classifier import PretrainedActionClassifier as PretrainedActionClassifier
     from lightning_modules.action.module import FrameAveragingActionRecognizer as FrameAveragingActionRecognizer
-    from lightning_modules.face_attributes.generator_module import AttributeFaceGenerator as AttributeFaceGenerator
-    from lightning_modules.face_attributes.module import FaceAttributeClassifier as FaceAttributeClassifier
-    from lightning_modules.inspection.detector_module import MentoringDetector as MentoringDetector
-    from lightning_modules.inspection.module import MentoringSegmenter as MentoringSegmenter
+    from lightning_modules.face_attributes.classifier.module import FaceAttributeClassifier as FaceAttributeClassifier
+    from lightning_modules.face_attributes.generator.module import AttributeFaceGenerator as AttributeFaceGenerator
+    from lightning_modules.inspection.detector.module import MentoringDetector as MentoringDetector
+    from lightning_modules.inspection.segmenter.module import MentoringSegmenter as MentoringSegmenter
     from lightning_modules.video_quality.module import KSVQE as KSVQE
 
 PUBLIC = {
@@ -26,16 +26,16 @@ PUBLIC = {
         "lightning_modules.video_quality.module", "video quality by content, distortion and the region that matters"
     ),
     "MentoringDetector": PublicName(
-        "lightning_modules.inspection.detector_module", "defects in anchor boxes, learnt from labels and answers"
+        "lightning_modules.inspection.detector.module", "defects in anchor boxes, learnt from labels and answers"
     ),
     "MentoringSegmenter": PublicName(
-        "lightning_modules.inspection.module", "defects in grid cells, learnt from labels and answers"
+        "lightning_modules.inspection.segmenter.module", "defects in grid cells, learnt from labels and answers"
     ),
     "FaceAttributeClassifier": PublicName(
-        "lightning_modules.face_attributes.module", "attributes of faces in heads of related ones"
+        "lightning_modules.face_attributes.classifier.module", "attributes of faces in heads of related ones"
     ),
     "AttributeFaceGenerator": PublicName(
-        "lightning_modules.face_attributes.generator_module", "faces with the attributes that are asked for"
+        "lightning_modules.face_attributes.generator.module", "faces with the attributes that are asked for"
     ),
 }
 

@@ -9,19 +9,19 @@ from typing import Literal
 import torch
 from torch.utils.data import DataLoader
 
-from datamodules.action.augmentation import ActionAugmentation
 from datamodules.action.batch import ActionBatch, StreamBatch
-from datamodules.action.demo_settings import ActionDemoSettings
-from datamodules.action.frame_datamodule import FrameDataModule
-from datamodules.action.frame_loaders import FrameLoaders
-from datamodules.action.frame_sampling import FrameSampling
-from datamodules.action.labelled_frames import LabelledFrames
-from datamodules.action.sources import ActionSources, LabelFormat
-from datamodules.action.sparse_frames import FrameReading
-from datamodules.action.splits import ActionSplitSettings, SplitUnit
+from datamodules.action.demo.settings import ActionDemoSettings
+from datamodules.action.frames.augmentation import ActionAugmentation
+from datamodules.action.frames.half import FrameDataModule
+from datamodules.action.frames.labelled import LabelledFrames
+from datamodules.action.frames.loaders import FrameLoaders
+from datamodules.action.frames.sampling import FrameSampling
+from datamodules.action.frames.sparse import FrameReading
+from datamodules.action.lists.sources import ActionSources, LabelFormat
+from datamodules.action.lists.splits import ActionSplitSettings, SplitUnit
 from datamodules.action.stream import ActionStream, predict_loader, sources_of
 from datamodules.common.errors import ConfigurationError
-from datamodules.video.reader import check_time_limit
+from datamodules.video.reading.reader import check_time_limit
 
 
 class ActionDataModule(FrameDataModule):

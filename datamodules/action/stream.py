@@ -13,12 +13,12 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from datamodules.action.batch import StreamBatch, StreamInfo
-from datamodules.action.stream_chunks import ChunkBuilder, ChunkPlan
 from datamodules.common.errors import ConfigurationError, VideoError
-from datamodules.video.live_reader import LiveFrames, MaxLag
 from datamodules.video.pump import Pump
-from datamodules.video.stream_reader import SourceFacts, StreamReader
-from datamodules.video.stream_sources import is_live, sources_of
+from datamodules.video.streaming.chunks import ChunkBuilder, ChunkPlan
+from datamodules.video.streaming.live import LiveFrames, MaxLag
+from datamodules.video.streaming.reader import SourceFacts, StreamReader
+from datamodules.video.streaming.sources import is_live, sources_of
 
 __all__ = ["ActionStream", "frames_to_device", "is_live", "predict_loader", "sources_of"]
 

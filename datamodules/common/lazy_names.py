@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import NamedTuple
 
+from datamodules.common.moved import keep_old_paths
+
 
 class PublicName(NamedTuple):
     """Where a public class lives, and what it is.
@@ -25,7 +27,8 @@ def lazy_names(
 ) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
     """Make ``__getattr__`` and ``__dir__`` of a package whose public names are in ``table``.
 
-    Importing the package stays cheap, so that ``--help`` and ``list`` answer without torch.
+    Importing the package stays cheap, so that ``--help`` and ``list`` answer without torch. Old paths of its modules
+    are kept for a while.
 
     Args:
         package: ``__name__`` of the package.
@@ -36,6 +39,7 @@ def lazy_names(
         >>> get("OrderedDict")
         <class 'collections.OrderedDict'>
     """
+    keep_old_paths()
 
     def get(name: str) -> object:
         if name not in table:

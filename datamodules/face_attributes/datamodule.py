@@ -17,13 +17,13 @@ from datamodules.face_attributes.augmentation import FaceAugmentation, augment
 from datamodules.face_attributes.batch import FaceBatch
 from datamodules.face_attributes.dataset import FaceDataset, FaceSource, ListedFaces, whole
 from datamodules.face_attributes.demo_faces import DemoFaces
-from datamodules.face_attributes.demo_settings import LARGEST_SIDE, SMALLEST_SIDE, FaceDemoSettings
-from datamodules.face_attributes.label_values import warn_of_rare
-from datamodules.face_attributes.people import joined, people_of, sketch_of
-from datamodules.face_attributes.records import FaceList, LabelTable, SplitName
-from datamodules.face_attributes.schema import MISSING, AttributeSchema, normalised
-from datamodules.face_attributes.sources import FaceSources, LabelFormat, detect_format, pictures
-from datamodules.face_attributes.splits import FaceSplitSettings, Trained, split_faces
+from datamodules.faces.lists.people import joined, people_of, sketch_of
+from datamodules.faces.lists.records import FaceList, LabelTable, SplitName
+from datamodules.faces.lists.sources import FaceSources, LabelFormat, detect_format, pictures
+from datamodules.faces.lists.splits import FaceSplitSettings, Trained, split_faces
+from datamodules.faces.lists.values import warn_of_rare
+from datamodules.faces.renderer.settings import LARGEST_SIDE, SMALLEST_SIDE, FaceDemoSettings
+from datamodules.faces.schema import MISSING, AttributeSchema, normalised
 
 
 class FaceAttributeDataModule(LightningDataModule):

@@ -13,9 +13,9 @@ from torch.utils.data import Dataset
 
 from datamodules.common.sampler import SampleIndex
 from datamodules.face_attributes.batch import FaceBatch
-from datamodules.face_attributes.crops import cut_face, square_of
-from datamodules.face_attributes.image_reading import read_picture
-from datamodules.face_attributes.records import FaceList, LabelTable
+from datamodules.faces.lists.crops import cut_face, square_of
+from datamodules.faces.lists.records import FaceList, LabelTable
+from datamodules.images.pictures import read_picture
 
 
 class FaceSource(Protocol):

@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 
 from datamodules.face_attributes.batch import FaceBatch
-from datamodules.face_attributes.demo_settings import FaceDemoSettings
-from datamodules.face_attributes.face_drawing import draw_parameters, person_names
-from datamodules.face_attributes.face_labels import labels
-from datamodules.face_attributes.face_parameters import FaceParameters
-from datamodules.face_attributes.face_renderer import render
-from datamodules.face_attributes.records import LabelTable, SplitName
-from datamodules.face_attributes.schema import AttributeSchema
-from datamodules.face_attributes.splits import Trained
+from datamodules.faces.lists.records import LabelTable, SplitName
+from datamodules.faces.lists.splits import Trained
+from datamodules.faces.renderer.drawing import draw_parameters, person_names
+from datamodules.faces.renderer.labels import labels
+from datamodules.faces.renderer.parameters import FaceParameters
+from datamodules.faces.renderer.rendering import render
+from datamodules.faces.renderer.settings import FaceDemoSettings
+from datamodules.faces.schema import AttributeSchema
 
 _CHUNK = 4096  # faces whose parameters are drawn at once for a table
 _JUDGES = 7919  # other people: far from the seeds that anybody chooses

@@ -17,12 +17,8 @@ from torch.utils.data import DataLoader, Dataset
 from datamodules.common.errors import ConfigurationError
 from datamodules.common.sampler import PaddedDistributedSampler, SampleIndex
 from datamodules.face_attributes.batch import AttributeRequestBatch
-from datamodules.face_attributes.crops import cut_face, square_of
 from datamodules.face_attributes.datamodule import read_schema
 from datamodules.face_attributes.demo_faces import DemoFaces
-from datamodules.face_attributes.demo_settings import FaceDemoSettings
-from datamodules.face_attributes.image_reading import read_picture
-from datamodules.face_attributes.records import SplitName
 from datamodules.face_attributes.request_lists import (
     ListFormat,
     drawn_requests,
@@ -31,7 +27,11 @@ from datamodules.face_attributes.request_lists import (
     text_request,
 )
 from datamodules.face_attributes.requests import FaceRequest
-from datamodules.face_attributes.schema import AttributeSchema
+from datamodules.faces.lists.crops import cut_face, square_of
+from datamodules.faces.lists.records import SplitName
+from datamodules.faces.renderer.settings import FaceDemoSettings
+from datamodules.faces.schema import AttributeSchema
+from datamodules.images.pictures import read_picture
 
 _SEEDS = 1 << 63  # of a batch, int64
 

@@ -9,11 +9,11 @@ import torch
 
 from datamodules.common.errors import ConfigurationError
 from datamodules.common.manifest import Table, fail, parse_integer, read_rows
-from datamodules.face_attributes.image_reading import picture_size
-from datamodules.face_attributes.records import FaceList, LabelTable
 from datamodules.face_attributes.requests import FaceRequest, check_request, parse_attributes, request_name, thinned
-from datamodules.face_attributes.schema import MISSING, AttributeSchema
-from datamodules.face_attributes.sources import FaceSources, LabelFormat
+from datamodules.faces.lists.records import FaceList, LabelTable
+from datamodules.faces.lists.sources import FaceSources, LabelFormat
+from datamodules.faces.schema import MISSING, AttributeSchema
+from datamodules.images.pictures import picture_size
 
 ListFormat = Literal["auto", "csv", "celeba", "pubfig", "lfw"]
 _TEXT = "attributes"  # column that makes a csv a list of requests

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from datamodules.common.errors import ConfigurationError
-from datamodules.face_attributes.schema import ABSENT, MISSING, PRESENT, AttributeSchema, normalised
+from datamodules.faces.schema import ABSENT, MISSING, PRESENT, AttributeSchema, normalised
 
 _log = logging.getLogger(__name__)
 

@@ -14,17 +14,17 @@ from torch.utils.data import DataLoader
 
 from datamodules.common.errors import ConfigurationError, LabelError
 from datamodules.common.sampler import PaddedDistributedSampler
-from datamodules.inspection.augmentation import AugmentationSettings, augment
+from datamodules.images.reading import image_size as size_of
 from datamodules.inspection.batch import InspectionBatch
-from datamodules.inspection.dataset import ImageSettings, InspectionDataset, InspectionItem, collate
-from datamodules.inspection.decoded import ImageCache, decode, network_size
-from datamodules.inspection.demo_settings import InspectionDemoSettings
-from datamodules.inspection.domain_sampler import BalancedDomainSampler
-from datamodules.inspection.image_files import image_size as size_of
-from datamodules.inspection.image_lists import ImageLists, NewDomain, NewTraining
-from datamodules.inspection.records import LabelledImage
-from datamodules.inspection.sources import ImageSources, LabelFormat, Split
-from datamodules.inspection.splits import SplitSettings
+from datamodules.inspection.batches.augmentation import AugmentationSettings, augment
+from datamodules.inspection.batches.dataset import ImageSettings, InspectionDataset, InspectionItem, collate
+from datamodules.inspection.batches.decoded import ImageCache, decode, network_size
+from datamodules.inspection.batches.domain_sampler import BalancedDomainSampler
+from datamodules.inspection.demo.settings import InspectionDemoSettings
+from datamodules.inspection.labels.lists import ImageLists, NewDomain, NewTraining
+from datamodules.inspection.labels.records import LabelledImage
+from datamodules.inspection.labels.sources import ImageSources, LabelFormat, Split
+from datamodules.inspection.labels.splits import SplitSettings
 
 
 class InspectionDataModule(LightningDataModule):

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datamodules.common.errors import ConfigurationError, LabelError
-from datamodules.inspection.feedback_store import FeedbackStore, StoredDetection
-from datamodules.inspection.label_masks import class_mask, labelled_boxes
+from datamodules.inspection.labels.masks import class_mask, labelled_boxes
+from datamodules.inspection.labels.records import LabelledImage
 from datamodules.inspection.matching import is_true_box, is_true_region
-from datamodules.inspection.records import LabelledImage
-from datamodules.inspection.store_rows import Verdict
+from datamodules.inspection.store.feedback import FeedbackStore, StoredDetection
+from datamodules.inspection.store.rows import Verdict
 
 __all__ = ["SimulatedSession", "simulate_answers"]
 

@@ -16,11 +16,11 @@ from datamodules.common.errors import ConfigurationError
 from datamodules.common.sampler import PaddedDistributedSampler
 from datamodules.video.clips import KeyFrameLayout
 from datamodules.video.fragments import FragmentGrid
-from datamodules.video.reader import ReaderName, check_time_limit
+from datamodules.video.reading.reader import ReaderName, check_time_limit
 from datamodules.video_quality.batch import VideoQualityBatch
 from datamodules.video_quality.clip_sampler import ClipSettings
 from datamodules.video_quality.dataset import VideoQualityDataset, VideoQualityItem, collate
-from datamodules.video_quality.demo_sources import DemoSettings
+from datamodules.video_quality.demo.sources import DemoSettings
 from datamodules.video_quality.labels import DivideColumn, LabelFormat, LabelledVideo, read_rank_pairs
 from datamodules.video_quality.sources import LabelSources, Split
 from datamodules.video_quality.splits import SplitSettings
@@ -238,7 +238,7 @@ class VideoQualityDataModule(LightningDataModule):
         )
 
     def _demo_folder(self) -> Path:
-        from datamodules.video_quality.demo import make_demo
+        from datamodules.video_quality.demo.making import make_demo
 
         return make_demo(self._demo)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from datamodules.common.errors import ConfigurationError
-from datamodules.video_quality.files import find_videos
+from datamodules.video.finding import find_videos
 from datamodules.video_quality.labels import DivideColumn, LabelFormat, LabelledVideo, SplitName, read_labels
 from datamodules.video_quality.splits import SplitSettings, split_by_column, split_by_reference
 

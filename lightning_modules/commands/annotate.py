@@ -5,10 +5,10 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 
-from callbacks.segment_writer import SegmentWriter
-from lightning_modules.commands.bare_options import ASKING, BareOption, argument_of, option_words, split_options
-from lightning_modules.commands.errors import CommandLineError
-from lightning_modules.commands.lightning_cli import launch
+from callbacks.action.segment_writer import SegmentWriter
+from lightning_modules.commands.front.bare_options import ASKING, BareOption, argument_of, option_words, split_options
+from lightning_modules.commands.front.errors import CommandLineError
+from lightning_modules.commands.front.lightning_cli import launch
 
 CONFIG = "action/annotate"
 _LEGACY_CONFIG = "action/annotate_legacy"

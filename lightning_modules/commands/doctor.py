@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lightning_modules.commands.errors import CommandLineError
+from lightning_modules.commands.front.errors import CommandLineError
 
 if TYPE_CHECKING:
-    from datamodules.video.reader import FrameChunk, ReaderName, VideoInfo
+    from datamodules.video.reading.reader import FrameChunk, ReaderName, VideoInfo
 
 Status = Literal["ok", "note", "fault"]
 ROOT = Path(__file__).resolve().parents[2]  # the folder that holds this project's packages
@@ -141,8 +141,8 @@ class _Keep:
 
 def check_video() -> list[Finding]:
     """Encode a clip, then decode it with each reader and compare."""
-    from datamodules.video.encode import encode_video
-    from datamodules.video.reader import decord_available, read_video
+    from datamodules.video.reading.reader import decord_available, read_video
+    from datamodules.video.writing.encode import encode_video
 
     clip = moving_gradient()
     found = []

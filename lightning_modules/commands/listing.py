@@ -11,8 +11,8 @@ import callbacks
 import datamodules
 import lightning_modules
 from datamodules.common.lazy_names import PublicName
-from lightning_modules.commands.config_files import config_folder, config_names
-from lightning_modules.commands.errors import CommandLineError
+from lightning_modules.commands.front.config_files import config_folder, config_names
+from lightning_modules.commands.front.errors import CommandLineError
 
 KINDS = ("methods", "data", "callbacks", "configs", "parts")
 _USE = {

@@ -23,8 +23,8 @@ from lightning_modules.inspection.backbones import (
     preprocess_statistics,
 )
 from lightning_modules.inspection.domain_segmenter import DomainSegmenter, proxy_a_distance
-from lightning_modules.inspection.evaluation import DomainMetrics, TuningRule, image_decisions
 from lightning_modules.inspection.losses import distillation_loss, global_count, masked_bce
+from lightning_modules.inspection.measures.stage import DomainMetrics, TuningRule, image_decisions
 from lightning_modules.inspection.options import FREE, check_arguments, check_tiles, plain_arguments
 from lightning_modules.inspection.preprocess import InspectionPreprocess
 from lightning_modules.inspection.tiling import tiled

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from callbacks import SegmentWriter
 from datamodules import ActionDataModule
-from datamodules.video.encode import encode_video
+from datamodules.video.writing.encode import encode_video
 from lightning_modules import FrameAveragingActionRecognizer
 
 FLOOR = 0.9

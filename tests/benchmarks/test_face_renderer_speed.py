@@ -8,8 +8,8 @@ import time
 import pytest
 import torch
 
-from datamodules.face_attributes.face_drawing import draw_parameters
-from datamodules.face_attributes.face_renderer import render
+from datamodules.faces.renderer.drawing import draw_parameters
+from datamodules.faces.renderer.rendering import render
 
 
 @pytest.mark.benchmark

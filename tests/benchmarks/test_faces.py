@@ -11,17 +11,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from datamodules.face_attributes.schema import AttributeSchema
-from lightning_modules.face_attributes.folding import fold_norms
-from lightning_modules.face_attributes.heads import AttributeHeads
-from lightning_modules.face_attributes.inversion import FeatureDistance, optimise, starting_pictures
-from lightning_modules.face_attributes.inversion_settings import InversionSettings
-from lightning_modules.face_attributes.layers import CutNetwork
-from lightning_modules.face_attributes.network import FaceAttributeNetwork
-from lightning_modules.face_attributes.parameterisation import SpaceName, make_space
-from lightning_modules.face_attributes.preprocess import VGG_FACE, FacePreprocess
-from lightning_modules.face_attributes.statistics import AttributeStatistics
-from lightning_modules.face_attributes.vgg import VGG, small_vgg, vgg16
+from datamodules.faces.schema import AttributeSchema
+from lightning_modules.face_attributes.classifier.heads import AttributeHeads
+from lightning_modules.face_attributes.classifier.layers import CutNetwork
+from lightning_modules.face_attributes.classifier.network import FaceAttributeNetwork
+from lightning_modules.face_attributes.classifier.preprocess import VGG_FACE, FacePreprocess
+from lightning_modules.face_attributes.classifier.vgg import VGG, small_vgg, vgg16
+from lightning_modules.face_attributes.inversion.folding import fold_norms
+from lightning_modules.face_attributes.inversion.parameterisation import SpaceName, make_space
+from lightning_modules.face_attributes.inversion.search import FeatureDistance, optimise, starting_pictures
+from lightning_modules.face_attributes.inversion.settings import InversionSettings
+from lightning_modules.face_attributes.statistics.collecting import AttributeStatistics
 
 pytestmark = pytest.mark.benchmark
 

@@ -15,9 +15,9 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from PIL import Image
 
-from callbacks.feature_cache import FeatureCache
-from datamodules.action.augmentation import ActionAugmentation
+from callbacks.training.feature_cache import FeatureCache
 from datamodules.action.datamodule import ActionDataModule
+from datamodules.action.frames.augmentation import ActionAugmentation
 from lightning_modules.action.module import FrameAveragingActionRecognizer
 
 FLOOR = 20.0  # times that an epoch on features must be faster

@@ -42,7 +42,7 @@ DECODE = """async (count) => {
 
 
 def load_helpers(repository: Path) -> ModuleType:
-    path = repository / "tests/datamodules/inspection/page/helpers.py"
+    path = repository / "tests/datamodules/feedback/helpers.py"
     spec = importlib.util.spec_from_file_location("feedback_page_helpers", path)
     assert spec is not None
     assert spec.loader is not None

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from datamodules.inspection.augmentation import AugmentationSettings, augment
+from datamodules.inspection.batches.augmentation import AugmentationSettings, augment
 from datamodules.inspection.datamodule import InspectionDataModule
-from datamodules.inspection.demo_settings import InspectionDemoSettings
+from datamodules.inspection.demo.settings import InspectionDemoSettings
 
 PATIENCE = 3  # a loaded machine is given this many times the time
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from lightning_modules.action.rolling_average import Mode, RollingAverage, RollingMeans
-from lightning_modules.action.segment_machine import SegmentMachine
+from lightning_modules.action.segments.machine import SegmentMachine
+from lightning_modules.action.segments.rolling_average import Mode, RollingAverage, RollingMeans
 
 WINDOW, CHUNK, FRAMES, CLASSES = 128, 64, 20_000, 2
 LIMIT = 5.0  # us a frame, on a loaded machine twice that

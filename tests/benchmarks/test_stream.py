@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from datamodules.action.batch import StreamInfo
 from datamodules.action.stream import ActionStream
-from datamodules.video.annotated_writer import AnnotatedVideoWriter
-from datamodules.video.encode import encode_video
+from datamodules.video.writing.annotated import AnnotatedVideoWriter
+from datamodules.video.writing.encode import encode_video
 
 FLOOR = 0.9  # of 1 / (1 / decode + 1 / convert), in time of the processor
 GROWTH = 50 << 20  # bytes, from a fifth of the file to its end

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from datamodules.video.reader import ReaderName, decord_available
+from datamodules.video.reading.reader import ReaderName, decord_available
 from datamodules.video_quality.clip_sampler import ClipSettings
 from datamodules.video_quality.dataset import VideoQualityDataset
 from datamodules.video_quality.labels import LabelledVideo

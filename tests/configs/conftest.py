@@ -13,13 +13,13 @@ import torch
 from PIL import Image
 
 import cli
-from datamodules.face_attributes.demo_settings import FaceDemoSettings
-from datamodules.face_attributes.face_drawing import draw_parameters
-from datamodules.face_attributes.face_labels import labels
-from datamodules.face_attributes.face_renderer import render
-from datamodules.face_attributes.schema import DEFAULT_SCHEMA, AttributeSchema
-from datamodules.inspection.feedback_store import FeedbackStore
-from datamodules.video.encode import encode_video
+from datamodules.faces.renderer.drawing import draw_parameters
+from datamodules.faces.renderer.labels import labels
+from datamodules.faces.renderer.rendering import render
+from datamodules.faces.renderer.settings import FaceDemoSettings
+from datamodules.faces.schema import DEFAULT_SCHEMA, AttributeSchema
+from datamodules.inspection.store.feedback import FeedbackStore
+from datamodules.video.writing.encode import encode_video
 
 REFERENCES = 5
 VERSIONS = 7  # a source and its six processed versions

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 import cli
-from datamodules.inspection.feedback_store import FeedbackStore
-from lightning_modules.commands.loop_tasks import option_arguments
-from lightning_modules.commands.mentor_loop import Loop, parse
+from datamodules.inspection.store.feedback import FeedbackStore
+from lightning_modules.commands.mentoring.loop import Loop, parse
+from lightning_modules.commands.mentoring.tasks import option_arguments
 
 CONFIGS = Path(cli.__file__).parent / "configs"
 INSPECTION = sorted((CONFIGS / "inspection").rglob("*.yaml"))

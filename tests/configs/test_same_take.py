@@ -16,7 +16,7 @@ import pytest
 from numpy.typing import NDArray
 
 import cli
-from datamodules.video.encode import encode_video
+from datamodules.video.writing.encode import encode_video
 
 FPS = 30
 SIZE = (320, 240)

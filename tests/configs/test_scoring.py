@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import cli
-from callbacks.score_writer import FIELDS
-from datamodules.video.encode import encode_video
+from callbacks.video_quality.score_writer import FIELDS
+from datamodules.video.writing.encode import encode_video
 
 # Files that must not be readable, and the folder they are in.
 UNREADABLE = {"error_test.mp4", "corrupted.mp4"}

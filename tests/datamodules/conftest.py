@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from datamodules.video.encode import encode_video
+from datamodules.video.writing.encode import encode_video
 
 MakeClip = Callable[..., Path]
 

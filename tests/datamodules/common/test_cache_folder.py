@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from datamodules.action.demo import action_demo_folder
-from datamodules.action.demo_settings import ActionDemoSettings
+from datamodules.action.demo.making import action_demo_folder
+from datamodules.action.demo.settings import ActionDemoSettings
 from datamodules.common.cache_folder import cache_folder
-from datamodules.inspection.demo import InspectionDemoSettings, inspection_demo_folder
-from datamodules.video_quality.demo import DemoSettings, demo_folder
+from datamodules.inspection.demo.making import InspectionDemoSettings, inspection_demo_folder
+from datamodules.video_quality.demo.making import DemoSettings, demo_folder
 
 
 def test_a_setting_then_the_variables_then_the_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

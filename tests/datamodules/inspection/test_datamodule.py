@@ -17,10 +17,10 @@ from PIL import Image
 from torch import Tensor
 
 from datamodules.common.errors import ConfigurationError, LabelError
-from datamodules.inspection.augmentation import AugmentationSettings
 from datamodules.inspection.batch import InspectionBatch
+from datamodules.inspection.batches.augmentation import AugmentationSettings
 from datamodules.inspection.datamodule import InspectionDataModule
-from datamodules.inspection.demo_settings import DEFECT_CLASSES, InspectionDemoSettings
+from datamodules.inspection.demo.settings import DEFECT_CLASSES, InspectionDemoSettings
 
 NO_FLIPS = AugmentationSettings(0, 0)
 

@@ -11,9 +11,9 @@ from pycocotools import mask as coco
 
 from datamodules.common.errors import ConfigurationError, LabelError
 from datamodules.inspection.batch import Box, Detection
-from datamodules.inspection.feedback_store import FeedbackStore
-from datamodules.inspection.records import LabelledImage
+from datamodules.inspection.labels.records import LabelledImage
 from datamodules.inspection.simulated_operator import SimulatedSession, simulate_answers
+from datamodules.inspection.store.feedback import FeedbackStore
 
 NAMES = ("scratch", "dent")
 SIZE = 48

@@ -16,7 +16,7 @@ from lightning.pytorch import LightningModule, Trainer
 from datamodules import VideoQualityDataModule
 from datamodules.common.errors import ConfigurationError, LabelError, VideoError
 from datamodules.video_quality.batch import VideoQualityBatch
-from datamodules.video_quality.demo_sources import DemoSettings
+from datamodules.video_quality.demo.sources import DemoSettings
 
 Write = Callable[[Path, str], Path]
 SMALL = {

@@ -13,9 +13,9 @@ import torch
 
 from datamodules.common.errors import VideoError
 from datamodules.common.sampler import SampleIndex
-from datamodules.video import reader as reader_module
 from datamodules.video.fragments import FragmentGrid
-from datamodules.video.reader import KeepFrames, decord_available, read_video
+from datamodules.video.reading import reader as reader_module
+from datamodules.video.reading.reader import KeepFrames, decord_available, read_video
 from datamodules.video_quality.clip_sampler import ClipSettings
 from datamodules.video_quality.dataset import VideoQualityDataset, VideoQualityItem, collate
 from datamodules.video_quality.labels import LabelledVideo

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from datamodules.common.errors import ConfigurationError
-from datamodules.video_quality.demo_content import ContentKind, render
-from datamodules.video_quality.demo_sources import recompress
+from datamodules.video_quality.demo.content import ContentKind, render
+from datamodules.video_quality.demo.sources import recompress
 from datamodules.video_quality.full_reference import fair_score, structure_loss
 
 Frames = NDArray[np.uint8]

@@ -16,7 +16,7 @@ from torch import Tensor
 from datamodules.action.batch import StreamBatch
 from datamodules.action.datamodule import ActionDataModule
 from datamodules.common.errors import CheckpointError, ConfigurationError
-from datamodules.video.encode import encode_video
+from datamodules.video.writing.encode import encode_video
 from lightning_modules.action.hub_classifier import PretrainedActionClassifier
 
 LABELS = ["drinking", "drinking beer", "juggling balls"]

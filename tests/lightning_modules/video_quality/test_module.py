@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from callbacks.parameter_ema import ParameterEMA
+from callbacks.training.parameter_ema import ParameterEMA
 from lightning_modules.video_quality.module import KSVQE
 
 SMALLEST: dict[str, Any] = {

@@ -13,12 +13,13 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from lightning_modules.inspection.detector_module import MentoringDetector
+from lightning_modules.inspection.detector.module import MentoringDetector
 
 
 def beside(name: str) -> Any:
-    """A module of the folder above, found by its path."""
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[1] / f"{name}.py")
+    """A module of the detector's tests, found by its path."""
+    path = Path(__file__).parents[1] / "detector" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"detector_{name}", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -54,7 +55,7 @@ def main(output: str) -> None:
     torch.set_num_threads(1)
     rank = int(os.environ["RANK"])
     dist.init_process_group("gloo")
-    batch = beside("test_detector_module").made_batch(5)
+    batch = beside("test_module").made_batch(5)
     # The first process has only labelled rows, the second only answered ones.
     part = {name: value[4 * rank : 4 * rank + 4] for name, value in batch.items()}
     step = Step(method())

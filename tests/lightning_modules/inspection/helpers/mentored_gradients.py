@@ -12,7 +12,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from lightning_modules.inspection.module import MentoringSegmenter
+from lightning_modules.inspection.segmenter.module import MentoringSegmenter
 
 
 def made_batches() -> Any:  # a module that is found by its path

@@ -1,0 +1,206 @@
+"""Scores over time as a picture, from a track whose size does not grow with the length of the video."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+from numpy.typing import NDArray
+
+from callbacks.figures.fonts import figure_families
+from datamodules.common.atomic_write import atomic_path
+
+Floats = NDArray[np.float64]
+
+_LINES = 7  # classes drawn; more cannot be told apart
+_COLOURS = ("#2166ac", "#d6604d", "#1b7837", "#8073ac", "#e08214", "#35978f", "#c51b7d")
+_GREY = "#9a9a9a"
+_FINEST = 1 / 64  # seconds of a bin at the beginning
+
+
+class DrawnSegment(NamedTuple):
+    """A stretch of time with a label: start and end in seconds."""
+
+    label: str
+    start: float
+    end: float
+
+
+class ScoreTrack:
+    """Smallest and largest score of each class in bins of time; bins double when there would be too many.
+
+    Args:
+        classes: Number of classes.
+        limit: Most bins; each gives two points, so 2,000 bins are at most 4,000 points a class.
+
+    Example:
+        >>> track = ScoreTrack(1, limit=4)
+        >>> track.add(np.arange(100.0), np.linspace(0, 1, 100)[:, None])
+        >>> len(track.points()[0]) <= 4
+        True
+    """
+
+    def __init__(self, classes: int, limit: int = 2000) -> None:
+        self._limit = limit
+        self._width = _FINEST
+        self._origin: float | None = None
+        self._low = np.full((limit, classes), np.inf, np.float32)
+        self._high = np.full((limit, classes), -np.inf, np.float32)
+
+    def add(self, times: Floats, scores: Floats) -> None:
+        """Take a block of scores.
+
+        Args:
+            times: Seconds ``(T,)``, rising, after those of earlier blocks.
+            scores: ``(T, C)``; rows with NaN are left out.
+        """
+        known = np.isfinite(scores).all(axis=1) & np.isfinite(times)
+        times, scores = times[known], scores[known].astype(np.float32)
+        if not len(times):
+            return
+        if self._origin is None:
+            self._origin = float(times[0])
+        while int((times[-1] - self._origin) / self._width) >= self._limit:
+            self._double()
+        bins = ((times - self._origin) / self._width).astype(np.int64).clip(0)
+        starts = np.flatnonzero(np.diff(bins, prepend=-1))
+        rows = bins[starts]
+        self._low[rows] = np.minimum(self._low[rows], np.minimum.reduceat(scores, starts, axis=0))
+        self._high[rows] = np.maximum(self._high[rows], np.maximum.reduceat(scores, starts, axis=0))
+
+    def points(self) -> tuple[Floats, NDArray[np.float32], NDArray[np.float32]]:
+        """Centres of the bins that hold scores in seconds ``(N,)``, lowest and highest scores ``(N, C)``."""
+        filled = np.flatnonzero(np.isfinite(self._low).all(axis=1))
+        times: Floats = (self._origin or 0.0) + (filled.astype(np.float64) + 0.5) * self._width
+        return times, self._low[filled], self._high[filled]
+
+    def _double(self) -> None:
+        for values, join, empty in ((self._low, np.minimum, np.inf), (self._high, np.maximum, -np.inf)):
+            odd = np.full_like(values[0::2], empty)
+            odd[: len(values[1::2])] = values[1::2]
+            joined = join(values[0::2], odd)
+            values[: len(joined)] = joined
+            values[len(joined) :] = empty
+        self._width *= 2
+
+
+def draw_scores(
+    track: ScoreTrack,
+    class_names: Sequence[str],
+    segments: Sequence[DrawnSegment],
+    *,
+    title: str,
+    truth: Sequence[DrawnSegment] | None = None,
+    enter: float | None = None,
+    action: str | None = None,
+) -> Figure:
+    """Draw the mean scores of the classes that matter, and below them the segments.
+
+    Args:
+        track: Mean scores over time.
+        class_names: Names of its columns.
+        segments: Segments that were found.
+        title: Heading; usually the source's name.
+        truth: True segments, drawn in a row of their own.
+        enter: Score above which a segment begins, drawn as a dotted line.
+        action: The only class to draw.
+    """
+    times, low, high = track.points()
+    shown = _shown_classes(high, class_names, [*segments, *(truth or ())], action)
+    colours = {class_names[index]: _COLOURS[place] for place, index in enumerate(shown)}
+    families = figure_families([title, *class_names] if len(class_names) <= 2 * _LINES else [title, *colours])
+    rows = 1 if truth is None else 2
+    figure = Figure(figsize=(10.0, 4.0 + 0.35 * rows), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(8, 0.9 * rows))
+    for index in shown:
+        name = class_names[index]
+        above.fill_between(times, low[:, index], high[:, index], color=colours[name], alpha=0.25, linewidth=0)
+        middle = (low[:, index] + high[:, index]) / 2
+        above.plot(times, middle, color=colours[name], linewidth=1.4, label=name)
+    if enter is not None:
+        above.axhline(enter, color="#555555", linewidth=0.9, linestyle=":")
+    _finish_scores(above, title, families, empty=not len(times))
+    _draw_segments(below, segments, truth, colours, families)
+    end = max([float(times[-1]) if len(times) else 1.0, *(segment.end for segment in (*segments, *(truth or ())))])
+    start = min(0.0, float(times[0])) if len(times) else 0.0
+    below.set_xlim(start, max(end, start + 1e-3))
+    if end - start > 180:
+        below.xaxis.set_major_formatter(FuncFormatter(lambda value, _: clock(value)))
+    below.set_xlabel("time" if end - start > 180 else "time in seconds")
+    return figure
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a PNG, whole or not at all."""
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=130, format="png")
+
+
+def clock(seconds: float) -> str:
+    """Seconds as minutes, or hours, and seconds.
+
+    Example:
+        >>> clock(75), clock(3725)
+        ('1:15', '1:02:05')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def _shown_classes(
+    high: NDArray[np.float32], names: Sequence[str], segments: Sequence[DrawnSegment], action: str | None
+) -> list[int]:
+    """Columns to draw, in the order of the classes: those of segments first, then the highest scores."""
+    if action is not None:
+        return [list(names).index(action)]
+    seconds = dict.fromkeys(range(len(names)), 0.0)
+    place = {name: index for index, name in enumerate(names)}
+    for segment in segments:
+        if segment.label in place:
+            seconds[place[segment.label]] += segment.end - segment.start
+    peaks = high.max(axis=0) if len(high) else np.zeros(len(names))
+    order = sorted(seconds, key=lambda index: (-seconds[index], -float(peaks[index]), index))
+    return sorted(order[:_LINES])
+
+
+def _finish_scores(axes: Axes, title: str, families: list[str], *, empty: bool) -> None:
+    axes.set_ylim(-0.02, 1.02)
+    axes.set_ylabel("mean score")
+    axes.set_title(title, fontsize=11, family=families)
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    if empty:
+        axes.text(0.5, 0.5, "no scored frame", transform=axes.transAxes, ha="center", va="center", color=_GREY)
+        return
+    axes.legend(
+        frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=9, prop={"family": families, "size": 9}
+    )
+
+
+def _draw_segments(
+    axes: Axes,
+    segments: Sequence[DrawnSegment],
+    truth: Sequence[DrawnSegment] | None,
+    colours: dict[str, str],
+    families: list[str],
+) -> None:
+    rows = [("found", segments)] if truth is None else [("true", truth), ("found", segments)]
+    for row, (_, stretches) in enumerate(rows):
+        for segment in stretches:
+            colour = colours.get(segment.label, _GREY)
+            length = segment.end - segment.start
+            axes.barh(row, length, left=segment.start, height=0.72, color=colour, edgecolor="white", linewidth=0.6)
+            if segment.label not in colours:
+                middle = (segment.start + segment.end) / 2
+                text = axes.text(middle, row, segment.label, ha="center", va="center", fontsize=7, family=families)
+                text.set_clip_on(True)
+    axes.set_yticks(range(len(rows)), [name for name, _ in rows])
+    axes.set_ylim(-0.6, len(rows) - 0.4)
+    axes.invert_yaxis()
+    axes.spines[["top", "right"]].set_visible(False)

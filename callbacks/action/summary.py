@@ -1,0 +1,113 @@
+"""Results of a run over many sources: rows that outlive a stopped run, and the files that sum them up."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+
+from callbacks.action.source_annotation import SourceResult
+from datamodules.common.atomic_write import append_row, atomic_path, write_text
+from lightning_modules.action.segments.files import write_activitynet
+from lightning_modules.action.segments.machine import Segment
+
+log = logging.getLogger(__name__)
+
+ROWS = "summary.jsonl"
+_COLUMNS = (
+    "file", "name", "status", "started", "frames", "seconds", "segments", "dropped", "skipped", "agreement",
+    "switches_raw", "switches", "error",
+)  # fmt: skip
+
+
+def read_results(folder: Path) -> dict[str, SourceResult]:
+    """Results of earlier runs by file or recording; a last line cut off by a crash is left out."""
+    path = folder / ROWS
+    if not path.is_file():
+        return {}
+    found: dict[str, SourceResult] = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            result = _result(json.loads(line))
+        except (json.JSONDecodeError, TypeError, KeyError):
+            log.warning("%s: a line that is no result was dropped (a run was stopped while writing it)", path)
+            continue
+        found[result.place] = result
+    return found
+
+
+def append_result(folder: Path, result: SourceResult) -> None:
+    """Keep a result, on the disk before anything else happens."""
+    append_row(folder / ROWS, json.dumps(_plain(asdict(result)), ensure_ascii=False, allow_nan=False))
+
+
+def write_results(folder: Path, results: Sequence[SourceResult], metrics: dict[str, float]) -> None:
+    """Write ``segments.json`` (ActivityNet), ``summary.json``, ``summary.csv`` and the rows, each whole or not at all.
+
+    Args:
+        folder: Where.
+        results: A result for each source.
+        metrics: Measures over all of them.
+    """
+    write_text(
+        folder / ROWS,
+        "".join(json.dumps(_plain(asdict(one)), ensure_ascii=False, allow_nan=False) + "\n" for one in results),
+    )
+    seen = [one for one in results if one.frames]
+    durations = {one.name: one.seconds for one in seen}
+    write_activitynet(folder / "segments.json", {one.name: one.segments for one in seen}, durations=durations)
+    sources = [{**asdict(one), "segments": len(one.segments)} for one in results]
+    for source in sources:
+        del source["key"], source["tally"]
+    content = _plain({"sources": sources, "metrics": metrics})
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(folder / "summary.json", text + "\n")
+    measured = sorted({name for one in results for name in one.metrics})
+    with atomic_path(folder / "summary.csv") as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow([*_COLUMNS, *measured])
+        for one, source in zip(results, sources, strict=True):
+            values = [*(source[name] for name in _COLUMNS), *(one.metrics.get(name) for name in measured)]
+            rows.writerow([_cell(value) for value in values])
+
+
+def weighted_mean(values: Sequence[float], weights: Sequence[float]) -> float:
+    """Mean of the values that are numbers; NaN without any.
+
+    Example:
+        >>> weighted_mean([1.0, float("nan"), 4.0], [2, 5, 1])
+        2.0
+    """
+    known = [(value, weight) for value, weight in zip(values, weights, strict=True) if value == value and weight > 0]
+    total = sum(weight for _, weight in known)
+    return sum(value * weight for value, weight in known) / total if total else math.nan
+
+
+def _result(row: dict[str, object]) -> SourceResult:
+    known = {field.name for field in fields(SourceResult)}
+    values = {name: value for name, value in row.items() if name in known}
+    listed = values.pop("segments")
+    if not isinstance(listed, list):
+        raise TypeError("segments must be a list")
+    for name in ("agreement", "switches_raw", "switches", "seconds"):
+        values[name] = math.nan if values.get(name) is None else values[name]
+    return SourceResult(**values, segments=[Segment(**one) for one in listed])  # type: ignore[arg-type]  # checked above
+
+
+def _plain(value: object) -> object:
+    """The same with None for numbers that JSON cannot hold."""
+    if isinstance(value, dict):
+        return {name: _plain(entry) for name, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, float):
+        return round(value, 5) if math.isfinite(value) else ""
+    return "" if value is None else value

@@ -1,0 +1,190 @@
+"""What a classifier says of each face, as lists that can be read as labels again."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import logging
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+import lightning as L
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.trainer.states import TrainerFn
+
+from datamodules.common.atomic_write import write_text
+from datamodules.common.errors import ConfigurationError
+from datamodules.face_attributes.batch import FaceBatch
+from datamodules.faces.schema import MISSING
+
+log = logging.getLogger(__name__)
+
+DECISIONS, PROBABILITIES = "attributes.csv", "probabilities.csv"
+
+
+class FaceAnswer(NamedTuple):
+    """What is said of one face.
+
+    Attributes:
+        row: Its row in the data.
+        file: Its picture.
+        decision: 1 or 0 for each attribute; None of which nothing can be said.
+        probability: Of each attribute, None as above.
+    """
+
+    row: int
+    file: str
+    decision: list[int | None]
+    probability: list[float | None]
+
+
+class AttributeWriter(Callback):
+    """Write ``attributes.csv`` (1 and 0) and ``probabilities.csv`` while predicting faces, a row a face.
+
+    An attribute of which the model can say nothing, since no training face had a label for it, stays empty in both.
+
+    ``attributes.csv`` is a list of labels as the data module of faces reads it. While the run lasts, the answers are in
+    ``answers.rank*.jsonl``, flushed a batch at a time; both lists are made of them at the end, in the order of the
+    data, also when the run is broken off.
+
+    The step returns ``probability`` and ``decision`` ``(B, K)``, NaN and -1 where nothing can be said.
+
+    Args:
+        output: Folder of the files; None takes the run's folder.
+    """
+
+    def __init__(self, output: str | None = None) -> None:
+        self.output = output
+        self._stream: IO[str] | None = None
+        self._names: list[str] = []
+
+    def folder(self, trainer: L.Trainer) -> Path:
+        """Folder that the files go to."""
+        return Path(self.output or trainer.default_root_dir)
+
+    def on_predict_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Open this process's own file, without what an earlier run left."""
+        self._names = attribute_names(pl_module)
+        folder = self.folder(trainer)
+        folder.mkdir(parents=True, exist_ok=True)
+        if trainer.is_global_zero:
+            for stale in shards(folder):
+                stale.unlink()
+        trainer.strategy.barrier()
+        self._stream = (folder / f"answers.rank{trainer.global_rank}.jsonl").open("w", encoding="utf-8")
+
+    def on_predict_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,  # noqa: ANN401  # as inherited
+        batch: FaceBatch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Write the answers of a batch and flush them.
+
+        Raises:
+            ConfigurationError: If the model's step gives no answers by attribute.
+        """
+        if not isinstance(outputs, dict) or not {"probability", "decision"} <= outputs.keys():
+            raise ConfigurationError(
+                "AttributeWriter needs a model whose predict step returns `probability` and `decision`: leave it out."
+            )
+        assert self._stream is not None  # opened in on_predict_start
+        for place, file in enumerate(batch["file"]):
+            if bool(batch["valid"][place]):
+                answer = FaceAnswer(
+                    int(batch["index"][place]),
+                    file,
+                    [None if value == MISSING else value for value in outputs["decision"][place].tolist()],
+                    [None if math.isnan(v) else round(v, 4) for v in outputs["probability"][place].tolist()],
+                )
+                self._stream.write(json.dumps(answer._asdict(), ensure_ascii=False) + "\n")
+        self._stream.flush()
+
+    def on_predict_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Make the lists of the answers of all processes."""
+        self._close()
+        trainer.strategy.barrier()
+        if trainer.is_global_zero:
+            self._write_lists(self.folder(trainer))
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        """Make the lists of the answers that there are; other processes may still be writing, so theirs stay."""
+        if self._stream is None:
+            return
+        self._close()
+        if trainer.state.fn == TrainerFn.PREDICTING and trainer.world_size == 1:
+            self._write_lists(self.folder(trainer))
+
+    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Close the file."""
+        self._close()
+
+    def _close(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+    def _write_lists(self, folder: Path) -> None:
+        answers = sorted({answer.row: answer for file in shards(folder) for answer in read_answers(file)}.values())
+        write_text(folder / DECISIONS, list_text(self._names, [(answer.file, answer.decision) for answer in answers]))
+        write_text(
+            folder / PROBABILITIES, list_text(self._names, [(answer.file, answer.probability) for answer in answers])
+        )
+        for file in shards(folder):
+            file.unlink()
+        columns = zip(*(answer.decision for answer in answers), strict=True)
+        empty = [name for name, values in zip(self._names, columns, strict=False) if set(values) == {None}]
+        if empty:
+            log.info("empty, since no training face had a label for them: %s", ", ".join(empty))
+        log.info("%d faces: %s", len(answers), folder / DECISIONS)
+
+
+def shards(folder: Path) -> list[Path]:
+    """Files of answers that the processes of a run write."""
+    return sorted(folder.glob("answers.rank*.jsonl"))
+
+
+def read_answers(file: Path) -> list[FaceAnswer]:
+    """Answers of one process; a last line that was cut off is left out."""
+    answers = []
+    for line in file.read_text(encoding="utf-8").splitlines():
+        try:
+            answers.append(FaceAnswer(**json.loads(line)))
+        except (json.JSONDecodeError, TypeError):
+            log.warning("%s: a line that is no answer was dropped (the run was stopped while writing it)", file)
+    return answers
+
+
+def attribute_names(module: L.LightningModule) -> list[str]:
+    """Names of the attributes of a module, in the order of its answers.
+
+    Raises:
+        ConfigurationError: If the module has no schema.
+    """
+    schema: Any = getattr(module, "attribute_schema", None)
+    if not isinstance(schema, dict) or "attributes" not in schema:
+        raise ConfigurationError(
+            f"AttributeWriter needs a model with attribute_schema, but {type(module).__name__} has none: leave it out."
+        )
+    return list(schema["attributes"])
+
+
+def list_text(names: Sequence[str], rows: Sequence[tuple[str, Sequence[float | None]]]) -> str:
+    """A csv list: file, then a column an attribute; None is an empty field.
+
+    Example:
+        >>> print(list_text(["Smiling", "Bald"], [("a.png", [1, 0])]), end="")
+        file,Smiling,Bald
+        a.png,1,0
+    """
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(["file", *names])
+    writer.writerows([file, *values] for file, values in rows)
+    return stream.getvalue()

@@ -1,0 +1,206 @@
+"""Write what a model finds into a feedback store, from which an operator is asked."""
+
+from __future__ import annotations
+
+import logging
+import zipfile
+from pathlib import Path
+from typing import Any, Literal
+
+import lightning as L
+import numpy as np
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor
+
+from datamodules.common.errors import StoreError
+from datamodules.common.fingerprint import config_digest, file_sha256, tensors_digest
+from datamodules.inspection.batch import NEW, ORIGINAL, InspectionBatch, InspectionPrediction
+from datamodules.inspection.store.feedback import FeedbackStore
+
+log = logging.getLogger(__name__)
+
+DomainName = Literal["original", "new", "batch"]
+
+
+class FeedbackStoreWriter(Callback):
+    """While predicting, add images, detections and score maps to a feedback store, a batch at a time.
+
+    The mining run is named by the checkpoint, the data and the thresholds, so that mining again adds nothing that is
+    there and touches no answer. With several processes each but the first writes a file of its own,
+    ``<store>.rank<N>``, which the first takes over at the end; files that a stopped run left are taken over first.
+    Each score map goes to ``<store>.maps/<run>/<image>.npz``: ``score``, float16 ``(h, w)``.
+
+    Args:
+        store: The file, made when it is missing; None takes ``feedback.sqlite`` in the run's folder.
+        domain: Domain that the images are of: ``new`` or ``original``; ``batch`` takes what the data say of each.
+        maps: Whether to write the score maps; only the OMNIA-like training needs them.
+    """
+
+    def __init__(self, store: str | None = None, domain: DomainName = "new", maps: bool = True) -> None:
+        self.store = store
+        self.domain = domain
+        self.maps = maps
+        self._open: FeedbackStore | None = None
+        self._run_id: int | None = None
+        self._key = ("", "")
+        self._classes: list[str] = []
+
+    def on_predict_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Open this process's file; the first process takes over what a stopped run left."""
+        if self.store is None:
+            self.store = str(Path(trainer.default_root_dir) / "feedback.sqlite")
+        self._classes = class_names(trainer, pl_module)
+        self._key = (model_sha256(trainer, pl_module), data_sha256(trainer))
+        self._run_id = None
+        if trainer.is_global_zero:
+            self._open = FeedbackStore(self.store, create=True)
+            self._take_over(self._open)
+        trainer.strategy.barrier()
+        if not trainer.is_global_zero:
+            self._open = FeedbackStore(f"{self.store}.rank{trainer.global_rank}", create=True)
+
+    def on_predict_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: InspectionPrediction,
+        batch: InspectionBatch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Add the batch's images, all of them or, on an error, none."""
+        store, maps = self._store(), {}
+        with store.transaction():
+            run_id = self._run(store, outputs["thresholds"])
+            for place, path in enumerate(outputs["path"]):
+                if bool(outputs["valid"][place]):
+                    height, width = (int(side) for side in outputs["source_size"][place])
+                    domain = int(batch["domain"][place]) if self.domain == "batch" else _DOMAINS[self.domain]
+                    image_id = store.add_image(path, file_sha256(path), width, height, domain)
+                    store.add_detections(run_id, image_id, outputs["detections"][place], self._classes)
+                    maps[store.map_path(run_id, image_id)] = outputs["score_map"][place]
+        if (
+            self.maps
+        ):  # after the commit: a row that is given up leaves no map that another image could take for its own
+            for file, score in maps.items():
+                write_map(file, score)
+
+    def on_predict_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Join the files of all processes and say what was found."""
+        if not trainer.is_global_zero:
+            self._close()
+        trainer.strategy.barrier()
+        if not trainer.is_global_zero:
+            return
+        store = self._store()
+        self._take_over(store)
+        if self._run_id is not None:
+            found = store.detections(self._run_id)
+            images = len({one.image_id for one in found})
+            log.info("%d detections on %d images, run %d of %s", len(found), images, self._run_id, store.path)
+        self._close()
+
+    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Close the file."""
+        self._close()
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        """Close the file; every batch written so far stays."""
+        self._close()
+
+    def _store(self) -> FeedbackStore:
+        if self._open is None:
+            raise StoreError(f"{self.store} is not open: use this callback with `appraise predict`")
+        return self._open
+
+    def _run(self, store: FeedbackStore, thresholds: Tensor) -> int:
+        """Row of the run; thresholds are known once the first batch is through."""
+        if self._run_id is None:
+            values = dict(zip(self._classes, thresholds.float().tolist(), strict=True))
+            self._run_id = store.start_run(*self._key, values)
+        return self._run_id
+
+    def _take_over(self, store: FeedbackStore) -> None:
+        for shard in sorted(store.path.parent.glob(f"{store.path.name}.rank*")):
+            if shard.name.removeprefix(f"{store.path.name}.rank").isdecimal():
+                store.merge(shard)
+                remove_store(shard)
+
+    def _close(self) -> None:
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+
+
+_DOMAINS = {"original": ORIGINAL, "new": NEW}
+
+
+def class_names(trainer: L.Trainer, module: L.LightningModule) -> list[str]:
+    """Names of the classes: the model's, which are in its checkpoint, or the data's.
+
+    Raises:
+        StoreError: If neither has any.
+    """
+    data: Any = getattr(trainer, "datamodule", None)
+    names = module.hparams.get("class_names") or getattr(data, "class_names", None)
+    if not names:
+        raise StoreError(
+            f"{type(module).__name__} has no class_names, and neither have the data: a store names its classes"
+        )
+    return [str(name) for name in names]
+
+
+def model_sha256(trainer: L.Trainer, module: L.LightningModule) -> str:
+    """Digest of the checkpoint file, or of the weights where they come from none."""
+    return file_sha256(Path(str(trainer.ckpt_path))) if trainer.ckpt_path else tensors_digest(module.state_dict())
+
+
+def data_sha256(trainer: L.Trainer) -> str:
+    """The data module's own fingerprint, or a digest of its options."""
+    data: Any = getattr(trainer, "datamodule", None)
+    fingerprint = getattr(data, "data_fingerprint", None)
+    if fingerprint is not None:
+        return str(fingerprint())
+    options = {name: repr(value) for name, value in dict(getattr(data, "hparams", {})).items()}
+    return config_digest({"data": type(data).__name__, "options": options})
+
+
+def write_map(path: Path, score: Tensor) -> None:
+    """Write one score map; readers see it whole or not at all.
+
+    It is not synchronised to the disk, which would cost more than the network on small images: mining again makes
+    a missing or broken one again.
+
+    Args:
+        path: File to write.
+        score: float16 ``(h, w)``.
+
+    Raises:
+        StoreError: If it cannot be written, on a full disk for example.
+    """
+    if zipfile.is_zipfile(path):
+        return
+    temporary = path.with_suffix(".part.npz")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez_compressed(temporary, score=score.half().cpu().numpy())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise StoreError(
+            f"the score map {path} cannot be written ({error}): the store keeps what was mined so far; make room, and "
+            "run the same command again"
+        ) from error
+
+
+def remove_store(path: Path) -> None:
+    """Remove a store that was taken over, with its log and its maps."""
+    for name in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
+        name.unlink(missing_ok=True)
+    folder = Path(f"{path}.maps")
+    for file in folder.glob("*/*.npz"):
+        file.unlink()
+    for run in folder.glob("*"):
+        run.rmdir()
+    if folder.is_dir():
+        folder.rmdir()

@@ -1,0 +1,217 @@
+"""Loss and accuracy over the epochs, as a picture and a table."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import lightning as L
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.trainer.states import TrainerFn
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from callbacks.training.epoch_numbers import EpochNumbers, EpochRow
+from callbacks.video_quality.score_scatter import send_picture
+from datamodules.common.atomic_write import atomic_path, write_text
+
+log = logging.getLogger(__name__)
+
+PANELS = {
+    "loss": ["train/loss", "val/loss"],
+    "accuracy": ["train/accuracy", "val/accuracy", "val/video_accuracy"],
+}
+_COLOURS = {"train": "#2166ac", "val": "#b2182b"}
+_LINES = ("-", "--", ":", "-.")  # metrics of one stage in one panel, in their order
+_GREY = "#777777"
+_MARKED = 40  # epochs up to which each has a dot
+
+
+class BestEpoch(NamedTuple):
+    """The epoch that ModelCheckpoint kept.
+
+    Attributes:
+        epoch: Its number.
+        text: What is written beside its line.
+    """
+
+    epoch: int
+    text: str
+
+
+class TrainingCurves(EpochNumbers):
+    """Write ``training_curves.csv`` after every epoch and draw ``training_curves.png`` when training ends.
+
+    The table has a row an epoch: its number, the learning rate, every logged metric. The picture has a panel for each
+    group of ``panels`` of which something was logged, and a line at the epoch that ModelCheckpoint kept. It is drawn
+    too when the training breaks off, and goes to TensorBoard and W&B where they log; no logger is needed. A resumed
+    training continues the curves of its checkpoint.
+
+    Args:
+        filename: Name of the picture inside the run's folder; the table has the same stem.
+        panels: Name of each panel, and the metrics in it; None takes loss and accuracy of training and validation.
+    """
+
+    def __init__(self, filename: str = "training_curves.png", panels: dict[str, list[str]] | None = None) -> None:
+        super().__init__()
+        self.filename = filename
+        self.panels = PANELS if panels is None else panels
+        self._rows: dict[int, dict[str, float]] = {}
+        self._folder: Path | None = None
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Forget an earlier training; a checkpoint that is resumed is read after this."""
+        if stage == "fit":
+            self._rows = {}
+            self._folder = None
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Find the run's folder; a collective call, which all processes make."""
+        super().on_fit_start(trainer, pl_module)
+        self._folder = Path(trainer.log_dir or trainer.default_root_dir)
+
+    def epoch_done(self, trainer: L.Trainer, row: EpochRow) -> None:
+        """Add the row and write the table."""
+        self._rows[row.epoch] = row.values
+        if self._folder is not None and self._writes(trainer):
+            write_text((self._folder / self.filename).with_suffix(".csv"), table_text(self._rows))
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Complete the table and draw the picture."""
+        super().on_train_end(trainer, pl_module)
+        self._draw(trainer)
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        """Draw what there is."""
+        super().on_exception(trainer, pl_module, exception)
+        if trainer.state.fn == TrainerFn.FITTING:
+            self._draw(trainer)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Rows so far, with that of the epoch that is just ending."""
+        rows = self._rows if self.pending is None else self._rows | {self.pending.epoch: self.pending.values}
+        return {"rows": {str(epoch): dict(values) for epoch, values in rows.items()}}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue the curves of a resumed training."""
+        self._rows = {int(epoch): dict(values) for epoch, values in state_dict.get("rows", {}).items()}
+
+    @staticmethod
+    def _writes(trainer: L.Trainer) -> bool:
+        return trainer.is_global_zero and not getattr(trainer, "fast_dev_run", False)
+
+    def _draw(self, trainer: L.Trainer) -> None:
+        if self._folder is None or not self._writes(trainer):  # broke off before it began
+            return
+        figure = draw_curves(self._rows, self.panels, best_epoch(trainer, self._rows))
+        if figure is None:
+            return
+        path = self._folder / self.filename
+        with atomic_path(path) as temporary:
+            figure.savefig(temporary, dpi=150, format="png")
+        log.info("training curves: %s", path)
+        send_picture(trainer, "train/curves", path)
+
+
+def table_text(rows: Mapping[int, Mapping[str, float]]) -> str:
+    """Rows as csv text, metrics in alphabetical order; a number that an epoch does not have is an empty field.
+
+    Example:
+        >>> print(table_text({0: {"val/loss": 0.5, "learning_rate": 0.1}, 1: {"learning_rate": 0.1}}), end="")
+        epoch,learning_rate,val/loss
+        0,0.1,0.5
+        1,0.1,
+    """
+    names = sorted({name for values in rows.values() for name in values})
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(["epoch", *names])
+    for epoch, values in sorted(rows.items()):
+        writer.writerow([epoch, *(f"{values[name]:.6g}" if name in values else "" for name in names)])
+    return stream.getvalue()
+
+
+def best_epoch(trainer: L.Trainer, rows: Mapping[int, Mapping[str, float]]) -> BestEpoch | None:
+    """The epoch with the best value of the metric that a ModelCheckpoint monitors; None without one."""
+    for saver in trainer.checkpoint_callbacks:
+        monitor = saver.monitor if isinstance(saver, ModelCheckpoint) else None
+        if monitor is None:
+            continue
+        values = {epoch: row[monitor] for epoch, row in rows.items() if math.isfinite(row.get(monitor, math.nan))}
+        if values:
+            pick = min if getattr(saver, "mode", "min") == "min" else max
+            epoch = pick(values, key=lambda epoch: values[epoch])  # the first of equals, as ModelCheckpoint keeps it
+            return BestEpoch(epoch, f"epoch {epoch}: best {monitor}, {values[epoch]:.3g}")
+    return None
+
+
+def draw_curves(
+    rows: Mapping[int, Mapping[str, float]], panels: Mapping[str, Sequence[str]], best: BestEpoch | None = None
+) -> Figure | None:
+    """Draw a panel for each group of metrics.
+
+    Args:
+        rows: Values of each epoch, by metric.
+        panels: Metrics of each panel.
+        best: The epoch to mark.
+
+    Returns:
+        The figure; None where nothing of any panel was logged.
+    """
+    logged = {name for values in rows.values() for name in values}
+    shown = {title: [name for name in names if name in logged] for title, names in panels.items()}
+    shown = {title: names for title, names in shown.items() if names}
+    if not shown:
+        return None
+    figure = Figure(figsize=(0.6 + 4.4 * len(shown), 3.7), layout="constrained")
+    for number, (title, names) in enumerate(shown.items(), start=1):
+        axes = figure.add_subplot(1, len(shown), number)
+        _draw_panel(axes, title, names, rows)
+        if best is not None:
+            axes.axvline(best.epoch, color=_GREY, linewidth=0.9, linestyle=(0, (2, 2)), zorder=1)
+    if best is not None:
+        figure.suptitle(best.text, fontsize=9, color=_GREY)
+    return figure
+
+
+def _draw_panel(axes: Axes, title: str, names: Sequence[str], rows: Mapping[int, Mapping[str, float]]) -> None:
+    used: dict[str, int] = {}
+    for name in names:
+        stage = name.partition("/")[0]
+        line = _LINES[used.setdefault(stage, 0) % len(_LINES)]
+        used[stage] += 1
+        points = [(epoch, row[name]) for epoch, row in sorted(rows.items()) if math.isfinite(row.get(name, math.nan))]
+        epochs, values = zip(*points, strict=True) if points else ((), ())
+        marker = "o" if len(rows) <= _MARKED else None
+        colour = _COLOURS.get(stage, "#4d4d4d")
+        axes.plot(epochs, values, line, color=colour, marker=marker, markersize=3, linewidth=1.6, label=_label(name))
+    axes.set_title(title, fontsize=11, loc="left")
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    if title == "accuracy":
+        axes.set_ylim(top=1.02)
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=9)
+
+
+def _label(name: str) -> str:
+    """Name in a legend: stage, and what is more than the panel says.
+
+    Example:
+        >>> [_label(name) for name in ("train/loss", "val/video_accuracy", "lr")]
+        ['training', 'validation, by video', 'lr']
+    """
+    stage, _, metric = name.partition("/")
+    words = {"train": "training", "val": "validation"}
+    if stage not in words:
+        return name
+    if metric in ("loss", "accuracy"):
+        return words[stage]
+    return f"{words[stage]}, by video" if metric == "video_accuracy" else f"{words[stage]}, {metric.replace('_', ' ')}"

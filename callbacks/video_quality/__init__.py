@@ -1,0 +1,1 @@
+"""Scores of videos as rows, plots and baselines, and the regions that were looked at."""

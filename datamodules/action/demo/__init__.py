@@ -1,0 +1,1 @@
+"""Generated people who do things in rooms, as clips and as long videos."""

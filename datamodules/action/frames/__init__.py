@@ -1,0 +1,1 @@
+"""Single frames to learn from: chosen, decoded once, stored, augmented, loaded."""

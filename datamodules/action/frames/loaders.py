@@ -1,0 +1,115 @@
+"""Loaders of single frames, and the augmentation that belongs to their rows."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from datamodules.action.batch import ActionBatch
+from datamodules.action.frames.augmentation import ActionAugmentation, augment
+from datamodules.action.frames.balanced_sampler import BalancedSampler
+from datamodules.action.frames.dataset import ActionFrameDataset, FeatureShards
+from datamodules.action.frames.labelled import LabelledFrames
+from datamodules.action.lists.records import SplitName
+from datamodules.common.errors import ConfigurationError
+from datamodules.common.sampler import PaddedDistributedSampler
+
+
+class FrameLoaders:
+    """Makes the loaders of a data module; frames are read when one is first asked for.
+
+    Args:
+        frames: The labelled frames.
+        augmentation: What happens to training frames.
+        batch_size: Frames of a batch.
+        num_workers: Worker processes of a loader.
+        seed: Seed of order and augmentation.
+        balanced: Show every class equally often in training.
+
+    Attributes:
+        features: Folder of cached features that take the place of the frames; None while there is none.
+
+    Raises:
+        ConfigurationError: If a number is out of its range.
+    """
+
+    def __init__(
+        self,
+        frames: LabelledFrames,
+        augmentation: ActionAugmentation,
+        batch_size: int,
+        num_workers: int,
+        seed: int,
+        balanced: bool,
+    ) -> None:
+        if batch_size < 1 or num_workers < 0:
+            raise ConfigurationError(
+                f"batch_size {batch_size} must be at least 1 and num_workers {num_workers} at least 0"
+            )
+        self.features: Path | None = None
+        self.augmentation = augmentation
+        self.seed = seed
+        self._frames = frames
+        self._batch_size = batch_size
+        self._num_workers = num_workers
+        self._balanced = balanced
+
+    def shuffled(self, split: SplitName) -> DataLoader[ActionBatch]:
+        """Batches for a run: train in an order that changes with the epoch, the others in that of their rows."""
+        rows = self._frames.rows(split)
+        training = split == "train"
+        features = FeatureShards(self.features, split, len(rows)) if self.features is not None else None
+        sampler = (
+            BalancedSampler(rows.label, seed=self.seed)
+            if training and self._balanced
+            else PaddedDistributedSampler(rows, shuffle=training, seed=self.seed)
+        )
+        return DataLoader(
+            ActionFrameDataset(rows, self._frames.store(), features),
+            batch_size=self._batch_size,
+            sampler=sampler,
+            num_workers=self._num_workers,
+            collate_fn=_whole,
+            pin_memory=torch.cuda.is_available(),
+            persistent_workers=self._num_workers > 0 and split != "test",
+        )
+
+    def ordered(self, split: SplitName, view: int | None) -> DataLoader[ActionBatch]:
+        """Batches of all frames of a split in the order of its rows, none where it is empty; see ``view``."""
+        dataset = ActionFrameDataset(self._frames.splits()[split], self._frames.store())
+        collate = _whole if view is None else partial(_viewed, self.augmentation, self.seed, view)
+        return DataLoader(dataset, self._batch_size, num_workers=self._num_workers, collate_fn=collate)
+
+    def view(self, frames: Tensor, index: Tensor, view: int) -> Tensor:
+        """Augment frames, a function of the seed, the number of the view and the rows."""
+        return augment(frames, self.augmentation, _view_keys(self.seed, view, index))
+
+    def augmented(self, batch: ActionBatch, epoch: int, rank: int, step: int) -> ActionBatch:
+        """A batch of frames as a training sees it: view ``epoch`` of each row.
+
+        With balanced classes rows of a small one come several times an epoch, each time with another draw.
+        """
+        if not self._balanced:
+            return {**batch, "frames": self.view(batch["frames"], batch["index"], epoch)}
+        rows = enumerate(batch["index"].tolist())
+        keys = [(self.seed, epoch, rank, step, position, row) for position, row in rows]
+        return {**batch, "frames": augment(batch["frames"], self.augmentation, keys)}
+
+
+def _whole(batches: list[ActionBatch]) -> ActionBatch:
+    """Collate: the dataset gives whole batches."""
+    return batches[0]
+
+
+def _viewed(settings: ActionAugmentation, seed: int, view: int, batches: list[ActionBatch]) -> ActionBatch:
+    """Collate: a whole batch as one view shows it."""
+    batch = _whole(batches)
+    return {**batch, "frames": augment(batch["frames"], settings, _view_keys(seed, view, batch["index"]))}
+
+
+def _view_keys(seed: int, view: int, index: Tensor) -> list[tuple[int, ...]]:
+    return [(seed, view, row) for row in index.tolist()]

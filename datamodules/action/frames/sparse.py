@@ -1,0 +1,211 @@
+"""Reading the chosen frames of one video, or of its pictures, in the size that the network sees."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from datamodules.action.frames.sampling import FrameSampling
+from datamodules.action.lists.records import ActionVideo, Picture
+from datamodules.common.errors import ConfigurationError, VideoError
+from datamodules.video.limits import Deadline
+from datamodules.video.reading.reader import FrameChunk, FrameConsumer, VideoInfo, read_video
+from datamodules.video.reading.survey import CannotOpenError, survey
+
+# decord's first error on a file that PyAV cannot open moves the process' stderr for a moment: one thread at a time
+_ODD_FILE = threading.Lock()
+_SMALLEST = 8
+
+
+@dataclass(frozen=True)
+class FrameReading:
+    """How frames are read.
+
+    Args:
+        size: Side of the square that each whole frame is resized to, in pixels.
+        sampling: Which frames.
+        timeout: Seconds that one file may take.
+
+    Raises:
+        ConfigurationError: If the size is below 8.
+    """
+
+    size: int = 224
+    sampling: FrameSampling = field(default_factory=FrameSampling)
+    timeout: float = 60.0
+
+    def __post_init__(self) -> None:
+        if self.size < _SMALLEST:
+            raise ConfigurationError(f"frame_size is {self.size}; it must be at least {_SMALLEST}")
+
+
+class SparseFrames:
+    """Takes frames from ``read_video``, resizes them and writes them to an open file.
+
+    Args:
+        stream: Binary file, opened for writing; a second attempt begins it anew.
+        video: The part that is wanted.
+        reading: Size and sampling.
+
+    Attributes:
+        all_times: Presentation times of all frames in seconds, float64 ``(N,)``; None where the file tells none.
+        times: Those of the frames that were written.
+    """
+
+    def __init__(self, stream: IO[bytes], video: ActionVideo, reading: FrameReading) -> None:
+        self.all_times: NDArray[np.float64] | None = None
+        self.times: list[float] = []
+        self._stream = stream
+        self._video = video
+        self._reading = reading
+
+    def start(self, info: VideoInfo) -> NDArray[np.int64]:
+        """Forget earlier frames and choose among those of the part."""
+        self._stream.seek(0)
+        self._stream.truncate()
+        self.times = []
+        return wanted_frames(info, self.all_times, self._video, self._reading.sampling)
+
+    def add(self, chunk: FrameChunk) -> None:
+        """Resize and write frames."""
+        self._stream.write(resized(chunk.frames, self._reading.size).tobytes())
+        self.times += chunk.times.tolist()
+
+
+def wanted_frames(
+    info: VideoInfo, times: NDArray[np.float64] | None, video: ActionVideo, sampling: FrameSampling
+) -> NDArray[np.int64]:
+    """Rising indices of the chosen frames of a part of a video.
+
+    Raises:
+        VideoError: If the part lies behind the end of the video, or its times are needed and unknown.
+    """
+    if times is None or len(times) < info.frames:
+        times = np.arange(info.frames) / info.fps if info.fps > 0 else np.full(info.frames, math.nan)
+    times = times[: info.frames]
+    end = math.inf if video.end is None else video.end
+    part = video.start > 0 or video.end is not None
+    if (part or sampling.sampling_rate is not None) and not np.isfinite(times).all():
+        raise VideoError(f"{video.path}: the times of its frames are unknown; leave start, end and sampling_rate out")
+    inside = np.flatnonzero((times >= video.start - 1e-6) & (times < end - 1e-6)) if part else np.arange(info.frames)
+    if not len(inside):
+        raise VideoError(
+            f"{video.path}: no frame from {video.start:g} to {end:g} s ({video.source}); its last is at {times[-1]:g} s"
+        )
+    return inside[sampling.choose(times[inside])].astype(np.int64)
+
+
+def resized(frames: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """Resize whole frames to a square, whatever their shape, bilinearly with antialiasing.
+
+    Args:
+        frames: uint8 ``(M, H, W, 3)``.
+        size: Side in pixels.
+
+    Returns:
+        uint8 ``(M, 3, size, size)``, contiguous.
+    """
+    pictures = torch.from_numpy(frames).permute(0, 3, 1, 2)
+    if pictures.shape[-2:] != (size, size):
+        pictures = torch.nn.functional.interpolate(
+            pictures, (size, size), mode="bilinear", align_corners=False, antialias=True
+        )
+    return np.ascontiguousarray(pictures.numpy())
+
+
+def read_frames(video: ActionVideo, reading: FrameReading, target: Path) -> tuple[list[float], list[str]]:
+    """Write the chosen frames of a video to a file, uint8 ``(M, 3, size, size)``.
+
+    Args:
+        video: The video; one that cannot be read gives no frame and a sentence.
+        reading: Size and sampling.
+        target: File to write.
+
+    Returns:
+        Times of the frames in seconds (NaN where unknown), and sentences about what could not be read.
+    """
+    with target.open("w+b") as stream:
+        if video.pictures:
+            return _read_pictures(video.pictures, reading, stream)
+        try:
+            return _read_file(video, reading, stream), []
+        except VideoError as error:
+            stream.seek(0)
+            stream.truncate()
+            return [], [str(error)]
+
+
+class TimedConsumer(FrameConsumer, Protocol):
+    """A consumer that chooses frames by their times, which it is told before it is asked."""
+
+    all_times: NDArray[np.float64] | None
+
+
+def read_timed(path: str, consumer: TimedConsumer, timeout: float, threads: int) -> None:
+    """Tell a consumer the times of all frames of a file, and read those that it wants.
+
+    Args:
+        path: The file.
+        consumer: Takes the frames.
+        timeout: Seconds that the file may take.
+        threads: Decoding threads; 0 lets FFmpeg choose.
+
+    Raises:
+        VideoError: If the file cannot be read.
+    """
+    try:
+        consumer.all_times = survey(path, Deadline(timeout, path)).times
+    except CannotOpenError:
+        consumer.all_times = None
+        with _ODD_FILE:
+            read_video(path, consumer, timeout=timeout, threads=threads)
+        return
+    read_video(path, consumer, timeout=timeout, threads=threads)
+
+
+def _read_file(video: ActionVideo, reading: FrameReading, stream: IO[bytes]) -> list[float]:
+    frames = SparseFrames(stream, video, reading)
+    read_timed(video.path, frames, reading.timeout, 1)  # one thread: several files are read at a time
+    return frames.times
+
+
+def _read_pictures(
+    pictures: Sequence[Picture], reading: FrameReading, stream: IO[bytes]
+) -> tuple[list[float], list[str]]:
+    known = np.array([picture.time for picture in pictures])
+    times: list[float] = []
+    errors: list[str] = []
+    for position in reading.sampling.choose(known, default=None).tolist():
+        picture = pictures[position]
+        try:
+            frame = read_picture(picture.path, reading.size)
+        except VideoError as error:
+            errors.append(str(error))
+            continue
+        stream.write(frame.tobytes())
+        times.append(picture.time)
+    return times, errors
+
+
+def read_picture(path: str, size: int) -> NDArray[np.uint8]:
+    """Read one picture upright as RGB, uint8 ``(1, 3, size, size)``.
+
+    Raises:
+        VideoError: If it cannot be decoded.
+    """
+    try:
+        with Image.open(path) as opened:
+            opened.draft("RGB", (2 * size, 2 * size))  # JPEG alone: decoded at a half, a quarter or an eighth
+            image = ImageOps.exif_transpose(opened).convert("RGB")
+            return resized(np.array(image)[None], size)
+    except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        raise VideoError(f"{path}: the picture cannot be read ({error}); replace or remove it") from error

@@ -1,0 +1,1 @@
+"""Which videos show which action: folders, csv, public lists, and splits by video."""

@@ -1,0 +1,145 @@
+"""The lists that Kinetics and UCF101 come with."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from datamodules.action.lists.records import ActionVideo, SplitName, group_of, split_of
+from datamodules.common.errors import ConfigurationError, LabelError
+from datamodules.common.manifest import Table, fail, parse_number
+from datamodules.video.finding import VIDEO_SUFFIXES
+
+_log = logging.getLogger(__name__)
+_KINETICS = ("label", "youtube_id", "time_start", "time_end", "split")
+
+
+def read_kinetics(paths: Sequence[str | Path], root: str | None) -> list[ActionVideo]:
+    """Read lists of Kinetics: ``label,youtube_id,time_start,time_end,split``.
+
+    The clips are looked for below ``root``, in any folders, under the usual name ``<id>_<start>_<end>`` with six digits
+    each, or as whole videos ``<id>``, of which only the named seconds are used. Clips that are gone (a part of
+    Kinetics always is) are counted, not an error.
+
+    Args:
+        paths: Lists, for example ``train.csv`` and ``validate.csv``.
+        root: Folder of the clips; None takes the folder of the first list.
+
+    Raises:
+        LabelError: If a list is malformed.
+        ConfigurationError: If not one of the listed clips is there.
+    """
+    folder = Path(root) if root is not None else Path(paths[0]).parent
+    files = _files_by_stem(folder)
+    videos: list[ActionVideo] = []
+    absent: list[str] = []
+    for path in paths:
+        table = Table(path, _KINETICS[:4], None)
+        columns = zip(*(table.column(name) for name in _KINETICS), strict=True)
+        for row, (label, identity, start, end, word) in zip(table.rows, columns, strict=True):
+            first = parse_number(path, row.line, "time_start", start)
+            last = parse_number(path, row.line, "time_end", end)
+            if not label or last <= first:
+                raise fail(
+                    path, row.line, f"label {label!r} from {first:g} to {last:g} s; name one, and end after start"
+                )
+            trimmed = f"{identity}_{int(first):06d}_{int(last):06d}"
+            file = files.get(trimmed) or files.get(identity)
+            if file is None:
+                absent.append(identity)
+                continue
+            whole = file.stem != trimmed
+            videos.append(
+                ActionVideo(
+                    path=str(file.absolute()),
+                    name=file.relative_to(folder).as_posix(),
+                    label=label,
+                    group=identity,
+                    start=first if whole else 0.0,
+                    end=last if whole else None,
+                    split=_kinetics_split(word or Path(path).stem, path, row.line),
+                    source=f"{path}, line {row.line}",
+                )
+            )
+    if not videos:
+        raise ConfigurationError(
+            f"not one of the {len(absent)} clips of {', '.join(map(str, paths))} is below {folder}; give the folder of "
+            f"the clips as root (looked for {absent[0]}_<start>_<end>.mp4 and {absent[0]}.mp4)"
+        )
+    if absent:
+        _log.warning("%d of %d listed clips are not below %s", len(absent), len(absent) + len(videos), folder)
+    return videos
+
+
+def read_ucf(path: str | Path, root: str | None, fold: int) -> list[ActionVideo]:
+    """Read one of the three divisions of UCF101: ``trainlist01.txt`` and ``testlist01.txt``.
+
+    Args:
+        path: Folder of the lists, or one list in it.
+        root: Folder of the videos, with one folder a class; None takes the folder of the lists.
+        fold: Number of the division, from 1.
+
+    Returns:
+        Videos whose split is train or test, and whose group is the recording (``v_Archery_g01``).
+
+    Raises:
+        LabelError: If a list is absent or names a file that is not there; the message names file and line.
+    """
+    folder = Path(path) if Path(path).is_dir() else Path(path).parent
+    base = Path(root) if root is not None else folder
+    lists: tuple[tuple[SplitName, str], ...] = (("train", "trainlist"), ("test", "testlist"))
+    videos: list[ActionVideo] = []
+    for split, prefix in lists:
+        file = folder / f"{prefix}{fold:02d}.txt"
+        videos += _ucf_list(file, base, split)
+    return videos
+
+
+def _ucf_list(path: Path, base: Path, split: SplitName) -> list[ActionVideo]:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise LabelError(f"{path}: the list cannot be read ({error}); give the folder of the UCF101 lists") from error
+    videos: list[ActionVideo] = []
+    for number, text in enumerate(lines, start=1):
+        name = text.split(" ")[0].strip()
+        if not name:
+            continue
+        label, _, rest = name.partition("/")
+        if not rest:
+            raise fail(path, number, f"{name!r} names no class; it must read CLASS/FILE")
+        file = (base / name).absolute()
+        if not file.is_file():
+            raise fail(path, number, f"there is no file {file}; give the folder of the videos as root, or drop the row")
+        videos.append(
+            ActionVideo(
+                path=str(file),
+                name=name,
+                label=label,
+                group=group_of(file.stem, name),
+                split=split,
+                source=f"{path}, line {number}",
+            )
+        )
+    return videos
+
+
+def _kinetics_split(word: str, path: str | Path, line: int) -> SplitName:
+    split = split_of(word)
+    if split is None:
+        raise fail(path, line, f"split {word!r} is not known; allowed are train, validate and test")
+    return split
+
+
+def _files_by_stem(folder: Path) -> dict[str, Path]:
+    """Videos below a folder by their names without suffix; the first in sorted order of two with one name."""
+    found: dict[str, Path] = {}
+    for place, folders, files in os.walk(folder):
+        folders.sort()
+        for name in sorted(files):
+            file = Path(place) / name
+            if file.suffix.lower() in VIDEO_SUFFIXES:
+                found.setdefault(file.stem, file)
+    return found

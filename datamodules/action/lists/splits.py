@@ -1,0 +1,145 @@
+"""Splits by video: neighbouring frames look alike, and a split that parts them measures memory.
+
+The split by frame, which the original script made, is here to be compared with.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from datamodules.action.lists.records import SPLITS, ActionVideo, SplitName
+from datamodules.common.errors import ConfigurationError, LabelError
+
+SplitUnit = Literal["video", "frame"]
+
+
+@dataclass(frozen=True)
+class ActionSplitSettings:
+    """How one list becomes three.
+
+    Args:
+        parts: Shares of training, validation and test; their sum is 1.
+        unit: What stays whole: videos (with all others of their group), or only single frames.
+        stratified: Give each class these shares, as far as its number of videos allows.
+        val_is_test: The test split validates as well, and nothing is set aside for validation.
+        seed: Another seed gives another split; the same seed the same, whatever the order of the list.
+
+    Raises:
+        ConfigurationError: If the shares leave nothing to train on.
+    """
+
+    parts: tuple[float, float, float] = (0.7, 0.15, 0.15)
+    unit: SplitUnit = "video"
+    stratified: bool = True
+    val_is_test: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if len(self.parts) != 3 or min(self.parts) < 0 or abs(sum(self.parts) - 1) > 1e-6 or self.parts[0] <= 0:
+            raise ConfigurationError(
+                f"split is {list(self.parts)}; it must be the shares of train, val and test, none below 0, with "
+                "something to train on and the sum 1"
+            )
+
+    @property
+    def held_out(self) -> dict[SplitName, float]:
+        """Shares of the splits that are set aside from training."""
+        _, val, test = self.parts
+        shares: dict[SplitName, float] = {"test": test} if self.val_is_test else {"val": val, "test": test}
+        return {split: share for split, share in shares.items() if share > 0}
+
+
+def assign_videos(videos: Sequence[ActionVideo], settings: ActionSplitSettings) -> list[SplitName]:
+    """Give each video its split; the videos of a group stay together.
+
+    A list that names train, val and test is taken at its word; one that names no val gives groups of its train to
+    validation; one that names no split at all is split in three. Groups are ordered by a hash of the seed and their
+    name. A class of too few groups for all three stays in training first, then in validation.
+
+    Raises:
+        LabelError: If only some rows name a split, or one group lies in two.
+    """
+    named = [video for video in videos if video.split is not None]
+    if 0 < len(named) < len(videos):
+        open_row = next(video for video in videos if video.split is None)
+        raise LabelError(f"{open_row.source}: {open_row.name} names no split but others do; name it for all or none")
+    given: list[SplitName] = [video.split or "train" for video in videos]
+    check_groups(videos, given)
+    wanted = settings.held_out
+    if named:
+        wanted = {"val": wanted["val"]} if "val" in wanted and "val" not in given else {}
+    rows = [row for row, split in enumerate(given) if split == "train"]
+    label_of: dict[str, str] = {}
+    for row in rows:  # a group of several classes counts as the first of them by name
+        group = videos[row].group
+        label_of[group] = min(label_of.get(group, videos[row].label), videos[row].label)
+    moved = cut(list(label_of.items()), wanted, settings)
+    for row in rows:
+        given[row] = moved.get(videos[row].group, "train")
+    return given
+
+
+def assign_frames(keys: Sequence[tuple[str, str]], settings: ActionSplitSettings) -> list[SplitName]:
+    """Give each single frame its split, whatever the others of its video get.
+
+    Args:
+        keys: A name that no other frame has, and the class, of each frame.
+        settings: Shares and seed.
+    """
+    moved = cut(keys, settings.held_out, settings)
+    return [moved.get(name, "train") for name, _ in keys]
+
+
+def check_groups(videos: Sequence[ActionVideo], splits: Iterable[SplitName]) -> None:
+    """Raise ``LabelError`` unless each group lies in one split.
+
+    A video is its own group unless its list says otherwise, so that parts of one file can be parted on purpose alone.
+    """
+    sides: dict[str, tuple[SplitName, str]] = {}
+    for video, split in zip(videos, splits, strict=True):
+        known, source = sides.setdefault(video.group, (split, video.source))
+        if known != split:
+            what = video.name if video.group == video.name else f"group {video.group!r} of {video.name}"
+            raise LabelError(
+                f"{video.source}: {what} is in {split}, but in {known} at {source}; keep all parts of a recording "
+                "in one split"
+            )
+
+
+def cut(
+    units: Sequence[tuple[str, str]], wanted: dict[SplitName, float], settings: ActionSplitSettings
+) -> dict[str, SplitName]:
+    """Choose the units that leave training.
+
+    Args:
+        units: Name and class of each.
+        wanted: Share of each split that is set aside.
+        settings: Seed, and whether each class is cut by itself.
+
+    Returns:
+        The split of each unit that leaves.
+    """
+    strata: dict[str, list[str]] = defaultdict(list)
+    for name, label in units:
+        strata[label if settings.stratified else ""].append(name)
+    moved: dict[str, SplitName] = {}
+    for names in strata.values():
+        names.sort(key=lambda name: hashlib.sha256(f"{settings.seed} {name}".encode()).digest())
+        start = 0
+        for split, count in _counts(len(names), wanted).items():
+            moved.update(dict.fromkeys(names[start : start + count], split))
+            start += count
+    return moved
+
+
+def _counts(total: int, wanted: dict[SplitName, float]) -> dict[SplitName, int]:
+    """Units that each split gets: at least one where there are enough, and at least one stays."""
+    counts = {split: max(1, round(share * total)) for split, share in wanted.items()}
+    for split in reversed(SPLITS):
+        while sum(counts.values()) >= total and counts.get(split, 0) > 0:
+            counts[split] -= 1
+    return counts

@@ -1,0 +1,83 @@
+"""The list of videos as comma-separated text: ``video,class`` and optionally ``start,end,split,group``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from datamodules.action.lists.records import ActionVideo, SplitName, did_you_mean, group_of, split_of
+from datamodules.common.errors import LabelError
+from datamodules.common.manifest import Table, fail, parse_number
+
+REQUIRED = ("video", "class")
+OPTIONAL = ("start", "end", "split", "group")
+
+
+def read_video_list(path: str | Path, root: str | None, known: list[str] | None = None) -> list[ActionVideo]:
+    """Read a list of videos.
+
+    Args:
+        path: UTF-8 csv with the columns ``video`` (a path relative to ``root``, or absolute) and ``class``, and any of
+            ``start`` and ``end`` (seconds: only that part shows the action), ``split`` (train, val or test) and
+            ``group`` (videos of one group are never split apart; by default each video is its own).
+        root: Folder that the paths are relative to; None takes the folder of the list.
+        known: Allowed names of classes; None allows any.
+
+    Raises:
+        LabelError: If the list is malformed, names a file that is not there, a class that is not known or a part that
+            ends before it starts, or gives the same part twice; the message names file and line.
+    """
+    table = Table(path, REQUIRED, OPTIONAL)
+    base = Path(root) if root is not None else Path(path).parent
+    seen: dict[tuple[str, float, float | None, str], int] = {}
+    videos: list[ActionVideo] = []
+    fields = zip(*(table.column(name) for name in (*REQUIRED, *OPTIONAL)), strict=True)
+    for row, (name, label, start, end, split, group) in zip(table.rows, fields, strict=True):
+        if not name or not label:
+            raise fail(path, row.line, "video and class must not be empty; fill both in or drop the row")
+        if known is not None and label not in known:
+            raise fail(path, row.line, f"class {label!r} is not known: {did_you_mean(label, known)}")
+        file = _file(base / name, path, row.line)
+        first, last = _part(start, end, path, row.line)
+        key = (str(file), first, last, label)
+        if key in seen:
+            raise fail(path, row.line, f"{name} is listed in line {seen[key]} too; drop one of the rows")
+        seen[key] = row.line
+        videos.append(
+            ActionVideo(
+                path=str(file),
+                name=name,
+                label=label,
+                group=group or group_of(file.stem, name),
+                start=first,
+                end=last,
+                split=_split(split, path, row.line),
+                source=f"{path}, line {row.line}",
+            )
+        )
+    return videos
+
+
+def _file(path: Path, source: str | Path, line: int) -> Path:
+    file = path.expanduser().absolute()
+    if not file.is_file():
+        raise fail(source, line, f"there is no file {file}; correct the name, give root, or drop the row")
+    return file
+
+
+def _part(start: str, end: str, path: str | Path, line: int) -> tuple[float, float | None]:
+    first = parse_number(path, line, "start", start) if start else 0.0
+    last = parse_number(path, line, "end", end) if end else None
+    if first < 0:
+        raise fail(path, line, f"start is {first:g} s; it must be at least 0")
+    if last is not None and last <= first:
+        raise fail(path, line, f"end {last:g} s is not after start {first:g} s; correct one of them")
+    return first, last
+
+
+def _split(word: str, path: str | Path, line: int) -> SplitName | None:
+    if not word:
+        return None
+    split = split_of(word)
+    if split is None:
+        raise LabelError(f"{path}, line {line}: split {word!r} is not known; allowed are train, val and test")
+    return split

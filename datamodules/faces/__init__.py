@@ -1,0 +1,1 @@
+"""What every kind of work on faces needs: the schema of attributes, lists of faces, drawn faces."""

@@ -1,0 +1,1 @@
+"""Lists of labelled faces: CelebA, PubFig, LFW, csv; boxes, people and splits."""

@@ -1,0 +1,235 @@
+"""The attribute lists of PubFig and LFW (Kumar, Berg, Belhumeur, Nayar, ICCV 2009), and PubFig's lists of boxes."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from datamodules.common.errors import ConfigurationError, LabelError
+from datamodules.common.manifest import fail, parse_integer, parse_number
+from datamodules.faces.lists.index import ImageIndex
+from datamodules.faces.lists.records import FaceList
+from datamodules.faces.lists.values import attributes_of, match_columns, take_columns
+from datamodules.faces.schema import AttributeSchema
+
+_log = logging.getLogger(__name__)
+
+Photo = tuple[str, int]  # person and number of the picture
+Box = tuple[float, float, float, float]
+# LFW enlarged the boxes of its face detector 2.2 times and resized them to 250 pixels.
+_LFW_SIDE, _LFW_ENLARGED = 250.0, 2.2
+
+
+class Line(NamedTuple):
+    """One record of a list with comments.
+
+    Attributes:
+        number: Its line, from 1.
+        fields: Its values, parted by tabs.
+    """
+
+    number: int
+    fields: list[str]
+
+
+class BoxEntry(NamedTuple):
+    """What a list of addresses says about one picture.
+
+    Attributes:
+        box: Left, top, right, bottom of the face in pixels.
+        digest: MD5 of the file, by which some collectors name it.
+        source: List and line.
+    """
+
+    box: Box
+    digest: str
+    source: str
+
+
+def read_pubfig(
+    path: str | Path,
+    root: str | Path,
+    schema: AttributeSchema,
+    *,
+    boxes: Sequence[str] = (),
+    missing_margin: float = 0.0,
+    excluded: Collection[str] = (),
+    lfw: bool = False,
+) -> FaceList:
+    """Read ``pubfig_attributes.txt`` or ``lfw_attributes.txt``: person, number of the picture, a real value a column.
+
+    Pictures are found as PERSON/PERSON_0001, PERSON/1, PERSON_1 or by their MD5, with any suffix, with spaces or
+    underscores. Those that are gone (of PubFig, which only lists addresses, many are) are counted and named, not an
+    error.
+
+    Args:
+        path: The list.
+        root: Folder of the pictures.
+        schema: The attributes.
+        boxes: PubFig's lists of addresses (``dev_urls.txt``, ``eval_urls.txt``), which hold the boxes.
+        missing_margin: Absolute value below which an attribute is missing.
+        excluded: Attributes left out on purpose.
+        lfw: Without a list of boxes take LFW's own box, the same in every picture.
+
+    Returns:
+        The faces in the order of the list; the person is the identity.
+
+    Raises:
+        LabelError: If a list is malformed; the message names file and line.
+        ConfigurationError: If not one picture is there, or none has a box.
+    """
+    header, lines = read_tabbed(path)
+    if header.fields[:2] != ["person", "imagenum"]:
+        raise fail(path, header.number, f"the columns begin with {header.fields[:2]}, not with person and imagenum")
+    source = f"{path}, line {header.number}"
+    places = match_columns(header.fields[2:], schema, source, excluded=excluded)
+    known = read_boxes(boxes) if boxes else None
+    index = ImageIndex(root)
+    rows = [_row(path, line, len(header.fields)) for line in lines]
+    found = [index.first(_stems(photo, known)) for photo, _ in rows]
+    _report_absent(path, root, [photo for (photo, _), file in zip(rows, found, strict=True) if file is None], len(rows))
+    kept = [place for place, file in enumerate(found) if file is not None]
+    if known is not None:
+        kept = _with_box(path, rows, kept, known)
+    values = take_columns(np.array([rows[place][1] for place in kept], dtype=np.float32), places)
+    files = [found[place] or "" for place in kept]
+    return FaceList(
+        paths=[f"{index.root}/{file}" for file in files],
+        names=files,
+        identities=[rows[place][0][0] for place in kept],
+        attributes=attributes_of(values, missing_margin),
+        boxes=np.array([_box(rows[place][0], known, lfw) for place in kept], dtype=np.float32).reshape(-1, 4),
+        values=values,
+        sources=[f"{path}, line {lines[place].number}" for place in kept],
+    )
+
+
+def read_tabbed(path: str | Path) -> tuple[Line, list[Line]]:
+    """Read a text of tab-parted records whose names of the columns stand in its last comment before them.
+
+    Raises:
+        LabelError: If the file cannot be read, or has no names or no records.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise LabelError(f"{path}: the list cannot be read ({error}); check the path") from error
+    header: Line | None = None
+    lines: list[Line] = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.startswith("#"):
+            fields = [field.strip() for field in line.lstrip("#").strip().split("\t")]
+            header = Line(number, fields) if len(fields) > 1 and not lines else header
+        elif line.strip():
+            lines.append(Line(number, [field.strip() for field in line.rstrip("\n").split("\t")]))
+    if header is None or not lines:
+        raise LabelError(
+            f"{path}: a list of this kind has the names of its columns in a line that begins with #, parted by tabs, "
+            "and at least one record after it"
+        )
+    return header, lines
+
+
+def read_boxes(paths: Sequence[str | Path]) -> Mapping[Photo, BoxEntry]:
+    """Read lists of addresses: person, imagenum, url, rect (``left,top,right,bottom``), md5sum.
+
+    Raises:
+        LabelError: If a list is malformed or a box has no area; the message names file and line.
+    """
+    found: dict[Photo, BoxEntry] = {}
+    for path in paths:
+        header, lines = read_tabbed(path)
+        for name in ("person", "imagenum", "rect"):
+            if name not in header.fields:
+                raise fail(path, header.number, f"the columns {', '.join(header.fields)} lack {name}")
+        place = {name: column for column, name in enumerate(header.fields)}
+        for line in lines:
+            if len(line.fields) != len(header.fields):
+                raise fail(path, line.number, f"{len(line.fields)} fields, expected {len(header.fields)}")
+            number = parse_integer(path, line.number, "imagenum", line.fields[place["imagenum"]])
+            box = parse_box(path, line.number, line.fields[place["rect"]].split(","))
+            digest = line.fields[place["md5sum"]] if "md5sum" in place else ""
+            found[line.fields[place["person"]], number] = BoxEntry(box, digest, f"{path}, line {line.number}")
+    return found
+
+
+def parse_box(path: str | Path, line: int, texts: Sequence[str]) -> Box:
+    """Left, top, right and bottom from their texts.
+
+    Raises:
+        LabelError: If they are not four numbers with an area.
+    """
+    if len(texts) != 4:
+        raise fail(path, line, f"the box {','.join(texts)!r} must be left,top,right,bottom in pixels")
+    left, top, right, bottom = (parse_number(path, line, "box", text) for text in texts)
+    if right <= left or bottom <= top:
+        raise fail(path, line, f"the box {left:g},{top:g},{right:g},{bottom:g} has no area; right must exceed left")
+    return left, top, right, bottom
+
+
+def _row(path: str | Path, line: Line, width: int) -> tuple[Photo, list[float]]:
+    if len(line.fields) != width:
+        raise fail(path, line.number, f"{len(line.fields)} fields, expected {width}")
+    person, number, *texts = line.fields
+    photo = person, parse_integer(path, line.number, "imagenum", number)
+    try:
+        values = [float(text) for text in texts]
+    except ValueError as error:
+        raise fail(path, line.number, f"a value is not a number ({error})") from error
+    if not all(map(math.isfinite, values)):
+        raise fail(path, line.number, "a value is not finite; remove the row or correct it")
+    return photo, values
+
+
+def _stems(photo: Photo, known: Mapping[Photo, BoxEntry] | None) -> list[str]:
+    """Names under which collectors keep a picture, the usual ones first."""
+    person, number = photo
+    stems = [f"{person}/{person}_{number:04d}", f"{person}/{person}_{number}", f"{person}/{number}"]
+    stems += [f"{person}/{number:04d}", f"{person}/{number:06d}", f"{person}_{number:04d}", f"{person}_{number}"]
+    entry = known.get(photo) if known else None
+    return [*stems, entry.digest] if entry is not None and entry.digest else stems
+
+
+def _box(photo: Photo, known: Mapping[Photo, BoxEntry] | None, lfw: bool) -> Box:
+    if known is not None:
+        return known[photo].box
+    if not lfw:
+        return (math.nan,) * 4
+    edge = _LFW_SIDE * (1 - 1 / _LFW_ENLARGED) / 2
+    return edge, edge, _LFW_SIDE - edge, _LFW_SIDE - edge
+
+
+def _with_box(
+    path: str | Path, rows: Sequence[tuple[Photo, list[float]]], kept: list[int], known: Mapping[Photo, BoxEntry]
+) -> list[int]:
+    without = [rows[place][0] for place in kept if rows[place][0] not in known]
+    if without and len(without) == len(kept):
+        raise ConfigurationError(
+            f"not one of the {len(kept)} pictures of {path} has a face box in the lists named by boxes; name those "
+            "that belong to it (dev_urls.txt, eval_urls.txt)"
+        )
+    if without:
+        _log.warning(
+            "warning: %d of %d pictures of %s have no face box and are left out, the first is %s %d",
+            len(without), len(kept), path, *without[0],
+        )  # fmt: skip
+    return [place for place in kept if rows[place][0] in known]
+
+
+def _report_absent(path: str | Path, root: str | Path, absent: Sequence[Photo], total: int) -> None:
+    if absent and len(absent) == total:
+        person, number = absent[0]
+        stem = person.replace(" ", "_")
+        raise ConfigurationError(
+            f"not one of the {total} pictures of {path} is below {root}; give the folder of the pictures as root "
+            f"(looked for {stem}/{stem}_{number:04d} and the like)"
+        )
+    if absent:
+        named = ", ".join(f"{person} {number}" for person, number in absent[:5])
+        _log.warning("warning: %d of %d pictures of %s are not below %s: %s%s", len(absent), total, path, root, named,
+                     ", ..." if len(absent) > 5 else "")  # fmt: skip

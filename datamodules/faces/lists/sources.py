@@ -1,0 +1,266 @@
+"""Where labelled faces come from: the lists of PubFig, LFW or CelebA, a csv, bare pictures, or the generated demo."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datamodules.common.errors import ConfigurationError, LabelError
+from datamodules.common.progress import file_progress
+from datamodules.faces.lists.celeba import (
+    ATTRIBUTE_LIST,
+    IDENTITY_LIST,
+    PARTITION_LIST,
+    beside,
+    pairs_of,
+    read_celeba,
+)
+from datamodules.faces.lists.index import images_at
+from datamodules.faces.lists.pubfig import read_pubfig
+from datamodules.faces.lists.records import FaceList, SplitName, split_of, unlabelled
+from datamodules.faces.lists.table import boxes_for, read_csv_list
+from datamodules.faces.schema import AttributeSchema
+from datamodules.images.pictures import picture_size
+
+_log = logging.getLogger(__name__)
+
+LabelFormat = Literal["auto", "demo", "list", "pubfig", "lfw", "celeba", "csv", "images"]
+KnownFormat = Literal["demo", "pubfig", "lfw", "celeba", "csv", "images"]
+_BOX_LISTS = ("dev_urls.txt", "eval_urls.txt")  # PubFig's
+_LISTS: dict[str, KnownFormat] = {
+    "lfw_attributes.txt": "lfw",
+    "pubfig_attributes.txt": "pubfig",
+    f"{ATTRIBUTE_LIST}.txt": "celeba",
+    f"{ATTRIBUTE_LIST}.csv": "celeba",
+    f"Anno/{ATTRIBUTE_LIST}.txt": "celeba",
+}
+
+
+@dataclass(frozen=True)
+class FaceSources:
+    """The arguments of the data module that say where pictures and labels are.
+
+    Args:
+        root: Folder of the pictures; by default the folder of the list.
+        labels: The list of attributes; by default the usual one in ``root``, if it is there.
+        label_format: What they are; "auto" looks, and so does "list", which takes neither the demo nor bare pictures.
+        boxes: Lists of face boxes: PubFig's, CelebA's, or a csv; None looks for PubFig's beside its list, since its
+            pictures are whole photographs; () takes none.
+        identities: CelebA's list of identities, or any text of two columns: picture and person.
+        partition: CelebA's list of splits, or any text of two columns: picture or person, and split.
+        missing_margin: Absolute value below which an attribute of a list of real values is missing.
+        excluded: Attributes left out on purpose.
+
+    Raises:
+        ConfigurationError: If they contradict each other.
+    """
+
+    root: str | None = None
+    labels: str | None = None
+    label_format: LabelFormat = "auto"
+    boxes: tuple[str, ...] | None = None
+    identities: str | None = None
+    partition: str | None = None
+    missing_margin: float = 0.0
+    excluded: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.missing_margin < 0:
+            raise ConfigurationError(f"missing_margin is {self.missing_margin}; it must be 0 or more")
+        nothing = self.root is None and self.labels is None
+        if self.label_format == "demo" and not nothing:
+            raise ConfigurationError("label_format is demo but root or labels is given; leave them out, or the format")
+        if self.label_format in ("list", "pubfig", "lfw", "celeba", "csv") and nothing:
+            raise ConfigurationError(
+                f"label_format is {self.label_format} but there is no list; name it as labels, or as root the folder "
+                "that holds it and the pictures"
+            )
+        if self.label_format == "images" and (self.labels is not None or self.root is None):
+            raise ConfigurationError("label_format images takes bare pictures: give root, and leave labels out")
+        if self.root is not None and not Path(self.root).exists():
+            raise ConfigurationError(f"root {self.root} is no folder; name the folder of the pictures")
+        if self.labels is not None and not Path(self.labels).is_file():
+            raise ConfigurationError(f"labels is {self.labels}, and there is no such file; name the list of attributes")
+
+    def resolved(self) -> tuple[KnownFormat, FaceSources]:
+        """What the data is, and the sources with the lists that were found in ``root``.
+
+        Raises:
+            ConfigurationError: If a list tells nothing about what it is.
+        """
+        kind, sources = self._with_list()
+        return kind, sources if sources.boxes is not None else replace(sources, boxes=sources._own_boxes(kind))
+
+    def _own_boxes(self, kind: KnownFormat) -> tuple[str, ...]:
+        """PubFig's lists of boxes that lie beside its attributes."""
+        if kind != "pubfig" or self.labels is None:
+            return ()
+        files = [Path(self.labels).parent / name for name in _BOX_LISTS]
+        found = tuple(str(file) for file in files if file.is_file())
+        if found:
+            _log.info("face boxes: %s", ", ".join(found))
+        return found
+
+    def _with_list(self) -> tuple[KnownFormat, FaceSources]:
+        if self.root is None and self.labels is None:
+            return "demo", self
+        if self.labels is not None:
+            return _known(self.label_format) or detect_format(self.labels), self
+        if self.label_format == "images":
+            return "images", self
+        assert self.root is not None  # one of the two is given
+        for name, kind in _LISTS.items():
+            if (Path(self.root) / name).is_file() and _known(self.label_format) in (None, kind):
+                return kind, replace(self, labels=str(Path(self.root) / name))
+        if self.label_format != "auto":
+            kinds = "PubFig, LFW or CelebA" if self.label_format == "list" else self.label_format
+            raise ConfigurationError(f"root {self.root} holds no list of {kinds}; name the list as labels")
+        return "images", self
+
+    def load(self, schema: AttributeSchema) -> FaceList:
+        """Read all faces, in the order of their list or sorted by path; boxes reach into their pictures.
+
+        Raises:
+            ConfigurationError: If nothing fits.
+            LabelError: If a list is wrong; the message names file and line.
+        """
+        kind, sources = self.resolved()
+        faces = sources._read(kind, schema)
+        faces = sources._with_facts(faces, kind)
+        return clip_boxes(faces) if not np.isnan(faces.boxes).all() else faces
+
+    def _read(self, kind: KnownFormat, schema: AttributeSchema) -> FaceList:
+        labels = self.labels or ""
+        root = self.root if self.root is not None else Path(labels).parent
+        if kind in ("pubfig", "lfw"):
+            return read_pubfig(
+                labels,
+                root,
+                schema,
+                boxes=self.boxes or (),
+                missing_margin=self.missing_margin,
+                excluded=self.excluded,
+                lfw=kind == "lfw",
+            )
+        lists = self.boxes or ()
+        if len(lists) > 1:
+            raise ConfigurationError(f"boxes names {len(lists)} lists; only PubFig has more than one")
+        boxes = lists[0] if lists else None
+        if kind == "celeba":
+            return read_celeba(labels, root, schema, boxes=boxes, excluded=self.excluded)
+        if kind == "csv":
+            margin = self.missing_margin
+            return read_csv_list(labels, self.root, schema, boxes=boxes, missing_margin=margin, excluded=self.excluded)
+        return pictures([str(root)], schema, boxes)
+
+    def _with_facts(self, faces: FaceList, kind: KnownFormat) -> FaceList:
+        """Add the identities and splits of lists of their own."""
+        identities, partition = self.identities, self.partition
+        if kind == "celeba" and self.labels is not None:
+            identities = identities or beside(self.labels, IDENTITY_LIST)
+            partition = partition or beside(self.labels, PARTITION_LIST)
+        if identities is not None:
+            people = pairs_of(identities)
+            faces = replace(faces, identities=[people.get(name, "") for name in faces.names])
+        if partition is None:
+            return faces
+        return replace(faces, splits=_splits(partition, faces))
+
+
+def detect_format(path: str | Path) -> KnownFormat:
+    """What a list is, from its first lines.
+
+    Raises:
+        ConfigurationError: If they tell nothing, or the file cannot be read.
+    """
+    try:
+        with Path(path).open(encoding="utf-8-sig") as stream:
+            lines = [line.rstrip("\n") for line, _ in zip(stream, range(3), strict=False)]
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"labels is {path}, which cannot be read ({error}); name a list of attributes") from (
+            error
+        )
+    first = lines[0] if lines else ""
+    if first.startswith("#"):
+        return "lfw" if "lfw" in f"{first} {Path(path).name}".casefold() else "pubfig"
+    if first.strip().isdigit() or first.casefold().startswith("image_id"):
+        return "celeba"
+    if "file" in [field.strip() for field in first.split(",")]:
+        return "csv"
+    raise ConfigurationError(
+        f"{path} begins with {first[:60]!r}, which is no list of PubFig or LFW (# person imagenum ...), of CelebA (a "
+        "number, then names) and no csv (file,...); name its label_format"
+    )
+
+
+def pictures(paths: list[str], schema: AttributeSchema, boxes: str | None) -> FaceList:
+    """Bare pictures of folders and files; their faces are cut by a csv of boxes, else taken whole."""
+    found = images_at(paths)
+    faces = unlabelled([str(file) for file, _ in found], [name for _, name in found], len(schema.attributes))
+    return faces if boxes is None else clip_boxes(faces.with_boxes(boxes_for(faces.names, boxes)))
+
+
+def clip_boxes(faces: FaceList) -> FaceList:
+    """Clip boxes to their pictures, of which only the headers are read; faces wholly outside are left out.
+
+    Raises:
+        ConfigurationError: If not one face is inside its picture.
+        ImageError: If a file is no picture.
+    """
+    sizes = np.zeros((len(faces), 2), dtype=np.float32)
+    with file_progress("Looking at the sizes of the pictures", len(faces)) as done:
+        for row, (path, source) in enumerate(zip(faces.paths, faces.sources, strict=True)):
+            sizes[row] = picture_size(path, source)
+            done()
+    clipped = np.clip(faces.boxes, 0, np.tile(sizes, 2)).astype(np.float32)
+    inside = ~((clipped[:, 2] <= clipped[:, 0]) | (clipped[:, 3] <= clipped[:, 1]))
+    _report_boxes(faces, (np.abs(clipped - faces.boxes) > 0).any(axis=1) & inside, ~inside, sizes)
+    return faces.with_boxes(clipped).take(np.flatnonzero(inside))
+
+
+def _report_boxes(
+    faces: FaceList, partly: NDArray[np.bool_], outside: NDArray[np.bool_], sizes: NDArray[np.float32]
+) -> None:
+    if partly.any():
+        _log.warning(
+            "warning: %d of %d face boxes reach beyond their pictures and are clipped, the first is that of %s",
+            int(partly.sum()), len(faces), faces.sources[int(np.flatnonzero(partly)[0])],
+        )  # fmt: skip
+    if not outside.any():
+        return
+    row = int(np.flatnonzero(outside)[0])
+    box = ",".join(f"{edge:g}" for edge in faces.boxes[row])
+    what = f"{faces.sources[row]}: the face box {box} lies outside the picture {faces.names[row]} of " + "x".join(
+        f"{side:g}" for side in sizes[row]
+    )
+    if outside.all():
+        raise ConfigurationError(
+            f"{what} pixels, and so do all others; the boxes belong to other pictures (aligned or resized ones?)"
+        )
+    _log.warning("warning: %s pixels; faces left out because of this: %d", what, int(outside.sum()))
+
+
+def _known(kind: LabelFormat) -> KnownFormat | None:
+    """The format that was named; None where it is to be found out."""
+    return None if kind in ("auto", "list", "demo") else cast(KnownFormat, kind)
+
+
+def _splits(partition: str, faces: FaceList) -> list[SplitName]:
+    """Split of each face from a list of pictures or persons."""
+    pairs = pairs_of(partition)
+    splits: list[SplitName] = []
+    for name, person in zip(faces.names, faces.identities, strict=True):
+        word = pairs.get(name) or pairs.get(person) or ""
+        split = split_of(word)
+        if split is None:
+            raise LabelError(
+                f"{partition}: the split of {name} is {word or 'not named'!r}; write train, val or test (0, 1 or 2) "
+                "for each picture or person"
+            )
+        splits.append(split)
+    return splits

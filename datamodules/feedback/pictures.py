@@ -1,0 +1,61 @@
+"""Image files by their row in the store, unchanged since they were mined, in a form that browsers show."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+from typing import NamedTuple
+
+from datamodules.common.errors import LabelError, StoreError
+from datamodules.inspection.store.rows import StoredImage
+
+_SHOWN = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp", ".gif": "image/gif"}
+
+
+class Picture(NamedTuple):
+    """An image as it is sent.
+
+    Attributes:
+        content: Bytes of the file.
+        media_type: Such as ``image/png``.
+    """
+
+    content: bytes
+    media_type: str
+
+
+def read_picture(image: StoredImage) -> Picture:
+    """Read an image of the store; formats that browsers do not show are sent as PNG.
+
+    Args:
+        image: The image; its path comes from the store, never from a request.
+
+    Raises:
+        StoreError: If the file is gone, unreadable, or has changed since it was mined.
+    """
+    path = Path(image.path)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read ({error.strerror}): put it back, or mine again") from error
+    if hashlib.sha256(content).hexdigest() != image.sha256:
+        raise StoreError(
+            f"{path} has changed since it was mined, so its detections no longer fit: put it back, or mine again"
+        )
+    if path.suffix.lower() in _SHOWN:
+        return Picture(content, _SHOWN[path.suffix.lower()])
+    return Picture(_as_png(path), "image/png")
+
+
+def _as_png(path: Path) -> bytes:
+    from PIL import Image  # only unusual formats need these two, and the page starts sooner without
+
+    from datamodules.images.reading import read_image
+
+    try:
+        target = io.BytesIO()
+        Image.fromarray(read_image(path)).save(target, "PNG", compress_level=1)
+    except LabelError as error:
+        raise StoreError(f"{path} is no image that can be shown: convert it to PNG and mine again") from error
+    return target.getvalue()

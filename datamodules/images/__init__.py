@@ -1,0 +1,1 @@
+"""Finding pictures and reading them upright as RGB, whatever their files hold."""

@@ -1,0 +1,1 @@
+"""From an image of a part to a training batch: decoding, crops, two domains, augmentation."""

@@ -1,0 +1,161 @@
+"""Augmentation of a training batch: pictures, masks, boxes, answers and stored maps move together.
+
+Flips and quarter turns move pixels without changing them, whatever their type: 54 ms a batch of 32 images of 128 px
+through kornia's float sequence became a few. Slants, scales and light go through one kornia call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from datamodules.common.errors import ConfigurationError
+from datamodules.inspection.batch import IGNORE, InspectionBatch
+
+
+@dataclass(frozen=True)
+class AugmentationSettings:
+    """What happens to training images at random.
+
+    Args:
+        flip_horizontal: Probability of a flip left to right.
+        flip_vertical: Probability of a flip top to bottom.
+        rotate90: Turn by a random number of quarter turns; batches that are not square are padded to a square.
+        brightness: Largest shift of the brightness, as a share of full scale.
+        contrast: Largest change of the contrast, as a share.
+        degrees: Largest rotation to either side.
+        translate: Largest shift, as a share of the side.
+        scale: Largest enlargement or reduction, as a share.
+
+    Raises:
+        ConfigurationError: If a value is out of its range.
+    """
+
+    flip_horizontal: float = 0.5
+    flip_vertical: float = 0.5
+    rotate90: bool = False
+    brightness: float = 0.0
+    contrast: float = 0.0
+    degrees: float = 0.0
+    translate: float = 0.0
+    scale: float = 0.0
+
+    def __post_init__(self) -> None:
+        limits = {"flip_horizontal": 1.0, "flip_vertical": 1.0, "brightness": 1.0, "contrast": 1.0}
+        limits |= {"degrees": 180.0, "translate": 1.0, "scale": 0.9}
+        for name, limit in limits.items():
+            if not 0 <= getattr(self, name) <= limit:
+                raise ConfigurationError(f"{name} is {getattr(self, name)}; it must lie in 0..{limit:g}")
+
+    @property
+    def is_warping(self) -> bool:
+        """Whether pixels fall between pixels."""
+        return max(self.degrees, self.translate, self.scale) > 0
+
+    @property
+    def changes_light(self) -> bool:
+        """Whether the values of pixels change."""
+        return max(self.brightness, self.contrast) > 0
+
+
+def augment(batch: InspectionBatch, settings: AugmentationSettings, seeds: Sequence[int]) -> InspectionBatch:
+    """Augment a batch; the same seeds and rows give the same result.
+
+    Args:
+        batch: Batch on any device; it is not changed.
+        settings: What may happen.
+        seeds: Numbers from 0 that name the draw: seed, rank, step.
+
+    Returns:
+        A new batch. After a rotation, shift or scale ``size`` is the whole of ``image`` and pixels from outside the
+        picture are black and unknown (class mask 255, map NaN).
+    """
+    generator = np.random.default_rng((*seeds, *batch["index"].tolist()))
+    moves = _draw_moves(len(batch["path"]), settings, generator)
+    batch = _move(_squared(batch) if settings.rotate90 else batch, moves)
+    if settings.is_warping or settings.changes_light:
+        from datamodules.inspection.batches.warping import warp  # kornia takes a second to import
+
+        batch = warp(batch, settings, int(generator.integers(2**31)))
+    return batch
+
+
+Move = tuple[bool, int]  # flip left to right, then so many quarter turns against the clock
+
+
+def _draw_moves(rows: int, settings: AugmentationSettings, generator: np.random.Generator) -> list[Move]:
+    """One move of each row; a flip top to bottom is a flip left to right and half a turn."""
+    draws = generator.random((rows, 3))
+    across = draws[:, 0] < settings.flip_horizontal
+    down = draws[:, 1] < settings.flip_vertical
+    turns = (draws[:, 2] * 4).astype(int) if settings.rotate90 else np.zeros(rows, dtype=int)
+    return [(bool(a != d), int(2 * d + t) % 4) for a, d, t in zip(across, down, turns, strict=True)]
+
+
+def _move(batch: InspectionBatch, moves: Sequence[Move]) -> InspectionBatch:
+    """Apply each row's move and put its picture back to the upper left corner."""
+    sides = (batch["image"].shape[-2], batch["image"].shape[-1])
+    rows_of: dict[Move, Tensor] = {}
+    for move in sorted(set(moves)):
+        rows_of[move] = torch.tensor([row for row, own in enumerate(moves) if own == move])
+    whole = torch.nn.functional.pad(batch["size"].flip(1), (2, 0)).to(torch.float32)  # x1, y1, x2, y2 of the picture
+    placed = _moved_boxes(whole[:, None], rows_of, sides)[:, 0]
+    corner = placed[:, :2]
+    back = torch.cat([corner, corner], dim=1)[:, None]
+    moved = batch.copy()
+    moved["image"] = _moved_pixels(batch["image"], rows_of, corner)
+    moved["class_mask"] = _moved_pixels(batch["class_mask"], rows_of, corner)
+    moved["answer_mask"] = _moved_pixels(batch["answer_mask"], rows_of, corner)
+    moved["baseline_map"] = _moved_pixels(batch["baseline_map"], rows_of, corner)
+    moved["boxes"] = _moved_boxes(batch["boxes"], rows_of, sides) - back
+    anchors = batch["answer_boxes"]
+    moved["answer_boxes"] = (_moved_boxes(anchors.flatten(1, 2), rows_of, sides) - back).reshape(anchors.shape)
+    moved["size"] = (placed[:, 2:] - corner).flip(1).to(torch.int64)
+    return moved
+
+
+def _moved_pixels(pixels: Tensor, rows_of: dict[Move, Tensor], corner: Tensor) -> Tensor:
+    """Flip and turn the last two axes; then roll what padding lies before the picture to behind it."""
+    moved = torch.empty_like(pixels)
+    for (flip, turns), rows in rows_of.items():
+        own = pixels[rows]
+        moved[rows] = torch.rot90(own.flip(-1) if flip else own, turns, (-2, -1))
+    for row in torch.nonzero(corner.any(dim=1)).flatten().tolist():
+        x, y = (int(value) for value in corner[row])
+        moved[row] = torch.roll(moved[row], (-y, -x), (-2, -1))
+    return moved
+
+
+def _moved_boxes(boxes: Tensor, rows_of: dict[Move, Tensor], sides: tuple[int, int]) -> Tensor:
+    """Flip and turn boxes ``(B, N, 4)`` inside an image of height and width ``sides``."""
+    moved = torch.empty_like(boxes)
+    for (flip, turns), rows in rows_of.items():
+        own, (height, width) = boxes[rows], sides
+        if flip:
+            x1, y1, x2, y2 = own.unbind(-1)
+            own = torch.stack([width - x2, y1, width - x1, y2], dim=-1)
+        for _ in range(turns):
+            x1, y1, x2, y2 = own.unbind(-1)
+            own = torch.stack([y1, width - x2, y2, width - x1], dim=-1)
+            height, width = width, height
+        moved[rows] = own
+    return moved
+
+
+def _squared(batch: InspectionBatch) -> InspectionBatch:
+    """Pad a batch to the right or below until it is square."""
+    height, width = batch["image"].shape[-2:]
+    if height == width:
+        return batch
+    edge = max(height, width)
+    sides = (0, edge - width, 0, edge - height)
+    padded = batch.copy()
+    padded["image"] = torch.nn.functional.pad(batch["image"], sides)
+    padded["class_mask"] = torch.nn.functional.pad(batch["class_mask"], sides, value=IGNORE)
+    padded["answer_mask"] = torch.nn.functional.pad(batch["answer_mask"], sides)
+    padded["baseline_map"] = torch.nn.functional.pad(batch["baseline_map"], sides, value=torch.nan)
+    return padded

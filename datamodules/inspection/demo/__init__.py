@@ -1,0 +1,1 @@
+"""Generated surfaces of two production lines, with defects whose pixels are known."""

@@ -1,0 +1,1 @@
+"""Label formats of parts, masks and boxes, an operator's answers as labels, and splits."""

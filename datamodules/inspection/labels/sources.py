@@ -1,0 +1,209 @@
+"""Where the images of each split come from: label lists or folders of two domains, a folder to mine, or the demo."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, get_args
+
+from datamodules.common.errors import ConfigurationError, LabelError
+from datamodules.images.reading import images_at
+from datamodules.inspection.batch import NEW, ORIGINAL
+from datamodules.inspection.demo.settings import DEFECT_CLASSES
+from datamodules.inspection.labels import deeppcb, magnetic_tile
+from datamodules.inspection.labels.checks import check_files
+from datamodules.inspection.labels.coco import coco_classes, read_coco
+from datamodules.inspection.labels.deeppcb import read_deeppcb
+from datamodules.inspection.labels.folder_masks import read_class_folders, read_folder
+from datamodules.inspection.labels.magnetic_tile import read_magnetic_tile
+from datamodules.inspection.labels.manifest import read_manifest
+from datamodules.inspection.labels.records import LabelledImage, RawImage, resolve
+from datamodules.inspection.labels.splits import SplitSettings, assign_splits, check_groups, check_paths
+from datamodules.inspection.labels.yolo import read_yolo, yolo_classes
+
+LabelFormat = Literal["manifest", "folder", "class_folders", "coco", "yolo", "magnetic_tile", "deeppcb"]
+Split = Literal["train", "val", "test", "predict"]
+_NEED_LIST: tuple[LabelFormat, ...] = ("manifest", "coco")
+_KNOW_DOMAINS: tuple[LabelFormat, ...] = ("magnetic_tile", "deeppcb")
+
+
+@dataclass(frozen=True)
+class ImageSources:
+    """The arguments of the data module that say where images and labels are.
+
+    Raises:
+        ConfigurationError: If they contradict each other.
+    """
+
+    root: str | None = None
+    label_format: LabelFormat | None = None
+    labels: str | None = None
+    new_root: str | None = None
+    new_labels: str | None = None
+    path: str | None = None
+    classes: tuple[str, ...] | None = None
+    split: SplitSettings = field(default_factory=SplitSettings)
+
+    def __post_init__(self) -> None:
+        if self._is_given and self.label_format is None:
+            raise ConfigurationError(
+                f"root or labels are given without label_format; name it ({', '.join(get_args(LabelFormat))}), it is "
+                "never guessed"
+            )
+        if (self.new_root or self.new_labels) and not (self.root or self.labels):
+            raise ConfigurationError("new_root or new_labels are given without the original domain's root or labels")
+        if self.label_format in _NEED_LIST and self._is_given and self.labels is None:
+            raise ConfigurationError(f"label_format {self.label_format} needs labels, the file of the list")
+        if self.label_format not in _NEED_LIST and self._is_given and self.root is None:
+            raise ConfigurationError(f"label_format {self.label_format} needs root, the folder of the images")
+        if self.label_format in _KNOW_DOMAINS and (self.new_root or self.new_labels):
+            raise ConfigurationError(
+                f"label_format {self.label_format} holds both domains in one folder; leave new_root and new_labels out"
+            )
+        if self.classes is not None and (not self.classes or len(set(self.classes)) != len(self.classes)):
+            raise ConfigurationError(f"classes {list(self.classes)} must be different names, at least one")
+
+    @property
+    def _is_given(self) -> bool:
+        return any((self.root, self.labels, self.new_root, self.new_labels))
+
+    @property
+    def is_demo(self) -> bool:
+        """True when nothing is given: the generated demo is the data."""
+        return not self._is_given and self.path is None
+
+    def class_names(self) -> list[str] | None:
+        """Names of the classes; None where nothing but a folder to mine is given.
+
+        The argument ``classes``, else what the format knows (categories, ``data.yaml``), else the lines of
+        ``classes.txt`` beside the list or in the root, else the names that the labels write, sorted.
+
+        Raises:
+            LabelError: If a list is wrong, or names no class.
+        """
+        if self.classes is not None:
+            return list(self.classes)
+        if self.is_demo:
+            return list(DEFECT_CLASSES)
+        if not self._is_given:
+            return None
+        listed = self._format_classes()
+        if listed is not None:
+            return listed
+        found = sorted(set().union(*(image.class_names for image in self._read())))
+        if not found:
+            raise LabelError(
+                f"{self.labels or self.root}: the labels write no name of a class; give classes, or a file classes.txt "
+                "with one name a line beside the list"
+            )
+        return found
+
+    def load(self, class_names: Sequence[str], demo: Path | None = None) -> list[LabelledImage]:
+        """Read all labelled images of both domains and all splits.
+
+        Args:
+            class_names: Names of the classes.
+            demo: Folder of the generated demo.
+
+        Raises:
+            LabelError: If a list is wrong or an image lies in two splits.
+        """
+        sources = self._sources() if demo is None else [read_manifest(demo / "manifest.csv")]
+        for source in sources:
+            check_files(source)
+        images = [
+            resolve(raw, split, class_names)
+            for source in _joined(sources)
+            for raw, split in zip(source, assign_splits(source, self.split), strict=True)
+        ]
+        check_paths(images)
+        check_groups((image.group, image.split, image.source) for image in images if image.group != image.name)
+        return images
+
+    def mined(self) -> list[LabelledImage] | None:
+        """Images of ``path`` without labels; None where it is not given."""
+        if self.path is None:
+            return None
+        files = images_at(self.path)
+        folder = Path(self.path).absolute()
+        return [
+            LabelledImage(
+                path=str(file),
+                name=file.relative_to(folder).as_posix() if file != folder else file.name,
+                domain=NEW,
+                split="test",
+                group=file.name,
+                labelled=False,
+                source=str(self.path),
+            )
+            for file in files
+        ]
+
+    def _sources(self) -> list[list[RawImage]]:
+        """Records of each list; one list may hold both domains, a second one is the new domain."""
+        if not self._is_given:
+            return []
+        two = self.new_root is not None or self.new_labels is not None
+        first = self._read_one(self.root, self.labels, ORIGINAL if two else None)
+        return [first, self._read_one(self.new_root, self.new_labels, NEW)] if two else [first]
+
+    def _read(self) -> list[RawImage]:
+        return [image for source in self._sources() for image in source]
+
+    def _read_one(self, root: str | None, labels: str | None, domain: int | None) -> list[RawImage]:
+        """Records of one domain, or of both where ``domain`` is None and the list tells it."""
+        match self.label_format:
+            case "manifest":
+                return read_manifest(_required(labels, "labels"), root, domain)
+            case "coco":
+                return read_coco(_required(labels, "labels"), root, domain)
+            case "folder":
+                return read_folder(_required(root, "root"), domain)
+            case "class_folders":
+                return read_class_folders(_required(root, "root"), domain)
+            case "yolo":
+                return read_yolo(_required(root, "root"), domain, self.classes)
+            case "magnetic_tile":
+                return read_magnetic_tile(_required(root, "root"))
+            case "deeppcb":
+                return read_deeppcb(_required(root, "root"), self.split.val_fraction)
+            case _:
+                allowed = ", ".join(get_args(LabelFormat))
+                raise ConfigurationError(f"label_format is {self.label_format!r}; allowed are {allowed}")
+
+    def _format_classes(self) -> list[str] | None:
+        """Classes that the format itself knows, in its order."""
+        match self.label_format:
+            case "magnetic_tile":
+                return list(magnetic_tile.CLASSES)
+            case "deeppcb":
+                return list(deeppcb.CLASSES)
+            case "coco":
+                return coco_classes(_required(self.labels, "labels"))
+            case "yolo" if self.root is not None and (Path(self.root) / "data.yaml").is_file():
+                return list(yolo_classes(Path(self.root)))
+            case _:
+                return self._listed_classes()
+
+    def _listed_classes(self) -> list[str] | None:
+        """Lines of ``classes.txt`` beside the list or in the root."""
+        folders = [Path(self.labels).parent] if self.labels is not None else []
+        folders += [Path(self.root)] if self.root is not None else []
+        for folder in folders:
+            file = folder / "classes.txt"
+            if file.is_file():
+                return [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+        return None
+
+
+def _joined(sources: list[list[RawImage]]) -> list[list[RawImage]]:
+    """One list of both where neither names a split, so that a part that both show falls on one side."""
+    joined = [image for source in sources for image in source]
+    return sources if any(image.split is not None for image in joined) else [joined]
+
+
+def _required(value: str | None, name: str) -> str:
+    if value is None:
+        raise ConfigurationError(f"{name} is not given; name it")
+    return value

@@ -1,0 +1,1 @@
+"""The feedback store: detections and answers in one SQLite file, and the order of the questions."""

@@ -1,0 +1,447 @@
+"""The feedback store: one SQLite file with what a model found and what operators said about it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from datamodules.common.errors import StoreError
+from datamodules.inspection.store import effective
+from datamodules.inspection.store.agreement import Agreement
+from datamodules.inspection.store.columns import clipped_box, detection_values
+from datamodules.inspection.store.file import Value
+from datamodules.inspection.store.order import Order, possible_orders, ranked
+from datamodules.inspection.store.reader import StoreReader
+from datamodules.inspection.store.rows import (
+    Box,
+    EffectiveAnswer,
+    MentoredImage,
+    Progress,
+    StoredAnswer,
+    StoredDetection,
+    StoredRun,
+    Verdict,
+)
+from datamodules.inspection.store.schema import WAIT_SECONDS
+
+if TYPE_CHECKING:  # the contract imports torch, and the page starts without
+    from datamodules.inspection.batch import Detection
+
+__all__ = ["EffectiveAnswer", "FeedbackStore", "MentoredImage", "StoredAnswer", "StoredDetection", "StoredRun"]
+
+
+class FeedbackStore(StoreReader):
+    """Images, mining runs, detections and answers in one file; rows are only ever added.
+
+    Every answer is committed and on the disk when `answer` returns. An answer is taken back by another row, so every
+    earlier state can be rebuilt. Several processes may use one file at once; threads may share one object.
+
+    Args:
+        path: The file; beside it ``<path>.maps/<run>/<image>.npz`` holds the score maps.
+        create: Make the file when it is missing.
+        wait: Seconds to wait while another process writes.
+
+    Raises:
+        StoreError: If the file is missing, no store, of another version, or locked.
+    """
+
+    def __init__(self, path: str | Path, *, create: bool = False, wait: float = WAIT_SECONDS) -> None:
+        super().__init__(path, create=create, wait=wait)
+        self._rankings: dict[tuple[int, str, int], tuple[int, list[int]]] = {}
+
+    # ---- what mining writes
+
+    def add_image(self, path: str | Path, sha256: str, width: int, height: int, domain: int) -> int:
+        """Row of an image, added when it is new; a file that changed since is a new image.
+
+        Args:
+            path: The file; made absolute.
+            sha256: Of the file, 64 hexadecimal digits.
+            width: Pixels of the upright image.
+            height: Likewise.
+            domain: 0 original, 1 new.
+        """
+        place = str(Path(path).absolute())
+        with self.transaction():
+            row = self.one("SELECT id FROM image WHERE path = ? AND sha256 = ?", place, sha256)
+            if row is None:
+                return self.add("image", path=place, sha256=sha256, width=width, height=height, domain=domain)
+        return int(row["id"])
+
+    def start_run(self, checkpoint_sha256: str, data_sha256: str, thresholds: Mapping[str, float]) -> int:
+        """Row of a mining run; the same checkpoint, data and thresholds are the same run.
+
+        Args:
+            checkpoint_sha256: Of the checkpoint file.
+            data_sha256: Fingerprint of the data that was mined.
+            thresholds: Class name to threshold, in the order of the model's classes.
+        """
+        if not thresholds:
+            raise StoreError("a run needs the threshold of each class, but there is no class")
+        text = json.dumps({name: round(float(value), 6) for name, value in thresholds.items()})
+        with self.transaction():
+            row = self.one(
+                "SELECT id FROM run WHERE checkpoint_sha256 = ? AND data_sha256 = ? AND thresholds_json = ?",
+                checkpoint_sha256,
+                data_sha256,
+                text,
+            )
+            if row is None:
+                return self.add(
+                    "run",
+                    checkpoint_sha256=checkpoint_sha256,
+                    data_sha256=data_sha256,
+                    thresholds_json=text,
+                    created=_now(),
+                )
+        return int(row["id"])
+
+    def add_detections(
+        self, run_id: int, image_id: int, detections: Sequence[Detection], class_names: Sequence[str]
+    ) -> list[int]:
+        """Add what the model found on one image; an image that has detections of this run keeps them.
+
+        Args:
+            run_id: Run.
+            image_id: Image.
+            detections: All of the image; boxes are clipped to it.
+            class_names: Names of the classes, by ``class_index``.
+
+        Returns:
+            Rows of the detections: the new ones, or those of before.
+
+        Raises:
+            StoreError: If a box lies outside the image or a class has no name.
+        """
+        image = self.image(image_id)
+        with self.transaction():
+            before = self.all(
+                "SELECT id FROM detection WHERE run_id = ? AND image_id = ? AND origin = 'model' ORDER BY id",
+                run_id,
+                image_id,
+            )
+            if before:
+                return [int(row["id"]) for row in before]
+            return [self.add("detection", **detection_values(run_id, image, one, class_names)) for one in detections]
+
+    # ---- what operators say
+
+    def answer(
+        self,
+        *,
+        client_id: str,
+        run_id: int,
+        image_id: int,
+        verdict: Verdict,
+        annotator: str,
+        detection_id: int | None = None,
+        class_name: str | None = None,
+        milliseconds: int | None = None,
+    ) -> int:
+        """Save one answer; it is on the disk when this returns.
+
+        Args:
+            client_id: Unique name of the answer: sending it again changes nothing and returns the same row.
+            run_id: Run of the detection.
+            image_id: Its image.
+            verdict: ``confirm``, ``reject``, ``reclass`` (needs ``class_name``) or ``skip`` a detection; ``healthy`` is
+                said of the whole image, and also rejects those of its detections that the annotator left open.
+            annotator: Who answers.
+            detection_id: The detection; None for ``healthy``.
+            class_name: The right class, for ``reclass``.
+            milliseconds: Time from question to answer.
+
+        Returns:
+            Row of the answer.
+
+        Raises:
+            StoreError: If it contradicts the store: no such detection in this run, unknown class, a defect on an image
+                that is flagged healthy or the reverse, a client id of another answer; or if it cannot be saved.
+        """
+        with self.transaction():
+            known = self.answer_of(client_id)
+            if known is not None:
+                return _same(known, run_id, image_id, detection_id, verdict)
+            truth = self._truth(run_id, image_id, detection_id, verdict, class_name)
+            self._refuse_contradiction(image_id, verdict)
+            return self._add_answer(
+                client_id=client_id,
+                run_id=run_id,
+                image_id=image_id,
+                detection_id=detection_id,
+                verdict=verdict,
+                truth=truth,
+                annotator=annotator,
+                milliseconds=milliseconds,
+            )
+
+    def add_missed(
+        self,
+        *,
+        client_id: str,
+        run_id: int,
+        image_id: int,
+        class_name: str,
+        box: Box,
+        annotator: str,
+        milliseconds: int | None = None,
+    ) -> int:
+        """Save a defect that the model missed: a detection of origin ``operator``, confirmed.
+
+        Args:
+            client_id: As in `answer`.
+            run_id: Run that missed it.
+            image_id: Image.
+            class_name: Its class.
+            box: x1, y1, x2, y2 in pixels of the upright source image; clipped to it.
+            annotator: Who drew it.
+            milliseconds: Time that it took.
+
+        Returns:
+            Row of the answer.
+
+        Raises:
+            StoreError: As in `answer`, or if the box lies outside the image.
+        """
+        with self.transaction():
+            known = self.answer_of(client_id)
+            if known is not None:
+                return _same(known, run_id, image_id, known.detection_id, "confirm")
+            image = self.image(image_id)
+            self._require_class(run_id, class_name)
+            self._refuse_contradiction(image_id, "confirm")
+            x1, y1, x2, y2 = clipped_box(box, image)
+            values: dict[str, Value] = {
+                "run_id": run_id,
+                "image_id": image_id,
+                "origin": "operator",
+                "class": class_name,
+            }
+            detection_id = self.add("detection", **values, x1=x1, y1=y1, x2=x2, y2=y2)
+            return self._add_answer(
+                client_id=client_id,
+                run_id=run_id,
+                image_id=image_id,
+                detection_id=detection_id,
+                verdict="confirm",
+                truth=class_name,
+                annotator=annotator,
+                milliseconds=milliseconds,
+            )
+
+    def undo(self, answer_id: int, *, client_id: str, annotator: str) -> int:
+        """Take an answer back by a new row.
+
+        Args:
+            answer_id: Row of the answer.
+            client_id: Unique name of the undo, as in `answer`.
+            annotator: Who takes it back: whoever gave it.
+
+        Returns:
+            Row of the undo.
+
+        Raises:
+            StoreError: If there is no such answer of this annotator, or it was taken back before.
+        """
+        with self.transaction():
+            known = self.answer_of(client_id)
+            if known is not None and known.undoes == answer_id:
+                return known.id
+            row = self.one("SELECT * FROM answer WHERE id = ?", answer_id)
+            if row is None or row["annotator"] != annotator or row["verdict"] == "undo":
+                raise StoreError(f"there is no answer {answer_id} of {annotator} to take back: reload the page")
+            if self.one("SELECT id FROM answer WHERE undoes = ?", answer_id) is not None:
+                raise StoreError(f"answer {answer_id} was taken back before: reload the page")
+            return self._add_answer(
+                client_id=client_id,
+                run_id=int(row["run_id"]),
+                image_id=int(row["image_id"]),
+                detection_id=row["detection_id"],
+                verdict="undo",
+                truth=None,
+                annotator=annotator,
+                milliseconds=None,
+                undoes=answer_id,
+            )
+
+    # ---- what is asked, and how far it is
+
+    def next_items(
+        self,
+        run_id: int,
+        annotator: str,
+        *,
+        limit: int = 5,
+        order: Order = "any",
+        seed: int = 0,
+        exclude: Collection[int] = (),
+    ) -> list[StoredDetection]:
+        """Questions that this annotator has not answered in this run; skipped ones come at the end.
+
+        Args:
+            run_id: Run.
+            annotator: Who is asked.
+            limit: At most as many.
+            order: Order of the questions, see `datamodules.inspection.store.order.ranked`.
+            seed: Of the random orders.
+            exclude: Detections to leave out: those that a page holds already.
+        """
+        with self.reading():
+            done, skipped = effective.settled(self.connection, run_id, annotator)
+            left_out = {*done, *skipped, *exclude}
+            ids = [one for one in self._ranking(run_id, order, seed) if one not in left_out][:limit]
+            ids += [one for one in skipped if one not in exclude][: max(0, limit - len(ids))]
+            return [self.detection(one) for one in ids]
+
+    def possible_orders(self, run_id: int) -> list[Order]:
+        """Orders that `next_items` can give for a run: those whose values were stored."""
+        with self.reading():
+            return possible_orders(self.connection, run_id)
+
+    def progress(self, run_id: int, annotator: str) -> Progress:
+        """How far an annotator is in a run."""
+        with self.reading():
+            return effective.progress(self.connection, self.run(run_id), annotator)
+
+    def open_questions(self, run_id: int | None = None) -> int:
+        """Detections of a run that nobody has answered or skipped; None takes the newest run."""
+        with self.reading():
+            return effective.open_questions(self.connection, self.run(run_id).id)
+
+    def operator_minutes(self, run_ids: Sequence[int] | None = None) -> float:
+        """Minutes that all answers took together, those that were taken back too; None takes all runs."""
+        runs = self._run_ids(run_ids)
+        marks = ", ".join("?" * len(runs))
+        row = self.one(f"SELECT total(milliseconds) AS spent FROM answer WHERE run_id IN ({marks})", *runs)
+        return float(row["spent"]) / 60_000 if row is not None else 0.0
+
+    def confirmed_detections(self, image_id: int) -> set[int]:
+        """Detections of an image that some annotator says are defects, of the shown class or another."""
+        with self.reading():
+            rows = effective.in_force(self.connection, "AND image_id = ?", (image_id,))
+        return {row["detection_id"] for row in rows if row["verdict"] in ("confirm", "reclass")}
+
+    def is_healthy(self, image_id: int) -> bool:
+        """Whether some annotator's flag says that the whole image is free of defects."""
+        with self.reading():
+            rows = effective.in_force(self.connection, "AND image_id = ?", (image_id,))
+        return any(row["verdict"] == "healthy" for row in rows)
+
+    def agreement(self, run_ids: Sequence[int] | None = None) -> Agreement:
+        """How far annotators agree, over all runs or some."""
+        with self.reading():
+            return effective.agreement(self.connection, self._run_ids(run_ids))
+
+    def mentored_images(self, run_ids: Sequence[int] | None = None) -> list[MentoredImage]:
+        """Images with at least one answer in force, by path: what training takes.
+
+        Where annotators differ the majority decides; a detection without one is left out. An image that was flagged
+        healthy has its open detections rejected.
+
+        Args:
+            run_ids: Runs to take answers from; None takes all.
+        """
+        with self.reading():
+            return effective.mentored_images(self.connection, self._run_ids(run_ids))
+
+    # ---- files beside the store
+
+    def maps_folder(self, run_id: int) -> Path:
+        """Folder of the score maps of a run, ``<store>.maps/<run>``."""
+        return Path(f"{self.path}.maps") / str(run_id)
+
+    def map_path(self, run_id: int, image_id: int) -> Path:
+        """File of one score map: npz with ``score``, float16 ``(h, w)``."""
+        return self.maps_folder(run_id) / f"{image_id}.npz"
+
+    def merge(self, other: FeedbackStore | str | Path) -> None:
+        """Take over every image, run, detection, answer and map of another store; a repeat changes nothing.
+
+        Raises:
+            StoreError: If the other is no store, or this one cannot be written.
+        """
+        from datamodules.inspection.store.merge import merge_stores  # it uses this class
+
+        if isinstance(other, FeedbackStore):
+            merge_stores(self, other)
+        else:
+            with FeedbackStore(other) as opened:
+                merge_stores(self, opened)
+
+    # ---- inside
+
+    def _truth(
+        self, run_id: int, image_id: int, detection_id: int | None, verdict: Verdict, class_name: str | None
+    ) -> str | None:
+        """Check that the answer names things that exist and belong together; the class that it says is there."""
+        if verdict not in ("confirm", "reject", "reclass", "skip", "healthy"):
+            raise StoreError(f'there is no verdict "{verdict}": send confirm, reject, reclass, skip or healthy')
+        if (verdict == "healthy") != (detection_id is None):
+            raise StoreError(f"a {verdict} answer {'names no' if verdict == 'healthy' else 'needs a'} detection")
+        if detection_id is None:
+            self.run(run_id)
+            self.image(image_id)
+            return None
+        found = self.detection(detection_id)
+        if (found.run_id, found.image_id) != (run_id, image_id):
+            raise StoreError(
+                f"detection {detection_id} is of run {found.run_id}, image {found.image_id}, not of run {run_id}, "
+                f"image {image_id}: the answer is meant for another store or an older page; reload it"
+            )
+        if verdict == "reclass":
+            self._require_class(run_id, class_name)
+            return class_name
+        return found.shown_class if verdict == "confirm" else None
+
+    def _require_class(self, run_id: int, class_name: str | None) -> None:
+        names = self.run(run_id).class_names
+        if class_name not in names:
+            raise StoreError(f'there is no class "{class_name}" in run {run_id}: choose one of {", ".join(names)}')
+
+    def _refuse_contradiction(self, image_id: int, verdict: str) -> None:
+        against = {"healthy": ("confirm", "reclass"), "confirm": ("healthy",), "reclass": ("healthy",)}.get(verdict)
+        if against is None:
+            return
+        for row in effective.in_force(self.connection, "AND image_id = ?", (image_id,)):
+            if row["verdict"] in against:
+                path = Path(self.image(image_id).path).name
+                raise StoreError(
+                    f"{path} was flagged healthy by {row['annotator']}, so no defect can be on it: take that back first"
+                    if verdict != "healthy"
+                    else f"{path} has a defect that {row['annotator']} confirmed ({row['class']}, detection "
+                    f"{row['detection_id']}), so it cannot be healthy: take that back first"
+                )
+
+    def _add_answer(self, *, truth: str | None, detection_id: int | None, **values: str | int | None) -> int:
+        scope = "image" if detection_id is None else "detection"
+        if not str(values["annotator"]).strip():
+            raise StoreError("an answer needs the name of its annotator: give one with --annotator NAME")
+        return self.add("answer", **values, detection_id=detection_id, scope=scope, created=_now(), **{"class": truth})
+
+    def _ranking(self, run_id: int, order: Order, seed: int) -> list[int]:
+        newest = self.one(
+            "SELECT ifnull(max(id), 0) AS id FROM detection WHERE run_id = ? AND origin = 'model'", run_id
+        )
+        last = int(newest["id"]) if newest is not None else 0
+        known = self._rankings.get((run_id, order, seed))
+        if known is None or known[0] != last:
+            known = self._rankings[run_id, order, seed] = (last, ranked(self.connection, run_id, order, seed))
+        return known[1]
+
+    def _run_ids(self, run_ids: Sequence[int] | None) -> list[int]:
+        return [run.id for run in self.runs()] if run_ids is None else [self.run(one).id for one in run_ids]
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+def _same(known: StoredAnswer, run_id: int, image_id: int, detection_id: int | None, verdict: str) -> int:
+    if (known.run_id, known.image_id, known.detection_id, known.verdict) != (run_id, image_id, detection_id, verdict):
+        raise StoreError(
+            f'client id "{known.client_id}" belongs to another answer (row {known.id}): every answer needs its own'
+        )
+    return known.id

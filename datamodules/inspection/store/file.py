@@ -1,0 +1,99 @@
+"""The file of a feedback store: opened once, shared by threads, changed in transactions."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+from datamodules.common.errors import StoreError
+from datamodules.inspection.store.schema import WAIT_SECONDS, clear_errors, open_database
+
+Value = str | int | float | bytes | None
+
+# begin, keep, drop: of a transaction, and of a part of one
+_STATEMENTS = (("BEGIN IMMEDIATE", "COMMIT", "ROLLBACK"), ("SAVEPOINT part", "RELEASE part", "ROLLBACK TO part"))
+
+
+class StoreFile:
+    """An open store, row by row; `FeedbackStore` gives the rows their meaning.
+
+    Args:
+        path: The file.
+        create: Make the file when it is missing.
+        wait: Seconds to wait while another process writes.
+
+    Raises:
+        StoreError: If the file is missing, no store, of another version, or locked.
+    """
+
+    def __init__(self, path: str | Path, *, create: bool = False, wait: float = WAIT_SECONDS) -> None:
+        self.path = Path(path).expanduser().absolute()
+        self._lock = threading.RLock()
+        self._depth = 0
+        self.connection = open_database(self.path, create=create, wait=wait)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; everything that was saved is on the disk already."""
+        with self._lock:
+            self.connection.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Save everything inside the block at once, or nothing of it; blocks may be nested.
+
+        Thousands of rows take a second this way, and one synchronisation of the disk each otherwise.
+
+        Raises:
+            StoreError: If the file is locked, read-only, damaged, or the disk is full; nothing of the block is saved.
+        """
+        with self._lock, clear_errors(self.path):
+            begin, save, drop = _STATEMENTS[min(self._depth, 1)]
+            if self._depth and not self.connection.in_transaction:
+                raise StoreError(
+                    f"an error ended the changes to {self.path} before, and none of them was saved: start again"
+                )
+            self.connection.execute(begin)
+            self._depth += 1
+            try:
+                yield
+                self.connection.execute(save)
+            except BaseException:
+                if self.connection.in_transaction:  # SQLite itself ends it on some errors, such as a full disk
+                    self.connection.execute(drop)
+                raise
+            finally:
+                self._depth -= 1
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Keep other threads out, and give errors their sentence."""
+        with self._lock, clear_errors(self.path):
+            yield
+
+    def one(self, query: str, *values: Value) -> sqlite3.Row | None:
+        """First row of a query, or None."""
+        with self.reading():
+            row: sqlite3.Row | None = self.connection.execute(query, values).fetchone()
+            return row
+
+    def all(self, query: str, *values: Value) -> list[sqlite3.Row]:
+        """All rows of a query."""
+        with self.reading():
+            return self.connection.execute(query, values).fetchall()
+
+    def add(self, table: str, **values: Value) -> int:
+        """Add a row and return its id; ``table`` and the names of columns are this package's own words, never input."""
+        names, marks = ", ".join(values), ", ".join("?" * len(values))
+        with self.reading():
+            cursor = self.connection.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", tuple(values.values()))
+        return int(cursor.lastrowid or 0)

@@ -1,0 +1,249 @@
+"""One way to read frames of a video, over decord or PyAV.
+
+``read_video`` opens a file, tells a consumer what it holds, asks it which frames it wants and hands them over in one
+pass in the order of the file. When decord (the default) cannot open or decode a file, PyAV tries once, from the start,
+and the result says so; a file that neither reads is a ``VideoError`` that names it.
+
+Both readers agree on these rules:
+
+- The video stream with the most pixels is read, not the first one.
+- Frames are upright (the rotation flag is applied), RGB uint8; 10-bit and full-range video is converted by swscale.
+- Frame ``i`` is the i-th that the decoder puts out, in presentation order; times are those of the container.
+- The number of frames is never taken from the header: the packets are counted (``datamodules.video.reading.survey``),
+  without those that an edit list cuts away. A file that holds clearly less than its header promises is an error. Where
+  decoding still ends before that count, at most ``TAIL_TOLERANCE`` of it (at least one frame) may be missing: the count
+  is then lowered to what decodes and the consumer is asked again; more is an error.
+- Opening and decoding one file must end within a time limit, whichever reader does it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datamodules.common.errors import ConfigurationError, VideoError
+from datamodules.video.limits import Deadline, LimitedStream, call_limited
+
+ReaderName = Literal["decord", "pyav"]
+TAIL_TOLERANCE = 0.05  # part of the frames that may be missing at the end of a file
+# Frames handed over at a time: bounds the memory of a 4K file, and stays below the 32 MiB from which the C library
+# gives memory back after each use, whose page faults cost a fifth of the decoding of 720p.
+CHUNK_BYTES = 24 << 20
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What is known of a video once it is open.
+
+    Attributes:
+        path: The file.
+        width: Width of the upright picture in pixels.
+        height: Height of the upright picture in pixels.
+        fps: Average frames a second of the stream; 0 where the container does not say.
+        duration: Duration in seconds as the container states it, or frames / fps where it does not.
+        frames: Frames that can be read: indices run from 0 to ``frames - 1``.
+        frames_announced: Frames that the header promises, or duration times rate where it promises none.
+        reader: "decord", "pyav" or "pyav (decord: reason)".
+    """
+
+    path: str
+    width: int
+    height: int
+    fps: float
+    duration: float
+    frames: int
+    frames_announced: int
+    reader: str
+
+
+class FrameChunk(NamedTuple):
+    """Some of the wanted frames, in the order of the file.
+
+    Attributes:
+        indices: int64 ``(M,)``, rising.
+        frames: uint8 ``(M, H, W, 3)``, RGB; valid only until the next chunk is asked for.
+        times: float64 ``(M,)``, presentation times in seconds.
+    """
+
+    indices: NDArray[np.int64]
+    frames: NDArray[np.uint8]
+    times: NDArray[np.float64]
+
+
+class FrameConsumer(Protocol):
+    """Takes frames from ``read_video``; whatever it keeps is started afresh by ``start``."""
+
+    def start(self, info: VideoInfo) -> NDArray[np.int64]:
+        """Forget earlier frames and say which are wanted: rising indices below ``info.frames``, each once."""
+
+    def add(self, chunk: FrameChunk) -> None:
+        """Take the next frames; a view of them must not be kept."""
+
+
+class OpenVideo(Protocol):
+    """A video that a reader has opened; used for one pass."""
+
+    info: VideoInfo
+
+    def chunks(self, indices: NDArray[np.int64]) -> Iterator[FrameChunk]:
+        """Decode the frames at rising ``indices`` in one pass."""
+
+
+class FramesMissingError(VideoError):
+    """Decoding ended before the last wanted frame, without more than the end of the file missing.
+
+    Args:
+        message: The sentence for the user.
+        decodable: Frames that do decode, counted from the first.
+    """
+
+    def __init__(self, message: str, decodable: int) -> None:
+        super().__init__(message)
+        self.decodable = decodable
+
+
+def decord_available() -> bool:
+    """True where decord is installed (it has wheels for x86-64 only); it is not imported by this question."""
+    return importlib.util.find_spec("decord") is not None
+
+
+def read_video(
+    path: str,
+    consumer: FrameConsumer,
+    *,
+    reader: ReaderName = "decord",
+    timeout: float = 60.0,
+    threads: int = 0,
+) -> VideoInfo:
+    """Read the frames that ``consumer`` wants from one file.
+
+    Args:
+        path: The file.
+        consumer: Says which frames it wants and takes them. It is started again when a second attempt is needed.
+        reader: First reader; "decord" falls back to PyAV, also where decord is not installed. "pyav" stands alone.
+        timeout: Seconds that opening and decoding may take, for each reader that tries.
+        threads: Decoding threads; 0 lets FFmpeg choose.
+
+    Returns:
+        What the file holds; ``info.reader`` tells which reader delivered.
+
+    Raises:
+        VideoError: If no reader could open and decode the file in time; the message names the file and each reason.
+        ConfigurationError: If ``timeout`` is not positive.
+    """
+    check_time_limit(timeout)
+    reasons: list[str] = []
+    if reader == "decord":
+        if decord_available():
+            from datamodules.video.reading.decord import DecordVideo
+
+            try:
+                return _attempt(
+                    path, lambda deadline: DecordVideo(path, threads, deadline), consumer, timeout, "decord"
+                )
+            except VideoError as error:
+                reasons.append(f"decord: {_reason(error, path)}")
+        else:
+            reasons.append("decord: not installed")
+    from datamodules.video.reading.pyav import PyAVVideo
+
+    name = "pyav" + "".join(f" ({reason})" for reason in reasons)
+    try:
+        return _attempt(path, lambda deadline: PyAVVideo(path, threads, deadline), consumer, timeout, name)
+    except VideoError as error:
+        reasons.append(f"pyav: {_reason(error, path)}")
+        raise VideoError(f"{path}: cannot be read ({'; '.join(reasons)}); repair or remove the file") from error
+
+
+def check_time_limit(timeout: float) -> None:
+    """Raise ``ConfigurationError`` unless a time limit is a positive, finite number of seconds."""
+    if not (timeout > 0 and math.isfinite(timeout)):
+        raise ConfigurationError(f"decode_timeout is {timeout:g} s; it must be a positive number of seconds")
+
+
+def _attempt(
+    path: str,
+    opener: Callable[[Deadline], OpenVideo],
+    consumer: FrameConsumer,
+    timeout: float,
+    name: str,
+) -> VideoInfo:
+    """Read with one reader; ask the consumer once more when only the end of the file is missing."""
+    deadline = Deadline(timeout, path)
+    limit: int | None = None
+    while True:
+        video = call_limited(lambda: opener(deadline), deadline)
+        info = replace(video.info, reader=name, frames=video.info.frames if limit is None else limit)
+        try:
+            _deliver(video, consumer, info, deadline)
+        except FramesMissingError as error:
+            if limit is not None or not _tail_only(error.decodable, info.frames):
+                raise
+            limit = error.decodable
+            continue
+        return info
+
+
+def _deliver(video: OpenVideo, consumer: FrameConsumer, info: VideoInfo, deadline: Deadline) -> None:
+    wanted = np.asarray(consumer.start(info), dtype=np.int64)
+    if wanted.size == 0:
+        return
+    if wanted[0] < 0 or wanted[-1] >= info.frames or (np.diff(wanted) <= 0).any():
+        raise ValueError(
+            f"a consumer must ask for rising indices in 0..{info.frames - 1}, not {wanted[:8].tolist()}..."
+        )
+    for chunk in LimitedStream(lambda: video.chunks(wanted), deadline):
+        consumer.add(chunk)
+
+
+def _tail_only(decodable: int, frames: int) -> bool:
+    """True when so few frames are missing that only the end of the file can be damaged."""
+    return decodable > 0 and frames - decodable <= max(1, math.floor(TAIL_TOLERANCE * frames))
+
+
+def _reason(error: VideoError, path: str) -> str:
+    """The error's sentence without the file's name, which the final message gives once."""
+    return str(error).removeprefix(f"{path}: ")
+
+
+def chunk_length(width: int, height: int) -> int:
+    """Frames of one chunk, at least 1 and at most 32."""
+    return max(1, min(32, CHUNK_BYTES // max(1, width * height * 3)))
+
+
+class KeepFrames:
+    """The simplest consumer: keep the frames themselves.
+
+    Args:
+        indices: Wanted frames, in any order and with repeats; None wants all.
+    """
+
+    def __init__(self, indices: NDArray[np.int64] | None = None) -> None:
+        self._asked = indices
+        self._chunks: list[FrameChunk] = []
+        self._order: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+
+    def start(self, info: VideoInfo) -> NDArray[np.int64]:
+        """Forget earlier frames; ask for each wanted index once."""
+        self._chunks = []
+        asked = np.arange(info.frames) if self._asked is None else self._asked
+        wanted, self._order = np.unique(asked, return_inverse=True)
+        return wanted.astype(np.int64)
+
+    def add(self, chunk: FrameChunk) -> None:
+        """Keep a copy."""
+        self._chunks.append(FrameChunk(chunk.indices, chunk.frames.copy(), chunk.times))
+
+    def frames(self) -> NDArray[np.uint8]:
+        """The frames in the order asked for, uint8 ``(N, H, W, 3)``."""
+        return np.concatenate([chunk.frames for chunk in self._chunks])[self._order]
+
+    def times(self) -> NDArray[np.float64]:
+        """Their presentation times in seconds, float64 ``(N,)``."""
+        return np.concatenate([chunk.times for chunk in self._chunks])[self._order]

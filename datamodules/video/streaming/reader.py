@@ -1,0 +1,338 @@
+"""Frames of a source one after the other, however long it is: one pass, constant memory, times of the container.
+
+Unlike ``datamodules.video.reading.reader`` this looks at nothing twice: the header's counts are only compared with what
+came out when the end is reached. A packet that cannot be decoded is passed over, so that a damaged or joined stream
+gives all that it holds, and is told of at the end.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+import av.container
+import av.error
+import av.video.stream
+import numpy as np
+from av.video.reformatter import VideoReformatter
+from numpy.typing import NDArray
+
+from datamodules.common.errors import VideoError
+from datamodules.video.limits import Deadline
+from datamodules.video.reading.survey import SHORTFALL, CannotOpenError, best_stream, describe
+from datamodules.video.streaming.sources import STANDARD_INPUT, is_live, opening, standard_input_is_file
+
+_LATE_START = 0.5  # seconds; a clock that starts later (MPEG-TS, a camera's uptime) is moved to zero
+_USUAL_FPS = 25.0  # spacing of frames without times in a source that states no rate
+_RESTART = 1.0  # seconds back, or
+_LEAP = 3600.0  # seconds ahead, at which a clock has been set anew rather than shaken
+_HOPELESS = 1000  # packets in a row that cannot be decoded
+
+
+class TimedFrame(NamedTuple):
+    """A decoded frame and its presentation time in seconds."""
+
+    frame: av.VideoFrame
+    time: float
+
+
+@dataclass(frozen=True)
+class SourceFacts:
+    """What is known of a source when its first frame is there.
+
+    Attributes:
+        name: The source as it was given.
+        path: Absolute path of a file; empty otherwise.
+        live: False for a file and for an address or pipe that states its duration, hence is a recording.
+        width: Width of the upright picture in pixels.
+        height: Height of the upright picture in pixels.
+        turns: Quarter turns (anticlockwise) that make the decoded picture upright.
+        fps: Average frames a second; 0 where unknown.
+        duration: Seconds; NaN where unknown.
+    """
+
+    name: str
+    path: str
+    live: bool
+    width: int
+    height: int
+    turns: int
+    fps: float
+    duration: float
+
+
+class PresentationClock:
+    """Rising times from whatever a container says.
+
+    Where a frame has no time, or one that does not rise, the frame follows its predecessor by one frame's duration;
+    after a leap (joined recordings, a restarted sender) the later times go on from there.
+
+    Args:
+        fps: Average frames a second; 0 where unknown.
+        origin: Time of the container that counts as zero, in seconds.
+
+    Example:
+        >>> clock = PresentationClock(10.0)
+        >>> [clock.stamp(time) for time in (0.0, None, 0.2, 0.2)]
+        [0.0, 0.1, 0.2, 0.30000000000000004]
+    """
+
+    def __init__(self, fps: float, origin: float = 0.0) -> None:
+        self._step = 1.0 / fps if fps > 0 else 1.0 / _USUAL_FPS
+        self._origin = origin
+        self._last: float | None = None
+
+    def stamp(self, time: float | None) -> float:
+        """Time of the next frame in seconds; ``time`` is what the container says."""
+        last = self._last
+        usable = time is not None and math.isfinite(time)
+        if last is None:
+            self._last = time - self._origin if time is not None and usable else 0.0
+            return self._last
+        following = last + self._step
+        if time is not None and usable:
+            moved = time - self._origin
+            if last < moved < last + _LEAP:
+                following = moved
+            elif moved < last - _RESTART or moved >= last + _LEAP:
+                self._origin = time - following
+        self._last = following
+        return following
+
+
+class StreamReader:
+    """One opened source; used for one pass, from one thread.
+
+    Args:
+        source: A single source, as ``sources_of`` gives it.
+        timeout: Seconds that opening, and each later read from the network, may take.
+        threads: Decoding threads; 0 lets FFmpeg choose.
+
+    Raises:
+        VideoError: If the source cannot be opened or holds no video.
+    """
+
+    def __init__(self, source: str, *, timeout: float = 60.0, threads: int = 0) -> None:
+        self.source = source
+        self.fault = ""
+        self._delivered = 0
+        self._packets = 0
+        self._damaged = 0
+        self._last_time = -math.inf
+        self._live = is_live(source)
+        self._container = _open(source, timeout)
+        try:
+            self._stream = best_stream(self._container, source)
+            self._prepare(threads)
+        except BaseException:
+            self._container.close()
+            raise
+
+    @property
+    def recording(self) -> bool:
+        """True for a source that can be read at leisure: a file, or a container that states its duration."""
+        if not self._live:
+            return True
+        if self.source == STANDARD_INPUT and standard_input_is_file():
+            return True
+        at_leisure = self.source == STANDARD_INPUT or self.source.startswith(("http://", "https://", "ftp://"))
+        return at_leisure and self.duration > 0
+
+    @property
+    def fps(self) -> float:
+        """Average frames a second as the container states them; 0 where it does not say."""
+        rate = self._stream.average_rate or self._stream.guessed_rate
+        return float(rate) if rate else 0.0
+
+    @property
+    def duration(self) -> float:
+        """Seconds as the container states them; NaN where it does not say."""
+        if self._stream.duration and self._stream.time_base is not None and self._stream.duration > 0:
+            return float(self._stream.duration * self._stream.time_base)
+        return self._container.duration / 1e6 if self._container.duration else math.nan
+
+    def facts(self, frame: av.VideoFrame) -> SourceFacts:
+        """What is known of the source; ``frame`` is its first one, which carries the rotation flag."""
+        turns = frame.rotation // 90 % 4 if frame.rotation % 90 == 0 else 0
+        width, height = (frame.height, frame.width) if turns % 2 else (frame.width, frame.height)
+        return SourceFacts(
+            name=self.source,
+            path="" if self._live else str(Path(self.source).absolute()),
+            live=not self.recording,
+            width=width,
+            height=height,
+            turns=turns,
+            fps=self.fps,
+            duration=self.duration,
+        )
+
+    def frames(self, progress: Callable[[], None] = lambda: None) -> Iterator[TimedFrame]:
+        """Decode every frame in presentation order; ``fault`` then tells in one sentence what was wrong, if anything.
+
+        Args:
+            progress: Called after each packet; an error that it raises ends the reading.
+        """
+        clock = PresentationClock(self.fps, clock_origin(self._container))
+        try:
+            for frame in self._decoded(progress):
+                self._last_time = clock.stamp(frame.time)
+                yield TimedFrame(frame, self._last_time)
+            self._judge()
+        finally:
+            self._container.close()
+
+    def close(self) -> None:
+        """Close the source; harmless when repeated."""
+        self._container.close()
+
+    def _prepare(self, threads: int) -> None:
+        self._stream.thread_type = "SLICE" if self._live else "AUTO"  # frame threads would delay a live picture
+        self._stream.codec_context.thread_count = threads
+
+    def _decoded(self, progress: Callable[[], None]) -> Iterator[av.VideoFrame]:
+        """Decode packet by packet, passing over the damaged ones."""
+        in_a_row = 0
+        try:
+            for packet in self._container.demux(self._stream):
+                progress()
+                self._packets += bool(packet.size)
+                try:
+                    decoded = packet.decode()
+                except av.error.FFmpegError as error:
+                    self._damaged += bool(self._delivered)  # a recording may begin between two key frames
+                    in_a_row += 1
+                    if in_a_row >= _HOPELESS:
+                        self.fault = f"{self.source}: {in_a_row} packets in a row are damaged ({describe(error)})"
+                        return
+                    continue
+                for frame in decoded:
+                    assert isinstance(frame, av.VideoFrame)
+                    in_a_row = 0
+                    self._delivered += 1
+                    yield frame
+        except (av.error.FFmpegError, OSError) as error:
+            self.fault = f"{self.source}: broke off after {self._delivered} frames ({describe(error)})"
+
+    def _judge(self) -> None:
+        """Say what was wrong once the end is reached: nothing decoded, damage, or less than the header promises."""
+        if self.fault:
+            return
+        if not self._delivered:
+            self.fault = f"{self.source}: not one frame can be decoded; the file is empty or damaged"
+        elif self._live:
+            return
+        elif self._damaged:
+            packets = "1 packet" if self._damaged == 1 else f"{self._damaged} packets"
+            self.fault = f"{self.source}: damaged, {packets} could not be decoded; {self._count()} were"
+        elif self._truncated():
+            self.fault = f"{self.source}: truncated, its header announces more than the {self._count()} that it holds"
+
+    def _count(self) -> str:
+        return f"{self._delivered} frames (to {self._last_time:.2f} s)"
+
+    def _truncated(self) -> bool:
+        """True when the file holds clearly less than its header says."""
+        if self._stream.frames:
+            return self._packets < math.floor((1 - SHORTFALL) * self._stream.frames)
+        needed = (1 - SHORTFALL) * self.duration - 1.0
+        if self._stream.duration:
+            return self._last_time < needed
+        return self._last_time < needed and _end_of_packets(self.source) < needed  # sound may last longer
+
+
+class PictureConverter:
+    """Writes decoded frames into arrays: squeezed to a square, or upright in full size.
+
+    One converter serves one source: its two scalers are set up once and kept, which is three times as fast as a
+    scaler a frame.
+
+    Args:
+        facts: Size and rotation of the pictures.
+        side: Side S of the square in pixels.
+    """
+
+    def __init__(self, facts: SourceFacts, side: int) -> None:
+        self._turns = facts.turns
+        self._side = side
+        turned = facts.turns % 2 == 1
+        self._size = (facts.height, facts.width) if turned else (facts.width, facts.height)  # width and height
+        self._name = facts.name
+        self._to_square, self._to_full = VideoReformatter(), VideoReformatter()
+
+    def square(self, frame: av.VideoFrame, out: NDArray[np.uint8]) -> None:
+        """Resize without keeping the aspect ratio, with a filter as wide as the reduction; ``out`` is ``(3, S, S)``.
+
+        Planes rather than pixels are asked of FFmpeg: it would halve the colours of pixels once more.
+
+        Raises:
+            VideoError: If FFmpeg cannot convert such pictures.
+        """
+        converted = self._converted(self._to_square, frame, (self._side, self._side), "gbrp", "BILINEAR")
+        for channel, plane in enumerate((2, 0, 1)):
+            out[channel] = np.rot90(_rows(converted, plane, self._side), self._turns)
+
+    def full(self, frame: av.VideoFrame, out: NDArray[np.uint8]) -> None:
+        """Convert to RGB; ``out`` is ``(H, W, 3)``. A frame of another size than the first is interpolated.
+
+        Raises:
+            VideoError: If FFmpeg cannot convert such pictures.
+        """
+        # POINT repeats the colour samples of 4:2:0 and 4:2:2, as datamodules.video.reading.reader does
+        mode = "POINT" if (frame.width, frame.height) == self._size else "BILINEAR"
+        converted = self._converted(self._to_full, frame, self._size, "rgb24", mode)
+        picture = _rows(converted, 0, converted.width * 3).reshape(converted.height, converted.width, 3)
+        out[...] = np.rot90(picture, self._turns)
+
+    def _converted(
+        self, scaler: VideoReformatter, frame: av.VideoFrame, size: tuple[int, int], layout: str, mode: str
+    ) -> av.VideoFrame:
+        try:
+            return scaler.reformat(frame, size[0], size[1], layout, interpolation=mode)
+        except (av.error.FFmpegError, ValueError) as error:
+            raise VideoError(
+                f"{self._name}: pictures of {frame.width}x{frame.height} in {frame.format.name} cannot be converted "
+                f"({describe(error)}); convert the video first"
+            ) from error
+
+
+def _rows(frame: av.VideoFrame, plane: int, length: int) -> NDArray[np.uint8]:
+    """A view of one plane without the padding of its rows, uint8 ``(height, length)``."""
+    data = frame.planes[plane]
+    rows = np.frombuffer(memoryview(data), dtype=np.uint8).reshape(-1, data.line_size)
+    return rows[: frame.height, :length]
+
+
+def clock_origin(container: av.container.InputContainer) -> float:
+    """Time of the container that counts as zero, in seconds: its start where that is late, as in MPEG-TS."""
+    start = (container.start_time or 0) / 1e6
+    return start if start > _LATE_START else 0.0
+
+
+def _open(source: str, timeout: float) -> av.container.InputContainer:
+    what = opening(source)
+    try:
+        return av.open(what.url, format=what.format, options=what.options, timeout=(timeout, timeout))
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        raise CannotOpenError(
+            f"{source}: cannot be opened ({describe(error)}); check that it is there, is a video and may be read"
+        ) from error
+
+
+def _end_of_packets(path: str) -> float:
+    """End of the last packet of any stream in seconds; read only when the pictures end early."""
+    last = 0.0
+    deadline = Deadline(60.0, path)
+    try:
+        with av.open(path) as container:
+            for packet in container.demux():
+                if packet.pts is not None and packet.time_base is not None:
+                    last = max(last, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+                if deadline.remaining() == 0.0:
+                    return math.inf
+    except (av.error.FFmpegError, OSError):
+        return last
+    return last

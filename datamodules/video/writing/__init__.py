@@ -1,0 +1,1 @@
+"""Pictures into a video file, with the sound of the source."""

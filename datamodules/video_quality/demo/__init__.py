@@ -1,0 +1,1 @@
+"""Generated short-form clips, degraded and encoded, with scores that are known."""

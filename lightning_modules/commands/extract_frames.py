@@ -1,0 +1,310 @@
+"""``appraise extract-frames``: sparse frames of videos as pictures, in a folder for each class.
+
+The layout is that of Gjorjian's script, ``DIR/<class>/<video>_<number>.jpg``; a list beside the folders remembers the
+video and the time of each picture, so that they can still be split by video.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import logging
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from datamodules.action.frames.sampling import DEFAULT_FRAMES, FrameSampling
+from datamodules.action.frames.sparse import read_timed, wanted_frames
+from datamodules.action.lists.class_folders import FRAME_COLUMNS, FRAME_LIST, OPTIONAL_FRAME_COLUMNS
+from datamodules.action.lists.records import ActionVideo
+from datamodules.action.lists.sources import ActionSources
+from datamodules.common.atomic_write import flush_row, write_text
+from datamodules.common.errors import AppraiseError, ConfigurationError, VideoError
+from datamodules.common.manifest import read_rows
+from datamodules.common.progress import file_progress
+from datamodules.video.reading.reader import FrameChunk, VideoInfo
+
+OPTIONS_FILE = "extract.json"
+_COLUMNS = (*FRAME_COLUMNS, *OPTIONAL_FRAME_COLUMNS)
+_QUALITY = 95  # of the JPEG files
+
+_log = logging.getLogger(__name__)
+
+
+class ExtractUsageError(ConfigurationError):
+    """Options that cannot work; the process exits with code 2."""
+
+    exit_code = 2
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Raise one sentence where argparse would print two lines and leave."""
+        raise ExtractUsageError(f"{message}; `appraise extract-frames --help` lists the options")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Options of the command."""
+    parser = _Parser(prog="appraise extract-frames", description="Write sparse frames of videos as pictures.")
+    add = parser.add_argument
+    add(
+        "source", metavar="SOURCE", help="folder with a folder of videos for each class, a csv video,class, or one file"
+    )
+    add("--output", required=True, metavar="DIR", help="folder of the pictures; a run that was stopped goes on in it")
+    often = parser.add_mutually_exclusive_group()
+    often.add_argument("--every", type=float, metavar="SECONDS", help="one frame for so many seconds")
+    often.add_argument(
+        "--count", type=int, metavar="N", help=f"frames of each video, evenly (default: {DEFAULT_FRAMES})"
+    )
+    add("--size", type=int, metavar="S", help="shorter side of the pictures in pixels (default: as in the video)")
+    add("--root", metavar="DIR", help="folder that the names in a list are relative to (default: the list's)")
+    add("--class", dest="label", metavar="NAME", help="class of one file (default: the name of its folder)")
+    add("--timeout", type=float, default=60.0, metavar="SECONDS", help="for decoding one file (default: 60)")
+    return parser
+
+
+def run(command: str, arguments: Sequence[str]) -> int:
+    """Extract frames; videos that are done already are left as they are.
+
+    Args:
+        command: ``extract-frames``.
+        arguments: What follows it.
+
+    Returns:
+        Exit code: 0, or 1 where not one video could be read.
+
+    Raises:
+        ConfigurationError: If options cannot work, or the folder holds frames that were extracted otherwise.
+        LabelError: If a list is wrong.
+    """
+    options = build_parser().parse_args(arguments)
+    if options.every is not None and not options.every > 0:
+        raise ExtractUsageError(f"--every is {options.every:g} s; it must be above 0")
+    if options.size is not None and options.size < 8:
+        raise ExtractUsageError(f"--size is {options.size}; it must be at least 8")
+    sampling = FrameSampling(options.count, None if options.every is None else 1 / options.every)
+    videos = listed_videos(options.source, options.root, options.label)
+    try:
+        extraction = Extraction(Path(options.output), videos, sampling, options.size, options.timeout)
+        errors = extraction.run()
+    except OSError as error:
+        if isinstance(error, AppraiseError):
+            raise
+        raise ConfigurationError(f"{options.output} cannot be written ({error}); give another --output") from error
+    failed = f"; {len(errors)} could not be read" if errors else ""
+    sys.stdout.write(f"{extraction.frames} frames of {len(videos) - len(errors)} videos in {options.output}{failed}\n")
+    return 1 if len(errors) == len(videos) else 0
+
+
+def listed_videos(source: str, root: str | None, label: str | None) -> list[ActionVideo]:
+    """The videos of a folder, a list or one file.
+
+    Raises:
+        ConfigurationError: If there is nothing, or a class cannot be the name of a folder.
+        LabelError: If a list is wrong.
+    """
+    path = Path(source)
+    if not path.exists():
+        raise ExtractUsageError(f"{source} does not exist; give a folder of class folders, a list or a video")
+    if path.is_dir():
+        videos = ActionSources(root=source, label_format="videos").load()
+    elif path.suffix.lower() in (".csv", ".txt"):
+        videos = ActionSources(root=root, labels=(source,)).load()
+    else:
+        file = path.absolute()
+        videos = [ActionVideo(str(file), file.name, label or file.parent.name or "video", file.name, source=source)]
+    for video in videos:
+        if video.label in (".", "..") or {"/", "\\", "\0"} & set(video.label):
+            raise ConfigurationError(f"{video.source}: class {video.label!r} cannot be the name of a folder; rename it")
+    return videos
+
+
+class Extraction:
+    """Writes the pictures of videos one by one, and after each its rows of the list.
+
+    Args:
+        folder: Where they go.
+        videos: The videos.
+        sampling: Which frames.
+        size: Shorter side of the pictures in pixels; None keeps that of the video.
+        timeout: Seconds for one file.
+
+    Attributes:
+        frames: Pictures that are listed.
+
+    Raises:
+        ConfigurationError: If the folder holds frames that were extracted with other options.
+    """
+
+    def __init__(
+        self, folder: Path, videos: Sequence[ActionVideo], sampling: FrameSampling, size: int | None, timeout: float
+    ) -> None:
+        self.folder = folder
+        self.frames = 0
+        self._videos = videos
+        self._stems = unique_stems(videos)
+        self._sampling = sampling
+        self._size = size
+        self._timeout = timeout
+        self._list = folder / FRAME_LIST
+        self._check_options()
+
+    def run(self) -> list[str]:
+        """Extract what is not there yet.
+
+        Returns:
+            Sentences about the videos that cannot be read.
+        """
+        done = self._done()
+        errors: list[str] = []
+        with (
+            self._list.open("a", encoding="utf-8", newline="") as stream,
+            file_progress("Extracting frames", len(self._videos), len(done)) as advance,
+        ):
+            for video, stem in zip(self._videos, self._stems, strict=True):
+                if f"{video.label}/{stem}" in done:
+                    continue
+                pictures = PictureFiles(self.folder, video, stem, self._sampling, self._size)
+                try:
+                    read_timed(video.path, pictures, self._timeout, 0)
+                except VideoError as error:
+                    pictures.remove()
+                    errors.append(str(error))
+                    _log.warning("skipped: %s", error)
+                else:
+                    stream.write(_csv(pictures.rows))
+                    flush_row(stream)
+                    self.frames += len(pictures.rows)
+                advance()
+        return errors
+
+    def _check_options(self) -> None:
+        """Compare the options with those that the folder was filled with, or remember them."""
+        stated = {
+            "frames_per_video": self._sampling.frames_per_video,
+            "sampling_rate": self._sampling.sampling_rate,
+            "size": self._size,
+        }
+        path = self.folder / OPTIONS_FILE
+        if path.is_file():
+            known = json.loads(path.read_text(encoding="utf-8"))
+            if known != stated:
+                raise ConfigurationError(
+                    f"{self.folder} holds frames extracted with {known}, not {stated}; give another --output or the "
+                    "same options"
+                )
+            return
+        if self._list.exists():
+            raise ConfigurationError(f"{self._list} was written by something else; give another --output")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_text(path, json.dumps(stated) + "\n")
+
+    def _done(self) -> set[str]:
+        """Class and stem of the videos that are listed; the last one may be incomplete, and is extracted again."""
+        header = ",".join(_COLUMNS) + "\n"
+        if not self._list.is_file():
+            write_text(self._list, header)
+            return set()
+        text = self._list.read_text(encoding="utf-8")
+        rows = [row.fields for row in read_rows(self._list)][1:] if text.endswith("\n") else _whole_rows(text)
+        keys = [_key(row[0]) for row in rows]
+        kept = [row for row, key in zip(rows, keys, strict=True) if key != keys[-1]]
+        write_text(self._list, header + _csv(kept))
+        self.frames = len(kept)
+        return {_key(row[0]) for row in kept}
+
+
+class PictureFiles:
+    """Takes frames from ``read_video`` and writes each as ``<class>/<video>_<number>.jpg``.
+
+    Args:
+        folder: Folder of the class folders.
+        video: The video.
+        stem: Name of its pictures before the number.
+        sampling: Which frames.
+        size: Shorter side in pixels; None keeps that of the video.
+
+    Attributes:
+        all_times: Times of all frames of the video; None where unknown.
+        rows: A row of the list for each picture.
+    """
+
+    def __init__(self, folder: Path, video: ActionVideo, stem: str, sampling: FrameSampling, size: int | None) -> None:
+        self.all_times: NDArray[np.float64] | None = None
+        self.rows: list[tuple[str, ...]] = []
+        self._folder = folder
+        self._video = video
+        self._stem = stem
+        self._sampling = sampling
+        self._size = size
+
+    def start(self, info: VideoInfo) -> NDArray[np.int64]:
+        """Remove the pictures of an earlier attempt and choose frames."""
+        self.remove()
+        (self._folder / self._video.label).mkdir(exist_ok=True)
+        return wanted_frames(info, self.all_times, self._video, self._sampling)
+
+    def add(self, chunk: FrameChunk) -> None:
+        """Write pictures."""
+        for frame, time in zip(chunk.frames, chunk.times.tolist(), strict=True):
+            name = f"{self._video.label}/{self._stem}_{len(self.rows) + 1:05d}.jpg"
+            _scaled(Image.fromarray(frame), self._size).save(self._folder / name, quality=_QUALITY)
+            seconds = f"{time:.6f}" if np.isfinite(time) else ""
+            video = self._video
+            self.rows.append((name, video.name, video.label, seconds, video.group, video.split or ""))
+
+    def remove(self) -> None:
+        """Remove what was written."""
+        for row in self.rows:
+            (self._folder / row[0]).unlink(missing_ok=True)
+        self.rows = []
+
+
+def unique_stems(videos: Sequence[ActionVideo]) -> list[str]:
+    """Names for the pictures of each video: that of its file, with its folders or its part where two would be alike."""
+    stems = [Path(video.name).stem for video in videos]
+    for longer in (lambda v: Path(v.name).with_suffix("").as_posix().strip("./").replace("/", "-"), _with_part):
+        counts = Counter((video.label, stem) for video, stem in zip(videos, stems, strict=True))
+        stems = [
+            longer(video) if counts[video.label, stem] > 1 else stem for video, stem in zip(videos, stems, strict=True)
+        ]
+    return stems
+
+
+def _with_part(video: ActionVideo) -> str:
+    name = Path(video.name).with_suffix("").as_posix().strip("./").replace("/", "-")
+    end = "end" if video.end is None else f"{video.end:g}s"
+    return f"{name}-{video.start:g}s-{end}-{Path(video.name).suffix.lstrip('.')}"
+
+
+def _scaled(image: Image.Image, size: int | None) -> Image.Image:
+    if size is None or size == min(image.size):
+        return image
+    factor = size / min(image.size)
+    width, height = (max(1, round(side * factor)) for side in image.size)
+    return image.resize((width, height), Image.Resampling.BILINEAR)
+
+
+def _key(frame: str) -> str:
+    """Class and stem of the name of a picture."""
+    return frame.rpartition("_")[0]
+
+
+def _whole_rows(text: str) -> list[tuple[str, ...]]:
+    """Rows of a list whose last line was cut off."""
+    lines = text[: text.rfind("\n") + 1]
+    return [tuple(row) for row in csv.reader(io.StringIO(lines))][1:]
+
+
+def _csv(rows: Sequence[Sequence[str]]) -> str:
+    stream = io.StringIO()
+    csv.writer(stream, lineterminator="\n").writerows(rows)
+    return stream.getvalue()

@@ -1,0 +1,1 @@
+"""``generate`` and ``evaluate-faces``: made faces, and judges that look at them."""

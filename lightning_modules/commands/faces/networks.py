@@ -1,0 +1,50 @@
+"""The generator that makes the faces that are judged, from its checkpoint or a classifier's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+
+from lightning_modules.commands.front.checkpoint import read_saved_model
+from lightning_modules.commands.front.errors import CommandLineError
+from lightning_modules.face_attributes.classifier.module import CLASS_PATH as CLASSIFIER
+from lightning_modules.face_attributes.classifier.transfer import read_checkpoint
+from lightning_modules.face_attributes.generator.module import CLASS_PATH as GENERATOR
+from lightning_modules.face_attributes.generator.module import AttributeFaceGenerator
+from lightning_modules.nn.checkpoint_loading import load_strictly
+
+
+def load_generator(path: str, statistics: str | None, stated: Mapping[str, object]) -> AttributeFaceGenerator:
+    """Build a generator.
+
+    Args:
+        path: A generator's checkpoint, or a classifier's.
+        statistics: File of the classifier's statistics.
+        stated: Arguments in place of the checkpoint's.
+
+    Raises:
+        CheckpointError: If a file is missing, unreadable or of another method, or statistics are another network's.
+        CommandLineError: If a classifier has no statistics, or a generator is given some.
+    """
+    saved = read_saved_model(path)
+    if saved is None:
+        raise CommandLineError(f"{path} names no file: give the path of a checkpoint")
+    extra = cast(dict[str, Any], dict(stated))
+    if saved.class_path == CLASSIFIER:
+        if statistics is None:
+            raise CommandLineError(
+                f"{path} is a classifier, which knows no statistics of activations: add --statistics FILE, the "
+                "statistics.safetensors of `validate --config face_attributes/statistics`"
+            )
+        return AttributeFaceGenerator(classifier_weights=path, statistics_weights=statistics, **extra).eval()
+    if statistics is not None:
+        raise CommandLineError(f"{path} holds its own statistics: leave --statistics {statistics} out")
+    arguments, state = read_checkpoint(path, GENERATOR)
+    plain = {name: value for name, value in arguments.items() if not name.startswith("_")}
+    generator = AttributeFaceGenerator(**cast(dict[str, Any], plain | extra))
+    load_strictly(generator, state, generator.state_dict(), path)
+    generator.on_load_checkpoint(torch.load(Path(path).expanduser(), map_location="cpu", weights_only=True))
+    return generator.eval()

@@ -1,0 +1,144 @@
+"""What an evaluation of faces leaves in words and pictures: page, plain values, sentences and sheets."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from callbacks.face_attributes.picture_writer import caption_of
+from callbacks.figures.sheet import Picture, SheetFace, draw_grid, draw_sheet
+from datamodules.common.atomic_write import atomic_path
+from datamodules.faces.schema import ABSENT, PRESENT, AttributeSchema
+from lightning_modules.commands.faces.measures import Bench, is_realistic
+from lightning_modules.commands.faces.requests import Kind, RequestSet
+from lightning_modules.commands.faces.tables import Rows, comparison
+
+_COLUMNS = 8  # of a sheet
+
+
+def sentences(rows: Rows, chosen: str) -> list[str]:
+    """What the table says of the chosen mode."""
+    lines = []
+    for kind, ahead in comparison(rows, chosen).items():
+        own = rows[chosen][kind]
+        others = ", ".join(f"{mode} {value:+.3f}" for mode, value in ahead.items())
+        lines.append(f"{chosen}, {kind} requests: agreement {own['agreement']:.3f}; ahead of {others}")
+        verdict = "within" if is_realistic(own) else "outside"
+        lines.append(
+            f"{chosen}, {kind} requests: total variation {own['variation_ratio']:.2f}, distance to the nearest real "
+            f"face {own['nearest_ratio']:.2f} of real ones: {verdict} the bounds"
+        )
+    return lines
+
+
+def page(
+    table: str, rows: Rows, chosen: str, how: str, benches: Sequence[Bench], independence: Mapping[str, str]
+) -> str:
+    """The whole result in Markdown.
+
+    Args:
+        table: Of all modes.
+        rows: The same as values.
+        chosen: The mode that counts.
+        how: How it came to be chosen.
+        benches: The judges.
+        independence: How apart the generator and each judge are from the people of the requests and from each other.
+    """
+    parts = [f"# Faces from attributes: {chosen} was {how}", table]
+    parts += ["\n".join(f"- {line}" for line in sentences(rows, chosen)) + "\n"]
+    for bench in benches:
+        parts.append(f"{bench.judge.name} ({bench.judge.backbone}) {known_of(bench)}.\n")
+    parts += ["\n".join(f"- {name} {note}" for name, note in independence.items()) + "\n"]
+    return "\n".join(parts)
+
+
+def known_of(bench: Bench) -> str:
+    """How much a judge knows, and what it does not."""
+    unknown = ", ".join(bench.knowledge.unknown_names()) or "none"
+    return f"knows {int(bench.knowledge.known.sum())} attributes; not: {unknown}"
+
+
+def plain_judges(benches: Sequence[Bench]) -> dict[str, dict[str, Any]]:
+    """File, architecture and knowledge of each judge, as plain values."""
+    return {
+        bench.judge.name: {
+            "file": bench.judge.path,
+            "backbone": bench.judge.backbone,
+            "knows": int(bench.knowledge.known.sum()),
+            "does_not_know": bench.knowledge.unknown_names(),
+        }
+        for bench in benches
+    }
+
+
+def without_nan(content: Mapping[str, object]) -> dict[str, Any]:
+    """The same with null in place of what is no number, which JSON does not know.
+
+    Example:
+        >>> without_nan({"a": [1.5, float("nan")]})
+        {'a': [1.5, None]}
+    """
+    return cast(dict[str, Any], _finite(content))
+
+
+def draw_sheets(
+    folder: Path,
+    requests: RequestSet,
+    made: Mapping[str, Tensor],
+    chosen: str,
+    schema: AttributeSchema,
+    number: int,
+) -> None:
+    """All modes side by side for some requests, and a sheet of its own for each mode.
+
+    Args:
+        folder: Where ``modes_KIND.png`` and ``sheets/MODE_KIND.png`` go.
+        requests: What was asked for.
+        made: Faces of each mode, uint8 ``(N, 3, S, S)``.
+        chosen: The mode that counts.
+        schema: Names of the attributes.
+        number: Requests to show side by side; a sheet of a mode shows four times as many.
+    """
+    captions = [_caption(request, schema, requests.kind) for request in requests.asked]
+    columns = {"real face": requests.sources, **made}
+    shown = range(min(number, len(captions)))
+    grid = [[_picture(images[row]) for images in columns.values()] for row in shown]
+    titles = [f"{name} (chosen)" if name == chosen else name for name in columns]
+    titles = [title.replace("_", " ") for title in titles]  # where a long name may be broken
+    heading = f"the same {requests.kind} requests in every mode"
+    _save(draw_grid(grid, [captions[row] for row in shown], titles, heading), folder / f"modes_{requests.kind}.png")
+    for name, images in made.items():
+        rows = range(min(4 * number, len(captions)))
+        faces = [SheetFace((_picture(images[row]),), captions[row]) for row in rows]
+        sheet = draw_sheet(faces, _COLUMNS, f"{name}, {requests.kind} requests")
+        _save(sheet, folder / "sheets" / f"{name}_{requests.kind}.png")
+
+
+def _caption(request: Tensor, schema: AttributeSchema, kind: Kind) -> str:
+    values = request.tolist()
+    asked = [name for name, value in zip(schema.attributes, values, strict=True) if value == PRESENT]
+    absent = [name for name, value in zip(schema.attributes, values, strict=True) if value == ABSENT]
+    return caption_of({"asked_for": asked, "asked_to_be_absent": absent if kind == "short" else []})
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {str(name): _finite(entry) for name, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _picture(image: Tensor) -> Picture:
+    return np.ascontiguousarray(image.permute(1, 2, 0).numpy())
+
+
+def _save(image: Image.Image, path: Path) -> None:
+    with atomic_path(path) as temporary:
+        image.save(temporary, format="PNG")

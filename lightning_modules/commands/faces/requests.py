@@ -1,0 +1,173 @@
+"""Requests that real faces make, and the real faces that made ones are measured against."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from datamodules.common.errors import ConfigurationError
+from datamodules.face_attributes.datamodule import FaceAttributeDataModule
+from datamodules.face_attributes.requests import complete
+from datamodules.faces.lists.records import SplitName
+from datamodules.faces.schema import MISSING, PRESENT, AttributeSchema
+from lightning_modules.face_attributes.judging.agreement import expected_absent, short_requests
+
+log = logging.getLogger("appraise")
+
+Kind = Literal["full", "short"]
+KINDS: tuple[Kind, ...] = ("full", "short")
+_BATCH = 256
+_FEWEST = 20  # faces of any set
+_ORDER_SEED = 104_729  # keeps the choice of rows apart from other draws of the same seed
+
+
+@dataclass(frozen=True)
+class RequestSet:
+    """N requests, each from a real face.
+
+    Attributes:
+        kind: ``full`` label sets, or ``short`` requests of a few attributes.
+        attributes: What the generator is asked for, int8 ``(N, K)``; where a group knows only
+            one, the others are denied.
+        asked: What counts as asked for, int8 ``(N, K)``.
+        absent: What a face of the request should not show, bool ``(N, K)``; of full requests nothing but ``asked``.
+        seeds: Seed of each face, int64 ``(N,)``.
+        sources: The real faces, uint8 ``(N, 3, S, S)``.
+    """
+
+    kind: Kind
+    attributes: Tensor
+    asked: Tensor
+    absent: Tensor
+    seeds: Tensor
+    sources: Tensor
+
+
+@dataclass(frozen=True)
+class RealFaces:
+    """Real faces to compare with.
+
+    Attributes:
+        tested: Unseen faces of people who make no request, uint8 ``(M, 3, S, S)``: judges are tested on them.
+        labels: Their labels, int8 ``(M, K)``.
+        reference: Training faces, uint8 ``(R, 3, S, S)``.
+        training_labels: Labels of all training faces, int8 ``(T, K)``.
+        kept: Training faces that the generator holds as they are and could repeat, uint8 ``(n, 3, T, T)``.
+    """
+
+    tested: Tensor
+    labels: Tensor
+    reference: Tensor
+    training_labels: Tensor
+    kept: Tensor
+
+
+def real_faces(data: FaceAttributeDataModule, number: int, seed: int, kept: Tensor | None = None) -> RealFaces:
+    """Take real faces of the test and training splits.
+
+    Args:
+        data: The faces.
+        number: Faces of each, at most; at most half of the test split, since the people of the other half make
+            requests.
+        seed: Of the choice.
+        kept: Training faces that the generator holds, uint8 ``(n, 3, T, T)``; None for none.
+
+    Raises:
+        ConfigurationError: If there are too few.
+    """
+    labels = data.label_table("train").attributes
+    test = data.label_table("test").attributes
+    rows, _ = _divided(data.people("test"), number, seed)
+    reference = _order(len(labels), seed)[:number]
+    if min(len(rows), len(reference)) < _FEWEST:
+        raise ConfigurationError(
+            f"There are {len(rows)} test faces without a request and {len(reference)} training faces to compare with, "
+            f"but {_FEWEST} of each are needed: give more faces, or a larger --reference."
+        )
+    return RealFaces(
+        images_of(data, "test", rows),
+        test[rows],
+        images_of(data, "train", reference),
+        labels,
+        torch.zeros(0, 3, 1, 1, dtype=torch.uint8) if kept is None else kept,
+    )
+
+
+def draw_requests(
+    data: FaceAttributeDataModule, split: SplitName, kind: Kind, number: int, asked: int, reserved: int, seed: int
+) -> RequestSet:
+    """Draw requests from the faces of a split.
+
+    Args:
+        data: The faces.
+        split: ``val`` to choose a mode with, ``test`` to report it.
+        kind: Full or short.
+        number: Requests, at most.
+        asked: Attributes of a short request.
+        reserved: Faces of the test split that make no requests, nor other faces of their people.
+        seed: Of the choice, and of the faces' own noise.
+
+    Raises:
+        ConfigurationError: If the faces make fewer than two.
+    """
+    schema = AttributeSchema.from_plain(data.attribute_schema)
+    training = data.label_table("train").attributes
+    labels = data.label_table(split).attributes
+    order = _divided(data.people("test"), reserved, seed)[1] if split == "test" else _order(len(labels), seed)
+    pool = labels[order]
+    if kind == "full":
+        rows = torch.nonzero((pool != MISSING).any(dim=1)).flatten()[:number]
+        wanted = pool[rows]
+    else:
+        usable = ((training == PRESENT).any(dim=0)) & ((training == 0).any(dim=0))
+        short = short_requests(pool, usable, seed, asked)
+        rows, wanted = short.rows[:number], short.attributes[:number]
+    if len(rows) < 2:
+        raise ConfigurationError(
+            f"The {len(pool)} faces of the split {split} make {len(rows)} {kind} requests, but two are needed: give "
+            "more labelled faces, or a smaller --asked."
+        )
+    if len(rows) < number:
+        log.info("the split %s makes %d %s requests of the %d asked for", split, len(rows), kind, number)
+    absent = expected_absent(wanted, training) if kind == "short" else torch.zeros_like(wanted, dtype=torch.bool)
+    completed = torch.stack([complete(request, schema) for request in wanted])
+    seeds = seed * 1_000_003 + torch.arange(len(rows))
+    return RequestSet(kind, completed, wanted, absent, seeds, images_of(data, split, order[rows]))
+
+
+def images_of(data: FaceAttributeDataModule, split: SplitName, rows: Tensor) -> Tensor:
+    """Pictures of some faces, uint8 ``(N, 3, S, S)``."""
+    faces = data.faces(split)
+    parts = [
+        faces.batch(part, torch.ones(len(part), dtype=torch.bool), 0)["image"] for part in torch.split(rows, _BATCH)
+    ]
+    return torch.cat(parts)
+
+
+def _divided(people: Sequence[str], number: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Rows of the faces that judges are tested on, and of those that make requests; nobody has faces in both.
+
+    Args:
+        people: Who is on each face.
+        number: Faces of the first, at most; at most half of all.
+        seed: Of the order of both.
+    """
+    order = _order(len(people), seed).tolist()
+    own: dict[str, list[int]] = {}
+    for row in order:
+        own.setdefault(people[row], []).append(row)
+    tested: set[int] = set()
+    for rows in own.values():
+        if len(tested) + len(rows) <= min(number, len(people) // 2):
+            tested.update(rows)
+    parts = ([row for row in order if row in tested], [row for row in order if row not in tested])
+    return torch.tensor(parts[0], dtype=torch.int64), torch.tensor(parts[1], dtype=torch.int64)
+
+
+def _order(total: int, seed: int) -> Tensor:
+    return torch.randperm(total, generator=torch.Generator().manual_seed(seed + _ORDER_SEED))

@@ -1,0 +1,169 @@
+"""Hyper-parameters that a checkpoint holds, and whether the command line contradicts them."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import zipfile
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+import torch
+
+from datamodules.common.errors import CheckpointError
+from lightning_modules.commands.front.errors import CommandLineError
+from lightning_modules.commands.front.links import LINKED, same
+
+KEYWORDS = ("last", "hpc")  # names that Lightning resolves itself
+WEIGHTS = "weights"  # argument of a model that names a file of weights to begin from
+PART = "classifier_weights"  # argument of a model that names the checkpoint of another, which it is built on
+WHOLE = (WEIGHTS, PART)  # those that bring all that the model needs; others, such as backbone_weights, bring less
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """What a checkpoint says about the model that wrote it.
+
+    Attributes:
+        path: The checkpoint.
+        class_path: Class of the model; None when it was not trained through the command line.
+        arguments: Its hyper-parameters, plain values.
+        free: Names of those that say how the model is asked, not what it is; a command may state others.
+    """
+
+    path: Path
+    class_path: str | None
+    arguments: dict[str, object]
+    free: tuple[str, ...] = ()
+
+
+def read_saved_model(path: str) -> SavedModel | None:
+    """Read the hyper-parameters of a checkpoint, without running any code that it may hold.
+
+    Args:
+        path: A file, or a keyword or address that Lightning resolves later (then the answer is None).
+
+    Raises:
+        CommandLineError: If there is no such file.
+        CheckpointError: If it is no checkpoint, or holds more than tensors and plain values.
+    """
+    if path == "best":
+        raise CommandLineError("--ckpt_path best is known only while a run lasts: name the file, in <run>/checkpoints")
+    if path in KEYWORDS or "://" in path or path.startswith("registry"):
+        return None
+    file = Path(path).expanduser()
+    if not file.is_file():
+        raise CommandLineError(_missing(file))
+    try:
+        # Mapped, since only the hyper-parameters are wanted; files from before torch 1.6 cannot be.
+        content = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{file} is no checkpoint of tensors and plain values alone, so it is not loaded: other objects could "
+            "run code"
+        ) from error
+    except (RuntimeError, EOFError, ValueError, LookupError, OSError) as error:
+        raise CheckpointError(f"{file} cannot be read as a checkpoint (is it complete?)") from error
+    if not isinstance(content, Mapping) or "state_dict" not in content:
+        raise CheckpointError(
+            f"{file} holds bare weights, not a checkpoint of a run: give it as --model.init_args.{WEIGHTS} {file}"
+        )
+    arguments = dict(content.get("hyper_parameters") or {})
+    arguments.pop("_instantiator", None)  # code that the file names is never called
+    class_path = arguments.pop("_class_path", None)
+    free = tuple(arguments.pop("_free", ()))
+    return SavedModel(file, str(class_path) if class_path else None, arguments, free)
+
+
+def _missing(file: Path) -> str:
+    folder = next((parent for parent in file.parents if parent.is_dir()), Path())
+    known = [str(path) for path in sorted(folder.rglob("*.ckpt"))[:200]] if folder != Path() else []
+    known = known or [str(path) for path in sorted(Path("runs").rglob("*.ckpt"))[:200]]
+    near = get_close_matches(str(file), known, n=2, cutoff=0.3)
+    hint = f"did you mean {' or '.join(near)}?" if near else "a run writes them to <its folder>/checkpoints"
+    return f"there is no checkpoint {file}: {hint}"
+
+
+def check_agreement(saved: SavedModel, model_class: str, stated: Mapping[str, object], command: str) -> None:
+    """Stop when the command line or a configuration file contradicts a checkpoint.
+
+    Args:
+        saved: What the checkpoint holds.
+        model_class: Class of the model that would run.
+        stated: Its arguments that the user states, with their final values.
+        command: The command that runs.
+
+    Raises:
+        CommandLineError: Naming both values of the first argument that differs.
+    """
+    if saved.class_path and model_class != saved.class_path:
+        raise CommandLineError(
+            f"the model is {model_class}, but {saved.path} was written by {saved.class_path}: leave --model out"
+        )
+    for name, value in stated.items():
+        if names_weights(name) or name in saved.free or name not in saved.arguments or value is None:
+            continue
+        if agree(value, saved.arguments[name]):
+            continue
+        way_out = "leave the option out"
+        if command == "fit":
+            way_out += f", or begin a new training from these weights with --model.init_args.{WEIGHTS} {saved.path}"
+        raise CommandLineError(
+            f"{name} is {value} on the command line or in a configuration file, but {saved.path} holds "
+            f"{name} = {saved.arguments[name]}: {way_out}"
+        )
+
+
+def model_arguments(saved: SavedModel, stated_class: str | None) -> list[str]:
+    """Command-line arguments that carry a checkpoint's hyper-parameters; they go before the user's own.
+
+    Args:
+        saved: What the checkpoint holds.
+        stated_class: Class of the model that the user named, for a checkpoint that names none.
+
+    Raises:
+        CommandLineError: If nobody names the class.
+    """
+    class_path = saved.class_path or stated_class
+    if class_path is None:
+        raise CommandLineError(f"{saved.path} does not name the class of its model: add --model CLASS")
+    # The checkpoint holds all weights, so that the file they once began from is not asked for again.
+    arguments = {name: value for name, value in saved.arguments.items() if not names_weights(name)}
+    return ["--model", json.dumps({"class_path": class_path, "init_args": arguments})]
+
+
+def data_arguments(saved: SavedModel, stated_names: Collection[str], accepted: Collection[str]) -> list[str]:
+    """Command-line arguments that give the data the facts on which a checkpoint's model was trained.
+
+    Args:
+        saved: What the checkpoint holds.
+        stated_names: Arguments of the data module that the user states; they are left alone.
+        accepted: Arguments that the data module's class takes.
+    """
+    facts = {name: saved.arguments.get(name) for name in LINKED if name in accepted and name not in stated_names}
+    texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in facts.items()}
+    return [f"--data.init_args.{name}={text}" for name, text in texts.items() if facts[name] is not None]
+
+
+def names_weights(name: str) -> bool:
+    """Whether an argument of a model names a file of weights to begin from.
+
+    Example:
+        >>> [names_weights(name) for name in ("weights", "content_weights", "rank_weight")]
+        [True, True, False]
+    """
+    return name == WEIGHTS or name.endswith(f"_{WEIGHTS}")
+
+
+def agree(stated: object, saved: object) -> bool:
+    """Whether a stated value says what the saved one does; of a mapping, only the stated keys are compared.
+
+    Example:
+        >>> agree({"a": 1}, {"a": 1, "b": 2}), agree({"a": 1}, {"a": 3}), agree([1], (1,))
+        (True, False, True)
+    """
+    if isinstance(stated, Mapping) and isinstance(saved, Mapping):
+        return all(key in saved and agree(value, saved[key]) for key, value in stated.items())
+    return same(stated, saved)

@@ -1,0 +1,271 @@
+"""Turn a parser's long error into one sentence with the nearest names.
+
+The parser reports every alternative of a type that it tried. What the user needs is in the innermost of them: this file
+knows the handful of forms, and shortens the message where it knows none.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Collection, Sequence
+from difflib import get_close_matches
+from importlib import import_module
+
+import lightning as L
+import torch
+import yaml
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import Logger
+from omegaconf.errors import OmegaConfBaseException
+
+import callbacks
+import datamodules
+import lightning_modules
+from lightning_modules.commands.front.config_files import ConfigFile
+
+LONGEST = 400  # characters of a message of unknown form
+
+_BASES: dict[str, tuple[type, dict[str, object]]] = {
+    "model": (L.LightningModule, {**lightning_modules.PUBLIC}),
+    "data": (L.LightningDataModule, {**datamodules.PUBLIC}),
+    "callbacks": (Callback, {**callbacks.PUBLIC}),
+    "logger": (Logger, {}),
+    "optimizer": (torch.optim.Optimizer, {}),
+    "scheduler": (torch.optim.lr_scheduler.LRScheduler, {}),
+}
+
+_KEY = re.compile(r'Parser key "([^"]+)"')
+_CLASS = re.compile(r"(?:Problem with given class_path '|class_path=')([\w.]+)'")
+_UNKNOWN_OPTION = re.compile(r"Option '([^']+)' is not accepted")
+_UNKNOWN_CLASS = re.compile(r"Expected a dot import path string: ([^\s]+)")
+_NO_ATTRIBUTE = re.compile(r"module '([\w.]+)' has no attribute '(\w+)'")
+_NO_MODULE = re.compile(r"No module named '([\w.]+)'")
+_NOT_SUBCLASS = re.compile(
+    r"Not a valid subclass of (\w+)|is not a subclass of (\w+)|does not correspond to a subclass of (\w+)"
+)
+_WRONG_TYPE = re.compile(r"Expected a (<class '[\w.]+'>|typing\.\w+\[.*\])\. Got value: (.*)")
+_UNION = re.compile(r"Subtypes: \[(.*)\]")
+_GIVEN = re.compile(r"Given value: (.*)")
+_NESTED_VALUE = re.compile(r"NestedArg\(key='[^']*', val=(.*)\)$")
+_REQUIRED = re.compile(r"the following arguments are required: (.*)")
+_UNRECOGNISED = re.compile(r"unrecognized arguments: (\S+)")
+_NO_FILE = re.compile(r"Unable to load config ['\"]([^'\"]+)['\"]")
+_UNKNOWN_KEY = re.compile(r"Subcommand '\w+' does not accept option '([^']+)'")
+_NO_MAPPING = re.compile(r"Unexpected config:")
+_HELP_OF = re.compile(r"--([\w.]+)\.help: ")
+_BROKEN_FILE = re.compile(r"Problems parsing config: (.*)", re.DOTALL)
+# The alternative in which an argument of a listed callback is one of the base class; it hides the real one.
+_BARE_CALLBACK = re.compile(
+    r"- Problem with given class_path 'lightning\.[\w.]*Callback':\s*Option '[^']+' is not accepted"
+)
+
+
+def explain(message: str, command: str, options: Collection[str], configs: Sequence[ConfigFile]) -> str:
+    """Say in one sentence what is wrong with a command line.
+
+    Args:
+        message: The parser's message.
+        command: The command.
+        options: Options that the command knows, with their dashes.
+        configs: Its configuration files.
+    """
+    without = _BARE_CALLBACK.sub("", message)
+    message = without if _CLASS.search(without) else message
+    keys = _KEY.findall(message) or _HELP_OF.findall(message)
+    key = ".".join(dict.fromkeys(keys)) or "an option"
+    attempts: tuple[Callable[[], str | None], ...] = (
+        lambda: _explain_missing(message, command),
+        lambda: _explain_unrecognised(message, options),
+        lambda: _explain_broken_file(message, configs),
+        lambda: _explain_class(message, key),
+        lambda: _explain_argument(message, key, command),
+        lambda: _explain_value(message, key),
+        lambda: _explain_absent_file(message, key),
+    )
+    for attempt in attempts:
+        sentence = attempt()
+        if sentence:
+            return sentence
+    short = " ".join(message.split())
+    return short if len(short) <= LONGEST else f"{short[:LONGEST]} ... (APPRAISE_DEBUG=1 shows all)"
+
+
+def explain_reference(error: OmegaConfBaseException, command: str) -> str:
+    """Say in one sentence which ``${...}`` leads nowhere.
+
+    Args:
+        error: OmegaConf's error.
+        command: The command, below whose name all keys are.
+    """
+    key = str(error.full_key).removeprefix(f"{command}.")
+    first_line = str(error).splitlines()[0]
+    target = re.search(r"resolved to '([^']+)'", first_line)
+    if target is None:
+        return f"{key}: {first_line}"
+    return f"{key} refers to {target[1].removeprefix(f'{command}.')}, which is not there"
+
+
+def _explain_missing(message: str, command: str) -> str | None:
+    found = _REQUIRED.search(message)
+    if not found:
+        return None
+    names = [f"--{name.strip().removeprefix(command + '.')}" for name in found[1].split(",")]
+    known = " or --config FILE; for example: appraise " + command + " --config video_quality/demo"
+    return f"{command} needs {' and '.join(sorted(names, reverse=True))}{known}"
+
+
+def _explain_unrecognised(message: str, options: Collection[str]) -> str | None:
+    in_file = _UNKNOWN_KEY.search(message)
+    if in_file:
+        hint = did_you_mean(in_file[1], [option.lstrip("-") for option in options])
+        return f"a configuration file sets {in_file[1]}, which is no option{hint}"
+    found = _UNRECOGNISED.search(message)
+    if not found:
+        return None
+    name = found[1].partition("=")[0]
+    if not name.startswith("-"):
+        return f'"{name}" stands alone: every value follows its option, as in --config {name}'
+    return f"unknown option {name}{did_you_mean(name, options)}"
+
+
+def _explain_broken_file(message: str, configs: Sequence[ConfigFile]) -> str | None:
+    if _NO_MAPPING.search(message):
+        for config in configs:
+            if not isinstance(yaml.safe_load(config.path.read_text(encoding="utf-8")), dict):
+                return (
+                    f"{config.path} is empty or no mapping: a configuration file has keys such as model, data, trainer"
+                )
+    found = _BROKEN_FILE.search(message)
+    if not found:
+        return None
+    for config in configs:
+        try:
+            yaml.safe_load(config.path.read_text(encoding="utf-8"))
+        except yaml.MarkedYAMLError as error:
+            line = error.problem_mark.line + 1 if error.problem_mark else 1
+            return f"{config.path}, line {line}: this is no valid YAML ({error.problem})"
+    return f"a configuration file cannot be read: {' '.join(found[1].split())}"
+
+
+def _explain_class(message: str, key: str) -> str | None:
+    kind = key.rpartition(".")[2]
+    bare = _UNKNOWN_CLASS.search(message)
+    if bare:
+        return f'{key}: there is no class "{bare[1]}"{did_you_mean(bare[1], known_classes(kind))}'
+    missing = _NO_ATTRIBUTE.search(message)
+    if missing:
+        names = [name for name in dir(import_module(missing[1])) if name[0].isupper()]
+        return f'{key}: {missing[1]} has no class "{missing[2]}"{did_you_mean(missing[2], names)}'
+    module = _NO_MODULE.search(message)
+    if module:
+        paths = _CLASS.findall(message)
+        return f'{key}: {paths[-1] if paths else "the class"} cannot be imported, there is no module "{module[1]}"'
+    wrong = _NOT_SUBCLASS.search(message)
+    if wrong and _CLASS.search(message) is None:
+        base = next(group for group in wrong.groups() if group)
+        return f"{key}: {_given(message)} is no {base}{did_you_mean('', known_classes(kind))}"
+    return None
+
+
+def _explain_argument(message: str, key: str, command: str) -> str | None:
+    unknown = _UNKNOWN_OPTION.search(message)
+    if not unknown:
+        return None
+    classes = _CLASS.findall(message)
+    if not classes:
+        return f'{key} has no option "{unknown[1]}"'
+    owner = classes[-1]
+    if unknown[1] == "class_path":
+        return f"{key}: beside class_path stands only init_args; put the arguments below init_args"
+    if owner in ("lightning.LightningModule", "lightning.LightningDataModule"):
+        return f"{key}: {unknown[1]} is set, but no class is named: add class_path, or --{key} CLASS before it"
+    names = _parameters(owner)
+    hint = did_you_mean(unknown[1], names)
+    more = f" (appraise {command} --{key}.help {owner} explains them)" if key in ("model", "data") else ""
+    return f'{key}: {owner.rpartition(".")[2]} has no argument "{unknown[1]}"{hint}{more}'
+
+
+def _explain_value(message: str, key: str) -> str | None:
+    wrong = _WRONG_TYPE.findall(message)
+    if wrong:
+        kind, value = wrong[-1]
+        return f"{key}: expected {_readable(kind)}, got {value}"
+    unions, given = _UNION.findall(message), _given(message)
+    if unions and given:
+        return f"{key}: expected {_readable(unions[-1])}, got {given}"
+    return None
+
+
+def _explain_absent_file(message: str, key: str) -> str | None:
+    found = _NO_FILE.search(message)
+    return f"{key}: there is no file {found[1]}, nor can this be read as settings" if found else None
+
+
+def _given(message: str) -> str:
+    values = _GIVEN.findall(message)
+    if not values:
+        return ""
+    # The innermost alternative reports first.
+    nested = _NESTED_VALUE.search(values[0])
+    return (nested[1] if nested else values[0]).strip("'\"")
+
+
+def _readable(union: str) -> str:
+    """Names of types as a user writes their values.
+
+    Example:
+        >>> _readable("<class 'int'>, <class 'NoneType'>")
+        'int or null'
+        >>> _readable("typing.Literal['mean', 'noise'], <class 'NoneType'>")
+        "one of 'mean', 'noise' or null"
+    """
+    plain = re.sub(r"<class '(?:[\w.]*\.)?(\w+)'>", r"\1", union).replace("NoneType", "null")
+    plain = re.sub(r"\b(?:\w+\.)+(\w+)", r"\1", plain)
+    choice = re.fullmatch(r"Literal\[([^\[\]]*)\](, null)?", plain)
+    if choice:
+        return f"one of {choice[1]}{' or null' if choice[2] else ''}"
+    return plain if "[" in plain else " or ".join(part.strip() for part in plain.split(","))
+
+
+def did_you_mean(name: str, known: Collection[str]) -> str:
+    """Hint with the nearest of ``known``, or with all of them where nothing is near and they are few.
+
+    Example:
+        >>> did_you_mean("widht", ["width", "depth"]), did_you_mean("x", ["width", "depth"])
+        (': did you mean width?', ': known are depth, width')
+    """
+    lowered = {other.lower(): other for other in sorted(known)}
+    near = [lowered[other] for other in get_close_matches(name.lower(), lowered, n=3, cutoff=0.6)]
+    if near:
+        return f": did you mean {' or '.join(near)}?"
+    return f": known are {', '.join(sorted(known))}" if 0 < len(known) <= 12 else ""
+
+
+def known_classes(kind: str) -> set[str]:
+    """Names of the classes that an option of this kind takes: ``model``, ``data``, ``callbacks``, ``optimizer``, ..."""
+    if kind not in _BASES:
+        return set()
+    base, public = _BASES[kind]
+    found = set(public)
+    pending: list[type] = [base]
+    while pending:
+        children: list[type] = type.__subclasses__(pending.pop())
+        for subclass in children:
+            pending.append(subclass)
+            foreign = kind in ("model", "data") and subclass.__module__.startswith(("lightning.", "torchmetrics."))
+            if not subclass.__name__.startswith("_") and not inspect.isabstract(subclass) and not foreign:
+                found.add(subclass.__name__)
+    return found
+
+
+def _parameters(class_path: str) -> list[str]:
+    module, _, name = class_path.rpartition(".")
+    names: list[str] = []
+    for ancestor in inspect.getmro(getattr(import_module(module), name)):
+        if "__init__" in vars(ancestor):
+            parameters = inspect.signature(ancestor.__init__).parameters  # type: ignore[misc]  # read, never called
+            names += [other for other in parameters if other not in ("self", "args", "kwargs", "params")]
+            if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+                break
+    return names

@@ -1,0 +1,375 @@
+"""``fit``, ``validate``, ``test`` and ``predict``: LightningCLI with its traps closed."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import yaml
+from jsonargparse import Namespace
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import Callback, ModelSummary, ProgressBar
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, _InstantiatorFn
+from omegaconf.errors import OmegaConfBaseException
+
+import callbacks
+import datamodules
+import lightning_modules
+from callbacks.training.plain_progress import PlainProgress
+from callbacks.training.run_record import RunRecord
+from callbacks.training.terminal_progress import TerminalProgress
+from datamodules.common.errors import AppraiseError
+from lightning_modules.commands.front import checkpoint, diagnosis, loggers
+from lightning_modules.commands.front.config_files import ConfigFile, describe, resolve_config_options, run_name
+from lightning_modules.commands.front.console import RESULTS, set_up_console
+from lightning_modules.commands.front.errors import CommandLineError
+from lightning_modules.commands.front.links import LINKED, Claim, linked_value
+from lightning_modules.commands.front.parser import PARSER_OPTIONS, AppraiseParser, parse_explicit, prepare_parsing
+from lightning_modules.commands.front.report import best_checkpoint, metric_lines, next_command
+from lightning_modules.commands.front.run_folder import claim_run_folder
+
+log = logging.getLogger("appraise")
+results = logging.getLogger(RESULTS)
+
+
+def run(command: str, arguments: Sequence[str]) -> int:
+    """Run one of the four commands.
+
+    Args:
+        command: ``fit``, ``validate``, ``test`` or ``predict``.
+        arguments: What follows it on the command line.
+
+    Returns:
+        0; everything else is an exception.
+    """
+    launch(command, arguments)
+    return 0
+
+
+def launch(command: str, arguments: Sequence[str]) -> AppraiseCLI:
+    """Run one of the four commands, for callers that go on with its trainer and data.
+
+    Args:
+        command: ``fit``, ``validate``, ``test`` or ``predict``.
+        arguments: What follows it on the command line.
+
+    Raises:
+        CommandLineError: If the arguments cannot work.
+    """
+    set_up_console()
+    resolved, configs = resolve_config_options(arguments)
+    for config in configs:
+        log.info("%s", describe(config))
+    import_public_classes()
+    prepare_parsing()
+    try:
+        plain = ["--help" if argument == "--help-all" else argument for argument in resolved]
+        return AppraiseCLI(command, plain, configs)
+    except MisconfigurationException as error:  # Lightning's word for options that do not go together
+        raise CommandLineError(" ".join(str(error).split())) from error
+
+
+def import_public_classes() -> None:
+    """Import every public class, so that the command line finds it by its bare name."""
+    for package in (lightning_modules, datamodules, callbacks):
+        for name in package.PUBLIC:
+            try:
+                getattr(package, name)
+            except ImportError as error:  # one broken part leaves the others usable; `doctor` names it too
+                log.warning("warning: %s.%s cannot be used: %s", package.__name__, name, error)
+
+
+class AppraiseCLI(LightningCLI):
+    """LightningCLI in subclass mode that never overrules the user in silence.
+
+    Args:
+        command: The subcommand.
+        arguments: What follows it, with configuration files as absolute paths.
+        configs: The configuration files, in order.
+    """
+
+    def __init__(self, command: str, arguments: Sequence[str], configs: Sequence[ConfigFile]) -> None:
+        self.command = command
+        self.configs = list(configs)
+        self.claims: dict[str, Claim] = {}
+        self.folder = Path()
+        self.recorded: Namespace
+        super().__init__(
+            model_class=L.LightningModule,
+            datamodule_class=L.LightningDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            parser_class=AppraiseParser,
+            parser_kwargs={**PARSER_OPTIONS, **{name: dict(PARSER_OPTIONS) for name in self.subcommands()}},
+            save_config_callback=RunRecord,
+            save_config_kwargs={"save_to_log_dir": False},
+            trainer_defaults={"use_distributed_sampler": False},  # the data modules bring a sampler that marks padding
+            seed_everything_default=0,
+            auto_configure_optimizers=False,
+            args=[command, *arguments],
+        )
+
+    # Parsing
+
+    def _prepare_subcommand_parser(
+        self,
+        klass: type,
+        subcommand: str,
+        **kwargs: Any,  # noqa: ANN401  # as inherited
+    ) -> LightningArgumentParser:
+        parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        parser.set_defaults({"weights_only": True})  # a checkpoint from elsewhere runs no code
+        if subcommand == "predict":
+            parser.set_defaults({"return_predictions": False})  # writers keep them, memory does not
+        parser.add_argument(
+            "--output",
+            type=str | None,
+            default=None,
+            help="Folder of the run (default: runs/<name of the config>); `fit` adds the next free version_N.",
+        )
+        # Known to all, so that one configuration file serves them all.
+        parser.add_argument(
+            "--test_after_fit",
+            type=bool,
+            default=False,
+            help="Test the best checkpoint when training has ended; says nothing to other commands than `fit`.",
+        )
+        return parser
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Link the facts that the data owns to the model's arguments of the same names."""
+        for name in LINKED:
+            function = linked_value(name, lambda: self.claims, self._model_argument)
+            parser.link_arguments("data", f"model.init_args.{name}", compute_fn=function, apply_on="instantiate")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:  # noqa: ANN401  # as inherited
+        """Parse, with a checkpoint's hyper-parameters below what the user states, and never against it."""
+        try:
+            given = _value_of("--ckpt_path", args)
+            saved = checkpoint.read_saved_model(given) if given else None
+            stated = parse_explicit(parser, _insert(args, _class_of(saved)))[self.command]
+            if saved is None and stated.get("ckpt_path"):  # named in a configuration file
+                saved = checkpoint.read_saved_model(str(stated.ckpt_path))
+            self.config = parser.parse_args(_with_saved(args, stated, saved))
+        except CommandLineError as error:
+            options = [option for action in self._parser(self.command)._actions for option in action.option_strings]
+            raise CommandLineError(diagnosis.explain(str(error), self.command, options, self.configs)) from error
+        except OmegaConfBaseException as error:  # ${...} that leads nowhere
+            raise CommandLineError(diagnosis.explain_reference(error, self.command)) from error
+        model = self._plain_config("model")
+        stated_names = _names_of(stated, "model")
+        stated_values = {name: value for name, value in _init_args(model).items() if name in stated_names}
+        if saved is not None:
+            checkpoint.check_agreement(saved, str(model["class_path"]), stated_values, self.command)
+            self.claims = {name: Claim(value, str(saved.path)) for name, value in saved.arguments.items()}
+            self._take_from(saved)
+        self.claims |= {name: Claim(value, f"--model.init_args.{name}") for name, value in stated_values.items()}
+
+    def _parse_ckpt_path(self) -> None:
+        """Do nothing: :meth:`parse_arguments` has read the checkpoint, and lets no value of it win in silence."""
+
+    def _take_from(self, saved: checkpoint.SavedModel) -> None:
+        """Complete mappings from a checkpoint; the files that its weights once began from are not read."""
+        arguments = self.config[self.command].model.init_args
+        for name, value in vars(arguments).items():
+            if checkpoint.names_weights(name) and value is not None:
+                log.info("%s is not read: %s holds all weights", value, saved.path)
+                arguments[name] = None
+            elif isinstance(saved.arguments.get(name), dict) and name not in saved.free:
+                arguments[name] = saved.arguments[name]
+
+    def _model_argument(self, name: str) -> object:
+        arguments = self.config[self.command].model.get("init_args")
+        return arguments.get(name) if arguments else None
+
+    def _plain_config(self, key: str) -> dict[str, Any]:
+        text = self.parser.dump(self.config, skip_link_targets=False, skip_unset=False)
+        return dict(yaml.safe_load(text)[self.command][key])
+
+    # Building
+
+    def before_instantiate_classes(self) -> None:
+        """Decide the run's folder and fill the gaps of the loggers."""
+        config = self.config[self.command]
+        untrained = not config.ckpt_path and all(self._model_argument(name) is None for name in checkpoint.WHOLE)
+        if self.command == "predict" and untrained:
+            raise CommandLineError(
+                "predict needs trained weights: add --ckpt_path FILE (`fit` names the checkpoint at its end), or name "
+                f"weights with --model.init_args.{checkpoint.WEIGHTS} FILE where the model has that option"
+            )
+        if self.command in ("validate", "test") and untrained:
+            log.warning("warning: no --ckpt_path is given, so a model with random weights is measured")
+        self.folder = self._claim_folder(config)
+        self.recorded = config.clone()  # the record does not tie the next run to this one's folder
+        for logger in loggers.logger_settings(config.trainer.logger):
+            loggers.complete_logger(logger, self.folder)
+
+    def _claim_folder(self, config: Namespace) -> Path:
+        given = config.output or config.trainer.default_root_dir
+        name = run_name(self.configs, str(config.model.class_path).rpartition(".")[2])
+        base = Path(given) if given else Path("runs", name, *(() if self.command == "fit" else (self.command,)))
+        config["output"] = str(base)
+        if config.trainer.fast_dev_run:
+            return base / "fast_dev_run"  # Lightning writes nothing then
+        return claim_run_folder(base, numbered=self.command == "fit")
+
+    def _add_instantiators(self) -> None:
+        self.parser.add_instantiator(_Builder(self, "model"), L.LightningModule, subclasses=True)
+        self.parser.add_instantiator(_Builder(self, "data"), L.LightningDataModule, subclasses=True)
+
+    def instantiate_classes(self) -> None:
+        """Build data, model and trainer; give the run's folder back if that fails."""
+        try:
+            super().instantiate_classes()
+        except BaseException as error:
+            with contextlib.suppress(OSError):  # holds something after all
+                self.folder.rmdir()
+            if isinstance(error.__cause__, AppraiseError):  # a link's own error, inside the parser's
+                raise error.__cause__ from None
+            raise
+
+    def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:  # noqa: ANN401  # as inherited
+        """Build the trainer in the run's folder."""
+        self.config[self.command] = self.recorded
+        kwargs["default_root_dir"] = str(self.folder)
+        trainer_config = self.config_init[self.command].trainer
+        if trainer_config.logger in (None, True):
+            kwargs["logger"] = False if trainer_config.fast_dev_run else loggers.default_loggers(self.folder)
+        try:
+            trainer = super().instantiate_trainer(**kwargs)
+        except ValueError as error:  # Lightning's other way to say it
+            raise CommandLineError(" ".join(str(error).split())) from error
+        loggers.quieten(trainer.loggers)
+        for saver in trainer.checkpoint_callbacks:
+            if getattr(saver, "dirpath", "") is None:
+                setattr(saver, "dirpath", str(self.folder / "checkpoints"))  # noqa: B010  # known to ModelCheckpoint only
+        return trainer
+
+    def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Callback]) -> L.Trainer:
+        terminal = sys.stdout.isatty()
+        given = [*(config["callbacks"] or []), *callbacks]
+        if config["enable_progress_bar"] is not False and not any(isinstance(c, ProgressBar) for c in given):
+            callbacks = [*callbacks, TerminalProgress() if terminal else PlainProgress()]
+        summarised = any(isinstance(c, ModelSummary) for c in given)
+        if not terminal and not summarised and config["enable_model_summary"] is None:
+            config["enable_model_summary"] = False  # PlainProgress has a line for it
+        return super()._instantiate_trainer(config, callbacks)
+
+    # Running
+
+    def fit(self, **kwargs: Any) -> None:  # noqa: ANN401  # as inherited
+        """Train; then test the best checkpoint if asked, and say where it is and what to do next."""
+        self.trainer.fit(**kwargs)
+        # Of a fast_dev_run Lightning names a checkpoint that it did not write.
+        best = None if getattr(self.trainer, "fast_dev_run", False) else best_checkpoint(self.trainer)
+        if self.config.fit.test_after_fit:
+            self.test(
+                model=self.model, datamodule=self.datamodule, ckpt_path="best" if best else None, weights_only=True
+            )
+        if best:
+            results.info("checkpoint %s", best)
+            results.info("%s", next_command(self.configs, best))
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        try:
+            super()._run_subcommand(subcommand)
+        except SystemExit:  # Lightning's answer to Ctrl-C, after it has closed everything
+            if not self.trainer.interrupted:
+                raise
+            path = best_checkpoint(self.trainer)
+            if path:
+                log.info("checkpoint so far: %s; the same command with --ckpt_path resumes from it", path)
+            raise KeyboardInterrupt from None
+        finally:
+            loggers.finish(self.trainer.loggers)
+
+    def validate(self, **kwargs: Any) -> None:  # noqa: ANN401  # as inherited
+        """Measure on the validation split, a metric a line."""
+        self._report(self.trainer.validate(**{**kwargs, "verbose": False}))
+
+    def test(self, **kwargs: Any) -> None:  # noqa: ANN401  # as inherited
+        """Measure on the test split, a metric a line."""
+        self._report(self.trainer.test(**{**kwargs, "verbose": False}))
+
+    def _report(self, metrics: Sequence[Mapping[str, float]]) -> None:
+        for line in metric_lines(metrics):
+            results.info("%s", line)
+
+
+class _Builder(_InstantiatorFn):
+    """Builds a class; its saved hyper-parameters hold the linked facts that it takes, and no others."""
+
+    def __call__(  # type: ignore[override]  # Lightning's is generic in the class
+        self,
+        class_type: type,
+        *args: object,
+        applied_instantiation_links: dict[str, object],
+        **kwargs: object,
+    ) -> object:
+        accepted = inspect.signature(class_type).parameters
+        own = {key: value for key, value in applied_instantiation_links.items() if key.rpartition(".")[2] in accepted}
+        return super().__call__(class_type, *args, applied_instantiation_links=own, **kwargs)
+
+
+def _value_of(option: str, args: Sequence[str]) -> str | None:
+    """Last value of an option on a command line."""
+    values = [after for before, after in pairwise(args) if before == option]
+    values += [argument.partition("=")[2] for argument in args if argument.startswith(f"{option}=")]
+    return values[-1] if values else None
+
+
+def _insert(args: Sequence[str], early: Sequence[str]) -> list[str]:
+    """Put arguments right after the subcommand, so that all others overrule them."""
+    return [args[0], *early, *args[1:]]
+
+
+def _class_of(saved: checkpoint.SavedModel | None) -> list[str]:
+    return ["--model", saved.class_path] if saved is not None and saved.class_path else []
+
+
+def _with_saved(args: Sequence[str], stated: Namespace, saved: checkpoint.SavedModel | None) -> list[str]:
+    """Command line with what a checkpoint holds: the model before, facts about the data after the user's."""
+    facts = saved or _read_part(stated)
+    after: list[str] = []
+    if facts is not None:
+        after = checkpoint.data_arguments(facts, _names_of(stated, "data"), _accepted_arguments(stated.get("data")))
+    if saved is None:
+        return [*args, *after]
+    return [*_insert(args, checkpoint.model_arguments(saved, _class_path(stated.get("model")))), *after]
+
+
+def _read_part(stated: Namespace) -> checkpoint.SavedModel | None:
+    """The checkpoint of another model that the stated one is built on; its facts about the data hold for both."""
+    part = stated.get(f"model.init_args.{checkpoint.PART}")
+    return checkpoint.read_saved_model(str(part)) if part else None
+
+
+def _class_path(setting: object) -> str | None:
+    return str(setting["class_path"]) if isinstance(setting, Namespace) and setting.get("class_path") else None
+
+
+def _init_args(setting: Mapping[str, Any]) -> Mapping[str, Any]:
+    return setting.get("init_args") or {}
+
+
+def _names_of(stated: Namespace, key: str) -> set[str]:
+    """Names of the arguments of ``model`` or ``data`` that the user states."""
+    setting = stated.get(key)
+    arguments = setting.get("init_args") if isinstance(setting, Namespace) else None
+    return set(vars(arguments)) if isinstance(arguments, Namespace) else set()
+
+
+def _accepted_arguments(setting: object) -> set[str]:
+    """Names of the arguments that the class named in a setting takes."""
+    class_path = _class_path(setting)
+    if class_path is None:
+        return set()
+    module, _, name = class_path.rpartition(".")
+    return set(inspect.signature(getattr(sys.modules[module], name)).parameters)

@@ -1,0 +1,70 @@
+"""Loggers of a run: CSV and TensorBoard in its folder, or those of the configuration with their gaps filled."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from jsonargparse import Namespace
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
+
+from lightning_modules.commands.front.errors import CommandLineError
+
+_OFFLINE_MODES = ("offline", "dryrun")
+
+
+def default_loggers(folder: Path) -> list[Logger]:
+    """CSV (``metrics.csv``) first, so that Lightning's ``log_dir`` is the run's folder, then TensorBoard."""
+    return [
+        CSVLogger(save_dir=str(folder), name="", version=""),
+        TensorBoardLogger(save_dir=str(folder), name="", version="tensorboard"),
+    ]
+
+
+def logger_settings(setting: object) -> list[Namespace]:
+    """Class paths and arguments of the loggers that a configuration names; empty for true, false and null."""
+    items = setting if isinstance(setting, Sequence) and not isinstance(setting, str) else [setting]
+    return [item for item in items if isinstance(item, Namespace) and "class_path" in item]
+
+
+def complete_logger(logger: Namespace, folder: Path) -> None:
+    """Put a configured logger's files into the run's folder, unless its configuration says where.
+
+    Raises:
+        CommandLineError: If W&B shall upload checkpoints while it is offline.
+    """
+    arguments = logger.get("init_args") or Namespace()  # type: ignore[no-untyped-call]  # jsonargparse has no types here
+    kind = str(logger.class_path).rpartition(".")[2]
+    if kind == "WandbLogger":
+        check_wandb(arguments)
+    if kind in ("CSVLogger", "TensorBoardLogger", "WandbLogger") and arguments.get("save_dir") in (None, "."):
+        arguments["save_dir"] = str(folder)
+    if kind in ("CSVLogger", "TensorBoardLogger") and arguments.get("version") is None:
+        arguments["name"] = ""
+        arguments["version"] = "" if kind == "CSVLogger" else "tensorboard"
+    logger["init_args"] = arguments
+
+
+def quieten(used: Sequence[Logger]) -> None:
+    """Keep W&B from warning about an argument that Lightning passes to it and nobody has set."""
+    for logger in used:
+        if isinstance(logger, WandbLogger):
+            logger._wandb_init.pop("anonymous", None)
+
+
+def finish(used: Sequence[Logger]) -> None:
+    """End W&B's run, so that the next command in this process gets one of its own."""
+    if any(isinstance(logger, WandbLogger) for logger in used) and "wandb" in sys.modules:
+        sys.modules["wandb"].finish()
+
+
+def check_wandb(arguments: Namespace) -> None:
+    """Stop early when W&B is asked for something that its mode cannot do."""
+    offline = bool(arguments.get("offline")) or os.environ.get("WANDB_MODE") in _OFFLINE_MODES
+    if offline and arguments.get("log_model"):
+        raise CommandLineError(
+            f"WandbLogger has log_model = {arguments.log_model}, but W&B is offline and cannot upload checkpoints: "
+            "set log_model to false (they are in the run's folder anyway), or go online"
+        )

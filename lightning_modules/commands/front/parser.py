@@ -1,0 +1,115 @@
+"""The argument parser: one-sentence errors, late interpolation, and classes that forget their predecessor's arguments.
+
+Three private names of jsonargparse are used here and nowhere else. They are held by the bound ``jsonargparse<5`` and by
+the tests of each behaviour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+from jsonargparse import Namespace, _typehints, set_parsing_settings
+from jsonargparse._common import parser_context
+from lightning.pytorch.cli import LightningArgumentParser
+
+from lightning_modules.commands.front.errors import CommandLineError
+
+PARSER_OPTIONS: dict[str, object] = {
+    "parser_mode": "omegaconf+",  # resolves ${...} once, at the end, so that it follows what the command line changed
+    "allow_abbrev": False,  # else a mistyped `--trainer.max_epoch` is taken for another option
+}
+
+
+class AppraiseParser(LightningArgumentParser):
+    """Parser that raises :class:`CommandLineError` instead of printing its usage and leaving the process."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Raise ``message``; the parsers inside another one keep raising what that one expects."""
+        if not self.exit_on_error:
+            super().error(message, ex)
+        raise CommandLineError(message) from ex
+
+    def parse_string(self, content: str, *args: Any, **kwargs: Any) -> Namespace:  # noqa: ANN401  # as inherited
+        """Parse the content of a configuration file, after completing its references to other files."""
+        parsed: Namespace = super().parse_string(complete_references(content), *args, **kwargs)
+        return parsed
+
+
+def complete_references(content: str) -> str:
+    """Replace a file named by a key by its content, where dotted keys beside it add to that file.
+
+    ``trainer: ../_parts/trainer/cpu.yaml`` together with ``trainer.max_epochs: 3`` would else be the second alone.
+    Relative paths are seen from the current folder, which the parser sets to that of the configuration file.
+
+    Args:
+        content: YAML text.
+
+    Returns:
+        YAML text; the given one where there is nothing to complete.
+
+    Example:
+        >>> complete_references("trainer: absent.yaml")
+        'trainer: absent.yaml'
+    """
+    try:
+        settings = yaml.safe_load(content)
+    except yaml.YAMLError:
+        return content  # the parser says what is wrong with it
+    changed = False
+    for key, value in list(settings.items()) if isinstance(settings, dict) else ():
+        additions = [name for name in settings if isinstance(name, str) and name.startswith(f"{key}.")]
+        if not additions or not isinstance(value, str) or not Path(value).is_file():
+            continue
+        merged = yaml.safe_load(Path(value).read_text(encoding="utf-8"))
+        if not isinstance(merged, dict):
+            continue
+        for name in additions:
+            *path, last = name.split(".")[1:]
+            place = merged
+            for step in path:
+                place = place.setdefault(step, {})
+            place[last] = settings.pop(name)
+        settings[key], changed = merged, True
+    return yaml.safe_dump(settings, sort_keys=False) if changed else content
+
+
+def prepare_parsing() -> None:
+    """Set what all parsers of this process share; safe to call again."""
+    # ${data.init_args.x} is written as seen from the top of the file, without the subcommand's name.
+    set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
+    _typehints.discard_init_args_on_class_path_change = _forget_former_arguments
+
+
+def _forget_former_arguments(parser_or_action: object, prev_val: object, value: object) -> None:
+    """Drop all arguments of a class that another one replaces.
+
+    jsonargparse keeps those whose names the new class accepts too, so that SGD would inherit AdamW's weight decay.
+    """
+    if not isinstance(prev_val, (Namespace, dict)) or not isinstance(value, (Namespace, dict)):
+        return
+    if prev_val.get("class_path") == value.get("class_path"):
+        return
+    for key in ("init_args", "dict_kwargs"):
+        if key in prev_val:
+            prev_val[key] = type(prev_val[key])()
+
+
+def parse_explicit(parser: LightningArgumentParser, arguments: Sequence[str]) -> Namespace:
+    """Parse only what the command line and the configuration files state, without any default.
+
+    Interpolations are left as text, since what they point to may be a default.
+
+    Args:
+        parser: The parser with all subcommands.
+        arguments: Command line, beginning with the subcommand.
+
+    Returns:
+        The stated values, below the subcommand's name.
+    """
+    stated = [argument for argument in arguments if not argument.startswith("--print_config")]
+    with parser_context(lenient_check=True):
+        parsed: Namespace = parser.parse_args(stated, defaults=False, _skip_validation=True)
+    return parsed

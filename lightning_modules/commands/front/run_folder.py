@@ -1,0 +1,74 @@
+"""One folder a run: claimed once, the same for all processes of the run."""
+
+from __future__ import annotations
+
+import os
+from itertools import count
+from pathlib import Path
+
+from lightning_modules.commands.front.errors import CommandLineError
+
+HANDED_DOWN = "APPRAISE_RUN_FOLDER"  # tells the processes that a run starts which folder it has claimed
+
+
+def claim_run_folder(base: Path, numbered: bool) -> Path:
+    """Decide the folder of a run and create it.
+
+    Args:
+        base: Folder that was asked for.
+        numbered: Take the next free ``version_N`` below ``base``, so that no run overwrites another; under Slurm
+            ``job_<id>`` instead, so that all tasks, and the job after it was requeued, share one folder.
+
+    Returns:
+        The folder, absolute.
+
+    Raises:
+        CommandLineError: If it cannot be made.
+    """
+    handed = os.environ.get(HANDED_DOWN)
+    if handed and is_child_process():
+        return Path(handed)
+    folder = base.expanduser().absolute()
+    try:
+        if numbered:
+            job = _job_name()
+            folder = folder / job if job else _next_version(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CommandLineError(
+            f"the folder {folder} cannot be made ({error.strerror or error}): give one that you may write to with "
+            "--output DIR"
+        ) from error
+    os.environ[HANDED_DOWN] = str(folder)
+    return folder
+
+
+def is_child_process() -> bool:
+    """Whether this process was started by the first process of a run, on the same machine."""
+    return "LOCAL_RANK" in os.environ and "TORCHELASTIC_RUN_ID" not in os.environ
+
+
+def is_first_process() -> bool:
+    """Whether this process speaks for the run: rank zero, before any process group exists."""
+    ranks = (os.environ.get(name, "0") for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK"))
+    return all(rank in ("", "0") for rank in ranks)
+
+
+def _job_name() -> str:
+    tasks = os.environ.get("SLURM_NTASKS")
+    if tasks and "SLURM_JOB_ID" in os.environ and os.environ.get("SLURM_JOB_NAME") not in ("bash", "interactive"):
+        return f"job_{os.environ['SLURM_JOB_ID']}"
+    elastic = os.environ.get("TORCHELASTIC_RUN_ID", "none")
+    return "" if elastic == "none" else f"job_{elastic}"
+
+
+def _next_version(base: Path) -> Path:
+    base.mkdir(parents=True, exist_ok=True)
+    for number in count():
+        folder = base / f"version_{number}"
+        try:
+            folder.mkdir()  # fails if another run was faster, so that no two runs share a folder
+        except FileExistsError:
+            continue
+        return folder
+    raise AssertionError("unreachable")

@@ -1,0 +1,1 @@
+"""The classifier in heads: backbones, layers, losses, freezing, and its LightningModule."""

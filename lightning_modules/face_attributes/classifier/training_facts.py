@@ -1,0 +1,87 @@
+"""What a classifier takes from its training faces before it learns: mean image, class weights, labelled attributes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import Protocol, cast
+
+from torch import Tensor
+
+from datamodules.common.errors import ConfigurationError
+from datamodules.face_attributes.batch import FaceBatch
+from datamodules.faces.schema import AttributeSchema
+from lightning_modules.face_attributes.classifier.heads import AttributeHeads
+from lightning_modules.face_attributes.classifier.labelled import labelled_in
+from lightning_modules.face_attributes.classifier.losses import ClassWeights, balanced_weights
+from lightning_modules.face_attributes.classifier.mean_image import FACES, sum_of_faces
+from lightning_modules.face_attributes.classifier.preprocess import FacePreprocess
+
+log = logging.getLogger(__name__)
+
+
+class TrainingFaces(Protocol):
+    """A data module that gives the faces of a training."""
+
+    def train_dataloader(self) -> Iterable[FaceBatch]:
+        """Batches of them."""
+
+
+def training_mean(
+    data: TrainingFaces | None,
+    preprocess: FacePreprocess,
+    processes: int,
+    add_up: Callable[[Tensor], Tensor],
+) -> Tensor:
+    """Mean of the training faces, the same on every process.
+
+    Args:
+        data: Data module of a training, with ``train_dataloader``; None where there is none.
+        preprocess: See `sum_of_faces`.
+        processes: Number of processes, each of which reads its share.
+        add_up: Adds a tensor up over them.
+
+    Returns:
+        ``(3, S, S)`` in the units of the network's input before the mean is taken off.
+
+    Raises:
+        ConfigurationError: If there is no data module.
+    """
+    if data is None:
+        raise ConfigurationError(
+            "mean is image, but there is no data module to take the mean of: give one, or set mean to colour."
+        )
+    log.info("computing the mean image of about %d training faces", FACES)
+    total, count = sum_of_faces(data.train_dataloader(), preprocess, FACES // processes)
+    return add_up(total) / add_up(count)
+
+
+def training_weights(data: object, heads: AttributeHeads) -> ClassWeights:
+    """Weights that give every answer of a head the same say in the loss.
+
+    Args:
+        data: Data module of a training, with ``label_table``.
+        heads: See `balanced_weights`.
+
+    Raises:
+        ConfigurationError: If the data does not know its labels before it is read.
+    """
+    labels = _training_labels(data)
+    if labels is None:
+        raise ConfigurationError(
+            "class_weighting is balanced, but the data does not say how often each attribute is there: give a "
+            "data module with label_table, or set class_weighting to none."
+        )
+    return balanced_weights(heads, labels.to(heads.linear.weight.device))
+
+
+def training_labelled(data: object, schema: AttributeSchema) -> frozenset[str] | None:
+    """Names of the attributes that some training face has a label for; None where the data does not say."""
+    labels = _training_labels(data)
+    return None if labels is None else labelled_in(schema, labels)
+
+
+def _training_labels(data: object) -> Tensor | None:
+    """Labels of all training faces, int8 ``(N, K)``; None where the data has no table of them."""
+    table = getattr(data, "label_table", None)
+    return None if table is None else cast(Tensor, table("train")[0])

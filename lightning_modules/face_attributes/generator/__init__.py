@@ -1,0 +1,1 @@
+"""The face generator: statistics, targets and inversion joined, and its LightningModule."""

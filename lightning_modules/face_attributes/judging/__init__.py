@@ -1,0 +1,1 @@
+"""Whether judges see in a made face what was asked for, and whether they are fit to judge."""

@@ -1,0 +1,184 @@
+"""The file of statistics: safetensors with the fingerprints of the network that they belong to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from datamodules.common.atomic_write import write_with
+from datamodules.common.errors import CheckpointError
+from lightning_modules.face_attributes.statistics.collecting import FaceStatistics
+
+FORMAT = "appraise face statistics 1"
+Offered = Callable[[Iterable[str]], dict[str, str]]
+_AGAIN = "collect them with this model by a validate run, or name the model that they were collected with"
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """What statistics belong to.
+
+    Attributes:
+        layers: By layer, the fingerprint of all weights up to it, from `fingerprints.layer_fingerprints`.
+        preprocessing: How an image becomes the network's input, from `fingerprints.preprocessing_facts`.
+        attribute_schema: The schema as plain values.
+    """
+
+    layers: dict[str, str]
+    preprocessing: dict[str, Any]  # whatever the preprocessing has: compared as JSON, never interpreted
+    attribute_schema: dict[str, Any]  # as AttributeSchema.plain gives it
+
+
+def save_statistics(path: str | Path, statistics: FaceStatistics, provenance: Provenance) -> None:
+    """Write statistics to one safetensors file, at once.
+
+    Args:
+        path: File to write.
+        statistics: What a pass left.
+        provenance: What they belong to; it must name every layer that they hold.
+
+    Raises:
+        CheckpointError: If a layer has no fingerprint.
+    """
+    nameless = [name for name in statistics.layers if name not in provenance.layers]
+    if nameless:
+        raise CheckpointError(
+            f"The statistics of {', '.join(nameless)} have no fingerprint, so nothing could tell later which network "
+            "they belong to: give one for every layer."
+        )
+    metadata = {"format": FORMAT, "provenance": _plain(asdict(provenance))}
+    tensors = {name: part.contiguous() for name, part in statistics.state().items()}
+    write_with(path, lambda temporary: save_file(tensors, temporary, metadata))
+
+
+def load_statistics(
+    path: str | Path, provenance: Provenance | None = None, offered: Offered | None = None
+) -> FaceStatistics:
+    """Read statistics.
+
+    Args:
+        path: File of `save_statistics`.
+        provenance: What they must belong to; only the layers that it names are compared. None reads without a check.
+        offered: Gives the fingerprints of those of some layers that the model has, so that a message names only layers
+            that can be taken in place of a missing one.
+
+    Raises:
+        CheckpointError: If the file is missing or unreadable, or belongs to another network, preprocessing or schema;
+            the message says which.
+    """
+    file = Path(path)
+    saved, state = _read(file)
+    if provenance is not None:
+        _check(file, saved, provenance, offered)
+    try:
+        return FaceStatistics.from_state(state)
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"The statistics {file} lack {error}: collect them again by a validate run.") from error
+
+
+def read_provenance(path: str | Path) -> Provenance:
+    """What the statistics of a file belong to, without their tensors.
+
+    Raises:
+        CheckpointError: If the file is missing, unreadable or of another kind.
+    """
+    with _opened(Path(path)) as content:
+        return _provenance(Path(path), content.metadata())
+
+
+def check_provenance(saved: Provenance, wanted: Provenance, origin: str, offered: Offered | None = None) -> None:
+    """Make sure that statistics belong to a model.
+
+    Args:
+        saved: What the statistics belong to.
+        wanted: The model; only the layers that it names are compared.
+        origin: Where the statistics come from, for the message.
+        offered: As in `load_statistics`.
+
+    Raises:
+        CheckpointError: If a layer is not among them, or they belong to another network, preprocessing or schema.
+    """
+    if saved.attribute_schema != wanted.attribute_schema:
+        raise CheckpointError(
+            f"The statistics {origin} were collected with other attributes: "
+            f"{_schema_difference(saved.attribute_schema, wanted.attribute_schema)}; {_AGAIN}."
+        )
+    if saved.preprocessing != wanted.preprocessing:
+        raise CheckpointError(
+            f"The statistics {origin} were collected with other preprocessing, {_plain(saved.preprocessing)}, than "
+            f"that of this model, {_plain(wanted.preprocessing)}: {_AGAIN}."
+        )
+    _check_layers(saved, wanted, origin, offered)
+    for name, fingerprint in wanted.layers.items():
+        if saved.layers[name] != fingerprint:
+            raise CheckpointError(
+                f"The statistics {origin} belong to another network: its weights up to {name} have the fingerprint "
+                f"{saved.layers[name][:12]}, those of this model {fingerprint[:12]}; {_AGAIN}."
+            )
+
+
+def _check_layers(saved: Provenance, wanted: Provenance, origin: str, offered: Offered | None) -> None:
+    """Refuse statistics that lack a wanted layer, with those of their layers that can be taken in its place."""
+    missing = [name for name in wanted.layers if name not in saved.layers]
+    if not missing:
+        return
+    held = f"hold the layers {', '.join(saved.layers)} but not {', '.join(missing)}"
+    known = wanted.layers if offered is None else offered(saved.layers)
+    usable = [name for name, fingerprint in saved.layers.items() if known.get(name) == fingerprint]
+    if not usable and offered is not None:
+        raise CheckpointError(
+            f"The statistics {origin} belong to another network: they {held}, and none of theirs has the weights of "
+            f"this model; {_AGAIN}."
+        )
+    choice = f"choose as layers among {', '.join(usable)}, or " if usable else ""
+    raise CheckpointError(f"The statistics {origin} {held}: {choice}collect them again with the layer added.")
+
+
+def _check(file: Path, saved: Provenance, wanted: Provenance, offered: Offered | None) -> None:
+    plain = json.loads(_plain(asdict(wanted)))
+    check_provenance(saved, Provenance(**plain), str(file), offered)
+
+
+def _schema_difference(saved: dict[str, Any], wanted: dict[str, Any]) -> str:
+    """The first thing that differs between two schemas in plain values."""
+    theirs, ours = saved.get("attributes", []), wanted.get("attributes", [])
+    gone, new = [name for name in theirs if name not in ours], [name for name in ours if name not in theirs]
+    if gone or new:
+        return f"{', '.join(gone) or 'none'} stand only there, {', '.join(new) or 'none'} only in the model"
+    return "the order, the heads or the contradictions differ"
+
+
+def _read(file: Path) -> tuple[Provenance, dict[str, Tensor]]:
+    with _opened(file) as content:
+        saved = _provenance(file, content.metadata())
+        return saved, {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118 - it is no mapping
+
+
+def _opened(file: Path) -> safe_open:
+    if not file.is_file():
+        raise CheckpointError(f"There are no statistics at {file}: name the statistics.safetensors of a validate run.")
+    try:
+        return safe_open(file, framework="pt")
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(
+            f"The statistics {file} cannot be read ({error}): name the statistics.safetensors of a validate run."
+        ) from error
+
+
+def _provenance(file: Path, metadata: dict[str, str] | None) -> Provenance:
+    if not metadata or metadata.get("format") != FORMAT or "provenance" not in metadata:
+        raise CheckpointError(
+            f'{file} holds no statistics of the format "{FORMAT}": name the statistics.safetensors of a validate run.'
+        )
+    return Provenance(**json.loads(metadata["provenance"]))
+
+
+def _plain(values: dict[str, Any]) -> str:
+    return json.dumps(values, sort_keys=True, ensure_ascii=False)

@@ -1,0 +1,1 @@
+"""From wanted attributes to wanted activations: mixtures, regressions, exact weights, completion."""

@@ -1,0 +1,1 @@
+"""The anchor detector: its network, its LightningModule, anchors, targets, losses, and detections as boxes."""

@@ -1,0 +1,1 @@
+"""Measures over areas, boxes and whole images, for each domain."""

@@ -1,0 +1,1 @@
+"""The grid-cell segmenter: its network, its LightningModule, and detections as regions of cells."""

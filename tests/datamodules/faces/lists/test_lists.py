@@ -1,0 +1,387 @@
+"""Label lists of faces in the formats of PubFig, LFW, CelebA and csv, read and refused."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from datamodules.common.errors import ConfigurationError, ImageError, LabelError
+from datamodules.faces.lists.records import FaceList
+from datamodules.faces.lists.sources import FaceSources, LabelFormat, detect_format, pictures
+from datamodules.faces.lists.values import attributes_of, warn_of_rare
+from datamodules.faces.schema import AttributeSchema
+
+SCHEMA = AttributeSchema.from_plain(
+    {
+        "heads": [
+            {"name": "expression", "kind": "exclusive", "attributes": ["Smiling", "Frowning"]},
+            {"name": "shadow", "kind": "binary", "attributes": ["5 o'Clock Shadow"]},
+        ]
+    }
+)
+PHOTOS = [("Abe Allen", 1), ("Abe Allen", 3), ("Bea Bond", 2)]
+VALUES = [[1.5, -0.5, 0.125], [-2.0, 0.25, -1.0], [0.5, -1.5, 2.0]]
+
+
+def _picture(path: Path, size: tuple[int, int] = (40, 40)) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, (200, 100, 50)).save(path)
+    return path
+
+
+def _attribute_list(path: Path, names: Sequence[str] = ("Frowning", "5 o' Clock Shadow", "Smiling")) -> Path:
+    """The columns stand in an order of their own: frowning, shadow, smiling."""
+    title = "#lfw_attributes, v1.0" if "lfw" in path.name else "#PubFig Dataset v1.2 - evaluation set attributes"
+    lines = [title, "\t".join(["#", "person", "imagenum", *names])]
+    for (person, number), (smiling, frowning, shadow) in zip(PHOTOS, VALUES, strict=True):
+        lines.append("\t".join([person, str(number), *map(repr, (frowning, shadow, smiling))]))
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def _box_list(path: Path, boxes: Mapping[tuple[str, int], str]) -> Path:
+    lines = ["# PubFig Dataset v1.2 - evaluation set image urls", "#\tperson\timagenum\turl\trect\tmd5sum"]
+    for (person, number), box in boxes.items():
+        lines.append(f"{person}\t{number}\thttp://host.org/{number}.jpg\t{box}\t{number:032x}")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def pubfig(tmp_path: Path) -> Path:
+    """A list of PubFig with three pictures of 40 x 40 beside it."""
+    for person, number in PHOTOS:
+        stem = person.replace(" ", "_")
+        _picture(tmp_path / "images" / stem / f"{stem}_{number:04d}.jpg")
+    return _attribute_list(tmp_path / "pubfig_attributes.txt")
+
+
+def _load(
+    labels: Path | None,
+    schema: AttributeSchema = SCHEMA,
+    root: Path | None = None,
+    label_format: LabelFormat = "auto",
+    boxes: Sequence[Path] = (),
+    partition: Path | None = None,
+    missing_margin: float = 0.0,
+    excluded: tuple[str, ...] = (),
+) -> FaceList:
+    """Load faces from files."""
+    sources = FaceSources(
+        root=None if root is None else str(root),
+        labels=None if labels is None else str(labels),
+        label_format=label_format,
+        boxes=tuple(map(str, boxes)),
+        partition=None if partition is None else str(partition),
+        missing_margin=missing_margin,
+        excluded=excluded,
+    )
+    return sources.load(schema)
+
+
+# PubFig and LFW
+
+
+def test_pubfig_values_come_in_the_order_of_the_schema(pubfig: Path) -> None:
+    faces = _load(pubfig)
+    assert detect_format(pubfig) == "pubfig"
+    assert faces.identities == ["Abe Allen", "Abe Allen", "Bea Bond"]
+    assert faces.values is not None
+    np.testing.assert_array_equal(faces.values, np.array(VALUES, dtype=np.float32))
+    np.testing.assert_array_equal(faces.attributes, [[1, 0, 1], [0, 1, 0], [1, 0, 1]])
+    assert np.isnan(faces.boxes).all()
+    assert faces.names[2] == "images/Bea_Bond/Bea_Bond_0002.jpg"
+    assert faces.sources[0].endswith("pubfig_attributes.txt, line 3")
+
+
+def test_values_near_zero_are_missing(pubfig: Path) -> None:
+    faces = _load(pubfig, missing_margin=0.3)
+    np.testing.assert_array_equal(faces.attributes, [[1, 0, -1], [0, -1, 0], [1, 0, 1]])
+
+
+def test_address_lists_beside_the_attributes_give_their_boxes(pubfig: Path, tmp_path: Path) -> None:
+    _box_list(tmp_path / "eval_urls.txt", dict.fromkeys(PHOTOS, "5,10,25,30"))
+    np.testing.assert_array_equal(FaceSources(labels=str(pubfig)).load(SCHEMA).boxes, [[5, 10, 25, 30]] * 3)
+    assert np.isnan(FaceSources(labels=str(pubfig), boxes=()).load(SCHEMA).boxes).all()
+
+
+def test_boxes_of_the_address_lists(pubfig: Path, tmp_path: Path) -> None:
+    boxes = _box_list(tmp_path / "eval_urls.txt", dict.fromkeys(PHOTOS, "5,10,25,30"))
+    np.testing.assert_array_equal(_load(pubfig, boxes=[boxes]).boxes, [[5, 10, 25, 30]] * 3)
+
+
+def test_a_picture_may_bear_its_digest_or_its_number(pubfig: Path, tmp_path: Path) -> None:
+    shutil.rmtree(tmp_path / "images")
+    _picture(tmp_path / "Abe Allen" / "1.png")
+    _picture(tmp_path / "any" / f"{3:032x}.jpg")
+    _picture(tmp_path / "Bea_Bond_2.jpeg")
+    boxes = _box_list(tmp_path / "eval_urls.txt", dict.fromkeys(PHOTOS, "5,10,25,30"))
+    assert _load(pubfig, boxes=[boxes]).names == ["Abe Allen/1.png", f"any/{3:032x}.jpg", "Bea_Bond_2.jpeg"]
+
+
+def test_pictures_that_are_gone_are_named(pubfig: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "images/Abe_Allen/Abe_Allen_0003.jpg").unlink()
+    with caplog.at_level(logging.WARNING):
+        assert len(_load(pubfig)) == 2
+    assert "1 of 3 pictures" in caplog.text
+    assert "Abe Allen 3" in caplog.text
+    with pytest.raises(ConfigurationError, match="not one of the 3 pictures"):
+        _load(pubfig, root=_picture(tmp_path / "other" / "x.png").parent)
+
+
+def test_a_picture_without_a_box_is_named(pubfig: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    boxes = _box_list(tmp_path / "eval_urls.txt", dict.fromkeys(PHOTOS[:2], "5,10,25,30"))
+    with caplog.at_level(logging.WARNING):
+        assert len(_load(pubfig, boxes=[boxes])) == 2
+    assert "1 of 3 pictures" in caplog.text
+    assert "Bea Bond 2" in caplog.text
+    none = _box_list(tmp_path / "dev_urls.txt", {("Zoe Zimmer", 1): "5,10,25,30"})
+    with pytest.raises(ConfigurationError, match=r"not one of the 3 pictures .* has a face box"):
+        _load(pubfig, boxes=[none])
+
+
+def test_boxes_beyond_the_picture(pubfig: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    places = dict(zip(PHOTOS, ["-5,10,25,30", "50,50,60,60", "5,10,25,30"], strict=True))
+    with caplog.at_level(logging.WARNING):
+        faces = _load(pubfig, boxes=[_box_list(tmp_path / "eval_urls.txt", places)])
+    np.testing.assert_array_equal(faces.boxes, [[0, 10, 25, 30], [5, 10, 25, 30]])
+    assert "1 of 3 face boxes reach beyond" in caplog.text
+    assert "the face box 50,50,60,60 lies outside the picture" in caplog.text
+    assert "40x40" in caplog.text
+    outside = _box_list(tmp_path / "dev_urls.txt", dict.fromkeys(PHOTOS, "90,90,99,99"))
+    with pytest.raises(ConfigurationError, match=r"line 3: the face box 90,90,99,99 lies outside .* all others"):
+        _load(pubfig, boxes=[outside])
+
+
+@pytest.mark.parametrize("box", ["1,2,3", "1,2,3,x", "9,9,9,9"])
+def test_a_box_that_is_none(pubfig: Path, tmp_path: Path, box: str) -> None:
+    boxes = _box_list(tmp_path / "eval_urls.txt", {PHOTOS[0]: box})
+    with pytest.raises(LabelError, match=r"eval_urls\.txt, line 3: .*box"):
+        _load(pubfig, boxes=[boxes])
+
+
+def test_a_broken_picture_is_named(pubfig: Path, tmp_path: Path) -> None:
+    (tmp_path / "images/Bea_Bond/Bea_Bond_0002.jpg").write_bytes(b"no picture")
+    boxes = _box_list(tmp_path / "eval_urls.txt", dict.fromkeys(PHOTOS, "5,10,25,30"))
+    with pytest.raises(ImageError, match=r"Bea_Bond_0002\.jpg cannot be read"):
+        _load(pubfig, boxes=[boxes])
+
+
+def test_other_columns_give_the_nearest_names(pubfig: Path) -> None:
+    _attribute_list(pubfig, ["Frowning", "5 o Clock Shadow", "Smilling"])
+    with pytest.raises(LabelError, match=r"line 2: there is no column for Smiling: the nearest to Smiling is Smilling"):
+        _load(pubfig)
+    _attribute_list(pubfig, ["Frowning", "frowning", "Smiling"])
+    with pytest.raises(LabelError, match="column frowning is there twice"):
+        _load(pubfig)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("Abe Allen\t1\t0.5\t1.0", "line 3: 4 fields, expected 5"),
+        ("Abe Allen\tone\t0.5\t1.0\t1.0", "line 3: imagenum 'one' is not a whole number"),
+        ("Abe Allen\t1\t0.5\tmuch\t1.0", "line 3: a value is not a number"),
+        ("Abe Allen\t1\t0.5\tnan\t1.0", "line 3: a value is not finite"),
+    ],
+)
+def test_a_malformed_record_names_its_line(pubfig: Path, line: str, said: str) -> None:
+    lines = pubfig.read_text(encoding="utf-8").splitlines()
+    pubfig.write_text("\n".join([*lines[:2], line]) + "\n", encoding="utf-8")
+    with pytest.raises(LabelError, match=said):
+        _load(pubfig)
+
+
+def test_lfw_has_its_own_box(tmp_path: Path) -> None:
+    labels = _attribute_list(tmp_path / "lfw_attributes.txt")
+    for person, number in PHOTOS:
+        stem = person.replace(" ", "_")
+        _picture(tmp_path / "lfw" / stem / f"{stem}_{number:04d}.jpg", (250, 250))
+    faces = _load(None, root=tmp_path)
+    assert detect_format(labels) == "lfw"
+    np.testing.assert_allclose(faces.boxes, [[68.18, 68.18, 181.82, 181.82]] * 3, atol=0.01)
+
+
+# CelebA
+
+
+def _celeba(folder: Path, header: str = "Frowning 5_o_Clock_Shadow Smiling ") -> Path:
+    rows = ["000001.jpg -1  1 -1", "000002.jpg  1 -1 -1", "000003.jpg -1 -1  1"]
+    path = folder / "list_attr_celeba.txt"
+    path.write_text("\n".join(["3", header, *rows]) + "\n", encoding="utf-8")
+    for number in (1, 2, 3):
+        _picture(folder / "img_align_celeba" / f"{number:06d}.jpg", (178, 218))
+    return path
+
+
+def test_celeba_with_what_lies_beside_it(tmp_path: Path) -> None:
+    labels = _celeba(tmp_path)
+    (tmp_path / "list_eval_partition.txt").write_text("000001.jpg 0\n000002.jpg 1\n000003.jpg 2\n")
+    (tmp_path / "identity_CelebA.txt").write_text("000001.jpg 2880\n000002.jpg 2937\n000003.jpg 8692\n")
+    faces = _load(None, root=tmp_path)
+    assert detect_format(labels) == "celeba"
+    np.testing.assert_array_equal(faces.attributes, [[0, 0, 1], [0, 1, 0], [1, 0, 0]])
+    assert faces.splits == ["train", "val", "test"]
+    assert faces.identities == ["2880", "2937", "8692"]
+    assert faces.values is None
+
+
+def test_celeba_as_csv_and_boxes(tmp_path: Path) -> None:
+    _celeba(tmp_path).unlink()
+    labels = tmp_path / "list_attr_celeba.csv"
+    labels.write_text("image_id,Frowning,5_o_Clock_Shadow,Smiling\n000001.jpg,-1,1,-1\n000002.jpg,1,-1,0\n")
+    boxes = tmp_path / "list_bbox_celeba.txt"
+    boxes.write_text("2\nimage_id x_1 y_1 width height\n000001.jpg 10 20 100 110\n000002.jpg 0 0 50 60\n")
+    faces = _load(labels, boxes=[boxes])
+    np.testing.assert_array_equal(faces.boxes, [[10, 20, 110, 130], [0, 0, 50, 60]])
+    np.testing.assert_array_equal(faces.attributes, [[0, 0, 1], [-1, 1, 0]])
+
+
+def test_malformed_lists_of_celeba(tmp_path: Path) -> None:
+    labels = _celeba(tmp_path)
+    labels.write_text("1\nFrowning 5_o_Clock_Shadow Smiling\n000001.jpg 1 2 -1\n")
+    with pytest.raises(LabelError, match=r"line 3: the value '2' is neither 1"):
+        _load(labels)
+    labels.write_text("1\nFrowning 5_o_Clock_Shadow Smiling\n000001.jpg 1 -1\n")
+    with pytest.raises(LabelError, match=r"line 3: 2 values after 000001.jpg, expected 3"):
+        _load(labels)
+    _celeba(tmp_path, "Frowning 5_o_Clock_Shadow Smile")
+    with pytest.raises(LabelError, match="no column for Smiling: the nearest to Smiling is Smile"):
+        _load(labels)
+    _celeba(tmp_path)
+    (tmp_path / "partition.txt").write_text("000001.jpg 0\n000002.jpg 7\n000003.jpg 2\n")
+    with pytest.raises(LabelError, match=r"the split of 000002\.jpg is '7'"):
+        _load(labels, partition=tmp_path / "partition.txt")
+
+
+# csv
+
+
+def _csv(folder: Path, *lines: str) -> Path:
+    for name in ("a.png", "b.png"):
+        _picture(folder / name)
+    path = folder / "faces.csv"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def test_csv_with_everything(tmp_path: Path) -> None:
+    path = _csv(
+        tmp_path,
+        "file,identity,split,left,top,right,bottom,smiling,5_o_Clock_shadow",
+        "a.png,Abe,train,1,2,20,22,1,",
+        "b.png,Bea,test,1,2,20,22,0,-1",
+    )
+    faces = _load(path)
+    np.testing.assert_array_equal(faces.attributes, [[1, -1, -1], [0, -1, -1]])
+    assert faces.values is None
+    assert faces.identities == ["Abe", "Bea"]
+    assert faces.splits == ["train", "test"]
+    np.testing.assert_array_equal(faces.boxes, [[1, 2, 20, 22]] * 2)
+
+
+def test_csv_of_real_values(tmp_path: Path) -> None:
+    faces = _load(_csv(tmp_path, "file,Smiling", "a.png,0.75", "b.png,-1"))
+    np.testing.assert_array_equal(faces.attributes[:, 0], [1, 0])
+    assert faces.values is not None
+    np.testing.assert_array_equal(faces.values[:, 0], [0.75, -1])
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (["file,Smilling", "a.png,1"], "no attribute for the column Smilling: the nearest to Smilling is Smiling"),
+        (["file,Smiling", "a.png,yes"], r"line 2: Smiling is 'yes'; write 1"),
+        (["file,Smiling", "a.png,inf"], "line 2: Smiling is 'inf'"),
+        (["file,Smiling", "a.png,1", "b.png,-1"], "the values are 1 and -1 alone"),
+        (["file,split,Smiling", "a.png,some,1"], "line 2: split 'some' is not known"),
+        (["file,left,top,right,bottom", "a.png,1,2,9,9", "b.png,,,,"], "line 3: the face has no box though others"),
+        (["file,left,top,right,bottom", "a.png,9,2,1,9"], "line 2: the box 9,2,1,9 has no area"),
+    ],
+)
+def test_malformed_csv(tmp_path: Path, lines: list[str], said: str) -> None:
+    with pytest.raises(LabelError, match=said):
+        _load(_csv(tmp_path, *lines))
+
+
+def test_csv_whose_pictures_are_gone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        assert len(_load(_csv(tmp_path, "file,Smiling", "a.png,1", "z.png,0"))) == 1
+    assert "1 of 2 pictures" in caplog.text
+    assert "z.png" in caplog.text
+    with pytest.raises(ConfigurationError, match="not one of the 1 pictures"):
+        _load(_csv(tmp_path, "file,Smiling", "z.png,0"))
+
+
+def test_a_column_left_out_is_not_unknown(tmp_path: Path) -> None:
+    path = _csv(tmp_path, "file,Smiling,Male", "a.png,1,0")
+    assert len(_load(path, excluded=("Male",))) == 1
+    with pytest.raises(LabelError, match="no attribute for the column Male"):
+        _load(path)
+
+
+# Bare pictures, and what sources cannot be
+
+
+def test_bare_pictures(tmp_path: Path) -> None:
+    _csv(tmp_path / "in", "file,left,top,right,bottom", "a.png,1,2,9,9", "b.png,3,3,50,50")
+    faces = _load(None, root=tmp_path / "in", label_format="images")
+    assert faces.names == ["a.png", "b.png"]
+    assert (faces.attributes == -1).all()
+    cut = pictures([str(tmp_path / "in")], SCHEMA, str(tmp_path / "in/faces.csv"))
+    np.testing.assert_array_equal(cut.boxes, [[1, 2, 9, 9], [3, 3, 40, 40]])
+    for line in ("", "b.png,,,,\n"):  # no row, and a row without a box
+        (tmp_path / "in/faces.csv").write_text("file,left,top,right,bottom\na.png,1,2,9,9\n" + line)
+        with pytest.raises(LabelError, match=r"1 of 2 pictures have no face box here, the first is b\.png; add its"):
+            pictures([str(tmp_path / "in")], SCHEMA, str(tmp_path / "in/faces.csv"))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ConfigurationError, match="holds no picture"):
+        pictures([str(tmp_path / "empty")], SCHEMA, None)
+
+
+def test_what_sources_cannot_be(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="there is no such file"):
+        FaceSources(labels=str(tmp_path / "x.txt"))
+    for wanted in ("pubfig", "list"):  # never the demo in place of a forgotten folder
+        with pytest.raises(
+            ConfigurationError, match=f"label_format is {wanted} but there is no list; name it as labels"
+        ):
+            FaceSources(label_format=wanted)
+    with pytest.raises(ConfigurationError, match="holds no list of PubFig, LFW or CelebA; name the list as labels"):
+        FaceSources(root=str(tmp_path), label_format="list").resolved()
+    with pytest.raises(ConfigurationError, match="label_format is demo but root"):
+        FaceSources(root=str(tmp_path), label_format="demo")
+    with pytest.raises(ConfigurationError, match="missing_margin is -1"):
+        FaceSources(missing_margin=-1)
+    with pytest.raises(ConfigurationError, match="holds no list of lfw"):
+        FaceSources(root=str(tmp_path), label_format="lfw").resolved()
+    with pytest.raises(ConfigurationError, match="root nowhere is no folder"):
+        FaceSources(root="nowhere")
+    text = tmp_path / "notes.txt"
+    text.write_text("hello\n")
+    with pytest.raises(ConfigurationError, match="name its label_format"):
+        detect_format(text)
+    labels = _attribute_list(tmp_path / "p.txt")
+    with pytest.raises(ConfigurationError, match="is no folder"):
+        _load(labels, root=tmp_path / "none")
+
+
+# Values
+
+
+def test_signs_of_values() -> None:
+    values = np.array([[0.0, 2.0, -0.1, np.nan]], dtype=np.float32)
+    np.testing.assert_array_equal(attributes_of(values, 0.0), [[0, 1, 0, -1]])
+
+
+def test_rare_attributes_are_named(caplog: pytest.LogCaptureFixture) -> None:
+    labels = np.array([[1, 0, -1], [0, 0, -1], [0, 1, -1], [1, 0, -1]], dtype=np.int8)
+    with caplog.at_level(logging.WARNING):
+        assert warn_of_rare(labels, SCHEMA) == ["Frowning"]
+    assert "Frowning (1 with, 3 without)" in caplog.text

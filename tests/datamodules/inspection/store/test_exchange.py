@@ -1,0 +1,179 @@
+"""Answers leave a store in four formats and come back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from pycocotools.coco import COCO
+
+from datamodules.common.errors import ConfigurationError, LabelError, StoreError
+from datamodules.inspection.batch import Detection
+from datamodules.inspection.store.exchange.formats import export_store, import_into
+from datamodules.inspection.store.feedback import FeedbackStore
+from lightning_modules.commands.mentoring import ask as mentor_command
+
+CLASSES = ["dent", "scratch", "pit"]
+BOXES = ((8.0, 8.0, 24.0, 24.0), (40.0, 4.0, 60.0, 40.0), (16.0, 30.0, 24.0, 40.0))
+
+
+def digest(path: Path) -> str:
+    import hashlib
+
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[FeedbackStore]:
+    """Three images of three detections: one confirmed, rejected, re-classed; one open; the third image healthy."""
+    with FeedbackStore(tmp_path / "store.sqlite", create=True) as opened:
+        run = opened.start_run("c" * 64, "d" * 64, dict.fromkeys(CLASSES, 0.5))
+        for number in range(3):
+            path = tmp_path / f"{number}.png"
+            Image.new("RGB", (64, 48), (number, 9, 9)).save(path)
+            image = opened.add_image(path, digest(path), 64, 48, 1)
+            found = [Detection(index, 0.6, box, 0.1, 0.3, rle="0d10") for index, box in enumerate(BOXES)]
+            opened.add_detections(run, image, found, CLASSES)
+        verdicts = [(1, 1, "confirm", None), (2, 1, "reject", None), (3, 1, "reclass", "dent"), (4, 2, "confirm", None)]
+        for detection, image, verdict, name in verdicts:
+            opened.answer(
+                client_id=f"a{detection}", run_id=run, image_id=image, detection_id=detection, verdict=verdict,
+                class_name=name, annotator="anna", milliseconds=5,
+            )  # fmt: skip
+        opened.undo(4, client_id="u4", annotator="anna")
+        opened.add_missed(client_id="m", run_id=run, image_id=2, class_name="pit", box=(1, 2, 11, 12), annotator="anna")
+        opened.answer(client_id="h", run_id=run, image_id=3, verdict="healthy", annotator="anna")
+        yield opened
+
+
+def truths(store: FeedbackStore) -> list[tuple[str, bool, list[tuple[str, str | None, tuple[float, ...]]]]]:
+    return [
+        (
+            Path(image.path).name,
+            image.is_healthy,
+            [(one.shown_class, one.truth, tuple(round(value, 2) for value in one.box)) for one in image.answers],
+        )
+        for image in store.mentored_images()
+    ]
+
+
+def test_csv_brings_every_row_back(store: FeedbackStore, tmp_path: Path) -> None:
+    (table,) = export_store(store, "csv", tmp_path / "out")
+    with FeedbackStore(tmp_path / "other.sqlite", create=True) as other:
+        for _ in range(2):
+            import_into(other, table, "ben")
+            assert truths(other) == truths(store)
+            assert [(one.client_id, one.verdict, one.created) for one in other.answers()] == [
+                (one.client_id, one.verdict, one.created) for one in store.answers()
+            ]
+            assert len(other.detections(1)) == 10
+        assert other.detections(1)[0].rle == "0d10"
+
+
+@pytest.mark.parametrize(("form", "name"), [("coco", "annotations.json"), ("label-studio", "tasks.json")])
+def test_verdicts_survive_a_round_trip(store: FeedbackStore, tmp_path: Path, form: str, name: str) -> None:
+    export_store(store, form, tmp_path / "out")  # type: ignore[arg-type]
+    with FeedbackStore(tmp_path / "other.sqlite", create=True) as other:
+        for _ in range(2):  # a repeat changes nothing
+            import_into(other, tmp_path / "out" / name, "ben")
+            assert [(*image[:2], sorted(image[2])) for image in truths(other)] == [
+                (*image[:2], sorted(image[2])) for image in truths(store)
+            ]
+        run = other.run()
+        assert len([one for one in other.detections(run.id) if one.origin == "model"]) == 9
+        assert len(other.next_items(run.id, "ben", limit=20)) == 3  # the open ones of the second image
+
+
+def test_yolo_keeps_defects_and_healthy_images(store: FeedbackStore, tmp_path: Path) -> None:
+    export_store(store, "yolo", tmp_path / "out")
+    assert (tmp_path / "out" / "labels" / "2.txt").read_text() == ""
+    assert (tmp_path / "out" / "labels" / "0.txt").read_text().split()[:2] == ["0", "0.25"]
+    with FeedbackStore(tmp_path / "other.sqlite", create=True) as other:
+        import_into(other, tmp_path / "out", "ben")
+        found = {
+            name: (healthy, [(truth, box) for _, truth, box in answers]) for name, healthy, answers in truths(other)
+        }
+        assert found["0.png"] == (False, [("dent", BOXES[0]), ("dent", BOXES[2])])
+        assert found["1.png"] == (False, [("pit", (1, 2, 11, 12))])
+        assert found["2.png"] == (True, [])
+
+
+def test_pycocotools_reads_the_coco_file(store: FeedbackStore, tmp_path: Path) -> None:
+    (path,) = export_store(store, "coco", tmp_path / "out")
+    coco = COCO(str(path))
+    assert len(coco.anns) == 3
+    assert coco.loadCats(coco.anns[3]["category_id"])[0]["name"] == "dent"
+
+
+def test_predictions_of_another_tool_are_questions(store: FeedbackStore, tmp_path: Path) -> None:
+    content = {
+        "images": [{"id": 7, "file_name": "0.png"}],
+        "categories": [{"id": 3, "name": "dent"}],
+        "annotations": [{"image_id": 7, "category_id": 3, "bbox": [1, 2, 10, 10], "score": 0.75}],
+    }
+    (tmp_path / "found.json").write_text(json.dumps(content))
+    with FeedbackStore(tmp_path / "other.sqlite", create=True) as other:
+        import_into(other, tmp_path / "found.json", "ben")
+        (item,) = other.next_items(1, "ben")
+        assert (item.shown_class, item.box, item.score) == ("dent", (1, 2, 11, 12), 0.75)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.json", "{", "no JSON"),
+        ("a.json", "{}", "no COCO file"),
+        ("a.json", "[1]", "no list of Label Studio tasks"),
+        ("a.json", '{"images": [{"id": 1, "file_name": "no.png"}], "categories": []}', "there is no image no.png"),
+        ("a.csv", "path,verdict\n", "lacks the column"),
+        ("a.txt", "x", "no format that is known"),
+        ("b.json", None, "there is no"),
+    ],
+)
+def test_malformed_files_are_named(
+    store: FeedbackStore, tmp_path: Path, name: str, text: str | None, message: str
+) -> None:
+    if text is not None:
+        (tmp_path / name).write_text(text)
+    with pytest.raises(LabelError, match=message):
+        import_into(store, tmp_path / name, "ben")
+
+
+def test_a_malformed_line_is_named_and_nothing_is_taken_over(store: FeedbackStore, tmp_path: Path) -> None:
+    (table,) = export_store(store, "csv", tmp_path / "out")
+    table.write_text(table.read_text().replace("confirm", "maybe", 1))
+    with FeedbackStore(tmp_path / "other.sqlite", create=True) as other:
+        with pytest.raises(LabelError, match=r"answers.csv, line \d+"):
+            import_into(other, table, "ben")
+        assert other.runs() == []
+    folder = tmp_path / "yolo"
+    export_store(store, "yolo", folder)
+    (folder / "labels" / "0.txt").write_text("0 0.5 0.5 0.1 0.1\n0 0.5 7 0.1 0.1\n")
+    with pytest.raises(LabelError, match=r"0.txt, line 2"):
+        import_into(store, folder, "ben")
+
+
+def test_an_image_of_another_size_is_refused(store: FeedbackStore, tmp_path: Path) -> None:
+    (path,) = export_store(store, "coco", tmp_path / "out")
+    Image.new("RGB", (32, 32)).save(tmp_path / "0.png")
+    with pytest.raises(LabelError, match="32 x 32 pixels, but its labels are for 64 x 48"):
+        import_into(store, path, "ben")
+
+
+def test_the_command(store: FeedbackStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--store", str(store.path)]
+    assert mentor_command.run("mentor", [*options, "--export", "csv", "--output", str(tmp_path / "out")]) == 0
+    assert capsys.readouterr().out.strip().endswith("answers.csv")
+    new = ["--store", str(tmp_path / "new.sqlite")]
+    assert mentor_command.run("mentor", [*new, "--import", str(store.path)]) == 0
+    assert "1 runs, 10 detections and 7 answers" in capsys.readouterr().out
+    assert mentor_command.run("mentor", [*options, "--agreement"]) == 0
+    assert "0 questions answered by two or more" in capsys.readouterr().out
+    with pytest.raises(StoreError, match="there is no feedback store"):
+        mentor_command.run("mentor", ["--store", str(tmp_path / "none.sqlite")])
+    for wrong in (["--export", "csv"], ["--order", "best"], ["--nothing"]):
+        with pytest.raises(ConfigurationError):
+            mentor_command.run("mentor", [*options, *wrong])

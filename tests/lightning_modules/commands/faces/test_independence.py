@@ -1,0 +1,259 @@
+"""Judges of made faces that are none: the same weights, descendants, the same architecture, the same people."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from datamodules.common.errors import CheckpointError
+from datamodules.face_attributes.datamodule import FaceAttributeDataModule
+from datamodules.faces.lists.people import sketch_of
+from datamodules.faces.lists.records import SplitName
+from datamodules.faces.renderer.settings import FaceDemoSettings
+from lightning_modules.commands.faces.independence import (
+    check_people,
+    correlation,
+    have_one_architecture,
+    learnt_from,
+    share_descent,
+)
+from lightning_modules.face_attributes.classifier.module import FaceAttributeClassifier
+from lightning_modules.face_attributes.classifier.vgg import VGG, VGGSettings
+
+Command = Callable[..., Any]
+HELPERS = Path(__file__).parent / "helpers"
+DEMO = FaceDemoSettings(seed=100, train=96, val=40, test=96)
+OPTIONS = [
+    "--data.demo.seed=100", "--data.demo.train=96", "--data.demo.val=40", "--data.demo.test=96", "--requests=4",
+    "--asked=3", "--reference=40", "--known=0.5", "--device=cpu", "--modes=[mean_face]", "--candidates=[mean_face]",
+    "--output=out",
+]  # fmt: skip
+
+
+class Files(NamedTuple):
+    folder: Path
+    classifier: Path
+    generator: Path
+    judge: Path
+    twin: Path
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    """A generator, a judge of another shape, and one of the generator's shape with weights of its own."""
+    sys.path.insert(0, str(HELPERS))
+    import small_faces
+
+    folder = tmp_path_factory.mktemp("independence")
+    classifier = small_faces.save_classifier(folder)
+    _, generator = small_faces.collect(folder, classifier)
+    judge, twin = small_faces.save_classifier(folder, 1, (6,)), small_faces.save_classifier(folder, 2)
+    sys.path.remove(str(HELPERS))
+    return Files(folder, classifier, generator, judge, twin)
+
+
+def changed(path: Path, name: str, change: Callable[[str, Tensor], Tensor]) -> Path:
+    """A copy of a checkpoint with other weights."""
+    content = torch.load(path, weights_only=True)
+    torch.manual_seed(7)
+    state = content["state_dict"]
+    content["state_dict"] = {
+        key: change(key, part) if part.is_floating_point() else part for key, part in state.items()
+    }
+    torch.save(content, path.with_name(name))
+    return path.with_name(name)
+
+
+def with_people(path: Path, name: str, people: list[str]) -> Path:
+    """A copy of a checkpoint that says on whom it was trained."""
+    content = torch.load(path, weights_only=True)
+    content["FaceAttributeDataModule"] = {"people": sketch_of(people)}
+    torch.save(content, path.with_name(name))
+    return path.with_name(name)
+
+
+def network(seed: int, widths: tuple[int, ...] = (8, 16, 24), side: int = 32) -> VGG:
+    torch.manual_seed(seed)
+    return VGG(VGGSettings(widths, (1,) * len(widths), (32,), norm=True), image_size=side)
+
+
+def trained(seed: int, start: int | None = None, steps: int = 150) -> VGG:
+    """A network that learnt to tell bright from dark halves."""
+    model = network(seed if start is None else start)
+    head = nn.Linear(32, 1)
+    optimizer = torch.optim.AdamW([*model.parameters(), *head.parameters()], lr=3e-3)
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(steps):
+        images = torch.rand(16, 3, 32, 32, generator=generator)
+        wanted = torch.randint(2, (16, 1), generator=generator).float()
+        images[:, :, :16] += wanted[:, :, None, None] - 0.5
+        loss = nn.functional.binary_cross_entropy_with_logits(head(model(images)), wanted)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return model
+
+
+def test_what_two_weights_have_in_common() -> None:
+    first, second = (torch.randn(16, 8, 3, 3, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1))
+    assert correlation(first, first) == pytest.approx(1)
+    assert abs(correlation(first, second)) < 0.15
+    shape = 5 * torch.rand(1, 8, 3, 3)  # what all filters of a layer share says nothing
+    assert abs(correlation(first + shape, second + shape)) < 0.15
+    assert correlation(first, torch.ones_like(first)) == 0
+
+
+def test_descent_shows_after_training_and_other_trainings_have_none() -> None:
+    start = trained(0)
+    assert share_descent(start, trained(1, start=0))  # the same start, other data
+    assert not share_descent(start, trained(1))
+    assert not share_descent(network(0), network(1))
+    partly = network(1)
+    for layer in ("conv1_1", "conv2_1"):
+        partly.get_submodule(layer).load_state_dict(start.get_submodule(layer).state_dict())
+    assert share_descent(start, partly)  # two of four layers copied
+    assert not share_descent(start, network(1, widths=(6, 10)))
+
+
+def test_one_architecture() -> None:
+    assert have_one_architecture(network(0), network(1, side=64))
+    assert not have_one_architecture(network(0), network(0, widths=(8, 16)))
+    assert not have_one_architecture(network(0), network(0, widths=(8, 16, 28)))
+
+
+def test_descendants_of_the_inverted_network_are_refused(appraise: Command, files: Files) -> None:
+    def epoch(key: str, part: Tensor) -> Tensor:
+        return part + 0.4 * part.std(correction=0) * torch.randn_like(part)
+
+    def other_heads(key: str, part: Tensor) -> Tensor:
+        return torch.randn_like(part) if "heads" in key or "fc6" in key else part
+
+    for name, change in (("epoch.ckpt", epoch), ("tuned.ckpt", other_heads)):
+        judge = changed(files.classifier, name, change)
+        result = appraise(
+            "evaluate-faces", "--ckpt_path", str(files.generator), "--judges", str(judge), *OPTIONS,
+            "--same_architecture=true",
+        )  # fmt: skip
+        assert result.code == 1
+        assert f"The judge {judge} descends from the same weights as the network" in result.sentence
+
+
+def test_the_architecture_of_the_inverted_network(appraise: Command, files: Files, workdir: Path) -> None:
+    words = ["evaluate-faces", "--ckpt_path", str(files.generator), "--judges", str(files.twin), *OPTIONS]
+    refused = appraise(*words)
+    assert refused.code == 1
+    assert "has the architecture of the network that the faces are made with" in refused.sentence
+    assert "--same_architecture true" in refused.sentence
+    taken = appraise(*words, "--same_architecture", "true")
+    assert taken.code == 0, taken.err
+    assert "judge A has the architecture of the network" in (workdir / "out" / "evaluation.md").read_text()
+
+
+def test_one_judge_is_not_two(appraise: Command, files: Files) -> None:
+    copy = files.folder / "copy.ckpt"
+    copy.write_bytes(files.judge.read_bytes())
+    epoch = changed(files.judge, "later.ckpt", lambda _, part: part + 0.1 * torch.randn_like(part) * part.abs())
+    for other in (files.judge, copy, epoch):
+        result = appraise(
+            "evaluate-faces", "--ckpt_path", str(files.generator), "--judges", str(files.judge), str(other), *OPTIONS
+        )
+        assert result.code == 1
+        assert f"The judges {files.judge} and {other} descend from the same weights" in result.sentence
+
+
+def test_two_judges_of_one_architecture_are_named(appraise: Command, files: Files, workdir: Path) -> None:
+    sys.path.insert(0, str(HELPERS))
+    import small_faces
+
+    sys.path.remove(str(HELPERS))
+    other = small_faces.save_classifier(files.folder, 3, (6,))
+    result = appraise(
+        "evaluate-faces", "--ckpt_path", str(files.generator), "--judges", str(files.judge), str(other), *OPTIONS
+    )
+    assert result.code == 0, result.err
+    assert f"warning: judge B has the architecture of {files.judge}; does not say" in result.err
+    assert "- judge B has the architecture of" in (workdir / "out" / "evaluation.md").read_text()
+
+
+def test_people_of_the_requests_and_of_the_training(files: Files) -> None:
+    data = FaceAttributeDataModule(image_size=32, demo=DEMO)
+    own = FaceAttributeDataModule(image_size=32, demo=DEMO, fit_on="judge").people("train")
+    tested, trained_on = data.people("test"), data.people("train")
+    apart = with_people(files.judge, "apart.ckpt", own)
+    assert learnt_from(str(files.judge)).people.tolist() == []
+    generator = str(files.generator)
+
+    def check(judge: Path, splits: tuple[SplitName, ...] = ("test",), allowed: bool = False) -> str:
+        return check_people({"judge A": str(judge)}, generator, data, splits, allowed)["judge A"]
+
+    assert check(apart, ("val", "test")) == "learnt from nobody of the requests or of the made faces"
+    cheating = with_people(files.judge, "cheating.ckpt", [*own, *tested[:8]])
+    ways: list[tuple[SplitName, ...]] = [("test",), ("val", "test")]
+    for splits in ways:
+        with pytest.raises(CheckpointError, match=r"learnt from 2 of 24 people of the split test, who make the requ"):
+            check(cheating, splits)
+    same = with_people(files.judge, "same.ckpt", trained_on)
+    with pytest.raises(CheckpointError, match=r"24 of 24 people of the split train, from whom .* --same_people true"):
+        check(same)
+    assert check(same, allowed=True) == "learnt from 24 of 24 people of the split train"
+    leaking = with_people(files.generator, "leaking.ckpt", tested)
+    with pytest.raises(CheckpointError, match=r"^the generator .* learnt from 24 of 24 people of the split test"):
+        check_people({"judge A": str(apart)}, str(leaking), data, ("test",), False)
+
+
+def with_trainings(path: Path, name: str, before: list[Tensor | None], people: list[str]) -> Path:
+    """A copy of a checkpoint that began from another's weights."""
+    whole = with_people(path, name, people)
+    torch.save({**torch.load(whole, weights_only=True), "learnt_before": before}, whole)
+    return whole
+
+
+def test_people_of_earlier_trainings_count(files: Files) -> None:
+    data = FaceAttributeDataModule(image_size=32, demo=DEMO)
+    own = FaceAttributeDataModule(image_size=32, demo=DEMO, fit_on="judge").people("train")
+
+    def check(judge: Path) -> str:
+        return check_people({"judge A": str(judge)}, str(files.generator), data, ("test",), False)["judge A"]
+
+    tuned = with_trainings(files.judge, "began.ckpt", [sketch_of(data.people("test"))], own)
+    with pytest.raises(CheckpointError, match=r"learnt from 24 of 24 people of the split test, who make the requests"):
+        check(tuned)
+    unsaid = with_trainings(files.judge, "unsaid.ckpt", [None], own)
+    assert check(unsaid).startswith("does not say on whom its first weights were trained")
+
+
+def test_people_of_the_generator_count_whatever_the_data(files: Files) -> None:
+    trained_on = FaceAttributeDataModule(image_size=32, demo=DEMO).people("train")
+    other = FaceAttributeDataModule(image_size=32, demo=FaceDemoSettings(seed=500, train=96, val=40, test=96))
+    judges = {"judge A": str(with_people(files.judge, "same_as_generator.ckpt", trained_on))}
+    with pytest.raises(CheckpointError, match=r"24 of 24 people that the generator learnt from, from whom the faces"):
+        check_people(judges, str(files.generator), other, ("test",), False)
+    notes = check_people(judges, str(files.generator), other, ("test",), True)
+    assert notes["judge A"] == "learnt from 24 of 24 people that the generator learnt from"
+
+
+def test_a_checkpoint_names_the_people_of_all_its_trainings(tmp_path: Path) -> None:
+    sys.path.insert(0, str(HELPERS))
+    import small_faces
+
+    sys.path.remove(str(HELPERS))
+    first = with_people(small_faces.save_classifier(tmp_path), "first.ckpt", ["Ann", "Bob"])
+    tuned = FaceAttributeClassifier(
+        image_size=32, backbone="small_vgg", vgg=VGGSettings((4, 8), (1, 1), (16,), norm=True), weights=str(first)
+    )
+    owner = small_faces.trainer(tmp_path)
+    owner.strategy.connect(tuned)
+    owner.save_checkpoint(tmp_path / "second.ckpt", weights_only=True)
+    second = with_people(tmp_path / "second.ckpt", "third.ckpt", ["Eve"])
+    assert torch.equal(learnt_from(str(second)).people, sketch_of(["Ann", "Bob", "Eve"]))
+    _, generator = small_faces.collect(tmp_path, second)
+    counted = FaceAttributeDataModule(image_size=32, demo=DEMO).people("train")
+    found = learnt_from(str(generator))
+    assert found.whole
+    assert torch.equal(found.people, sketch_of(["Ann", "Bob", "Eve", *counted]))

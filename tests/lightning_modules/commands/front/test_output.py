@@ -1,0 +1,169 @@
+"""What the terminal shows: results on stdout, notes on stderr, plain lines outside a terminal, no chatter."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+from jsonargparse import Namespace
+from lightning.pytorch.callbacks import RichModelSummary
+
+import cli
+from callbacks.training.plain_progress import PlainProgress, shown_metrics
+from callbacks.training.terminal_progress import TerminalProgress
+from lightning_modules.commands.front.errors import CommandLineError
+from lightning_modules.commands.front.lightning_cli import AppraiseCLI
+from lightning_modules.commands.front.loggers import check_wandb, complete_logger, default_loggers
+from lightning_modules.commands.front.report import next_command
+from lightning_modules.commands.front.run_folder import claim_run_folder
+
+Command = Callable[..., Any]
+
+
+def settings(**values: object) -> Namespace:
+    return Namespace(**values)  # type: ignore[no-untyped-call]
+
+
+def test_fit_ends_with_the_checkpoint_and_the_next_command(appraise: Command, workdir: Path) -> None:
+    done = appraise("fit", "--config", "toy")
+    path = next((workdir / "runs/toy/version_0/checkpoints").glob("*.ckpt"))
+    assert done.out.splitlines() == [
+        f"checkpoint {path}",
+        f"next: appraise test --config toy --ckpt_path {path.relative_to(workdir)}",
+    ]
+
+
+def test_the_next_command_works(appraise: Command) -> None:
+    line = appraise("fit", "--config", "toy").out.splitlines()[-1]
+    done = appraise(*line.removeprefix("next: appraise ").split())
+    assert done.code == 0, done.err
+    assert done.out == "test/srcc 0.83\n"
+
+
+def test_after_fit_tests_the_best_checkpoint(appraise: Command) -> None:
+    done = appraise("fit", "--config", "toy", "--test_after_fit", "true")
+    assert done.out.splitlines()[0] == "test/srcc 0.83"
+    assert "Loaded model weights from the checkpoint" in done.err
+    assert "test/srcc" not in appraise("fit", "--config", "toy").out
+
+
+def test_after_fit_without_checkpoints_tests_the_last_weights(appraise: Command) -> None:
+    arguments = ["--test_after_fit", "true", "--trainer.enable_checkpointing", "false"]
+    assert appraise("fit", "--config", "toy", *arguments).out == "test/srcc 0.83\n"
+
+
+def test_after_a_fast_dev_run_the_last_weights_are_tested(appraise: Command) -> None:
+    done = appraise("fit", "--config", "toy", "--test_after_fit", "true", "--trainer.fast_dev_run", "true")
+    assert (done.code, done.out) == (0, "test/srcc 0.83\n"), done.err
+
+
+def test_plain_lines_in_a_file(appraise: Command) -> None:
+    done = appraise("fit", "--config", "toy", "--trainer.max_epochs", "2", "--trainer.logger", "true")
+    assert "\r" not in done.out + done.err
+    assert "\x1b" not in done.out + done.err
+    lines = done.err.splitlines()
+    assert lines[0] == "config toy: toy.yaml"
+    assert lines[1].startswith("ToyModel: ")
+    assert [line.split("  ")[0] for line in lines[2:]] == ["epoch 0/1", "epoch 1/1"]
+    assert "val/srcc -0." in lines[2]
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_bars_on_a_terminal_only(terminal: bool, toy: object, workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(AppraiseCLI, "fit", lambda self, **kwargs: None)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
+    arguments = ["--model", "ToyModel", "--data", "ToyData", "--trainer.accelerator", "cpu"]
+    trainer: Any = AppraiseCLI("fit", arguments, []).trainer
+    kinds = {type(callback) for callback in trainer.callbacks}
+    assert ({TerminalProgress, RichModelSummary} <= kinds) == terminal
+    assert (PlainProgress in kinds) != terminal
+
+
+def test_long_stages_say_how_far_they_are(caplog: pytest.LogCaptureFixture) -> None:
+    progress = PlainProgress(every_percent=25, min_seconds=0)
+    trainer: Any = SimpleNamespace(num_test_batches=[8])
+    caplog.set_level("INFO")
+    progress.on_test_start(trainer, trainer)
+    for step in range(8):
+        progress.on_test_batch_end(trainer, trainer, None, None, step)
+    assert [record.message.split(",")[0] for record in caplog.records] == [f"test: {n} of 8 steps" for n in (2, 4, 6)]
+    progress.disable()
+    progress.on_test_batch_end(trainer, trainer, None, None, 1)
+    assert len(caplog.records) == 3
+
+
+def test_metrics_of_single_steps_are_left_out() -> None:
+    assert shown_metrics({"a_step": 1.0, "a_epoch": 0.123456, "v_num": 2}) == "a_epoch 0.1235"
+
+
+def test_ctrl_c_names_the_checkpoint(
+    appraise: Command, toy: ModuleType, workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def press(self: Any) -> None:
+        if self.current_epoch == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(toy.ToyModel, "on_train_epoch_start", press)
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        done = appraise("fit", "--config", "toy", "--trainer.max_epochs", "3")
+    finally:
+        signal.signal(signal.SIGINT, handler)  # Lightning ignores further presses for the rest of the process
+    path = next((workdir / "runs/toy/version_0/checkpoints").glob("epoch=0-*.ckpt"))
+    assert done.code == 130
+    assert done.err.splitlines()[-2].startswith(f"checkpoint so far: {path};")
+    assert done.err.splitlines()[-1] == "appraise fit: stopped by Ctrl-C; anything written so far is kept"
+
+
+def test_default_loggers_share_the_run_folder(tmp_path: Path) -> None:
+    csv, tensorboard = default_loggers(tmp_path)
+    assert Path(str(csv.log_dir)) == tmp_path
+    assert Path(str(tensorboard.log_dir)) == tmp_path / "tensorboard"
+
+
+def test_configured_loggers_keep_what_they_state(tmp_path: Path) -> None:
+    kind = "lightning.pytorch.loggers.WandbLogger"
+    stated, gap = (settings(class_path=kind, init_args=settings(save_dir=folder)) for folder in ("mine", "."))
+    for logger in (stated, gap):
+        complete_logger(logger, tmp_path)
+    assert (stated.init_args.save_dir, gap.init_args.save_dir) == ("mine", str(tmp_path))
+
+
+@pytest.mark.parametrize("mode", ["offline", "argument"])
+def test_wandb_cannot_upload_while_offline(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = settings(log_model="all", offline=mode == "argument")
+    if mode == "offline":
+        monkeypatch.setenv("WANDB_MODE", "offline")
+    with pytest.raises(CommandLineError, match="log_model = all, but W&B is offline"):
+        check_wandb(arguments)
+    arguments.log_model = False
+    check_wandb(arguments)
+
+
+def test_after_training_on_a_shipped_configuration_scoring_comes_next(toy: object) -> None:
+    from lightning_modules.commands.front.config_files import find_config
+
+    line = next_command([find_config("video_quality/demo")], "/x/a.ckpt")
+    assert "predict --config video_quality/score --ckpt_path /x/a.ckpt --data.init_args.path" in line
+    # A test would need the options of the training again; a prediction needs the checkpoint alone.
+    line = next_command([find_config("face_attributes/imagenet")], "/x/a.ckpt")
+    assert "predict --config face_attributes/predict --ckpt_path /x/a.ckpt" in line
+    line = next_command([find_config("action/demo"), find_config("action/ablations/heavy_l1")], "/x/a.ckpt")
+    assert line.endswith(" annotate SOURCE --ckpt_path /x/a.ckpt --output DIR")
+
+
+@pytest.mark.parametrize("command", ["fit", "predict"])
+def test_a_folder_that_cannot_be_made_is_one_sentence(command: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CommandLineError, match=r"cannot be made .* with --output DIR"):
+        claim_run_folder(tmp_path / "file" / "run", numbered=command == "fit")
+
+
+def test_annotate_says_how_to_name_a_model(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["annotate", "kitchen.mp4"]) == 2
+    assert "add --ckpt_path FILE" in capsys.readouterr().err

@@ -1,0 +1,288 @@
+"""``appraise annotate`` on real files with a small untrained network: arguments, errors, files."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import av
+import lightning as L
+import numpy as np
+import pytest
+import torch
+
+from datamodules.video.writing.encode import encode_video
+from lightning_modules.action.module import FrameAveragingActionRecognizer
+from lightning_modules.commands.annotate import predict_arguments
+from lightning_modules.commands.front.errors import CommandLineError
+
+Command = Callable[..., Any]
+NAMES = ["drinking", "cooking", "飲む"]
+
+
+@pytest.fixture(scope="module")
+def recognizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Checkpoint of the smallest network, untrained, at 32 pixels."""
+    torch.manual_seed(0)
+    model = FrameAveragingActionRecognizer(
+        class_names=NAMES, frame_size=32, backbone="test_resnet", train_backbone="all", hidden_features=8
+    )
+    trainer = L.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
+    trainer.strategy.connect(model)
+    path = tmp_path_factory.mktemp("model") / "best.ckpt"
+    trainer.save_checkpoint(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One second of noise, of an odd size as players upload it."""
+    generator = np.random.default_rng(0)
+    frames = generator.integers(0, 255, (20, 46, 62, 3), dtype=np.uint8)
+    return encode_video(tmp_path_factory.mktemp("video") / "küche.mp4", frames, 20)
+
+
+def test_bare_names_reach_the_writer_and_the_stream() -> None:
+    arguments = [
+        "--action",
+        "drinking",
+        "a.mp4",
+        "--rate=5",
+        "--show",
+        "--trainer.accelerator",
+        "cpu",
+        "--leave",
+        "0.3",
+    ]
+    assert predict_arguments(arguments) == [
+        "--config=action/annotate",
+        "--data.init_args.path=a.mp4",
+        "--data.init_args.chunk_frames=8",
+        "--trainer.callbacks.init_args.action=drinking",
+        "--data.init_args.rate=5",
+        "--trainer.callbacks.init_args.show=true",
+        "--trainer.callbacks.init_args.leave=0.3",
+        "--trainer.accelerator=cpu",
+    ]
+
+
+def test_switches_take_a_value_only_where_one_stands() -> None:
+    assert predict_arguments(["--video", "false", "--legacy", "-"])[1:] == [
+        "--config=action/annotate_legacy",
+        "--data.init_args.path=-",
+        "--trainer.callbacks.init_args.video=false",
+    ]
+    assert "--print_config=skip_default" in predict_arguments(["--print_config=skip_default"])
+    own = predict_arguments(["a.mp4", "--config", "mine.yaml", "--enter", "0.6"])
+    assert own[:2] == ["--config=action/annotate", "--config=mine.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"), [([], "SOURCE"), (["--ckpt_path", "a.ckpt"], "SOURCE"), (["a.mp4", "b.mp4"], "b.mp4")]
+)
+def test_one_source_it_must_be(arguments: list[str], expected: str) -> None:
+    with pytest.raises(CommandLineError, match=expected):
+        predict_arguments(arguments)
+
+
+def test_everything_is_written(appraise: Command, recognizer: Path, video: Path, workdir: Path) -> None:
+    options = ["--ckpt_path", str(recognizer), "--output", "out", "--trainer.accelerator", "cpu", "--enter", "0.1"]
+    options += ["--leave", "0.1"]  # the shipped one is above this `enter`
+    result = appraise("annotate", str(video), *options, "--seconds", "0.2", "--action", "飲む")
+    assert result.code == 0, result.err
+    assert "1 annotated" in result.out
+    written = {path.name for path in (workdir / "out").iterdir()}
+    for suffix in (".mp4", ".segments.csv", ".srt", ".vtt", ".frames.csv", ".png", ".timeLabel.json"):
+        assert f"küche{suffix}" in written
+    assert {"segments.json", "summary.json", "summary.csv"} <= written
+    with (workdir / "out" / "küche.frames.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 20
+    assert {row["state"] for row in rows} <= {"飲む", "computing..."}
+    summary = json.loads((workdir / "out" / "summary.json").read_text(encoding="utf-8"))
+    assert summary["sources"][0]["frames"] == 20
+    again = appraise("annotate", str(video), *options, "--seconds", "0.2", "--action", "飲む")
+    assert again.code == 0
+    assert "1 of them before" in again.out
+
+
+def test_the_checkpoint_says_how_large_frames_are(
+    appraise: Command, recognizer: Path, video: Path, workdir: Path
+) -> None:
+    options = ["--ckpt_path", str(recognizer), "--output", "out", "--trainer.accelerator", "cpu"]
+    assert appraise("annotate", str(video), *options, "--video", "false", "--figures=false").code == 0
+    assert "frame_size: 32" in (workdir / "out" / "config.yaml").read_text(encoding="utf-8")
+    assert not (workdir / "out" / "küche.mp4").exists()
+
+
+def test_legacy_is_the_whole_original(appraise: Command, recognizer: Path, video: Path, workdir: Path) -> None:
+    options = ["--ckpt_path", str(recognizer), "--output", "out", "--trainer.accelerator", "cpu"]
+    assert appraise("annotate", str(video), *options, "--legacy", "--action", "cooking").code == 0
+    written = {path.name for path in (workdir / "out").iterdir()}
+    assert {"küche.avi", "küche.timeLabel.json", "küche.png"} <= written
+    assert "küche.mp4" not in written
+    text = (workdir / "out" / "config.yaml").read_text(encoding="utf-8")
+    for line in ("enter: 0.0", "window: 128", "computing_until_full: false", "seconds: null"):
+        assert line in text
+
+
+def test_an_unknown_action_is_answered_with_the_nearest(appraise: Command, recognizer: Path, video: Path) -> None:
+    options = ["--ckpt_path", str(recognizer), "--output", "out", "--trainer.accelerator", "cpu"]
+    result = appraise("annotate", str(video), *options, "--action", "drinkin")
+    assert result.code == 1
+    assert result.err.strip().splitlines()[-1].startswith("appraise annotate: ")
+    assert "drinking" in result.err.strip().splitlines()[-1]
+
+
+def test_a_window_without_a_display_and_a_camera_that_is_not_there(
+    appraise: Command, recognizer: Path, video: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DISPLAY", raising=False)
+    options = ["--ckpt_path", str(recognizer), "--output", "out", "--trainer.accelerator", "cpu"]
+    shown = appraise("annotate", str(video), *options, "--show")
+    assert shown.code == 1
+    assert "--show" in shown.err.strip().splitlines()[-1]
+    if os.path.exists("/dev/video97"):  # noqa: PTH110  # a device, not a file
+        pytest.skip("there is a camera 97")
+    missing = appraise("annotate", "camera:97", *options)
+    assert missing.code == 1
+    assert "97" in missing.err.strip().splitlines()[-1]
+
+
+def test_a_missing_file_is_one_sentence(appraise: Command, recognizer: Path) -> None:
+    options = ["--ckpt_path", str(recognizer), "--output", "out", "--trainer.accelerator", "cpu"]
+    result = appraise("annotate", "nowhere.mp4", *options)
+    assert result.code == 1
+    assert "nowhere.mp4" in result.err.strip().splitlines()[-1]
+
+
+def test_a_value_of_the_wrong_kind_is_named(appraise: Command, recognizer: Path, video: Path) -> None:
+    result = appraise("annotate", str(video), "--ckpt_path", str(recognizer), "--seconds", "two", "--output", "out")
+    assert result.code == 2
+    assert result.err.strip().splitlines()[-1].endswith("seconds: expected float or null, got two")
+
+
+def test_without_a_checkpoint(appraise: Command, video: Path) -> None:
+    result = appraise("annotate", str(video), "--model", "FrameAveragingActionRecognizer", "--output", "out")
+    assert result.code == 2
+    assert "--ckpt_path" in result.err
+
+
+def test_sigterm_ends_a_live_source_with_valid_files(recognizer: Path, tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    frames = generator.integers(0, 255, (40, 48, 64, 3), dtype=np.uint8)
+    part = encode_video(tmp_path / "part.ts", frames, 20).read_bytes()
+    table = tmp_path / "out" / "stdin.frames.csv"
+    arguments = ["annotate", "-", "--ckpt_path", str(recognizer), "--trainer.accelerator", "cpu", "--seconds", "0.2"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "cli", *arguments, "--output", str(tmp_path / "out")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    ) as run:
+        assert run.stdin is not None
+        assert run.stdout is not None
+        hung = threading.Timer(400, run.kill)  # also where a full pipe blocks
+        hung.start()
+        try:
+            sent = False
+            while run.poll() is None:
+                with contextlib.suppress(BrokenPipeError):
+                    run.stdin.write(part)  # a sender that never ends
+                    run.stdin.flush()
+                if not sent and table.is_file() and table.read_bytes().count(b"\n") > 60:
+                    run.send_signal(signal.SIGTERM)
+                    sent = True
+                time.sleep(0.2)
+        finally:
+            hung.cancel()
+            run.kill()
+            with contextlib.suppress(BrokenPipeError):
+                run.stdin.close()
+            said = run.stdout.read()
+    assert sent, said.decode()
+    assert run.returncode == 0, said.decode()
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))
+    assert [(one["name"], one["status"]) for one in summary["sources"]] == [("stdin", "stopped")]
+    with av.open(str(tmp_path / "out" / "stdin.mp4")) as container:
+        assert sum(1 for _ in container.decode(video=0)) >= 60
+    assert (tmp_path / "out" / "stdin.png").is_file()
+    assert not [path.name for path in (tmp_path / "out").iterdir() if path.name.startswith(".")]
+
+
+def test_ctrl_c_leaves_valid_files_and_the_same_command_goes_on(
+    appraise: Command, recognizer: Path, tmp_path: Path
+) -> None:
+    generator = np.random.default_rng(0)
+    (tmp_path / "videos").mkdir()
+    for name, count in (("a", 20), ("b", 2500)):
+        pictures = np.broadcast_to(generator.integers(0, 255, (1, 48, 64, 3), dtype=np.uint8), (count, 48, 64, 3))
+        encode_video(tmp_path / "videos" / f"{name}.mp4", pictures, 20)
+    output = tmp_path / "out"
+    table = output / "b.frames.csv"
+    arguments = ["annotate", str(tmp_path / "videos"), "--ckpt_path", str(recognizer), "--output", str(output)]
+    arguments += ["--trainer.accelerator", "cpu", "--seconds", "0.5"]
+    # the handler is set, since the signal is ignored where tests run in the background
+    program = "import signal, sys, cli; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    program += "sys.exit(cli.main(sys.argv[1:]))"
+    with subprocess.Popen([sys.executable, "-c", program, *arguments], stderr=subprocess.PIPE, text=True) as run:
+        hung = threading.Timer(300, run.kill)
+        hung.start()
+        while run.poll() is None and not (table.is_file() and table.read_bytes().count(b"\n") > 60):
+            time.sleep(0.02)
+        run.send_signal(signal.SIGINT)
+        said = run.communicate()[1]
+        hung.cancel()
+    assert run.returncode == 130, said
+    assert "stopped by Ctrl-C; anything written so far is kept" in said
+    summary = json.loads((output / "summary.json").read_text(encoding="utf-8"))
+    assert [one["status"] for one in summary["sources"]] == ["ok", "stopped"]
+    rows = list(csv.DictReader(table.open(encoding="utf-8")))
+    assert 60 <= len(rows) == summary["sources"][1]["frames"] < 2500
+    with av.open(str(output / "b.mp4")) as container:
+        assert sum(1 for _ in container.decode(video=0)) == len(rows)
+    assert (output / "b.segments.csv").is_file()
+    assert not [path.name for path in output.iterdir() if path.name.startswith(".")]
+    again = appraise(*arguments)
+    assert again.code == 0, again.err
+    assert "1 source was annotated before and is reused" in again.err
+    summary = json.loads((output / "summary.json").read_text(encoding="utf-8"))
+    assert [(one["status"], one["frames"]) for one in summary["sources"]] == [("ok", 20), ("ok", 2500)]
+
+
+@pytest.mark.slow
+def test_the_live_window_on_a_display_without_a_screen(recognizer: Path, video: Path, tmp_path: Path) -> None:
+    program = shutil.which("Xvfb")
+    if program is None:
+        pytest.skip("Xvfb is not installed")
+    pytest.importorskip("tkinter", reason="this Python has no tkinter")
+    reading, writing = os.pipe()
+    command = [program, "-displayfd", str(writing), "-screen", "0", "800x600x24"]
+    with subprocess.Popen(command, pass_fds=[writing], stderr=subprocess.DEVNULL) as server:
+        os.close(writing)
+        with os.fdopen(reading) as answer:
+            display = f":{answer.readline().strip()}"
+        # In a process of its own: Xlib ends the process when its server goes away.
+        arguments = ["annotate", str(video), "--ckpt_path", str(recognizer), "--show", "--trainer.accelerator", "cpu"]
+        run = subprocess.run(
+            [sys.executable, "-m", "cli", *arguments, "--output", str(tmp_path / "out")],
+            env={**os.environ, "DISPLAY": display},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        server.terminate()
+    assert run.returncode == 0, run.stderr
+    assert "1 annotated" in run.stdout
+    assert (tmp_path / "out" / "küche.mp4").is_file()
