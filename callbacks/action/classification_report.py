@@ -19,7 +19,7 @@ from torch import Tensor
 
 from callbacks.action.confusion_figure import draw_confusion
 from callbacks.figures.collect import CollectTestResults
-from callbacks.video_quality.score_scatter import send_picture
+from callbacks.figures.pictures import send_picture
 from datamodules.common.atomic_write import atomic_path, write_text
 from datamodules.common.errors import ConfigurationError
 

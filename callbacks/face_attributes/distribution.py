@@ -18,7 +18,7 @@ from torch import Tensor
 
 from callbacks.face_attributes.bars import draw_shares
 from callbacks.face_attributes.measures import schema_of
-from callbacks.face_attributes.report import save_figure
+from callbacks.figures.pictures import save_figure
 from datamodules.common.atomic_write import write_text
 from datamodules.common.errors import ConfigurationError
 from datamodules.faces.schema import ABSENT, MISSING, PRESENT

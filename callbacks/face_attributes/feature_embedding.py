@@ -21,8 +21,8 @@ from torch import Tensor
 
 from callbacks.face_attributes.bars import give_title
 from callbacks.face_attributes.measures import pick_facts, schema_of
-from callbacks.face_attributes.report import save_figure
 from callbacks.figures.collect import CollectTestResults
+from callbacks.figures.pictures import save_figure
 from datamodules.common.atomic_write import write_text
 from datamodules.faces.schema import ABSENT, MISSING, PRESENT
 

@@ -17,8 +17,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from callbacks.face_attributes.measures import pick_facts, schema_of
-from callbacks.face_attributes.report import save_figure
 from callbacks.figures.collect import CollectTestResults
+from callbacks.figures.pictures import save_figure
 from datamodules.common.atomic_write import write_text
 from datamodules.common.errors import ConfigurationError
 from datamodules.faces.schema import ABSENT, PRESENT, AttributeSchema, normalised

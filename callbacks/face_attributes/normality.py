@@ -19,7 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from callbacks.face_attributes.measures import schema_of
-from callbacks.face_attributes.report import save_figure
+from callbacks.figures.pictures import save_figure
 from datamodules.common.atomic_write import write_text
 from lightning_modules.face_attributes.statistics.collecting import FaceStatistics
 from lightning_modules.face_attributes.statistics.normality import (

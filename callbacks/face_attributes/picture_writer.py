@@ -17,8 +17,8 @@ from PIL import Image
 from torch import Tensor
 
 from callbacks.face_attributes.measures import schema_of
+from callbacks.figures.run_key import run_key
 from callbacks.figures.sheet import Picture, SheetFace, draw_sheet, draw_strip
-from callbacks.video_quality.score_writer import run_key
 from datamodules.common.atomic_write import atomic_path, write_text
 from datamodules.common.fingerprint import config_digest, tensors_digest
 from datamodules.face_attributes.batch import AttributeRequestBatch

@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-from matplotlib.figure import Figure
 
 from callbacks.face_attributes.bars import draw_attributes
 from callbacks.face_attributes.measures import AttributeResults, AttributeTest
-from callbacks.video_quality.score_scatter import send_picture
-from datamodules.common.atomic_write import atomic_path, write_text
+from callbacks.figures.pictures import save_figure
+from datamodules.common.atomic_write import write_text
 from lightning_modules.face_attributes.classifier.metrics import WELL_KNOWN, AttributeScores, HeadScores, known_mean
 
 log = logging.getLogger(__name__)
@@ -81,13 +80,6 @@ def csv_text(rows: Sequence[AttributeScores] | Sequence[HeadScores]) -> str:
     for row in rows:
         writer.writerow([_field(value) for value in row])
     return stream.getvalue()
-
-
-def save_figure(trainer: L.Trainer, figure: Figure, path: Path, name: str) -> None:
-    """Save a figure as PNG, whole or not at all, and log it where pictures are logged."""
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=150, format="png")
-    send_picture(trainer, name, path)
 
 
 def _plain_row(row: AttributeScores | HeadScores) -> dict[str, Any]:

@@ -20,9 +20,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
+from callbacks.figures.pictures import send_picture
 from callbacks.inspection.deployed_model import mentoring_method
 from callbacks.inspection.feature_figure import draw_features
-from callbacks.video_quality.score_scatter import send_picture
 from datamodules.common.atomic_write import atomic_path
 from datamodules.inspection.batch import NEW, ORIGINAL, InspectionBatch
 

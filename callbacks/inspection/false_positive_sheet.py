@@ -13,10 +13,10 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 from torch import Tensor
 
+from callbacks.figures.pictures import send_picture
 from callbacks.inspection.crop_pairs import SheetEntry, draw_sheet
 from callbacks.inspection.deployed_model import load_deployed_model, mentoring_method
 from callbacks.inspection.false_detections import FalseDetectionRule, apart_from, false_detections, in_batch_pixels
-from callbacks.video_quality.score_scatter import send_picture
 from datamodules.common.atomic_write import atomic_path
 from datamodules.common.errors import ConfigurationError
 from datamodules.inspection.batch import NEW, Detection, InspectionBatch

@@ -17,8 +17,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from callbacks.figures.fonts import figure_families
+from callbacks.figures.pictures import send_picture
 from callbacks.training.epoch_numbers import EpochNumbers, EpochRow
-from callbacks.video_quality.score_scatter import send_picture
 from datamodules.common.atomic_write import atomic_path, write_text
 from datamodules.common.errors import ConfigurationError
 

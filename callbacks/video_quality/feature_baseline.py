@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from datamodules.video.reading.reader import KeepFrames, VideoInfo, read_video
+from datamodules.video.reading.contract import VideoInfo
+from datamodules.video.reading.reader import KeepFrames, read_video
 from datamodules.video_quality.features import handmade_features
 from lightning_modules.video_quality.metrics import srcc
 

@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-import numpy as np
 import torch
-from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from matplotlib.figure import Figure
-from matplotlib.image import imread
 from torch import Tensor
 
 from callbacks.figures.collect import CollectTestResults
+from callbacks.figures.pictures import send_picture
 from datamodules.common.atomic_write import atomic_path
 from lightning_modules.video_quality.metrics import plcc, srcc
 from lightning_modules.video_quality.score_map import four_parameter_logistic
@@ -83,13 +81,3 @@ def draw_scatter(scores: Tensor, mos: Tensor, score_map: Tensor | None = None) -
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, loc="lower right")
     return figure
-
-
-def send_picture(trainer: L.Trainer, name: str, saved: Path) -> None:
-    """Log a PNG to every logger that shows pictures."""
-    for logger in trainer.loggers:
-        if isinstance(logger, TensorBoardLogger):
-            pixels = np.rint(imread(saved)[..., :3] * 255).astype(np.uint8)
-            logger.experiment.add_image(name, pixels, trainer.global_step, dataformats="HWC")
-        elif isinstance(logger, WandbLogger):
-            logger.log_image(name, [str(saved)])

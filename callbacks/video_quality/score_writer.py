@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import IO, Any
 
 import lightning as L
-import torch
 from lightning.pytorch.callbacks import Callback
 
+from callbacks.figures.run_key import run_key
 from datamodules.common.atomic_write import atomic_path
-from datamodules.common.fingerprint import config_digest, file_key, file_sha256, tensors_digest
+from datamodules.common.fingerprint import config_digest, file_key
 from datamodules.video_quality.batch import VideoQualityBatch, VideoRecord
 
 log = logging.getLogger(__name__)
@@ -163,21 +163,6 @@ class ScoreWriter(Callback):
         for file in self._files:
             file.close()
         self._files = []
-
-
-def run_key(trainer: L.Trainer, module: L.LightningModule, data: L.LightningDataModule | None) -> str:
-    """Digest of the weights and of every option that can change a score."""
-    weights = file_sha256(Path(str(trainer.ckpt_path))) if trainer.ckpt_path else tensors_digest(module.state_dict())
-    options = getattr(data, "score_options", {})
-    return config_digest(
-        {
-            "weights": weights,
-            "model": {name: repr(value) for name, value in dict(module.hparams).items()},
-            "data": options,
-            "precision": str(trainer.precision),
-            "threads": torch.get_num_threads(),
-        }
-    )
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:

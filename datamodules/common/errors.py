@@ -29,3 +29,7 @@ class CheckpointError(AppraiseError, RuntimeError):
 
 class StoreError(AppraiseError, RuntimeError):
     """A feedback store cannot be used, or an answer contradicts what it holds; what it holds is unchanged."""
+
+
+class StoreUnavailableError(StoreError):
+    """The store cannot be written just now: locked, full disk, failing disk. Nothing was saved; later it may be."""

@@ -77,9 +77,9 @@ _MOVES = (
         "face_features=features face_head=head face_labels=labels face_light=light face_parameters=parameters "
         "face_renderer=rendering face_requests=requests face_surroundings=surroundings face_wear=wear",
     ),
-    ("datamodules.face_attributes", "datamodules.images", "image_reading=pictures"),
+    ("datamodules.face_attributes", "datamodules.images", "image_reading=upright"),
     ("datamodules.inspection", "datamodules", "page=feedback"),
-    ("datamodules.inspection", "datamodules.images", "image_files=reading"),
+    ("datamodules.inspection", "datamodules.images", "image_files=finding"),
     (
         "datamodules.inspection",
         "datamodules.inspection.batches",
@@ -153,8 +153,8 @@ _MOVES = (
     (
         "lightning_modules.face_attributes",
         "lightning_modules.face_attributes.classifier",
-        "backbones freezing heads labelled labelling=legacy_labels layers losses mean_image metrics module network "
-        "preprocess presets training_facts transfer vgg vgg_weights",
+        "backbones freezing heads labelled labelling=legacy_labels layers losses mean_image=training_facts metrics "
+        "module network preprocess presets training_facts transfer vgg vgg_weights",
     ),
     (
         "lightning_modules.face_attributes",
@@ -179,7 +179,7 @@ _MOVES = (
         "lightning_modules.face_attributes.targets",
         "completion linear_fits mixture_weights residual_noise targets=maker",
     ),
-    ("lightning_modules.face_attributes", "lightning_modules.nn.realism", "realism=measures"),
+    ("lightning_modules.face_attributes", "lightning_modules.nn.realism", "realism=spread"),
     (
         "lightning_modules.inspection",
         "lightning_modules.inspection.detector",
@@ -194,57 +194,96 @@ _MOVES = (
     ("lightning_modules.inspection", "lightning_modules.inspection.segmenter", "detections module network"),
 )
 
+# where other names of an old module are now
+_SPLIT = {
+    "datamodules.face_attributes.image_reading": ("datamodules.images.size",),
+    "datamodules.inspection.image_files": (
+        "datamodules.images.upright",
+        "datamodules.images.size",
+        "datamodules.images.masks",
+    ),
+    "datamodules.inspection.page.messages": ("datamodules.feedback.messages",),
+    "datamodules.inspection.page.server": ("datamodules.feedback.app",),
+    "datamodules.inspection.store_schema": ("datamodules.common.errors",),
+    "callbacks.attribute_report": ("callbacks.figures.pictures",),
+    "callbacks.score_scatter": ("callbacks.figures.pictures",),
+    "callbacks.score_writer": ("callbacks.figures.run_key",),
+    "datamodules.inspection.augmentation": ("datamodules.inspection.batches.settings",),
+    "datamodules.video.reader": ("datamodules.video.reading.contract",),
+    "lightning_modules.commands.face_independence": ("lightning_modules.face_attributes.judging.descent",),
+    "lightning_modules.face_attributes.agreement": (
+        "lightning_modules.face_attributes.judging.knowledge",
+        "lightning_modules.face_attributes.judging.short_requests",
+    ),
+    "lightning_modules.face_attributes.realism": (
+        "lightning_modules.nn.realism.distance",
+        "lightning_modules.nn.realism.nearest",
+        "lightning_modules.nn.realism.variation",
+    ),
+}
 
-def _moved() -> dict[str, str]:
-    pairs = {}
+
+def _moved() -> dict[str, tuple[str, ...]]:
+    places = {}
     for old_folder, new_folder, names in _MOVES:
         for name in names.split():
             old, _, new = name.partition("=")
-            pairs[f"{old_folder}.{old}"] = f"{new_folder}.{new or old}"
-    return pairs
+            path = f"{old_folder}.{old}"
+            places[path] = (f"{new_folder}.{new or old}", *_SPLIT.get(path, ()))
+    return places
 
 
-MOVED = _moved()  # old path -> new path
+MOVED = _moved()  # old path -> new paths
 
 
-class _Alias(Loader):
-    """The module at its new path, under the old one as well."""
+class _OldModule(Loader):
+    """A module under its old path: each name is looked up at the new ones."""
 
     def __init__(self, old: str) -> None:
         self.old = old
 
-    def create_module(self, spec: ModuleSpec) -> ModuleType:
+    def create_module(self, spec: ModuleSpec) -> None:
         warn(self.old)
-        module = import_module(MOVED[self.old])
-        self.own_spec = module.__spec__
-        return module
 
     def exec_module(self, module: ModuleType) -> None:
-        module.__spec__ = self.own_spec  # the import system has just put the alias's in its place
+        module.__dict__["__getattr__"] = self.find
+
+    def find(self, name: str) -> object:
+        """A name of the old module.
+
+        Raises:
+            AttributeError: If there is none.
+        """
+        for path in () if name.startswith("__") else MOVED[self.old]:
+            found = import_module(path)
+            if hasattr(found, name):
+                value: object = getattr(found, name)
+                return value
+        raise AttributeError(f"module {self.old!r} has no attribute {name!r}")
 
 
-class _Replaced(Loader):
-    """A folder where a module of the same name was: names of the module are still found."""
+class _Folder(_OldModule):
+    """A folder that took the name of a module: names of the module are found all the same."""
 
     def __init__(self, spec: ModuleSpec) -> None:
-        assert spec.loader is not None
-        self.name, self.own = spec.name, spec.loader
+        super().__init__(spec.name)
+        assert spec.loader is not None  # a folder with an __init__ has one
+        self.own = spec.loader
 
-    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        return self.own.create_module(spec)
+    def create_module(self, spec: ModuleSpec) -> None:
+        """Nothing is said before an old name is asked for."""
 
     def exec_module(self, module: ModuleType) -> None:
         self.own.exec_module(module)
-        module.__dict__["__getattr__"] = self._name_of_old_module
+        super().exec_module(module)
 
-    def _name_of_old_module(self, name: str) -> object:
-        if not name.startswith("__") and find_spec(f"{self.name}.{name}") is None:
-            module = import_module(MOVED[self.name])
-            if hasattr(module, name):
-                warn(self.name)
-                value: object = getattr(module, name)
-                return value
-        raise AttributeError(f"module {self.name!r} has no attribute {name!r}")
+    def find(self, name: str) -> object:
+        if find_spec(f"{self.old}.{name}") is not None:  # a file of the folder, which Python imports itself
+            raise AttributeError(name)
+        value = super().find(name)
+        if sys._getframe(1).f_code.co_name == "_handle_fromlist":  # an import, not a search through loaded modules
+            warn(self.old)
+        return value
 
 
 class OldPaths(MetaPathFinder):
@@ -254,18 +293,18 @@ class OldPaths(MetaPathFinder):
         """Spec of a moved module, or of a folder that took a module's name; None for all others."""
         if name not in MOVED:
             return None
-        if not MOVED[name].startswith(f"{name}."):
-            return ModuleSpec(name, _Alias(name))
+        if not MOVED[name][0].startswith(f"{name}."):
+            return ModuleSpec(name, _OldModule(name), is_package=True)  # one old folder holds others
         spec = PathFinder.find_spec(name, path)
         if spec is not None:
-            spec.loader = _Replaced(spec)
+            spec.loader = _Folder(spec)
         return spec
 
 
 def warn(old: str) -> None:
     """Say where a module is now."""
     warnings.warn(
-        f"{old} has moved: import {MOVED[old]} instead; the old path goes with the next release",
+        f"{old} has moved: import {' or '.join(MOVED[old])} instead; the old path goes with the next release",
         FutureWarning,
         stacklevel=3,
     )

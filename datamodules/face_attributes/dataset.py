@@ -15,7 +15,7 @@ from datamodules.common.sampler import SampleIndex
 from datamodules.face_attributes.batch import FaceBatch
 from datamodules.faces.lists.crops import cut_face, square_of
 from datamodules.faces.lists.records import FaceList, LabelTable
-from datamodules.images.pictures import read_picture
+from datamodules.images.upright import read_picture
 
 
 class FaceSource(Protocol):

@@ -31,7 +31,7 @@ from datamodules.faces.lists.crops import cut_face, square_of
 from datamodules.faces.lists.records import SplitName
 from datamodules.faces.renderer.settings import FaceDemoSettings
 from datamodules.faces.schema import AttributeSchema
-from datamodules.images.pictures import read_picture
+from datamodules.images.upright import read_picture
 
 _SEEDS = 1 << 63  # of a batch, int64
 

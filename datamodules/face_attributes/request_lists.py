@@ -13,7 +13,7 @@ from datamodules.face_attributes.requests import FaceRequest, check_request, par
 from datamodules.faces.lists.records import FaceList, LabelTable
 from datamodules.faces.lists.sources import FaceSources, LabelFormat
 from datamodules.faces.schema import MISSING, AttributeSchema
-from datamodules.images.pictures import picture_size
+from datamodules.images.size import picture_size
 
 ListFormat = Literal["auto", "csv", "celeba", "pubfig", "lfw"]
 _TEXT = "attributes"  # column that makes a csv a list of requests

@@ -1,4 +1,4 @@
-"""Image files by their row in the store, unchanged since they were mined, in a form that browsers show."""
+"""Image files that are asked about, unchanged since they were mined, in a form that browsers show."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import io
 from pathlib import Path
 from typing import NamedTuple
 
-from datamodules.common.errors import LabelError, StoreError
-from datamodules.inspection.store.rows import StoredImage
+from datamodules.common.errors import ImageError, StoreError
 
 _SHOWN = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp", ".gif": "image/gif"}
 
@@ -25,21 +24,21 @@ class Picture(NamedTuple):
     media_type: str
 
 
-def read_picture(image: StoredImage) -> Picture:
-    """Read an image of the store; formats that browsers do not show are sent as PNG.
+def read_picture(path: Path, sha256: str) -> Picture:
+    """Read an image; formats that browsers do not show are sent as PNG.
 
     Args:
-        image: The image; its path comes from the store, never from a request.
+        path: The file; from the store, never from a request.
+        sha256: Of the file when it was mined.
 
     Raises:
         StoreError: If the file is gone, unreadable, or has changed since it was mined.
     """
-    path = Path(image.path)
     try:
         content = path.read_bytes()
     except OSError as error:
         raise StoreError(f"{path} cannot be read ({error.strerror}): put it back, or mine again") from error
-    if hashlib.sha256(content).hexdigest() != image.sha256:
+    if hashlib.sha256(content).hexdigest() != sha256:
         raise StoreError(
             f"{path} has changed since it was mined, so its detections no longer fit: put it back, or mine again"
         )
@@ -49,13 +48,11 @@ def read_picture(image: StoredImage) -> Picture:
 
 
 def _as_png(path: Path) -> bytes:
-    from PIL import Image  # only unusual formats need these two, and the page starts sooner without
-
-    from datamodules.images.reading import read_image
+    from datamodules.images.upright import read_picture as read_upright  # Pillow is for unusual formats alone
 
     try:
         target = io.BytesIO()
-        Image.fromarray(read_image(path)).save(target, "PNG", compress_level=1)
-    except LabelError as error:
+        read_upright(path, transparent="ignored").save(target, "PNG", compress_level=1)
+    except ImageError as error:
         raise StoreError(f"{path} is no image that can be shown: convert it to PNG and mine again") from error
     return target.getvalue()

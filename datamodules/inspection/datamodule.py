@@ -14,12 +14,13 @@ from torch.utils.data import DataLoader
 
 from datamodules.common.errors import ConfigurationError, LabelError
 from datamodules.common.sampler import PaddedDistributedSampler
-from datamodules.images.reading import image_size as size_of
+from datamodules.images.size import picture_size
 from datamodules.inspection.batch import InspectionBatch
-from datamodules.inspection.batches.augmentation import AugmentationSettings, augment
+from datamodules.inspection.batches.augmentation import augment
 from datamodules.inspection.batches.dataset import ImageSettings, InspectionDataset, InspectionItem, collate
 from datamodules.inspection.batches.decoded import ImageCache, decode, network_size
 from datamodules.inspection.batches.domain_sampler import BalancedDomainSampler
+from datamodules.inspection.batches.settings import AugmentationSettings
 from datamodules.inspection.demo.settings import InspectionDemoSettings
 from datamodules.inspection.labels.lists import ImageLists, NewDomain, NewTraining
 from datamodules.inspection.labels.records import LabelledImage
@@ -230,7 +231,7 @@ class InspectionDataModule(LightningDataModule):
     def _network_size(self, image: LabelledImage) -> tuple[int, int] | None:
         """Height and width that the network sees; None where the file cannot be read, which the dataset reports."""
         try:
-            return network_size(size_of(image.path), self._settings.image_size)
+            return network_size(picture_size(image.path)[::-1], self._settings.image_size)
         except LabelError:
             return None
 

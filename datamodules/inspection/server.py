@@ -7,36 +7,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import FastAPI, HTTPException, Query, Request, Response
-from fastapi.exceptions import RequestValidationError
+from fastapi import FastAPI, Query, Response
 from fastapi.responses import JSONResponse
 
-from datamodules import feedback
 from datamodules.common.errors import StoreError
-from datamodules.feedback.guard import Guard, is_loopback, own_hosts
+from datamodules.feedback.app import page_app, save_each
+from datamodules.feedback.messages import Name, RowId
 from datamodules.feedback.pace import answers_an_hour
 from datamodules.feedback.pictures import read_picture
-from datamodules.inspection.messages import (
-    Answer,
-    Answers,
-    DetectionAnswer,
-    HealthyAnswer,
-    MissedAnswer,
-    Name,
-    RowId,
-)
+from datamodules.inspection.messages import Answer, Answers, DetectionAnswer, HealthyAnswer, MissedAnswer
 from datamodules.inspection.store.feedback import FeedbackStore
 from datamodules.inspection.store.order import Order
 from datamodules.inspection.store.rows import StoredAnswer, StoredDetection, StoredRun
-from datamodules.inspection.store.schema import StoreUnavailableError
 
-STATIC = Path(feedback.__file__).parent / "static"
-MEDIA_TYPES = {
-    ".html": "text/html; charset=utf-8",
-    ".css": "text/css",
-    ".js": "text/javascript",
-    ".svg": "image/svg+xml",
-}
 LAST = 30  # answers that can be taken back after a reload
 
 RunQuery = Annotated[int, Query(ge=1, le=2**53)]
@@ -74,15 +57,9 @@ def build_app(store: FeedbackStore, settings: PageSettings) -> FastAPI:
     Raises:
         StoreError: If other machines could connect and there is no token, or the store has no such run.
     """
-    if settings.token is None and not is_loopback(settings.host):
-        raise StoreError(f"other machines can reach {settings.host}, so the page needs a token: give one with --token")
+    app = page_app(settings.host, settings.token)
     run = store.run(settings.run)
     store.next_items(run.id, settings.annotator, limit=1, order=settings.order, seed=settings.seed)  # or say what lacks
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_middleware(Guard, hosts=own_hosts(settings.host), token=settings.token)
-    app.add_exception_handler(StoreError, _store_error)
-    app.add_exception_handler(RequestValidationError, _malformed)
-    _add_static(app)
     _add_questions(app, store, settings, run)
     _add_answers(app, store)
     return app
@@ -92,24 +69,6 @@ def run_key(run: StoredRun) -> str:
     """Mark of a run that no other store shares; a browser keeps answers under it."""
     text = "\n".join((run.checkpoint_sha256, run.data_sha256, repr(dict(run.thresholds)), run.created))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _add_static(app: FastAPI) -> None:
-    """Serve the files of ``static`` as they were when the server started: a name is looked up, never a path."""
-    files = {path.name: path.read_bytes() for path in STATIC.iterdir() if path.suffix in MEDIA_TYPES}
-
-    @app.get("/")
-    def index() -> Response:
-        return _static("index.html")
-
-    @app.get("/static/{name}")
-    def static(name: str) -> Response:
-        return _static(name)
-
-    def _static(name: str) -> Response:
-        if name not in files:
-            raise HTTPException(404, "there is no such file")
-        return Response(files[name], media_type=MEDIA_TYPES[Path(name).suffix], headers={"Cache-Control": "no-cache"})
 
 
 def _add_questions(app: FastAPI, store: FeedbackStore, settings: PageSettings, default: StoredRun) -> None:
@@ -150,7 +109,8 @@ def _add_questions(app: FastAPI, store: FeedbackStore, settings: PageSettings, d
 
     @app.get("/api/image/{image_id}")
     def image(image_id: RowId) -> Response:
-        picture = read_picture(store.image(image_id))
+        asked = store.image(image_id)
+        picture = read_picture(Path(asked.path), asked.sha256)
         headers = {"Cache-Control": "no-store"}  # another store on this port would give the id to another image
         return Response(picture.content, media_type=picture.media_type, headers=headers)
 
@@ -160,17 +120,7 @@ def _add_answers(app: FastAPI, store: FeedbackStore) -> None:
     def answers(sent: Answers) -> JSONResponse:
         if run_key(store.run(sent.run)) != sent.run_key:
             raise StoreError("these answers were given for another store: reload the page")
-        results: list[dict[str, object]] = []
-        for one in sent.answers:
-            try:
-                row = save(store, sent.run, one)
-                results.append({"client_id": one.client_id, "saved": True, "row": row})
-            except StoreUnavailableError as error:  # those before are saved; the browser keeps the rest
-                return JSONResponse({"results": results, "detail": str(error)}, status_code=503)
-            except StoreError as error:
-                results.append({"client_id": one.client_id, "saved": False, "detail": str(error)})
-        refused = any(not result["saved"] for result in results)
-        return JSONResponse({"results": results}, status_code=409 if refused else 200)
+        return save_each(sent.answers, lambda one: save(store, sent.run, one))
 
 
 def save(store: FeedbackStore, run_id: int, one: Answer) -> int:
@@ -222,17 +172,3 @@ def past(store: FeedbackStore, answer: StoredAnswer) -> dict[str, object]:
         "class": answer.truth,
         "item": question(store, detection) if detection is not None and asked else None,
     }
-
-
-def _store_error(_: Request, error: Exception) -> JSONResponse:
-    if isinstance(error, StoreUnavailableError):
-        return JSONResponse({"detail": str(error)}, status_code=503)
-    missing = str(error).startswith("there is no ")
-    return JSONResponse({"detail": str(error)}, status_code=404 if missing else 409)
-
-
-def _malformed(_: Request, error: Exception) -> JSONResponse:
-    """Say which field is wrong, but do not send back what was sent."""
-    places = error.errors() if isinstance(error, RequestValidationError) else []
-    text = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in places[:3])
-    return JSONResponse({"detail": f"the request is malformed: {text}"}, status_code=422)

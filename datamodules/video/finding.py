@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 from datamodules.common.errors import ConfigurationError
-from datamodules.video_quality.labels import LabelledVideo
 
 _SUFFIXES = "3gp asf avi f4v flv m2ts m4v mkv mov mp4 mpeg mpg mts mxf ogv ts vob webm wmv y4m"
 VIDEO_SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
 
 
-def find_videos(path: str | Path) -> list[LabelledVideo]:
+class FoundVideo(NamedTuple):
+    """A video of a folder.
+
+    Attributes:
+        path: Absolute path of the file.
+        name: Its path relative to the folder, with forward slashes.
+    """
+
+    path: str
+    name: str
+
+
+def find_videos(path: str | Path) -> list[FoundVideo]:
     """List the videos of a folder and its sub-folders, or one file.
 
     A folder gives the files whose suffix is that of a video, whatever they hold: a text file named ``.mp4`` is listed
@@ -22,14 +34,14 @@ def find_videos(path: str | Path) -> list[LabelledVideo]:
         path: Folder or file.
 
     Returns:
-        Videos sorted by path; ``name`` is relative to the folder, with forward slashes.
+        Videos sorted by path.
 
     Raises:
         ConfigurationError: If there is no such path, or no video in it.
     """
     root = Path(path)
     if root.is_file():
-        return [LabelledVideo(path=str(root.absolute()), name=root.name)]
+        return [FoundVideo(path=str(root.absolute()), name=root.name)]
     if not root.is_dir():
         raise ConfigurationError(f"path {str(path)!r} does not exist; give a folder of videos or one file")
     found: list[Path] = []
@@ -42,7 +54,7 @@ def find_videos(path: str | Path) -> list[LabelledVideo]:
             f"path {str(path)!r} holds no video (suffixes {suffixes}); give another folder or a file"
         )
     names = sorted((file.relative_to(root).as_posix(), file) for file in found)
-    return [LabelledVideo(path=str(file.absolute()), name=name) for name, file in names]
+    return [FoundVideo(path=str(file.absolute()), name=name) for name, file in names]
 
 
 def _is_video(name: str) -> bool:

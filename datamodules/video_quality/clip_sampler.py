@@ -29,7 +29,7 @@ from datamodules.video.fragments import (
     random_draw,
     resize_whole,
 )
-from datamodules.video.reading.reader import FrameChunk, VideoInfo
+from datamodules.video.reading.contract import FrameChunk, VideoInfo
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from torch.utils.data import Dataset, default_collate, get_worker_info
 
 from datamodules.common.errors import VideoError
 from datamodules.common.sampler import SampleIndex
-from datamodules.video.reading.reader import ReaderName, VideoInfo, read_video
+from datamodules.video.reading.contract import VideoInfo
+from datamodules.video.reading.reader import ReaderName, read_video
 from datamodules.video_quality.batch import VideoQualityBatch, VideoRecord
 from datamodules.video_quality.clip_sampler import ClipSampler, ClipSettings, SampledClips, blank_clips
 from datamodules.video_quality.labels import LabelledVideo

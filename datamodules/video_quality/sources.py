@@ -78,7 +78,7 @@ class LabelSources:
             LabelError: If a list is wrong.
         """
         if split == "predict" and self.path is not None:
-            return find_videos(self.path)
+            return [LabelledVideo(path=found.path, name=found.name) for found in find_videos(self.path)]
         wanted: SplitName = "test" if split == "predict" else split
         if demo is None and self.labels is None and self._file(wanted) is None:
             raise ConfigurationError(f"{wanted}_labels is not given, but the {split} videos are needed; name the list")

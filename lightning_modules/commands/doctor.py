@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from lightning_modules.commands.front.errors import CommandLineError
 
 if TYPE_CHECKING:
-    from datamodules.video.reading.reader import FrameChunk, ReaderName, VideoInfo
+    from datamodules.video.reading.contract import FrameChunk, VideoInfo
+    from datamodules.video.reading.reader import ReaderName
 
 Status = Literal["ok", "note", "fault"]
 ROOT = Path(__file__).resolve().parents[2]  # the folder that holds this project's packages

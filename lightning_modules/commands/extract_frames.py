@@ -30,7 +30,7 @@ from datamodules.common.atomic_write import flush_row, write_text
 from datamodules.common.errors import AppraiseError, ConfigurationError, VideoError
 from datamodules.common.manifest import read_rows
 from datamodules.common.progress import file_progress
-from datamodules.video.reading.reader import FrameChunk, VideoInfo
+from datamodules.video.reading.contract import FrameChunk, VideoInfo
 
 OPTIONS_FILE = "extract.json"
 _COLUMNS = (*FRAME_COLUMNS, *OPTIONAL_FRAME_COLUMNS)

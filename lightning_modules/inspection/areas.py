@@ -19,6 +19,8 @@ from datamodules.inspection.batch import IGNORE, PADDING, REJECTED, InspectionBa
 
 MaskUnit = Literal["area", "area_class"]
 
+PRIOR = 0.01  # score of every class before any training: defects are rare, and training need not learn that first
+
 
 class AreaTargets(NamedTuple):
     """What each area should say; B images, C classes, A areas a cell, h x w cells.

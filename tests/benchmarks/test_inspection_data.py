@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from datamodules.inspection.batches.augmentation import AugmentationSettings, augment
+from datamodules.inspection.batches.augmentation import augment
+from datamodules.inspection.batches.settings import AugmentationSettings
 from datamodules.inspection.datamodule import InspectionDataModule
 from datamodules.inspection.demo.settings import InspectionDemoSettings
 

@@ -12,13 +12,14 @@ from typing import IO, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
 
 from datamodules.action.frames.sampling import FrameSampling
 from datamodules.action.lists.records import ActionVideo, Picture
-from datamodules.common.errors import ConfigurationError, VideoError
+from datamodules.common.errors import ConfigurationError, ImageError, VideoError
+from datamodules.images.upright import read_picture
 from datamodules.video.limits import Deadline
-from datamodules.video.reading.reader import FrameChunk, FrameConsumer, VideoInfo, read_video
+from datamodules.video.reading.contract import FrameChunk, FrameConsumer, VideoInfo
+from datamodules.video.reading.reader import read_video
 from datamodules.video.reading.survey import CannotOpenError, survey
 
 # decord's first error on a file that PyAV cannot open moves the process' stderr for a moment: one thread at a time
@@ -187,7 +188,7 @@ def _read_pictures(
     for position in reading.sampling.choose(known, default=None).tolist():
         picture = pictures[position]
         try:
-            frame = read_picture(picture.path, reading.size)
+            frame = read_resized(picture.path, reading.size)
         except VideoError as error:
             errors.append(str(error))
             continue
@@ -196,16 +197,14 @@ def _read_pictures(
     return times, errors
 
 
-def read_picture(path: str, size: int) -> NDArray[np.uint8]:
+def read_resized(path: str, size: int) -> NDArray[np.uint8]:
     """Read one picture upright as RGB, uint8 ``(1, 3, size, size)``.
 
     Raises:
         VideoError: If it cannot be decoded.
     """
     try:
-        with Image.open(path) as opened:
-            opened.draft("RGB", (2 * size, 2 * size))  # JPEG alone: decoded at a half, a quarter or an eighth
-            image = ImageOps.exif_transpose(opened).convert("RGB")
-            return resized(np.array(image)[None], size)
-    except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        image = read_picture(path, transparent="ignored", least_side=2 * size)
+        return resized(np.array(image)[None], size)
+    except ImageError as error:
         raise VideoError(f"{path}: the picture cannot be read ({error}); replace or remove it") from error

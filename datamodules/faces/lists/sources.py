@@ -25,7 +25,7 @@ from datamodules.faces.lists.pubfig import read_pubfig
 from datamodules.faces.lists.records import FaceList, SplitName, split_of, unlabelled
 from datamodules.faces.lists.table import boxes_for, read_csv_list
 from datamodules.faces.schema import AttributeSchema
-from datamodules.images.pictures import picture_size
+from datamodules.images.size import picture_size
 
 _log = logging.getLogger(__name__)
 

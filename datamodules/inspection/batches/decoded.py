@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from datamodules.common.errors import LabelError
-from datamodules.images.reading import read_image
+from datamodules.images.upright import read_picture
 from datamodules.inspection.batch import IGNORE
 from datamodules.inspection.labels.masks import class_mask, decode_region, labelled_boxes, pixel_slices
 from datamodules.inspection.labels.records import Answer, LabelledImage
@@ -85,7 +85,7 @@ def decode(image: LabelledImage, num_classes: int, image_size: int | None, box_f
     Raises:
         LabelError: If image or mask cannot be read, or they contradict each other.
     """
-    pixels = read_image(image.path, image.source)
+    pixels = np.array(read_picture(image.path, image.source, transparent="ignored"))
     source_size = (pixels.shape[0], pixels.shape[1])
     drawn = class_mask(image, num_classes, size=source_size, box_fill=box_fill)
     boxes, box_class = labelled_boxes(image, drawn)

@@ -8,7 +8,7 @@ from kornia.constants import DataKey, Resample
 from torch import Tensor
 
 from datamodules.inspection.batch import IGNORE, PADDING, InspectionBatch
-from datamodules.inspection.batches.augmentation import AugmentationSettings
+from datamodules.inspection.batches.settings import AugmentationSettings
 
 _SMALLEST_VISIBLE = 0.25  # share of a box that must stay inside for it to stay a box
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from datamodules.common.errors import LabelError
-from datamodules.images.reading import image_size
+from datamodules.images.size import picture_size
 from datamodules.inspection.labels.records import RawImage
 
 _TOLERANCE = 1.0  # pixels that a box may stick out: rounding of shares; what sticks out is cut off
@@ -26,7 +26,7 @@ def check_files(images: Iterable[RawImage]) -> None:
                     f"{raw.source}: there is no image {raw.path}; correct root or the name, or drop the row"
                 )
             continue
-        height, width = image_size(raw.path, raw.source)
+        width, height = picture_size(raw.path, raw.source)
         _check_mask(raw, height, width)
         for item in raw.objects:
             x1, y1, x2, y2 = item.box
@@ -40,7 +40,7 @@ def check_files(images: Iterable[RawImage]) -> None:
 def _check_mask(raw: RawImage, height: int, width: int) -> None:
     if raw.mask is None:
         return
-    mask_height, mask_width = image_size(raw.mask, raw.source, kind="mask")
+    mask_width, mask_height = picture_size(raw.mask, raw.source, kind="mask")
     if (mask_height, mask_width) != (height, width):
         raise LabelError(
             f"{raw.source}: mask {raw.mask} is {mask_width}x{mask_height} but the upright image is {width}x{height}; "

@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from datamodules.common.errors import LabelError
-from datamodules.images.reading import find_images
+from datamodules.images.finding import find_images
 from datamodules.inspection.batch import ORIGINAL
 from datamodules.inspection.labels.records import RawImage, SplitName
 

@@ -10,7 +10,8 @@ from pycocotools import mask as coco_mask
 from scipy import ndimage
 
 from datamodules.common.errors import LabelError
-from datamodules.images.reading import image_size, read_mask
+from datamodules.images.masks import read_mask
+from datamodules.images.size import picture_size
 from datamodules.inspection.batch import IGNORE, Box
 from datamodules.inspection.labels.records import IGNORED_CLASS, LabelledImage
 
@@ -36,7 +37,7 @@ def class_mask(
         LabelError: If the mask has another size or a value that is no class, or an image that is flagged healthy has a
             defect.
     """
-    height, width = size if size is not None else image_size(image.path, image.source)
+    height, width = size if size is not None else picture_size(image.path, image.source)[::-1]
     if not image.labelled:
         return np.full((height, width), IGNORE, dtype=np.uint8)
     drawn = np.zeros((height, width), dtype=np.uint8)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from datamodules.common.errors import ConfigurationError, LabelError
-from datamodules.images.reading import images_at
+from datamodules.images.finding import images_at
 from datamodules.inspection.batch import NEW, ORIGINAL
 from datamodules.inspection.demo.settings import DEFECT_CLASSES
 from datamodules.inspection.labels import deeppcb, magnetic_tile

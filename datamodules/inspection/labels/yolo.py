@@ -13,7 +13,8 @@ import yaml
 
 from datamodules.common.errors import LabelError
 from datamodules.common.manifest import fail, parse_integer, parse_number
-from datamodules.images.reading import find_images, image_size
+from datamodules.images.finding import find_images
+from datamodules.images.size import picture_size
 from datamodules.inspection.batch import ORIGINAL
 from datamodules.inspection.labels.folder_masks import split_of
 from datamodules.inspection.labels.polygons import polygon_box, polygon_rle
@@ -83,7 +84,7 @@ def _objects(labels: Path, file: Path, names: tuple[str, ...]) -> tuple[RawObjec
     filled = [(number, line.split()) for number, line in enumerate(lines, start=1) if line.strip()]
     if not filled:
         return ()
-    size = image_size(file)
+    size = picture_size(file)[::-1]
     return tuple(_object(labels, number, fields, names, size) for number, fields in filled)
 
 

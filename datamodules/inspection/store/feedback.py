@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datamodules.common.errors import StoreError
 from datamodules.inspection.store import effective
 from datamodules.inspection.store.agreement import Agreement
-from datamodules.inspection.store.columns import clipped_box, detection_values
+from datamodules.inspection.store.columns import clipped_box
 from datamodules.inspection.store.file import Value
+from datamodules.inspection.store.merge import merge_stores
 from datamodules.inspection.store.order import Order, possible_orders, ranked
-from datamodules.inspection.store.reader import StoreReader
 from datamodules.inspection.store.rows import (
     Box,
     EffectiveAnswer,
@@ -26,14 +24,15 @@ from datamodules.inspection.store.rows import (
     Verdict,
 )
 from datamodules.inspection.store.schema import WAIT_SECONDS
+from datamodules.inspection.store.writer import StoreWriter, now
 
 if TYPE_CHECKING:  # the contract imports torch, and the page starts without
-    from datamodules.inspection.batch import Detection
+    pass
 
 __all__ = ["EffectiveAnswer", "FeedbackStore", "MentoredImage", "StoredAnswer", "StoredDetection", "StoredRun"]
 
 
-class FeedbackStore(StoreReader):
+class FeedbackStore(StoreWriter):
     """Images, mining runs, detections and answers in one file; rows are only ever added.
 
     Every answer is committed and on the disk when `answer` returns. An answer is taken back by another row, so every
@@ -51,81 +50,6 @@ class FeedbackStore(StoreReader):
     def __init__(self, path: str | Path, *, create: bool = False, wait: float = WAIT_SECONDS) -> None:
         super().__init__(path, create=create, wait=wait)
         self._rankings: dict[tuple[int, str, int], tuple[int, list[int]]] = {}
-
-    # ---- what mining writes
-
-    def add_image(self, path: str | Path, sha256: str, width: int, height: int, domain: int) -> int:
-        """Row of an image, added when it is new; a file that changed since is a new image.
-
-        Args:
-            path: The file; made absolute.
-            sha256: Of the file, 64 hexadecimal digits.
-            width: Pixels of the upright image.
-            height: Likewise.
-            domain: 0 original, 1 new.
-        """
-        place = str(Path(path).absolute())
-        with self.transaction():
-            row = self.one("SELECT id FROM image WHERE path = ? AND sha256 = ?", place, sha256)
-            if row is None:
-                return self.add("image", path=place, sha256=sha256, width=width, height=height, domain=domain)
-        return int(row["id"])
-
-    def start_run(self, checkpoint_sha256: str, data_sha256: str, thresholds: Mapping[str, float]) -> int:
-        """Row of a mining run; the same checkpoint, data and thresholds are the same run.
-
-        Args:
-            checkpoint_sha256: Of the checkpoint file.
-            data_sha256: Fingerprint of the data that was mined.
-            thresholds: Class name to threshold, in the order of the model's classes.
-        """
-        if not thresholds:
-            raise StoreError("a run needs the threshold of each class, but there is no class")
-        text = json.dumps({name: round(float(value), 6) for name, value in thresholds.items()})
-        with self.transaction():
-            row = self.one(
-                "SELECT id FROM run WHERE checkpoint_sha256 = ? AND data_sha256 = ? AND thresholds_json = ?",
-                checkpoint_sha256,
-                data_sha256,
-                text,
-            )
-            if row is None:
-                return self.add(
-                    "run",
-                    checkpoint_sha256=checkpoint_sha256,
-                    data_sha256=data_sha256,
-                    thresholds_json=text,
-                    created=_now(),
-                )
-        return int(row["id"])
-
-    def add_detections(
-        self, run_id: int, image_id: int, detections: Sequence[Detection], class_names: Sequence[str]
-    ) -> list[int]:
-        """Add what the model found on one image; an image that has detections of this run keeps them.
-
-        Args:
-            run_id: Run.
-            image_id: Image.
-            detections: All of the image; boxes are clipped to it.
-            class_names: Names of the classes, by ``class_index``.
-
-        Returns:
-            Rows of the detections: the new ones, or those of before.
-
-        Raises:
-            StoreError: If a box lies outside the image or a class has no name.
-        """
-        image = self.image(image_id)
-        with self.transaction():
-            before = self.all(
-                "SELECT id FROM detection WHERE run_id = ? AND image_id = ? AND origin = 'model' ORDER BY id",
-                run_id,
-                image_id,
-            )
-            if before:
-                return [int(row["id"]) for row in before]
-            return [self.add("detection", **detection_values(run_id, image, one, class_names)) for one in detections]
 
     # ---- what operators say
 
@@ -347,15 +271,7 @@ class FeedbackStore(StoreReader):
         with self.reading():
             return effective.mentored_images(self.connection, self._run_ids(run_ids))
 
-    # ---- files beside the store
-
-    def maps_folder(self, run_id: int) -> Path:
-        """Folder of the score maps of a run, ``<store>.maps/<run>``."""
-        return Path(f"{self.path}.maps") / str(run_id)
-
-    def map_path(self, run_id: int, image_id: int) -> Path:
-        """File of one score map: npz with ``score``, float16 ``(h, w)``."""
-        return self.maps_folder(run_id) / f"{image_id}.npz"
+    # ---- other stores
 
     def merge(self, other: FeedbackStore | str | Path) -> None:
         """Take over every image, run, detection, answer and map of another store; a repeat changes nothing.
@@ -363,8 +279,6 @@ class FeedbackStore(StoreReader):
         Raises:
             StoreError: If the other is no store, or this one cannot be written.
         """
-        from datamodules.inspection.store.merge import merge_stores  # it uses this class
-
         if isinstance(other, FeedbackStore):
             merge_stores(self, other)
         else:
@@ -419,7 +333,7 @@ class FeedbackStore(StoreReader):
         scope = "image" if detection_id is None else "detection"
         if not str(values["annotator"]).strip():
             raise StoreError("an answer needs the name of its annotator: give one with --annotator NAME")
-        return self.add("answer", **values, detection_id=detection_id, scope=scope, created=_now(), **{"class": truth})
+        return self.add("answer", **values, detection_id=detection_id, scope=scope, created=now(), **{"class": truth})
 
     def _ranking(self, run_id: int, order: Order, seed: int) -> list[int]:
         newest = self.one(
@@ -433,10 +347,6 @@ class FeedbackStore(StoreReader):
 
     def _run_ids(self, run_ids: Sequence[int] | None) -> list[int]:
         return [run.id for run in self.runs()] if run_ids is None else [self.run(one).id for one in run_ids]
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
 def _same(known: StoredAnswer, run_id: int, image_id: int, detection_id: int | None, verdict: str) -> int:

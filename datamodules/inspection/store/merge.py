@@ -5,19 +5,16 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from datamodules.common.errors import StoreError
 from datamodules.inspection.store.file import Value
 from datamodules.inspection.store.schema import clear_errors
-
-if TYPE_CHECKING:  # it imports this module when it merges
-    from datamodules.inspection.store.feedback import FeedbackStore
+from datamodules.inspection.store.writer import StoreWriter
 
 Key = tuple[object, ...]
 
 
-def merge_stores(target: FeedbackStore, source: FeedbackStore) -> None:
+def merge_stores(target: StoreWriter, source: StoreWriter) -> None:
     """Add every image, run, detection, answer and map of ``source`` to ``target``.
 
     Rows are the same when they say the same: an image by path and content, a run by checkpoint, data and thresholds, a
@@ -38,15 +35,15 @@ def merge_stores(target: FeedbackStore, source: FeedbackStore) -> None:
     _maps(target, source, images, runs)
 
 
-def _rows(store: FeedbackStore, table: str) -> list[sqlite3.Row]:
+def _rows(store: StoreWriter, table: str) -> list[sqlite3.Row]:
     return store.all(f"SELECT * FROM {table} ORDER BY id")
 
 
-def _image(target: FeedbackStore, row: sqlite3.Row) -> int:
+def _image(target: StoreWriter, row: sqlite3.Row) -> int:
     return target.add_image(row["path"], row["sha256"], row["width"], row["height"], row["domain"])
 
 
-def _run(target: FeedbackStore, row: sqlite3.Row) -> int:
+def _run(target: StoreWriter, row: sqlite3.Row) -> int:
     same = [row[name] for name in ("checkpoint_sha256", "data_sha256", "thresholds_json")]
     known = target.one(
         "SELECT id FROM run WHERE checkpoint_sha256 = ? AND data_sha256 = ? AND thresholds_json = ?", *same
@@ -55,7 +52,7 @@ def _run(target: FeedbackStore, row: sqlite3.Row) -> int:
 
 
 def _detections(
-    target: FeedbackStore,
+    target: StoreWriter,
     rows: list[sqlite3.Row],
     answers: list[sqlite3.Row],
     images: dict[int, int],
@@ -81,7 +78,7 @@ def _detections(
 
 
 def _answers(
-    target: FeedbackStore,
+    target: StoreWriter,
     rows: list[sqlite3.Row],
     images: dict[int, int],
     runs: dict[int, int],
@@ -103,7 +100,7 @@ def _answers(
         mapped[row["id"]] = target.add("answer", **values)
 
 
-def _maps(target: FeedbackStore, source: FeedbackStore, images: dict[int, int], runs: dict[int, int]) -> None:
+def _maps(target: StoreWriter, source: StoreWriter, images: dict[int, int], runs: dict[int, int]) -> None:
     for run_id, new_run in runs.items():
         for old in sorted(source.maps_folder(run_id).glob("*.npz")):
             if old.stem.isdecimal() and int(old.stem) in images:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from datamodules.common.errors import StoreError
+from datamodules.common.errors import StoreError, StoreUnavailableError
 
 VERSION = 1  # PRAGMA user_version
 APPLICATION = 0x41505253  # PRAGMA application_id, "APRS": tells a store from any other SQLite file
@@ -84,10 +84,6 @@ SELECT max(id) FROM answer
 WHERE verdict <> 'undo' AND id NOT IN (SELECT undoes FROM answer WHERE undoes IS NOT NULL) {also}
 GROUP BY run_id, annotator, scope, image_id, detection_id
 """
-
-
-class StoreUnavailableError(StoreError):
-    """The store cannot be written just now: locked, full disk, failing disk. Nothing was saved; later it may be."""
 
 
 def open_database(path: Path, *, create: bool, wait: float = WAIT_SECONDS) -> sqlite3.Connection:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from datamodules.common.errors import VideoError
 from datamodules.video.limits import Deadline
-from datamodules.video.reading.reader import FrameChunk, VideoInfo, chunk_length
+from datamodules.video.reading.contract import FrameChunk, VideoInfo, chunk_length
 from datamodules.video.reading.survey import CannotOpenError, Survey, survey, trusted_times
 
 if TYPE_CHECKING:

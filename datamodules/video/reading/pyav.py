@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from datamodules.common.errors import VideoError
 from datamodules.video.limits import Deadline
-from datamodules.video.reading.reader import FrameChunk, FramesMissingError, VideoInfo, chunk_length
+from datamodules.video.reading.contract import FrameChunk, FramesMissingError, VideoInfo, chunk_length
 from datamodules.video.reading.survey import describe, open_container, survey
 
 

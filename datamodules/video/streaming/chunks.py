@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datamodules.common.errors import ConfigurationError
-from datamodules.video.reading.reader import CHUNK_BYTES
+from datamodules.video.reading.contract import CHUNK_BYTES
 from datamodules.video.streaming.reader import PictureConverter, SourceFacts, TimedFrame
 
 _USUAL_FRAMES = 128  # of a chunk whose pictures are small

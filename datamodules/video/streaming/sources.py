@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from datamodules.common.errors import ConfigurationError, VideoError
+from datamodules.video.finding import VIDEO_SUFFIXES
 
 STANDARD_INPUT = "-"
-_SUFFIXES = "3gp asf avi f4v flv m2ts m4v mkv mov mp4 mpeg mpg mts mxf ogv ts vob webm wmv y4m"
-STREAM_SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
 _ADDRESS = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+://")  # two letters at least: C:// is a drive
 _CAMERA = re.compile(r"^(?:camera:)?([0-9]+)$")
 _CAMERA_SYSTEM = {"linux": "v4l2", "darwin": "avfoundation"}
@@ -135,7 +134,7 @@ def _videos_below(folder: Path) -> list[str]:
     found = sorted(str(path) for path in folder.rglob("*") if _is_video(path.relative_to(folder)) and path.is_file())
     if not found:
         raise ConfigurationError(
-            f"{folder}: no video below this folder (looked for {' '.join(sorted(STREAM_SUFFIXES))}); give another one"
+            f"{folder}: no video below this folder (looked for {' '.join(sorted(VIDEO_SUFFIXES))}); give another one"
         )
     return found
 
@@ -149,4 +148,4 @@ def _videos_like(pattern: str) -> list[str]:
 
 
 def _is_video(path: Path) -> bool:
-    return path.suffix.lower() in STREAM_SUFFIXES and not any(part.startswith(".") for part in path.parts)
+    return path.suffix.lower() in VIDEO_SUFFIXES and not any(part.startswith(".") for part in path.parts)

@@ -8,7 +8,7 @@ import tempfile
 import threading
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import av
 import av.error
@@ -17,10 +17,8 @@ from numpy.typing import NDArray
 
 from datamodules.common.errors import ConfigurationError, VideoError
 from datamodules.video.reading.survey import describe
+from datamodules.video.streaming.info import StreamInfo
 from datamodules.video.writing.picture_encoder import PictureEncoder
-
-if TYPE_CHECKING:
-    from datamodules.action.batch import StreamInfo
 
 _QUEUE_BYTES = 24 << 20  # of pictures that wait for the encoder
 _POLL = 0.1  # seconds between looks at whether the encoder has failed

@@ -25,7 +25,6 @@ from filelock import FileLock
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-import datamodules
 from datamodules.common.cache_folder import cache_folder
 from datamodules.common.errors import VideoError
 from datamodules.common.fingerprint import config_digest
@@ -183,7 +182,7 @@ class _Worker:
     """
 
     def __init__(self, folder: Path, settings: DemoSettings) -> None:
-        root = str(Path(datamodules.__file__).resolve().parent.parent)
+        root = str(Path(__file__).resolve().parents[3])  # where the packages lie
         path = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH", "")) if part)
         # One thread a process: the processes share the cores already.
         environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}

@@ -26,7 +26,7 @@ from lightning_modules.commands.faces.tables import comparison, csv_text, draw_e
 from lightning_modules.commands.front.console import RESULTS
 from lightning_modules.face_attributes.generator.module import AttributeFaceGenerator
 from lightning_modules.face_attributes.generator.pipeline import GeneratorMode
-from lightning_modules.face_attributes.judging.agreement import chance_decisions
+from lightning_modules.face_attributes.judging.short_requests import chance_decisions
 
 log = logging.getLogger("appraise")
 results = logging.getLogger(RESULTS)

@@ -12,22 +12,12 @@ from torch import Tensor
 
 from lightning_modules.commands.faces.judges import Judge, Verdict
 from lightning_modules.commands.faces.requests import RealFaces, RequestSet
-from lightning_modules.face_attributes.judging.agreement import (
-    Knowledge,
-    full_agreement,
-    judge_knowledge,
-    short_agreement,
-)
-from lightning_modules.nn.realism.measures import (
-    blurred_pixels,
-    copies,
-    diversity,
-    kernel_distance,
-    nearest_ratio,
-    similarity_percentile,
-    spectrum_slope,
-    variation_ratio,
-)
+from lightning_modules.face_attributes.judging.agreement import full_agreement, short_agreement
+from lightning_modules.face_attributes.judging.knowledge import Knowledge, judge_knowledge
+from lightning_modules.nn.realism.distance import kernel_distance
+from lightning_modules.nn.realism.nearest import copies, nearest_ratio
+from lightning_modules.nn.realism.spread import diversity, similarity_percentile
+from lightning_modules.nn.realism.variation import blurred_pixels, spectrum_slope, variation_ratio
 
 VARIATION = (0.2, 1.5)  # bounds of the total variation over that of real faces
 NEAREST = 1.2  # bound of the distance to the nearest real face over that between real faces

@@ -15,7 +15,7 @@ from datamodules.face_attributes.datamodule import FaceAttributeDataModule
 from datamodules.face_attributes.requests import complete
 from datamodules.faces.lists.records import SplitName
 from datamodules.faces.schema import MISSING, PRESENT, AttributeSchema
-from lightning_modules.face_attributes.judging.agreement import expected_absent, short_requests
+from lightning_modules.face_attributes.judging.short_requests import expected_absent, short_requests
 
 log = logging.getLogger("appraise")
 

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Protocol, cast
 
+import torch
 from torch import Tensor
 
 from datamodules.common.errors import ConfigurationError
@@ -14,10 +15,11 @@ from datamodules.faces.schema import AttributeSchema
 from lightning_modules.face_attributes.classifier.heads import AttributeHeads
 from lightning_modules.face_attributes.classifier.labelled import labelled_in
 from lightning_modules.face_attributes.classifier.losses import ClassWeights, balanced_weights
-from lightning_modules.face_attributes.classifier.mean_image import FACES, sum_of_faces
 from lightning_modules.face_attributes.classifier.preprocess import FacePreprocess
 
 log = logging.getLogger(__name__)
+
+FACES = 2048  # about as many are read for the mean; its error is then below one grey level
 
 
 class TrainingFaces(Protocol):
@@ -85,3 +87,28 @@ def _training_labels(data: object) -> Tensor | None:
     """Labels of all training faces, int8 ``(N, K)``; None where the data has no table of them."""
     table = getattr(data, "label_table", None)
     return None if table is None else cast(Tensor, table("train")[0])
+
+
+def sum_of_faces(batches: Iterable[FaceBatch], preprocess: FacePreprocess, faces: int = FACES) -> tuple[Tensor, Tensor]:
+    """Sum of the first faces of some batches, and their number; the original's preprocessing takes their mean off.
+
+    Args:
+        batches: Training faces.
+        preprocess: Gives size, units and order of the colours.
+        faces: No batch is read once that many faces were seen.
+
+    Returns:
+        Sum in the units of the network's input before the mean is taken off, float64 ``(3, S, S)``, and the number of
+        faces, float64; both on the device of ``preprocess``, and both to be added over processes.
+    """
+    device = preprocess.std.device
+    total = torch.zeros(3, preprocess.side, preprocess.side, dtype=torch.float64, device=device)
+    count = 0
+    for batch in batches:
+        images = batch["image"][batch["valid"]].to(device)
+        pixels = preprocess(images) * preprocess.std + preprocess.mean
+        total += pixels.double().sum(dim=0)
+        count += len(images)
+        if count >= faces:
+            break
+    return total, torch.tensor(float(count), dtype=torch.float64, device=device)

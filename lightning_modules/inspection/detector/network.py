@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_modules.inspection.segmenter.network import PRIOR
+from lightning_modules.inspection.areas import PRIOR
 
 LEAST_DOUBT = 1e-6  # 1 - score below which log odds stop growing
 

@@ -7,7 +7,7 @@ from typing import NamedTuple, cast
 
 from torch import Tensor, nn
 
-PRIOR = 0.01  # score of every class before any training: defects are rare, and training need not learn that first
+from lightning_modules.inspection.areas import PRIOR
 
 
 class SegmenterOutput(NamedTuple):

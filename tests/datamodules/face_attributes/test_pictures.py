@@ -12,7 +12,8 @@ from PIL import Image
 from datamodules.common.errors import ConfigurationError, ImageError
 from datamodules.face_attributes.augmentation import FaceAugmentation, augment
 from datamodules.faces.lists.crops import cut_face, square_of
-from datamodules.images.pictures import picture_size, read_picture
+from datamodules.images.size import picture_size
+from datamodules.images.upright import read_picture
 
 RAMP = np.arange(256, dtype=np.uint8).reshape(16, 16)
 
@@ -71,7 +72,7 @@ def test_a_turned_photo_is_upright(tmp_path: Path) -> None:
 
 
 def test_unreadable_pictures_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ImageError, match=r"list\.csv, line 3: There is no picture .*gone\.jpg"):
+    with pytest.raises(ImageError, match=r"list\.csv, line 3: there is no image .*gone\.jpg"):
         read_picture(tmp_path / "gone.jpg", "list.csv, line 3")
     (tmp_path / "text.jpg").write_text("no picture")
     with pytest.raises(ImageError, match=r"text\.jpg cannot be read"):

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from datamodules.common.errors import ConfigurationError, LabelError
 from datamodules.inspection.batch import InspectionBatch
-from datamodules.inspection.batches.augmentation import AugmentationSettings
+from datamodules.inspection.batches.settings import AugmentationSettings
 from datamodules.inspection.datamodule import InspectionDataModule
 from datamodules.inspection.demo.settings import DEFECT_CLASSES, InspectionDemoSettings
 

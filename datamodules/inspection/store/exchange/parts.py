@@ -175,9 +175,9 @@ def _answer(
 
 def _read(image: ExchangedImage, source: Path) -> tuple[str, int, int]:
     """Digest, width and height of an image file; the size must be the one that the labels were made for."""
-    from datamodules.images.reading import image_size  # Pillow is for imports alone
+    from datamodules.images.size import picture_size  # Pillow is for imports alone
 
-    height, width = image_size(image.path, str(source))
+    width, height = picture_size(image.path, str(source))
     if (image.width or width, image.height or height) != (width, height):
         raise LabelError(
             f"{source}: {image.path} is {width} x {height} pixels, but its labels are for {image.width} x "

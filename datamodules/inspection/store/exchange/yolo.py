@@ -70,7 +70,7 @@ def read(folder: Path) -> tuple[list[ExchangedImage], list[str]]:
 
 
 def _paths(folder: Path) -> list[Path]:
-    from datamodules.images.reading import find_images  # Pillow is for imports alone
+    from datamodules.images.finding import find_images  # Pillow is for imports alone
 
     listed = folder / "images.txt"
     if listed.is_file():
@@ -80,9 +80,9 @@ def _paths(folder: Path) -> list[Path]:
 
 
 def _read_labels(image: ExchangedImage, labels: Path, classes: Sequence[str]) -> None:
-    from datamodules.images.reading import image_size
+    from datamodules.images.size import picture_size
 
-    height, width = image_size(image.path, str(labels))
+    width, height = picture_size(image.path, str(labels))
     lines = labels.read_text(encoding="utf-8").splitlines()
     for number, line in enumerate(lines, 1):
         if line.strip():

@@ -16,7 +16,7 @@ from pycocotools import mask as coco_mask
 
 from datamodules.common.errors import LabelError
 from datamodules.common.sampler import SampleIndex
-from datamodules.images.reading import read_image
+from datamodules.images.upright import read_picture
 from datamodules.inspection.batch import IGNORE, PADDING
 from datamodules.inspection.batches.crops import crop_answers, crop_image, draw_window
 from datamodules.inspection.batches.dataset import ImageSettings, InspectionDataset, collate
@@ -61,7 +61,7 @@ def test_a_batch_is_padded_to_the_largest_and_to_32(tmp_path: Path) -> None:
     assert batch["size"].tolist() == [[40, 60], [70, 33]] == batch["source_size"].tolist()
     assert batch["domain"].tolist() == [0, 1]
     for row, (height, width) in enumerate(batch["size"].tolist()):
-        picture = torch.from_numpy(read_image(images[row].path)).permute(2, 0, 1)
+        picture = torch.from_numpy(np.array(read_picture(images[row].path))).permute(2, 0, 1)
         assert torch.equal(batch["image"][row, :, :height, :width], picture)
         assert int(batch["image"][row].sum()) == int(picture.sum())
         known = batch["class_mask"][row] != IGNORE
@@ -121,12 +121,12 @@ def test_a_phone_picture_is_turned_upright(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.new("RGB", (30, 20)).save(tmp_path / "turned.jpg", exif=exif)
-    assert read_image(tmp_path / "turned.jpg").shape == (30, 20, 3)
+    assert np.array(read_picture(tmp_path / "turned.jpg")).shape == (30, 20, 3)
 
 
 def test_16_bit_grey_keeps_its_upper_byte(tmp_path: Path) -> None:
     Image.fromarray(np.full((4, 4), 0x7F12, dtype=np.uint16)).save(tmp_path / "deep.png")
-    assert np.unique(read_image(tmp_path / "deep.png")).tolist() == [0x7F]
+    assert np.unique(np.array(read_picture(tmp_path / "deep.png"))).tolist() == [0x7F]
 
 
 def test_answers_are_drawn_in_pixels_of_the_network(tmp_path: Path) -> None:

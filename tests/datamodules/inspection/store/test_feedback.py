@@ -17,12 +17,11 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from datamodules.common.errors import StoreError
+from datamodules.common.errors import StoreError, StoreUnavailableError
 from datamodules.inspection.batch import Detection
 from datamodules.inspection.store.agreement import measure_agreement
 from datamodules.inspection.store.feedback import FeedbackStore
 from datamodules.inspection.store.order import ORDERS, Order
-from datamodules.inspection.store.schema import StoreUnavailableError
 
 CLASSES = ["dent", "scratch"]
 IMAGES, EACH = 3, 2

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from datamodules.common.errors import ConfigurationError, VideoError
 from datamodules.video.reading import pyav as pyav_reader
 from datamodules.video.reading import reader, survey
-from datamodules.video.reading.reader import FrameChunk, KeepFrames, ReaderName, VideoInfo, decord_available, read_video
+from datamodules.video.reading.contract import FrameChunk, VideoInfo
+from datamodules.video.reading.reader import KeepFrames, ReaderName, decord_available, read_video
 
 READERS: list[ReaderName] = ["decord", "pyav"] if decord_available() else ["pyav"]
 needs_decord = pytest.mark.skipif(not decord_available(), reason="decord has no wheel for this machine")

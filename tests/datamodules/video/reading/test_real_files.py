@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from datamodules.common.errors import VideoError
-from datamodules.video.reading.reader import KeepFrames, ReaderName, VideoInfo, decord_available, read_video
+from datamodules.video.reading.contract import VideoInfo
+from datamodules.video.reading.reader import KeepFrames, ReaderName, decord_available, read_video
 
 BOTH: list[ReaderName] = ["decord", "pyav"]
 UNREADABLE = {"corrupted.mp4", "error_test.mp4"}

@@ -24,7 +24,7 @@ from lightning_modules.commands.faces.settings import EvaluationSettings
 from lightning_modules.commands.front.config_files import resolve_config_options
 
 Command = Callable[..., Any]
-HELPERS = Path(__file__).parent / "helpers"
+HELPERS = Path(__file__).parents[1] / "helpers"
 DEMO = FaceDemoSettings(seed=100, train=96, val=40, test=96)
 OPTIONS = [
     "--data.demo.seed=100", "--data.demo.train=96", "--data.demo.val=40", "--data.demo.test=96", "--requests=8",

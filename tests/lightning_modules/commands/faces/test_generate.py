@@ -16,7 +16,7 @@ from lightning_modules.commands.faces.generate import predict_arguments
 from lightning_modules.commands.front.errors import CommandLineError
 
 Command = Callable[..., Any]
-HELPERS = Path(__file__).parent / "helpers"
+HELPERS = Path(__file__).parents[1] / "helpers"
 
 
 class Files(NamedTuple):

@@ -16,18 +16,13 @@ from datamodules.face_attributes.datamodule import FaceAttributeDataModule
 from datamodules.faces.lists.people import sketch_of
 from datamodules.faces.lists.records import SplitName
 from datamodules.faces.renderer.settings import FaceDemoSettings
-from lightning_modules.commands.faces.independence import (
-    check_people,
-    correlation,
-    have_one_architecture,
-    learnt_from,
-    share_descent,
-)
+from lightning_modules.commands.faces.independence import check_people, learnt_from
 from lightning_modules.face_attributes.classifier.module import FaceAttributeClassifier
 from lightning_modules.face_attributes.classifier.vgg import VGG, VGGSettings
+from lightning_modules.face_attributes.judging.descent import correlation, have_one_architecture, share_descent
 
 Command = Callable[..., Any]
-HELPERS = Path(__file__).parent / "helpers"
+HELPERS = Path(__file__).parents[1] / "helpers"
 DEMO = FaceDemoSettings(seed=100, train=96, val=40, test=96)
 OPTIONS = [
     "--data.demo.seed=100", "--data.demo.train=96", "--data.demo.val=40", "--data.demo.test=96", "--requests=4",

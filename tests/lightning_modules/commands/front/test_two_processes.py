@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def test_two_processes(repository: Path, workdir: Path) -> None:
-    helpers = Path(__file__).parent / "helpers"
+    helpers = Path(__file__).parents[1] / "helpers"
     arguments = ["--model", "toy_parts.ToyModel", "--data", "toy_parts.ToyData", "--trainer.max_epochs", "1"]
     command = [sys.executable, str(repository / "cli.py"), "fit", *arguments, "--test_after_fit", "true"]
     done = subprocess.run(

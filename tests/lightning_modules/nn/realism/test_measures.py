@@ -10,19 +10,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from datamodules.common.errors import ConfigurationError
-from lightning_modules.nn.realism.measures import (
-    blurred_pixels,
-    copies,
-    diversity,
-    kernel_distance,
-    nearest,
-    nearest_ratio,
-    random_pairs,
-    similarity_percentile,
-    spectrum_slope,
-    total_variation,
-    variation_ratio,
-)
+from lightning_modules.nn.realism.distance import kernel_distance
+from lightning_modules.nn.realism.nearest import copies, nearest, nearest_ratio
+from lightning_modules.nn.realism.spread import diversity, random_pairs, similarity_percentile
+from lightning_modules.nn.realism.variation import blurred_pixels, spectrum_slope, total_variation, variation_ratio
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:

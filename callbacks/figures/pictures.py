@@ -1,0 +1,30 @@
+"""Pictures of a run: saved whole or not at all, and sent to every logger that shows pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import lightning as L
+import numpy as np
+from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+
+from datamodules.common.atomic_write import atomic_path
+
+
+def send_picture(trainer: L.Trainer, name: str, saved: Path) -> None:
+    """Log a PNG to every logger that shows pictures."""
+    for logger in trainer.loggers:
+        if isinstance(logger, TensorBoardLogger):
+            pixels = np.rint(imread(saved)[..., :3] * 255).astype(np.uint8)
+            logger.experiment.add_image(name, pixels, trainer.global_step, dataformats="HWC")
+        elif isinstance(logger, WandbLogger):
+            logger.log_image(name, [str(saved)])
+
+
+def save_figure(trainer: L.Trainer, figure: Figure, path: Path, name: str) -> None:
+    """Save a figure as PNG, whole or not at all, and log it where pictures are logged."""
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=150, format="png")
+    send_picture(trainer, name, path)

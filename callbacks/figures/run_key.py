@@ -1,0 +1,25 @@
+"""What a prediction depends on: rows and pictures of an earlier run are kept where it is the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import lightning as L
+import torch
+
+from datamodules.common.fingerprint import config_digest, file_sha256, tensors_digest
+
+
+def run_key(trainer: L.Trainer, module: L.LightningModule, data: L.LightningDataModule | None) -> str:
+    """Digest of the weights and of every option that can change a score."""
+    weights = file_sha256(Path(str(trainer.ckpt_path))) if trainer.ckpt_path else tensors_digest(module.state_dict())
+    options = getattr(data, "score_options", {})
+    return config_digest(
+        {
+            "weights": weights,
+            "model": {name: repr(value) for name, value in dict(module.hparams).items()},
+            "data": options,
+            "precision": str(trainer.precision),
+            "threads": torch.get_num_threads(),
+        }
+    )

@@ -1,0 +1,44 @@
+"""Finding the pictures of a folder."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from datamodules.common.errors import ConfigurationError
+
+IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+
+
+def find_images(folder: str | Path) -> list[Path]:
+    """List the images of a folder and its sub-folders, sorted by path; hidden files are passed over."""
+    found: list[Path] = []
+    for place, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [Path(place) / name for name in files if is_image_name(name)]
+    return sorted(found)
+
+
+def is_image_name(name: str) -> bool:
+    """Whether a file name has the suffix of an image and is not hidden."""
+    return not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES
+
+
+def images_at(path: str | Path) -> list[Path]:
+    """List the images of a folder, or one file whatever its suffix.
+
+    Raises:
+        ConfigurationError: If there is no such path, or no image in it.
+    """
+    place = Path(path)
+    if place.is_file():
+        return [place.absolute()]
+    if not place.is_dir():
+        raise ConfigurationError(f"path {str(path)!r} does not exist; give a folder of images or one file")
+    found = [file.absolute() for file in find_images(place)]
+    if not found:
+        suffixes = " ".join(sorted(IMAGE_SUFFIXES))
+        raise ConfigurationError(
+            f"path {str(path)!r} holds no image (suffixes {suffixes}); give another folder or a file"
+        )
+    return found
