@@ -14,7 +14,7 @@ import torch
 from datamodules.common.errors import VideoError
 from datamodules.common.sampler import SampleIndex
 from datamodules.video.fragments import FragmentGrid
-from datamodules.video.reading import reader as reader_module
+from datamodules.video.reading import contract
 from datamodules.video.reading.reader import KeepFrames, decord_available, read_video
 from datamodules.video_quality.clip_sampler import ClipSettings
 from datamodules.video_quality.dataset import VideoQualityDataset, VideoQualityItem, collate
@@ -83,7 +83,7 @@ def test_a_renamed_copy_gives_the_same_tensors(make_clip: MakeClip, tmp_path: Pa
 def test_memory_bounds_and_threads_do_not_matter(make_clip: MakeClip, monkeypatch: pytest.MonkeyPatch) -> None:
     path = make_clip(frames=24)
     before = dataset(path)[0]
-    monkeypatch.setattr(reader_module, "CHUNK_BYTES", 1)  # one frame at a time
+    monkeypatch.setattr(contract, "CHUNK_BYTES", 1)  # one frame at a time
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

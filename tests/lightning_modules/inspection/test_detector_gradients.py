@@ -47,7 +47,7 @@ def test_two_processes_give_the_gradient_of_one(tmp_path: Path, repository: Path
     assert [process.returncode for process in running] == [0, 0], errors
     together = torch.load(tmp_path / "together.pt", weights_only=True)
     step = helper.Step(helper.method())
-    step(helper.beside("test_detector_module").made_batch(5)).backward()
+    step(helper.beside("test_module").made_batch(5)).backward()
     alone = helper.gradients(step.method)
     assert together.keys() == alone.keys()
     for name, gradient in alone.items():
@@ -55,7 +55,7 @@ def test_two_processes_give_the_gradient_of_one(tmp_path: Path, repository: Path
 
 
 def test_head_and_losses_in_bfloat16() -> None:
-    module, batch = helper.method(), helper.beside("test_detector_module").made_batch(5)
+    module, batch = helper.method(), helper.beside("test_module").made_batch(5)
     features = module(batch["image"]).features.detach()
 
     def gradient(enabled: bool) -> torch.Tensor:

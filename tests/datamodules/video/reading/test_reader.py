@@ -13,8 +13,8 @@ import pytest
 from numpy.typing import NDArray
 
 from datamodules.common.errors import ConfigurationError, VideoError
+from datamodules.video.reading import contract, reader, survey
 from datamodules.video.reading import pyav as pyav_reader
-from datamodules.video.reading import reader, survey
 from datamodules.video.reading.contract import FrameChunk, VideoInfo
 from datamodules.video.reading.reader import KeepFrames, ReaderName, decord_available, read_video
 
@@ -86,7 +86,7 @@ def test_readers_agree(make_clip: MakeClip, name: str, options: dict[str, object
 
 @pytest.mark.parametrize("name", READERS)
 def test_one_pass_over_few_frames(make_clip: MakeClip, name: ReaderName, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader, "CHUNK_BYTES", 128 * 96 * 3 * 4)  # chunks of four frames
+    monkeypatch.setattr(contract, "CHUNK_BYTES", 128 * 96 * 3 * 4)  # chunks of four frames
     seen: list[list[int]] = []
 
     class Watch(KeepFrames):
