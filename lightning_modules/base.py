@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import os
 import warnings
 from collections.abc import Mapping
-from typing import Literal
+from types import FrameType
+from typing import TYPE_CHECKING, Literal
 
 import lightning as L
 import torch
@@ -14,6 +16,11 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torchmetrics import Metric
+
+from datamodules.common.settings import argument, free_names, saved_values, settings
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance  # any dataclass, to type checkers alone
 
 Stage = Literal["train", "val", "test"]
 
@@ -34,6 +41,32 @@ def warmup_cosine(step: int, warmup_steps: int, total_steps: int) -> float:
         return (step + 1) / max(1, warmup_steps)
     progress = min(1.0, (step - warmup_steps) / max(1, total_steps - warmup_steps))
     return 0.5 * (1.0 + math.cos(math.pi * progress))
+
+
+@settings
+class MethodSettings:
+    """Arguments that every method has."""
+
+    optimizer: OptimizerCallable | None = argument(default=None, help="Builds another optimiser.", saved=False)
+    scheduler: LRSchedulerCallable | None = argument(default=None, help="Builds another schedule.", saved=False)
+    scheduler_interval: Literal["step", "epoch"] = argument(
+        default="step", help="Whether ``scheduler`` advances every ``step`` or every ``epoch``.", saved=False
+    )
+    warmup_epochs: float = argument(default=0.0, help="Linear warm-up of the default schedule, in epochs.", low=0)
+
+    @property
+    def optimisation(
+        self,
+    ) -> tuple[OptimizerCallable | None, LRSchedulerCallable | None, Literal["step", "epoch"], float]:
+        """What `Method` takes."""
+        return self.optimizer, self.scheduler, self.scheduler_interval, self.warmup_epochs
+
+
+def _outermost_frame() -> FrameType | None:
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_back is not None:
+        frame = frame.f_back
+    return frame
 
 
 class Method(L.LightningModule):
@@ -60,6 +93,23 @@ class Method(L.LightningModule):
         self._make_scheduler = scheduler
         self._scheduler_interval: Literal["step", "epoch"] = scheduler_interval
         self._warmup_epochs = warmup_epochs
+
+    @classmethod
+    def class_path(cls) -> str:
+        """Name under which a checkpoint says who wrote it: the public one of the package's own methods."""
+        package = cls.__module__.partition(".")[0]
+        return f"{package if package == __name__.partition('.')[0] else cls.__module__}.{cls.__qualname__}"
+
+    def keep(self, settings: DataclassInstance, **resolved: object) -> None:
+        """Make settings the hyper-parameters, so that a checkpoint builds this method again without another file.
+
+        Args:
+            settings: Those that checkpoints keep are taken.
+            **resolved: Values that stand in the place of settings, or beside them.
+        """
+        marks = {"_class_path": self.class_path(), "_free": free_names(settings)}
+        # Lightning would look for the arguments among the variables of the constructors that called: there are none.
+        self.save_hyperparameters(marks | saved_values(settings) | resolved, frame=_outermost_frame())
 
     def parameter_groups(self) -> list[torch.nn.Parameter]:
         """Parameters that train; frozen ones are left out."""

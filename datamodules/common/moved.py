@@ -154,7 +154,7 @@ _MOVES = (
         "lightning_modules.face_attributes",
         "lightning_modules.face_attributes.classifier",
         "backbones freezing heads labelled labelling=legacy_labels layers losses mean_image=training_facts metrics "
-        "module network preprocess presets training_facts transfer vgg vgg_weights",
+        "module network preprocess presets=settings training_facts transfer vgg vgg_weights",
     ),
     (
         "lightning_modules.face_attributes",

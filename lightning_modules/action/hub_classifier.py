@@ -21,12 +21,41 @@ from transformers.models.auto.modeling_auto import (
 )
 
 from datamodules.common.errors import CheckpointError, ConfigurationError
+from datamodules.common.settings import argument, settings, takes
 from lightning_modules.action.class_groups import ClassGroups, read_groups
 from lightning_modules.action.preprocess import IMAGENET_MEAN, IMAGENET_STD, ActionPreprocess
 from lightning_modules.action.streaming import StreamMethod
 
-CLASS_PATH = "lightning_modules.PretrainedActionClassifier"
 FRAMES_ENTRIES = ("num_frames", "frames_per_clip")  # of a configuration: frames that a video model sees
+
+
+@settings
+class HubSettings:
+    """Arguments of `PretrainedActionClassifier`."""
+
+    weights: str | None = argument(
+        default=None,
+        help="Folder that ``save_pretrained`` wrote, or a name on the Hugging Face Hub.",
+        kw_only=False,
+        saved=False,
+    )
+    class_groups: str | dict[str, list[str]] | None = argument(
+        default=None,
+        help=(
+            "Smaller set of labels: ``{group: [label, ...]}``, a YAML or JSON file of it, or the name of a shipped "
+            "one, ``action/kinetics_drinking_cooking``. None keeps the model's own labels."
+        ),
+    )
+    other: str | None = argument(default="other", help="Name of the group of all other labels; null leaves them out.")
+    clip_length: int | None = argument(
+        default=None,
+        help=(
+            "Frames of a group, a multiple of the frames that a video model sees, to see them further apart; None "
+            "takes as many as it sees. Image models need none."
+        ),
+    )
+    predict_batch: int = argument(default=64, help="Frames that the network sees at once.", low=1)
+    half: bool = argument(default=True, help="Predict in half precision on a GPU.")
 
 
 class PretrainedActionClassifier(StreamMethod):
@@ -42,58 +71,30 @@ class PretrainedActionClassifier(StreamMethod):
         clip_length: Frames of a group; chunks must hold a multiple of it.
         clip_frames: How many of them the model sees; None for an image classifier.
 
-    Args:
-        weights: Folder that ``save_pretrained`` wrote, or a name on the Hugging Face Hub.
-        class_groups: Smaller set of labels: ``{group: [label, ...]}``, a YAML or JSON file of it, or the name of a
-            shipped one, ``action/kinetics_drinking_cooking``. None keeps the model's own labels.
-        other: Name of the group of all other labels; null leaves them out.
-        clip_length: Frames of a group, a multiple of the frames that a video model sees, to see them further apart;
-            None takes as many as it sees. Image models need none.
-        predict_batch: Frames that the network sees at once.
-        half: Predict in half precision on a GPU.
-
     Raises:
         CheckpointError: If the model cannot be read.
         ConfigurationError: If it classifies neither videos nor images, or an argument does not fit it.
     """
 
-    def __init__(
-        self,
-        weights: str | None = None,
-        *,
-        class_groups: str | dict[str, list[str]] | None = None,
-        other: str | None = "other",
-        clip_length: int | None = None,
-        predict_batch: int = 64,
-        half: bool = True,
-    ) -> None:
+    @takes(HubSettings)
+    def __init__(self, settings: HubSettings) -> None:
         super().__init__()
+        weights = settings.weights
         if not weights:
             raise ConfigurationError(
                 "PretrainedActionClassifier has no model: name a folder or a model of the Hugging Face Hub with "
                 "--model.init_args.weights."
             )
-        groups = None if class_groups is None else read_groups(class_groups)
-        self.save_hyperparameters(
-            {
-                "_class_path": CLASS_PATH,
-                "class_groups": groups and {group: list(names) for group, names in groups.items()},
-                "other": other,
-                "clip_length": clip_length,
-                "predict_batch": predict_batch,
-                "half": half,
-            }
-        )
-        if predict_batch < 1:
-            raise ConfigurationError(f"predict_batch is {predict_batch}, but must be at least 1: correct it.")
+        groups = None if settings.class_groups is None else read_groups(settings.class_groups)
+        self.keep(settings, class_groups=groups and {group: list(names) for group, names in groups.items()})
         config = _read(AutoConfig, weights)
         self.clip_frames = _clip_frames(config, weights)
-        self.clip_length = _clip_length(self.clip_frames, clip_length)
+        self.clip_length = _clip_length(self.clip_frames, settings.clip_length)
         kind = AutoModelForImageClassification if self.clip_frames is None else AutoModelForVideoClassification
         self.network = cast(nn.Module, _read(kind, weights)).eval().requires_grad_(False)
         self.preprocess = _preprocess(weights, config, video=self.clip_frames is not None)
         labels = [str(config.id2label[at]) for at in sorted(config.id2label)]
-        self.class_groups = None if groups is None else ClassGroups(labels, groups, other)
+        self.class_groups = None if groups is None else ClassGroups(labels, groups, settings.other)
         self.class_names = labels if self.class_groups is None else list(self.class_groups.names)
 
     def setup(self, stage: str) -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import asdict
-from typing import Any, Literal, cast
+from functools import partial
+from typing import Any, cast
 
 import torch
-from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
@@ -16,15 +15,14 @@ from torch import Tensor
 from datamodules.action.batch import ActionBatch
 from datamodules.common.errors import ConfigurationError
 from datamodules.common.fingerprint import config_digest, tensors_digest
+from datamodules.common.settings import fill, takes
 from lightning_modules.action.backbones import (
-    TrainBackbone,
     build_backbone,
     download_backbone,
     load_backbone,
     preprocess_statistics,
 )
 from lightning_modules.action.losses import (
-    L1Method,
     balanced_weights,
     frame_loss,
     l1_norm,
@@ -34,34 +32,18 @@ from lightning_modules.action.losses import (
 )
 from lightning_modules.action.metrics import FrameMetrics
 from lightning_modules.action.network import FrameClassifier
-from lightning_modules.action.preprocess import ActionPreprocess, Preprocessing
-from lightning_modules.action.presets import (
-    CONFIG_ARGUMENTS,
-    PresetName,
-    Schedule,
-    check_arguments,
-    prediction_defects,
-    resolve_preset,
-    training_defects,
-)
+from lightning_modules.action.preprocess import ActionPreprocess
+from lightning_modules.action.presets import PRESETS, prediction_defects, training_defects
 from lightning_modules.action.schedules import make_schedules
+from lightning_modules.action.settings import RecognizerSettings
 from lightning_modules.action.streaming import StreamMethod
 from lightning_modules.action.transfer import load_transfer
 from lightning_modules.nn.frozen import PartlyFrozen
-from lightning_modules.nn.optimizers import OptimizerName, named_optimizer
+from lightning_modules.nn.optimizers import named_optimizer
 
 log = logging.getLogger(__name__)
 
-CLASS_PATH = "lightning_modules.FrameAveragingActionRecognizer"
-DEFAULT_SIZE = 224
 TEST_FACTS = ("label", "video_index", "index", "time", "valid")  # what test_step hands on of a batch
-# How a trained model is asked, not what it is: a command may state others than the checkpoint holds.
-FREE = ("predict_batch", "half")
-# What a checkpoint keeps beside the values of the preset.
-SAVED = (
-    "preset", "class_names", "frame_size", "backbone", "pretrained", "unfrozen_stages", "optimizer_name",
-    "weight_decay", "class_weighting", "label_smoothing", "warmup_epochs", *FREE,
-)  # fmt: skip
 
 
 class FrameAveragingActionRecognizer(StreamMethod):
@@ -70,103 +52,31 @@ class FrameAveragingActionRecognizer(StreamMethod):
     ``preset`` fills every argument that is left at None; an explicit argument wins. The resolved values are the
     module's hyper-parameters, so a checkpoint rebuilds its own network without any other file.
 
-    Args:
-        preset: ``default``, or ``legacy``: the original script as it was, with a warning a defect.
-        class_names: Classes, in the order of the scores; the data module gives them.
-        frame_size: Side of the network's input in pixels; the data module gives it (None: 224).
-        backbone: A timm network.
-        pretrained: Begin from timm's weights of the backbone, fetched when a training begins.
-        backbone_weights: State dict of the backbone in timm's or torchvision's layout, a local file.
-        train_backbone: What of the backbone learns: ``none`` (both presets), its ``last`` stages, or ``all``.
-        unfrozen_stages: How many stages learn under ``last``.
-        preprocessing: ``normalised``, or ``legacy``: a mean is subtracted in prediction alone.
-        hidden_features: Width of the fully connected layer; 512.
-        dropout: Behind that layer; 0.5.
-        l1_weight: Factor of the sum of that layer's absolute weights; 1e-5, ``legacy`` 0.01.
-        l1_method: ``penalty`` (both presets) adds it to the loss; ``proximal`` thresholds the weights after each step,
-            which makes true zeros.
-        optimizer_name: Default optimiser.
-        learning_rate: Of the default optimiser; 1e-4.
-        momentum: Of SGD; 0.9.
-        weight_decay: Of the default optimiser.
-        time_decay: The learning rate is divided by ``1 + time_decay / epochs * step``; 0, ``legacy`` 1e-4.
-        schedule: ``plateau`` (both presets) lowers the learning rate where ``val/loss`` stands still, ``cosine`` rises
-            and falls a step at a time, ``constant`` leaves it.
-        plateau_factor: What ``plateau`` multiplies the learning rate by; 0.2.
-        plateau_patience: Epochs without improvement until it does; 5.
-        min_learning_rate: Where ``plateau`` stops, below ``learning_rate``; 1e-6, ``legacy`` 0.001 (it never acts).
-        class_weighting: ``balanced`` gives each class the same say in the loss.
-        label_smoothing: Share of the target that is spread over all classes.
-        predict_batch: Frames that the network sees at once in prediction.
-        half: Predict in half precision on a GPU.
-        weights: Checkpoint of a recogniser to begin from; the class layer only where the classes are the same.
-        optimizer: Builds another optimiser.
-        scheduler: Builds another schedule, in place of ``schedule`` and ``time_decay``.
-        scheduler_interval: Whether ``scheduler`` advances every ``step`` or every ``epoch``.
-        warmup_epochs: Linear warm-up of ``cosine``, in epochs.
-
     References:
         Gjorjian, "Deep Learning Action Recognition: Drinking-Cooking".
     """
 
     class_weight: Tensor
 
-    def __init__(
-        self,
-        preset: PresetName = "default",
-        *,
-        class_names: list[str] | None = None,
-        frame_size: int | None = None,
-        backbone: str = "resnet50",
-        pretrained: bool = False,
-        backbone_weights: str | None = None,
-        train_backbone: TrainBackbone | None = None,
-        unfrozen_stages: int = 1,
-        preprocessing: Preprocessing | None = None,
-        hidden_features: int | None = None,
-        dropout: float | None = None,
-        l1_weight: float | None = None,
-        l1_method: L1Method | None = None,
-        optimizer_name: OptimizerName = "sgd",
-        learning_rate: float | None = None,
-        momentum: float | None = None,
-        weight_decay: float = 0.0,
-        time_decay: float | None = None,
-        schedule: Schedule | None = None,
-        plateau_factor: float | None = None,
-        plateau_patience: int | None = None,
-        min_learning_rate: float | None = None,
-        class_weighting: Literal["none", "balanced"] = "none",
-        label_smoothing: float = 0.0,
-        predict_batch: int = 64,
-        half: bool = True,
-        weights: str | None = None,
-        optimizer: OptimizerCallable | None = None,
-        scheduler: LRSchedulerCallable | None = None,
-        scheduler_interval: Literal["step", "epoch"] = "step",
-        warmup_epochs: float = 0.0,
-    ) -> None:
-        super().__init__(optimizer, scheduler, scheduler_interval, warmup_epochs)
-        given = locals()
-        config = resolve_preset(preset, {name: given[name] for name in CONFIG_ARGUMENTS})
-        arguments = {name: given[name] for name in SAVED} | {"frame_size": frame_size or DEFAULT_SIZE}
-        check_arguments(arguments)
-        self.config = config
-        self.save_hyperparameters({"_class_path": CLASS_PATH, "_free": list(FREE), **arguments, **asdict(config)})
-        self.class_names = list(class_names or ())
-        side, classes = int(arguments["frame_size"]), len(self.class_names)
-        self.preprocess = ActionPreprocess(*preprocess_statistics(backbone), side, config.preprocessing)
-        frozen, features = build_backbone(backbone, side, config.train_backbone, unfrozen_stages)
-        network = FrameClassifier(frozen, features, classes, config.hidden_features, config.dropout)
+    @takes(RecognizerSettings, partial(fill, RecognizerSettings, PRESETS))
+    def __init__(self, settings: RecognizerSettings) -> None:
+        super().__init__(*settings.optimisation)
+        self.config = settings
+        self.keep(settings, frame_size=settings.side)
+        self.class_names = list(settings.class_names or ())
+        backbone, classes = settings.backbone, len(self.class_names)
+        self.preprocess = ActionPreprocess(*preprocess_statistics(backbone), settings.side, settings.preprocessing)
+        frozen, features = build_backbone(backbone, settings.side, settings.train_backbone, settings.unfrozen_stages)
+        network = FrameClassifier(frozen, features, classes, settings.hidden_features, settings.dropout)
         self.network = network.to(memory_format=torch.channels_last)
         self.register_buffer("class_weight", torch.ones(classes), persistent=False)
         self.val_metrics = FrameMetrics(classes)
         self.test_metrics = FrameMetrics(classes)
-        self._random_backbone = backbone_weights is None and weights is None
-        if backbone_weights is not None:
-            load_backbone(self._backbone, backbone, backbone_weights)
-        if weights is not None:
-            load_transfer(self, weights, CLASS_PATH)
+        self._random_backbone = settings.backbone_weights is None and settings.weights is None
+        if settings.backbone_weights is not None:
+            load_backbone(self._backbone, backbone, settings.backbone_weights)
+        if settings.weights is not None:
+            load_transfer(self, settings.weights, self.class_path())
 
     @property
     def _backbone(self) -> PartlyFrozen:
@@ -188,14 +98,14 @@ class FrameAveragingActionRecognizer(StreamMethod):
             log.warning(
                 "The backbone %s is frozen with random weights, so that it tells little: set pretrained, name a file "
                 "as backbone_weights, or let it learn with train_backbone all.",
-                self.hparams["backbone"],
+                self.config.backbone,
             )
-        if self.hparams["class_weighting"] == "balanced":
+        if self.config.class_weighting == "balanced":
             self.class_weight.copy_(balanced_weights(torch.as_tensor(self._class_counts())))
 
     def _fetch_backbone(self) -> None:
-        if self._random_backbone and self.hparams["pretrained"]:
-            download_backbone(self._backbone, self.hparams["backbone"], self.hparams["frame_size"])
+        if self._random_backbone and self.config.pretrained:
+            download_backbone(self._backbone, self.config.backbone, self.config.side)
             self._random_backbone = False
 
     def _class_counts(self) -> list[int]:
@@ -215,8 +125,8 @@ class FrameAveragingActionRecognizer(StreamMethod):
 
     def default_optimizer(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
         """SGD with momentum, as the original; or AdamW."""
-        rate, decay = self.config.learning_rate, self.hparams["weight_decay"]
-        return named_optimizer(self.hparams["optimizer_name"], parameters, rate, self.config.momentum, decay)
+        rate, decay = self.config.learning_rate, self.config.weight_decay
+        return named_optimizer(self.config.optimizer_name, parameters, rate, self.config.momentum, decay)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Build the optimiser and its schedules."""
@@ -224,7 +134,7 @@ class FrameAveragingActionRecognizer(StreamMethod):
             return super().configure_optimizers()
         optimizer = self.build_optimizer()
         epochs = self.trainer.max_epochs if self.config.time_decay > 0 else None
-        schedules = make_schedules(optimizer, self.config, epochs, self.hparams["preset"] == "legacy")
+        schedules = make_schedules(optimizer, self.config, epochs, self.config.preset == "legacy")
         return [optimizer], schedules  # type: ignore[return-value]  # Lightning wants dicts, its types say otherwise
 
     def optimizer_step(
@@ -254,8 +164,8 @@ class FrameAveragingActionRecognizer(StreamMethod):
     def training_step(self, batch: ActionBatch, batch_idx: int) -> Tensor:
         """Cross-entropy, with the penalty on the hidden weights where there is one."""
         logits = self.batch_logits(batch)
-        weight = self.class_weight if self.hparams["class_weighting"] == "balanced" else None
-        loss = frame_loss(logits, batch["label"], batch["valid"], weight, self.hparams["label_smoothing"])
+        weight = self.class_weight if self.config.class_weighting == "balanced" else None
+        loss = frame_loss(logits, batch["label"], batch["valid"], weight, self.config.label_smoothing)
         loss = loss + self.penalty()
         counts = batch["valid"] & (batch["label"] >= 0)
         right = (logits.argmax(dim=1) == batch["label"]) & counts
@@ -294,7 +204,7 @@ class FrameAveragingActionRecognizer(StreamMethod):
     def on_validation_epoch_end(self) -> None:
         """Log the validation measures; the original's loss has the penalty in it."""
         values = self.val_metrics.compute()
-        if self.hparams["preset"] == "legacy":
+        if self.config.preset == "legacy":
             values["loss"] = values["loss"] + self.penalty().detach()
         self.log_stage("val", values)
         self.val_metrics.reset()
@@ -308,7 +218,7 @@ class FrameAveragingActionRecognizer(StreamMethod):
     @property
     def half_precision(self) -> bool:
         """Whether prediction on a GPU runs in half precision; undivided pixels would leave its range."""
-        return bool(self.hparams["half"]) and self.config.preprocessing == "normalised"
+        return self.config.half and self.config.preprocessing == "normalised"
 
     def frame_scores(self, frames: Tensor) -> Tensor:
         """Probabilities ``(T, C)`` of uint8 frames ``(T, 3, H, W)``, as in prediction."""

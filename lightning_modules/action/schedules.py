@@ -7,7 +7,7 @@ from lightning.pytorch.utilities.types import LRSchedulerConfigType
 from torch.optim.lr_scheduler import MultiplicativeLR, ReduceLROnPlateau
 
 from datamodules.common.errors import ConfigurationError
-from lightning_modules.action.presets import RecognizerConfig, check_plateau
+from lightning_modules.action.settings import RecognizerConfig, check_plateau
 
 _MINIMUM_GAIN = 1e-4  # Keras' own: a smaller fall of the loss is no improvement
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -25,8 +24,8 @@ from lightning_modules.inspection.backbones import (
 from lightning_modules.inspection.domain_segmenter import DomainSegmenter, proxy_a_distance
 from lightning_modules.inspection.losses import distillation_loss, global_count, masked_bce
 from lightning_modules.inspection.measures.stage import DomainMetrics, TuningRule, image_decisions
-from lightning_modules.inspection.options import FREE, check_arguments, check_tiles, plain_arguments
 from lightning_modules.inspection.preprocess import InspectionPreprocess
+from lightning_modules.inspection.settings import MentoringSettings, check_tiles
 from lightning_modules.inspection.tiling import tiled
 from lightning_modules.inspection.transfer import Teacher, load_teacher, load_transfer, read_model
 from lightning_modules.inspection.uncertainty import mutual_information
@@ -54,13 +53,39 @@ class AreaLosses(NamedTuple):
 class MentoringMethod(Method, ABC):
     """What segmenter and detector share: the losses' sum, the fixes, the domains' measures and the steps.
 
-    A subclass lists all arguments by name, calls ``super().__init__`` with those of the optimiser and then
-    :meth:`build` with its ``locals()``. Its network has the attributes ``backbone``, ``stride`` and ``num_features``,
-    and returns a named tuple whose every tensor is ``(B, ..., h, w)`` on the grid of cells, one of them ``features``.
+    A subclass hands its settings to ``super().__init__``. Its network has the attributes ``backbone``, ``stride`` and
+    ``num_features``, and returns a named tuple whose every tensor is ``(B, ..., h, w)`` on the grid of cells, one of
+    them ``features``.
     """
 
     thresholds: Tensor
     output_class: type[Any]  # the named tuple of the network
+
+    def __init__(self, settings: MentoringSettings) -> None:
+        """Save the settings, make all parts and load what is named.
+
+        Raises:
+            ConfigurationError: If options contradict each other.
+            CheckpointError: If a file of weights does not fit.
+        """
+        super().__init__(*settings.optimisation)
+        self.config = settings
+        self.keep(settings)
+        self.class_names: list[str] = list(settings.class_names or ())
+        self.preprocess = InspectionPreprocess(*preprocess_statistics(settings.backbone))
+        self.network = self.build_network().to(memory_format=torch.channels_last)
+        self.stride = cast(int, self.network.stride)
+        check_tiles(settings.tile_size, settings.tile_overlap, self.stride)
+        features = cast(int, self.network.num_features)
+        self.domain_segmenter = DomainSegmenter(features) if settings.domain_weight > 0 else None
+        self.teacher = self._build_teacher() if settings.distillation_weight > 0 else None
+        self.val_metrics = DomainMetrics(self.class_names)
+        self.test_metrics = DomainMetrics(self.class_names, complete=True)
+        self.register_buffer("thresholds", torch.full((len(self.class_names),), 0.5))
+        self.seen_domains: set[int] = set()  # of training batches
+        self._needs_download = bool(settings.pretrained)
+        self._needs_teacher = self.teacher is not None
+        self._load(settings)
 
     # What a subclass gives.
 
@@ -103,55 +128,25 @@ class MentoringMethod(Method, ABC):
 
     # Building.
 
-    def build(self, class_path: str, arguments: Mapping[str, Any]) -> None:
-        """Save the plain arguments, make all parts and load what is named.
-
-        Args:
-            class_path: Public name of the subclass.
-            arguments: ``locals()`` of the subclass's constructor.
-
-        Raises:
-            ConfigurationError: If options contradict each other.
-            CheckpointError: If a file of weights does not fit.
-        """
-        check_arguments(arguments)
-        plain = plain_arguments(arguments)
-        self.save_hyperparameters({"_class_path": class_path, "_free": list(FREE), **plain})
-        self.class_names: list[str] = list(plain["class_names"])
-        self.preprocess = InspectionPreprocess(*preprocess_statistics(plain["backbone"]))
-        self.network = self.build_network().to(memory_format=torch.channels_last)
-        self.stride = cast(int, self.network.stride)
-        check_tiles(plain["tile_size"], plain["tile_overlap"], self.stride)
-        features = cast(int, self.network.num_features)
-        self.domain_segmenter = DomainSegmenter(features) if plain["domain_weight"] > 0 else None
-        self.teacher = self._build_teacher() if plain["distillation_weight"] > 0 else None
-        self.val_metrics = DomainMetrics(self.class_names)
-        self.test_metrics = DomainMetrics(self.class_names, complete=True)
-        self.register_buffer("thresholds", torch.full((len(self.class_names),), 0.5))
-        self.seen_domains: set[int] = set()  # of training batches
-        self._needs_download = bool(plain["pretrained"])
-        self._needs_teacher = self.teacher is not None
-        self._load(class_path, arguments)
-
     def make_backbone(self, stride: int) -> Backbone:
         """The backbone that the arguments ask for, with random weights."""
-        return build_backbone(self.hparams["backbone"], stride, width=self.hparams["width"])
+        return build_backbone(self.config.backbone, stride, width=self.config.width)
 
     def _build_teacher(self) -> Teacher:
-        preprocess = InspectionPreprocess(*preprocess_statistics(self.hparams["backbone"]))
+        preprocess = InspectionPreprocess(*preprocess_statistics(self.config.backbone))
         return Teacher(preprocess, self.build_network().to(memory_format=torch.channels_last))
 
-    def _load(self, class_path: str, arguments: Mapping[str, Any]) -> None:
-        if arguments["backbone_weights"] is not None:
-            load_backbone(cast(Backbone, self.network.backbone), arguments["backbone"], arguments["backbone_weights"])
+    def _load(self, settings: MentoringSettings) -> None:
+        if settings.backbone_weights is not None:
+            load_backbone(cast(Backbone, self.network.backbone), settings.backbone, settings.backbone_weights)
             self._needs_download = False
-        if arguments["baseline_weights"] is not None and self.teacher is not None:
-            file = str(arguments["baseline_weights"])
-            load_teacher(self.teacher, read_model(file, class_path, self.class_names, "baseline_weights"), file)
+        if settings.baseline_weights is not None and self.teacher is not None:
+            file = settings.baseline_weights
+            load_teacher(self.teacher, read_model(file, self.class_path(), self.class_names, "baseline_weights"), file)
             self._needs_teacher = False
-        if arguments["weights"] is not None:
-            file = str(arguments["weights"])
-            load_transfer(self, read_model(file, class_path, self.class_names, "weights"), file)
+        if settings.weights is not None:
+            file = settings.weights
+            load_transfer(self, read_model(file, self.class_path(), self.class_names, "weights"), file)
             self._needs_download = False
 
     def on_fit_start(self) -> None:
@@ -164,13 +159,11 @@ class MentoringMethod(Method, ABC):
                 "name the deployed model's checkpoint as baseline_weights."
             )
         if self._needs_download:
-            download_backbone(cast(Backbone, self.network.backbone), self.hparams["backbone"])
+            download_backbone(cast(Backbone, self.network.backbone), self.config.backbone)
 
     def default_optimizer(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
         """AdamW; the paper names no optimiser."""
-        return torch.optim.AdamW(
-            parameters, lr=self.hparams["learning_rate"], weight_decay=self.hparams["weight_decay"]
-        )
+        return torch.optim.AdamW(parameters, lr=self.config.learning_rate, weight_decay=self.config.weight_decay)
 
     # Training.
 
@@ -196,19 +189,19 @@ class MentoringMethod(Method, ABC):
         output = self(batch["image"])
         areas = self.area_losses(output, batch)
         values = {"supervised_loss": areas.supervised, "weak_loss": areas.weak}
-        loss = areas.supervised + self.hparams["weak_weight"] * areas.weak
+        loss = areas.supervised + self.config.weak_weight * areas.weak
         if self.domain_segmenter is not None:
             domain = self._domain_values(output.features, batch, strength)
-            loss = loss + self.hparams["domain_weight"] * domain["domain_loss"]
+            loss = loss + self.config.domain_weight * domain["domain_loss"]
             values |= domain
         if self.teacher is not None:
             values["distillation_loss"] = self._distillation(output, areas.targets, batch)
-            loss = loss + self.hparams["distillation_weight"] * values["distillation_loss"]
+            loss = loss + self.config.distillation_weight * values["distillation_loss"]
         return {"loss": loss, **values, **_area_counts(areas.targets, batch)}
 
     def domain_strength(self) -> float:
         """Strength of the gradient reversal at this step: a function of the step alone, so a resumed run has it too."""
-        schedule = self.hparams["domain_schedule"]
+        schedule = self.config.domain_schedule
         if self.domain_segmenter is None or schedule == "constant":
             return 1.0
         total = float(self.trainer.estimated_stepping_batches)
@@ -217,7 +210,7 @@ class MentoringMethod(Method, ABC):
                 f"domain_schedule {schedule} needs to know how long training lasts: set trainer.max_epochs or "
                 "trainer.max_steps, or choose domain_schedule constant."
             )
-        return reversal_strength(self.trainer.global_step / max(1.0, total), schedule, self.hparams["domain_gamma"])
+        return reversal_strength(self.trainer.global_step / max(1.0, total), schedule, self.config.domain_gamma)
 
     def _domain_values(self, features: Tensor, batch: InspectionBatch, strength: float) -> dict[str, Tensor]:
         """Loss and accuracy of the domain segmenter over all pixels of both domains, masked or not (section 3.4.4)."""
@@ -259,10 +252,10 @@ class MentoringMethod(Method, ABC):
 
     def whole_output(self, image: Tensor) -> Any:  # noqa: ANN401  # a method's own tuple
         """What the network says of whole images ``(B, 3, H, W)``, tile by tile where they exceed ``tile_size``."""
-        tile = self.hparams["tile_size"]
+        tile = self.config.tile_size
         if tile is None or max(image.shape[-2:]) <= tile:
             return self(image)
-        return self.output_class(*tiled(self, image, tile, self.hparams["tile_overlap"], self.stride))
+        return self.output_class(*tiled(self, image, tile, self.config.tile_overlap, self.stride))
 
     def cell_probabilities(self, batch: InspectionBatch) -> Tensor:
         """Probabilities of all areas, float32 ``(B, C, A, h, w)``."""
@@ -270,7 +263,7 @@ class MentoringMethod(Method, ABC):
 
     def applied_thresholds(self) -> Tensor:
         """Thresholds ``(C,)`` of detections: the argument ``threshold``, or those that validation tuned."""
-        fixed = self.hparams["threshold"]
+        fixed = self.config.threshold
         return self.thresholds if fixed is None else torch.full_like(self.thresholds, fixed)
 
     def detect(self, batch: InspectionBatch, threshold: float | None = None) -> list[list[Detection]]:
@@ -330,7 +323,7 @@ class MentoringMethod(Method, ABC):
 
     def _information(self, features: Tensor, batch: InspectionBatch) -> Tensor | None:
         """Mutual information of each area under dropout; each image draws from its own seed, whatever its batch."""
-        samples = int(self.hparams["mc_samples"])
+        samples = int(self.config.mc_samples)
         if samples == 0:
             return None
         seed = int(os.environ.get("PL_GLOBAL_SEED", "0"))
@@ -348,7 +341,7 @@ class MentoringMethod(Method, ABC):
             log.warning(
                 "domain_weight is %g, but the training images come from one domain alone: add images of the other one, "
                 "or set domain_weight to 0.",
-                self.hparams["domain_weight"],
+                self.config.domain_weight,
             )
 
     def on_validation_epoch_end(self) -> None:
@@ -358,7 +351,7 @@ class MentoringMethod(Method, ABC):
         seen it.
         """
         prefer_new = self.trainer.strategy.reduce_boolean_decision(NEW in self.seen_domains, all=False)
-        rule = TuningRule(self.hparams["threshold_rule"], self.hparams["recall_floor"])
+        rule = TuningRule(self.config.threshold_rule, self.config.recall_floor)
         tuned = self.val_metrics.best_thresholds(rule, prefer_new=prefer_new)
         if tuned is not None and not self.trainer.sanity_checking:
             self.thresholds.copy_(tuned)

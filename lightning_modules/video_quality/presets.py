@@ -7,11 +7,12 @@ that trains from random weights on two CPU cores. The method's README lists wher
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Literal, get_args
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from typing import Any, Literal
 
 from datamodules.common.errors import ConfigurationError
+from datamodules.common.settings import argument, settings
 from lightning_modules.video_quality.distortion import DistortionInput
 from lightning_modules.video_quality.gated_bias import Gate, Triple
 from lightning_modules.video_quality.modulation import AttentionScale, Fusion
@@ -55,113 +56,107 @@ def _check(config: KSVQEConfig) -> None:
         raise ConfigurationError(f"The network cannot be built: {problem}.")
 
 
-@dataclass(frozen=True)
+@settings
 class KSVQEConfig:
-    """Everything that `KSVQENetwork` is built from: plain values, so that a checkpoint rebuilds its own network.
+    """Everything that `KSVQENetwork` is built from: plain values, so that a checkpoint rebuilds its own network."""
 
-    Attributes:
-        grid_size: Fragments a side of the input, g.
-        window: Fragments a side of the selection.
-        fragment_size: Pixels a side of a fragment.
-        clip_length: Frames in a clip, T.
-        num_key_frames: Frames that the content tower sees, N_t.
-        key_frame_layout: Where they lie; ``official`` is 0, T/4-1, T/2-1, 3T/4-1.
-        content_size: Pixels a side of a key frame.
-        gate: Gate of the position biases.
-        embed_dim: Channels of the backbone's first stage.
-        depths: Blocks per stage.
-        swin_heads: Attention heads per stage.
-        window_size: Attention window in tokens (frames, rows, columns).
-        patch_size: Pixels per token (frames, rows, columns).
-        gated_stages: Stages with a gated bias.
-        mlp_ratio: Hidden channels of the backbone's MLPs, as a multiple of the channels.
-        drop_path: Largest stochastic depth.
-        qrs: Select regions; off takes the central window.
-        cam: Content-adaptive modulation.
-        dam: Distortion-aware modulation.
-        content_adapter: Adapt the class token of the content tower (Table 4).
-        distortion_adapter: Adapt the distortion tokens (Table 6).
-        dam_self_attention: Attend over time in DaM (Table 5).
-        fusion: How CaM and DaM are joined (Table 7).
-        tuning_stage: First stage, from 0, whose output is modulated.
-        attention_heads: Heads of the modulations, one number per modulated stage; a longer list gives its end.
-        attention_scale: Scale of the cross attention.
-        num_samples: Noise samples of the perturbed top-1.
-        sigma: Its noise.
-        antithetic: Use each noise vector with both signs.
-        baseline: Subtract a baseline in its gradient.
-        content_arch: Kind of content tower.
-        content_width: Its channels.
-        content_layers: Its blocks.
-        content_heads: Its attention heads.
-        content_patch: Pixels a side of its patches.
-        content_image_size: Pixels a side of the images its position embeddings were trained on.
-        content_activation: Of its MLPs.
-        content_adapter_layers: How many of its last blocks are adapted.
-        content_adapter_width: Bottleneck of the content adapters.
-        freeze_content: Keep the tower as it was loaded.
-        distortion_arch: Kind of distortion extractor.
-        distortion_dim: Channels of its tokens.
-        distortion_width: Hidden channels of ``small``.
-        distortion_adapter_width: Bottleneck of the distortion adapters.
-        distortion_input: Pixels that ``contrique`` sees.
-        freeze_distortion: Keep the extractor as it was loaded.
-        head_hidden: Hidden channels of the score head.
-        dropout: Dropout of the score head.
-        initial_a1: Weight of DaM at the start.
-        initial_a2: Weight of CaM at the start.
-    """
-
-    grid_size: int = 9
-    window: int = 7
-    fragment_size: int = 32
-    clip_length: int = 32
-    num_key_frames: int = 4
-    key_frame_layout: KeyFrameLayout = "segment_centers"
-    content_size: int = 112
-    gate: Gate = "binary"
-    embed_dim: int = 96
-    depths: tuple[int, ...] = (2, 2, 6, 2)
-    swin_heads: tuple[int, ...] = (3, 6, 12, 24)
-    window_size: Triple = (8, 7, 7)
-    patch_size: Triple = (2, 4, 4)
-    gated_stages: tuple[bool, ...] = (True, True, True, False)
-    mlp_ratio: float = 4.0
-    drop_path: float = 0.1
-    qrs: bool = True
-    cam: bool = True
-    dam: bool = True
-    content_adapter: bool = True
-    distortion_adapter: bool = True
-    dam_self_attention: bool = True
-    fusion: Fusion = "modulation"
-    tuning_stage: int = 2
-    attention_heads: tuple[int, ...] = (8,)
-    attention_scale: AttentionScale = "head"
-    num_samples: int = 500
-    sigma: float = 0.5
-    antithetic: bool = True
-    baseline: bool = True
-    content_arch: ContentArch = "clip"
-    content_width: int = 768
-    content_layers: int = 12
-    content_heads: int = 12
-    content_patch: int = 16
-    content_image_size: int = 224
-    content_activation: str = "quick_gelu"
-    content_adapter_layers: int = 4
-    content_adapter_width: int = 192
-    freeze_content: bool = True
-    distortion_arch: DistortionArch = "contrique"
-    distortion_dim: int = 128
-    distortion_width: int = 64
-    distortion_adapter_width: int = 32
-    distortion_input: DistortionInput = "unit"
-    freeze_distortion: bool = True
-    head_hidden: int = 64
-    dropout: float = 0.5
-    initial_a1: float = 1.0
-    initial_a2: float = 2.0
+    grid_size: int = argument(
+        default=9,
+        help="Fragments a side that the data module samples; a 7 x 7 window of them is selected.",
+        by_preset=True,
+    )
+    window: int = argument(default=7, help="Fragments a side of the selection.", flat=False)
+    fragment_size: int = argument(default=32, help="Pixels a side of a fragment.", flat=False)
+    clip_length: int = argument(default=32, help="Frames in a clip.", by_preset=True)
+    num_key_frames: int = argument(default=4, help="Frames of a clip that the content tower sees.", by_preset=True)
+    key_frame_layout: KeyFrameLayout = argument(
+        default="segment_centers",
+        help="Where these frames lie: ``segment_centers`` (paper) or ``official`` (0, T/4-1, T/2-1, 3T/4-1).",
+        by_preset=True,
+    )
+    content_size: int = argument(default=112, help="Side of the content tower's input in pixels.", by_preset=True)
+    gate: Gate = argument(
+        default="binary",
+        help="Gated relative position bias: ``binary`` (paper) or ``distance`` (all released weights).",
+        by_preset=True,
+    )
+    embed_dim: int = argument(default=96, help="Channels of the backbone's first stage.", flat=False)
+    depths: tuple[int, ...] = argument(default=(2, 2, 6, 2), help="Blocks per stage.", flat=False)
+    swin_heads: tuple[int, ...] = argument(default=(3, 6, 12, 24), help="Attention heads per stage.", flat=False)
+    window_size: Triple = argument(
+        default=(8, 7, 7), help="Attention window in tokens (frames, rows, columns).", flat=False
+    )
+    patch_size: Triple = argument(default=(2, 4, 4), help="Pixels per token (frames, rows, columns).", flat=False)
+    gated_stages: tuple[bool, ...] = argument(
+        default=(True, True, True, False), help="Stages with a gated bias.", flat=False
+    )
+    mlp_ratio: float = argument(
+        default=4.0, help="Hidden channels of the backbone's MLPs, as a multiple of the channels.", flat=False
+    )
+    drop_path: float = argument(default=0.1, help="Largest stochastic depth of the backbone.", by_preset=True)
+    qrs: bool = argument(default=True, help="Select regions; off takes the central window.", by_preset=True)
+    cam: bool = argument(default=True, help="Content-adaptive modulation.", by_preset=True)
+    dam: bool = argument(default=True, help="Distortion-aware modulation.", by_preset=True)
+    content_adapter: bool = argument(
+        default=True, help="Adapt the content tower's class token (Table 4).", by_preset=True
+    )
+    distortion_adapter: bool = argument(default=True, help="Adapt the distortion tokens (Table 6).", by_preset=True)
+    dam_self_attention: bool = argument(
+        default=True, help="Self attention over time after the cross attention (Table 5).", by_preset=True
+    )
+    fusion: Fusion = argument(
+        default="modulation",
+        help="``modulation``, or ``concat`` of content and distortion tokens (Table 7).",
+        by_preset=True,
+    )
+    tuning_stage: int = argument(
+        default=2, help="First Swin stage, counted from 0, whose output is modulated.", by_preset=True
+    )
+    attention_heads: tuple[int, ...] = argument(
+        default=(8,),
+        help="Heads of the modulations' attention; one number, or one per modulated stage.",
+        by_preset=True,
+        accepts=int | list[int],
+    )
+    attention_scale: AttentionScale = argument(
+        default="head",
+        help="Divide the logits of the cross attention by the root of the ``head`` or ``channel`` width.",
+        by_preset=True,
+    )
+    num_samples: int = argument(default=500, help="Noise samples of the perturbed top-1.", by_preset=True)
+    sigma: float = argument(
+        default=0.5, help="Noise of the perturbed top-1, relative to scores in [0, 1].", by_preset=True
+    )
+    antithetic: bool = argument(default=True, help="Use each noise vector with both signs.", flat=False)
+    baseline: bool = argument(default=True, help="Subtract a baseline in its gradient.", flat=False)
+    content_arch: ContentArch = argument(default="clip", help="Kind of content tower.", flat=False)
+    content_width: int = argument(default=768, help="Its channels.", flat=False)
+    content_layers: int = argument(default=12, help="Its blocks.", flat=False)
+    content_heads: int = argument(default=12, help="Its attention heads.", flat=False)
+    content_patch: int = argument(default=16, help="Pixels a side of its patches.", flat=False)
+    content_image_size: int = argument(
+        default=224, help="Pixels a side of the images its position embeddings were trained on.", flat=False
+    )
+    content_activation: str = argument(default="quick_gelu", help="Of its MLPs.", flat=False)
+    content_adapter_layers: int = argument(default=4, help="How many of its last blocks are adapted.", flat=False)
+    content_adapter_width: int = argument(default=192, help="Bottleneck of the content adapters.", flat=False)
+    freeze_content: bool = argument(default=True, help="Keep the tower as it was loaded.", flat=False)
+    distortion_arch: DistortionArch = argument(default="contrique", help="Kind of distortion extractor.", flat=False)
+    distortion_dim: int = argument(default=128, help="Channels of its tokens.", flat=False)
+    distortion_width: int = argument(default=64, help="Hidden channels of ``small``.", flat=False)
+    distortion_adapter_width: int = argument(default=32, help="Bottleneck of the distortion adapters.", flat=False)
+    distortion_input: DistortionInput = argument(
+        default="unit",
+        help="Pixels that the distortion extractor sees: ``unit`` [0, 1], or ``imagenet``-normalised.",
+        by_preset=True,
+    )
+    freeze_distortion: bool = argument(
+        default=True, help="Keep the distortion extractor's weights and statistics as they were loaded.", by_preset=True
+    )
+    head_hidden: int = argument(default=64, help="Hidden channels of the score head.", flat=False)
+    dropout: float = argument(default=0.5, help="Dropout of the score head.", by_preset=True)
+    initial_a1: float = argument(default=1.0, help="Weight of DaM at the start.", flat=False)
+    initial_a2: float = argument(default=2.0, help="Weight of CaM at the start.", flat=False)
 
     def __post_init__(self) -> None:
         """Refuse values that cannot work together."""
@@ -189,7 +184,7 @@ class KSVQEConfig:
         return int(self.embed_dim * 2 ** min(stage + 1, self.stages - 1))
 
 
-_PRESETS: dict[str, KSVQEConfig] = {
+PRESETS: dict[str, KSVQEConfig] = {
     "paper": KSVQEConfig(),
     "official": KSVQEConfig(
         key_frame_layout="official",
@@ -242,7 +237,7 @@ def resolve_preset(name: PresetName, **overrides: object) -> KSVQEConfig:
 
     Args:
         name: ``paper``, ``official`` or ``tiny``.
-        **overrides: Attributes of `KSVQEConfig`; None means "not given". Lists become tuples.
+        **overrides: Fields of `KSVQEConfig`; None means "not given". Lists become tuples.
 
     Raises:
         ConfigurationError: If a name is unknown, or the values do not fit together.
@@ -251,17 +246,25 @@ def resolve_preset(name: PresetName, **overrides: object) -> KSVQEConfig:
         >>> resolve_preset("official", tuning_stage=2, sigma=None).heads_by_stage
         (12, 12)
     """
-    if name not in _PRESETS:
-        raise ConfigurationError(f"There is no preset {name!r}; choose one of {', '.join(get_args(PresetName))}.")
+    if name not in PRESETS:
+        raise ConfigurationError(f"There is no preset {name!r}; choose one of {', '.join(PRESETS)}.")
+    return replace(PRESETS[name], **config_values(overrides))
+
+
+def config_values(given: Mapping[str, object]) -> dict[str, Any]:
+    """Given fields of `KSVQEConfig` as it holds them; None means "not given".
+
+    Raises:
+        ConfigurationError: If there is no such field.
+    """
     known = {field.name for field in fields(KSVQEConfig)}
-    for key in overrides:
+    for key in given:
         if key not in known:
             near = difflib.get_close_matches(key, known, n=3)
             raise ConfigurationError(
                 f"A preset has no value {key!r}; {'nearest: ' + ', '.join(near) if near else 'see KSVQEConfig'}."
             )
-    given = {key: _plain(key, value) for key, value in overrides.items() if value is not None}
-    return replace(_PRESETS[name], **given)  # type: ignore[arg-type]  # the names are checked above, the values by _check
+    return {key: _plain(key, value) for key, value in given.items() if value is not None}
 
 
 def _plain(key: str, value: object) -> object:

@@ -12,7 +12,7 @@ from torch import Tensor
 from datamodules.common.errors import CheckpointError
 from datamodules.faces.schema import AttributeSchema
 from lightning_modules.commands.faces.independence import check_apart, check_judges
-from lightning_modules.face_attributes.classifier.module import CLASS_PATH, FaceAttributeClassifier
+from lightning_modules.face_attributes.classifier.module import FaceAttributeClassifier
 from lightning_modules.face_attributes.classifier.network import FaceAttributeNetwork
 from lightning_modules.face_attributes.classifier.transfer import read_checkpoint
 from lightning_modules.nn.checkpoint_loading import load_strictly
@@ -93,7 +93,7 @@ def load_judges(
 
 
 def _load(path: str, name: str, schema: AttributeSchema) -> Judge:
-    arguments, state = read_checkpoint(path, CLASS_PATH)
+    arguments, state = read_checkpoint(path, FaceAttributeClassifier.class_path())
     plain = {key: value for key, value in arguments.items() if not key.startswith("_")}
     model = FaceAttributeClassifier(**cast(dict[str, Any], plain))
     load_strictly(model, state, model.state_dict(), path)

@@ -10,9 +10,8 @@ import torch
 
 from lightning_modules.commands.front.checkpoint import read_saved_model
 from lightning_modules.commands.front.errors import CommandLineError
-from lightning_modules.face_attributes.classifier.module import CLASS_PATH as CLASSIFIER
+from lightning_modules.face_attributes.classifier.module import FaceAttributeClassifier
 from lightning_modules.face_attributes.classifier.transfer import read_checkpoint
-from lightning_modules.face_attributes.generator.module import CLASS_PATH as GENERATOR
 from lightning_modules.face_attributes.generator.module import AttributeFaceGenerator
 from lightning_modules.nn.checkpoint_loading import load_strictly
 
@@ -33,7 +32,7 @@ def load_generator(path: str, statistics: str | None, stated: Mapping[str, objec
     if saved is None:
         raise CommandLineError(f"{path} names no file: give the path of a checkpoint")
     extra = cast(dict[str, Any], dict(stated))
-    if saved.class_path == CLASSIFIER:
+    if saved.class_path == FaceAttributeClassifier.class_path():
         if statistics is None:
             raise CommandLineError(
                 f"{path} is a classifier, which knows no statistics of activations: add --statistics FILE, the "
@@ -42,7 +41,7 @@ def load_generator(path: str, statistics: str | None, stated: Mapping[str, objec
         return AttributeFaceGenerator(classifier_weights=path, statistics_weights=statistics, **extra).eval()
     if statistics is not None:
         raise CommandLineError(f"{path} holds its own statistics: leave --statistics {statistics} out")
-    arguments, state = read_checkpoint(path, GENERATOR)
+    arguments, state = read_checkpoint(path, AttributeFaceGenerator.class_path())
     plain = {name: value for name, value in arguments.items() if not name.startswith("_")}
     generator = AttributeFaceGenerator(**cast(dict[str, Any], plain | extra))
     load_strictly(generator, state, generator.state_dict(), path)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import asdict
 from functools import partial
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import torch
-from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
+from datamodules.common.settings import fill, takes
 from datamodules.face_attributes.batch import FaceBatch
 from datamodules.faces.schema import MISSING, AttributeSchema
 from lightning_modules.base import Method
@@ -27,42 +27,27 @@ from lightning_modules.face_attributes.classifier.backbones import (
 )
 from lightning_modules.face_attributes.classifier.freezing import freeze_below as freeze_parts
 from lightning_modules.face_attributes.classifier.freezing import rate_groups, scale_rates
-from lightning_modules.face_attributes.classifier.heads import AttributeHeads, Layout
+from lightning_modules.face_attributes.classifier.heads import AttributeHeads
 from lightning_modules.face_attributes.classifier.labelled import KEY as LABELLED
 from lightning_modules.face_attributes.classifier.labelled import labelled_of, without_unlabelled
 from lightning_modules.face_attributes.classifier.layers import plain_backbone
-from lightning_modules.face_attributes.classifier.legacy_labels import Labelling, legacy_random_labels
-from lightning_modules.face_attributes.classifier.losses import ClassWeights, OrdinalLoss, Reduction, attribute_losses
+from lightning_modules.face_attributes.classifier.legacy_labels import legacy_random_labels
+from lightning_modules.face_attributes.classifier.losses import ClassWeights, attribute_losses
 from lightning_modules.face_attributes.classifier.metrics import AttributeMetrics
 from lightning_modules.face_attributes.classifier.network import FaceAttributeNetwork
-from lightning_modules.face_attributes.classifier.preprocess import ChannelOrder, FacePreprocess, Preprocessing
-from lightning_modules.face_attributes.classifier.presets import (
-    CONFIG_ARGUMENTS,
-    RANGES,
-    MeanKind,
-    PresetName,
-    Schedule,
-    resolve_preset,
-)
+from lightning_modules.face_attributes.classifier.preprocess import FacePreprocess
+from lightning_modules.face_attributes.classifier.settings import PRESETS, ClassifierSettings
 from lightning_modules.face_attributes.classifier.training_facts import (
     training_labelled,
     training_mean,
     training_weights,
 )
 from lightning_modules.face_attributes.classifier.transfer import BEFORE, load_transfer
-from lightning_modules.face_attributes.classifier.vgg import VGG, VGGSettings
+from lightning_modules.face_attributes.classifier.vgg import VGG
 from lightning_modules.nn.frozen import PartlyFrozen
-from lightning_modules.nn.optimizers import OptimizerName, named_optimizer
-from lightning_modules.nn.presets import check_ranges
+from lightning_modules.nn.optimizers import named_optimizer
 
 log = logging.getLogger(__name__)
-
-CLASS_PATH = "lightning_modules.FaceAttributeClassifier"
-DEFAULT_SIZE = 224
-# What a checkpoint keeps beside the values of the preset.
-SAVED = (
-    "preset", "backbone", "pretrained", "layer_decay", "ordinal", "class_weighting", "warmup_epochs",
-)  # fmt: skip
 
 
 class FaceAttributeClassifier(Method):
@@ -70,39 +55,6 @@ class FaceAttributeClassifier(Method):
 
     ``preset`` fills every argument that is left at None; an explicit argument wins. The resolved values are the
     module's hyper-parameters, so a checkpoint rebuilds its own network without any other file.
-
-    Args:
-        preset: ``default``, or ``paper``: SGD of 5e-6, dropout behind every layer, a softmax for every head.
-        attribute_schema: Attributes in heads as plain values; the data module gives them (None: 73 in 42 heads).
-        image_size: Side of the network's input in pixels; the data module gives it (None: 224).
-        backbone: ``vgg16``, ``small_vgg``, or a timm network.
-        vgg: Another shape for a VGG.
-        pretrained: Begin from timm's weights of a timm backbone, fetched when a training begins.
-        backbone_weights: Weights of the backbone: VGG-Face in its public layouts, torchvision's or timm's.
-        weights_channel_order: Colours that the file's network takes; None: as the published files of its layout.
-        preprocessing: Normalisation; None: that which the weights, or else the backbone, were made for.
-        mean: What it takes off: the mean ``colour``, or (``paper``) the mean ``image`` of the training faces.
-        freeze_below: Layer below which nothing learns: ``none``, ``fc6``, ``conv5`` (``paper``), any layer, or
-            ``heads``, which alone learn then.
-        layer_decay: The learning rate of a layer is this to the power of its distance to the heads.
-        dropout: Behind the fully connected layers of a VGG, or before the heads; 0.5.
-        dropout_everywhere: Behind the convolutions of a VGG too.
-        layout: ``by_kind``: sigmoids and softmaxes as the kinds of the heads ask for; ``softmax`` (``paper``): one
-            with "none" for every head, 115 outputs.
-        labelling: ``repaired``, or ``legacy_random``: of several true attributes of a head, one at random is true.
-        reduction: ``mean`` of the heads' losses, or (``paper``) their ``sum``.
-        ordinal: ``softmax``, or ``cumulative``: near places in the order of an ordinal head cost less than far ones.
-        class_weighting: ``balanced`` gives every answer of a head the same say in the loss.
-        optimizer_name: Default optimiser; ``adamw``, ``paper`` ``sgd``.
-        learning_rate: Of the default optimiser; 3e-4, ``paper`` 5e-6.
-        momentum: Of SGD; 0.9.
-        weight_decay: Of the default optimiser; 0.01, ``paper`` 5e-4.
-        schedule: ``cosine`` rises and falls a step at a time, ``constant`` (``paper``) leaves the learning rate.
-        weights: Checkpoint of a classifier to begin from; the heads only where they are the same.
-        optimizer: Builds another optimiser.
-        scheduler: Builds another schedule.
-        scheduler_interval: Whether ``scheduler`` advances every ``step`` or every ``epoch``.
-        warmup_epochs: Linear warm-up of ``cosine``, in epochs.
 
     Attributes:
         labelled: Names of the attributes that some training face had a label for; None where that is not known.
@@ -115,60 +67,28 @@ class FaceAttributeClassifier(Method):
     present_weight: Tensor
     absent_weight: Tensor
 
-    def __init__(
-        self,
-        preset: PresetName = "default",
-        *,
-        attribute_schema: dict[str, Any] | None = None,
-        image_size: int | None = None,
-        backbone: str = "vgg16",
-        vgg: VGGSettings | None = None,
-        pretrained: bool = False,
-        backbone_weights: str | None = None,
-        weights_channel_order: ChannelOrder | None = None,
-        preprocessing: Preprocessing | None = None,
-        mean: MeanKind | None = None,
-        freeze_below: str | None = None,
-        layer_decay: float = 1.0,
-        dropout: float | None = None,
-        dropout_everywhere: bool | None = None,
-        layout: Layout | None = None,
-        labelling: Labelling | None = None,
-        reduction: Reduction | None = None,
-        ordinal: OrdinalLoss = "softmax",
-        class_weighting: Literal["none", "balanced"] = "none",
-        optimizer_name: OptimizerName | None = None,
-        learning_rate: float | None = None,
-        momentum: float | None = None,
-        weight_decay: float | None = None,
-        schedule: Schedule | None = None,
-        weights: str | None = None,
-        optimizer: OptimizerCallable | None = None,
-        scheduler: LRSchedulerCallable | None = None,
-        scheduler_interval: Literal["step", "epoch"] = "step",
-        warmup_epochs: float = 0.0,
-    ) -> None:
-        given = locals()
-        by_layer = partial(self._by_layer, optimizer) if optimizer is not None else None
-        super().__init__(by_layer, scheduler, scheduler_interval, warmup_epochs)
-        self.config = config = resolve_preset(preset, {name: given[name] for name in CONFIG_ARGUMENTS})
-        side = image_size or DEFAULT_SIZE
-        shape = vgg_settings(vgg)
-        check_ranges({"image_size": side, "layer_decay": layer_decay, "warmup_epochs": warmup_epochs}, RANGES)
-        self.schema = AttributeSchema.from_plain(attribute_schema) if attribute_schema else AttributeSchema.from_file()
+    @takes(ClassifierSettings, partial(fill, ClassifierSettings, PRESETS))
+    def __init__(self, settings: ClassifierSettings) -> None:
+        by_layer = partial(self._by_layer, settings.optimizer) if settings.optimizer is not None else None
+        super().__init__(by_layer, *settings.optimisation[1:])
+        self.config = config = settings
+        backbone, side, shape = settings.backbone, settings.side, vgg_settings(settings.vgg)
+        plain = settings.attribute_schema
+        self.schema = AttributeSchema.from_plain(plain) if plain else AttributeSchema.from_file()
         module, features = build_backbone(backbone, side, shape, config.dropout, config.dropout_everywhere)
         expected = default_preprocessing(backbone)
-        if backbone_weights is not None:
-            expected = load_backbone(module, backbone, backbone_weights, weights_channel_order)
-        arguments = {name: given[name] for name in SAVED} | {
-            "attribute_schema": self.schema.plain(),
-            "image_size": side,
-            "vgg": plain_settings(shape),
-            "preprocessing": preprocessing or expected,
-        }
-        self.save_hyperparameters({"_class_path": CLASS_PATH, "_free": [], **arguments, **asdict(config)})
+        if settings.backbone_weights is not None:
+            expected = load_backbone(module, backbone, settings.backbone_weights, settings.weights_channel_order)
+        preprocessing = settings.preprocessing or expected
+        self.keep(
+            settings,
+            attribute_schema=self.schema.plain(),
+            image_size=side,
+            vgg=plain_settings(shape),
+            preprocessing=preprocessing,
+        )
         self.preprocess = FacePreprocess.from_normalisation(
-            side, normalisation_of(backbone, preprocessing or expected), config.mean == "image"
+            side, normalisation_of(backbone, preprocessing), config.mean == "image"
         )
         heads = AttributeHeads(features, self.schema, config.layout)
         # A VGG drops out behind its own layers.
@@ -180,13 +100,13 @@ class FaceAttributeClassifier(Method):
         self.register_buffer("absent_weight", torch.ones(heads.num_logits), persistent=False)
         self.val_metrics = AttributeMetrics(self.schema)
         self.test_metrics = AttributeMetrics(self.schema)
-        self._random_backbone = backbone_weights is None and weights is None
-        self._mean_known = config.mean == "colour" or weights is not None
+        self._random_backbone = settings.backbone_weights is None and settings.weights is None
+        self._mean_known = config.mean == "colour" or settings.weights is not None
         self.labelled: frozenset[str] | None = None
         self._random_heads = True
         self.learnt_before: list[Tensor | None] = []
-        if weights is not None:
-            taken = load_transfer(self, dict(self.hparams), weights, CLASS_PATH)
+        if settings.weights is not None:
+            taken = load_transfer(self, dict(self.hparams), settings.weights, self.class_path())
             self.learnt_before = taken.learnt
             if taken.heads:
                 self._random_heads, self.labelled = False, taken.labelled
@@ -206,7 +126,7 @@ class FaceAttributeClassifier(Method):
             add_up = partial(self.trainer.strategy.reduce, reduce_op="sum")
             self.preprocess.set_mean_image(training_mean(data, self.preprocess, self.trainer.world_size, add_up))
             self._mean_known = True
-        if self.hparams["class_weighting"] == "balanced":
+        if self.config.class_weighting == "balanced":
             weights = training_weights(data, self.network.heads)
             self.present_weight.copy_(weights.present)
             self.absent_weight.copy_(weights.absent)
@@ -219,14 +139,14 @@ class FaceAttributeClassifier(Method):
     def _prepare_backbone(self) -> None:
         """Fetch its weights, if wanted, and say what is strange about a frozen one, not what is meant."""
         backbone = cast(PartlyFrozen, self.network.backbone)
-        if self._random_backbone and self.hparams["pretrained"]:
-            download_backbone(backbone.module, self.hparams["backbone"], self.hparams["image_size"])
+        if self._random_backbone and self.config.pretrained:
+            download_backbone(backbone.module, self.config.backbone, self.config.side)
             self._random_backbone = False
         if self._random_backbone and self.config.freeze_below != "none":
             log.warning(
                 "The backbone %s is frozen below %s with random weights, which tell little: name a file as "
                 "backbone_weights, or set freeze_below to none.",
-                self.hparams["backbone"],
+                self.config.backbone,
                 self.config.freeze_below,
             )
         self.expect_frozen(backbone)
@@ -260,7 +180,7 @@ class FaceAttributeClassifier(Method):
 
     def _by_layer(self, make: OptimizerCallable, parameters: Iterable[Any]) -> torch.optim.Optimizer:
         """Build an optimiser, with a learning rate a layer where ``layer_decay`` asks for it."""
-        decay = float(self.hparams["layer_decay"])
+        decay = float(self.config.layer_decay)
         if decay == 1.0:
             return make(parameters)
         return scale_rates(make(rate_groups(self, plain_backbone(self.network), parameters, decay)))
@@ -289,15 +209,13 @@ class FaceAttributeClassifier(Method):
         if self.config.labelling == "legacy_random":
             labels = legacy_random_labels(labels, batch["index"], self.schema)
         weights = ClassWeights(self.present_weight, self.absent_weight) if weighted else None
-        return attribute_losses(
-            self.network.heads, logits, labels, weights, self.config.reduction, self.hparams["ordinal"]
-        )
+        return attribute_losses(self.network.heads, logits, labels, weights, self.config.reduction, self.config.ordinal)
 
     def training_step(self, batch: FaceBatch, batch_idx: int) -> Tensor:
         """Mean loss of the faces, and the share of known attributes that are decided right."""
         logits = self(batch["image"])
         valid, labels = batch["valid"], batch["attributes"]
-        losses = self.face_losses(logits, batch, self.hparams["class_weighting"] == "balanced")
+        losses = self.face_losses(logits, batch, self.config.class_weighting == "balanced")
         number = int(valid.sum())
         loss = (losses * valid).sum() / max(1, number)
         known = (labels != MISSING) & valid.unsqueeze(1)

@@ -100,15 +100,3 @@ def fit_measures(statistics: FaceStatistics, layers: Sequence[str], ridge: Ridge
             f"{layer}/explained_centred": fit_weights(statistics, layer, "centred", penalty).explained,
         }
     return measures
-
-
-def plain(value: object) -> object:
-    """A value with lists in place of tuples, as a command line writes and reads it.
-
-    Example:
-        >>> plain({"widths": (8, 16), "norm": True})
-        {'widths': [8, 16], 'norm': True}
-    """
-    if isinstance(value, Mapping):
-        return {key: plain(entry) for key, entry in value.items()}
-    return [plain(entry) for entry in value] if isinstance(value, list | tuple) else value

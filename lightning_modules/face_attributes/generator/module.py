@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
@@ -14,11 +14,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from datamodules.common.errors import ConfigurationError
+from datamodules.common.settings import plain, takes
 from datamodules.face_attributes.batch import AttributeRequestBatch, FaceBatch
 from datamodules.faces.schema import MISSING
 from lightning_modules.base import Method
 from lightning_modules.face_attributes.classifier.layers import CutNetwork, check_layers, layer_names
-from lightning_modules.face_attributes.classifier.module import CLASS_PATH as CLASSIFIER
 from lightning_modules.face_attributes.classifier.module import FaceAttributeClassifier
 from lightning_modules.face_attributes.classifier.transfer import BEFORE, learnt_in
 from lightning_modules.face_attributes.generator.facts import (
@@ -26,35 +26,25 @@ from lightning_modules.face_attributes.generator.facts import (
     check_precision,
     check_sources,
     fit_measures,
-    plain,
 )
-from lightning_modules.face_attributes.generator.pipeline import FaceGenerator, GeneratorMode, check_mode
-from lightning_modules.face_attributes.generator.presets import PresetName, resolve_preset
+from lightning_modules.face_attributes.generator.pipeline import FaceGenerator, check_mode
+from lightning_modules.face_attributes.generator.presets import resolve_preset
+from lightning_modules.face_attributes.generator.settings import GeneratorSettings
 from lightning_modules.face_attributes.inversion.reconstruction import psnr, ssim
-from lightning_modules.face_attributes.inversion.settings import InversionSettings
 from lightning_modules.face_attributes.statistics.collecting import AttributeStatistics, FaceStatistics
 from lightning_modules.face_attributes.statistics.equal_sets import draw_equal_sets
 from lightning_modules.face_attributes.statistics.file import Provenance, load_statistics, save_statistics
 from lightning_modules.face_attributes.statistics.fingerprints import layer_fingerprints, preprocessing_facts
-from lightning_modules.face_attributes.targets.completion import Completion, filled
-from lightning_modules.face_attributes.targets.linear_fits import Ridge
+from lightning_modules.face_attributes.targets.completion import filled
 from lightning_modules.face_attributes.targets.maker import TargetOptions
 from lightning_modules.nn.checkpoint_loading import load_strictly
 from lightning_modules.nn.method_checkpoint import read_method_checkpoint
 
 log = logging.getLogger(__name__)
 
-CLASS_PATH = "lightning_modules.AttributeFaceGenerator"
 STATISTICS_FILE = "statistics.safetensors"
 CHECKPOINT_FILE = "generator.ckpt"
 _STATISTICS = "face_statistics"  # key of a checkpoint
-# How faces are asked for, not what the generator is: a command may state others than the checkpoint holds.
-FREE = (
-    "preset", "mode", "layers", "contrast", "ridge", "completion", "paper_draw", "neighbours", "psi", "inversion",
-)  # fmt: skip
-SAVED = (
-    "preset", "completion", "paper_draw", "neighbours", "psi", "folds", "kept", "thumbnail", "equal_sets", "equal_seed",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,102 +62,52 @@ class AttributeFaceGenerator(Method):
     and ``generator.ckpt``, which holds network, preprocessing and statistics. ``predict`` turns requests into target
     activations and looks for pictures that have them.
 
-    Args:
-        preset: Fills what is left at None: ``default``, or ``paper``: eq. 4 at one convolution, by SGD in pixels.
-        attribute_schema: Attributes in heads as plain values; the data module gives them, the classifier must agree.
-        image_size: Side of the network's input in pixels; the data module gives it, the classifier must agree.
-        classifier_weights: Checkpoint of a `FaceAttributeClassifier`: network, preprocessing and schema.
-        statistics_weights: File of statistics that were collected with it.
-        classifier: Hyper-parameters of the classifier; a generator's own checkpoint brings them.
-        layers: Layers whose activations are counted and matched; names of the network before their ReLU.
-        mode: How targets are made: ``regression``, ``centred``, ``product``, ``sample``, ``nearest``, ``mean``,
-            ``paper`` or ``paper_equal`` (weights of 1); or ``reconstruct`` (the activations of source faces),
-            ``class_visualisation`` or ``heads`` (no target), ``mean_face`` or ``pixel_regression`` (no inversion).
-        contrast: Factor of the distance of a target from the mean of all faces.
-        ridge: Penalty of the fits, or ``cv``: the best of a path by cross-validation.
-        completion: What is not said is what is ``likely`` with what is (decided one by one), what is ``expected`` (an
-            average), or as in the real face most ``alike``.
-        paper_draw: ``means`` (eq. 4) or ``samples`` (eq. 2) of the paper's Gaussians.
-        neighbours: Real faces that ``nearest`` combines.
-        psi: Scale of the noise of ``sample``.
-        inversion: How pictures are looked for.
-        folds: Parts of the faces for cross-validation.
-        kept: Faces kept as they are, for ``nearest``, for noise and for the space of faces.
-        thumbnail: Side of the kept faces in pixels.
-        equal_sets: Means and variances from random sets of equal size, as in the paper, instead of all faces.
-        equal_seed: Seed of these sets.
-
     References:
         Cate, Dalvi, Hussain, "DeepFace: Face Generation using Deep Learning" (2016), sections 3.3 and 5.2; Mahendran
         and Vedaldi, CVPR 2015.
     """
 
-    def __init__(
-        self,
-        preset: PresetName = "default",
-        *,
-        attribute_schema: dict[str, Any] | None = None,
-        image_size: int | None = None,
-        classifier_weights: str | None = None,
-        statistics_weights: str | None = None,
-        classifier: dict[str, Any] | None = None,
-        layers: list[str] | None = None,
-        mode: GeneratorMode | None = None,
-        contrast: float | None = None,
-        ridge: float | Literal["cv"] | None = None,
-        completion: Completion = "likely",
-        paper_draw: Literal["means", "samples"] = "means",
-        neighbours: int = 5,
-        psi: float = 0.7,
-        inversion: InversionSettings | None = None,
-        folds: int = 5,
-        kept: int = 1500,
-        thumbnail: int = 64,
-        equal_sets: bool = False,
-        equal_seed: int = 0,
-    ) -> None:
-        given = locals()
+    @takes(GeneratorSettings)
+    def __init__(self, settings: GeneratorSettings) -> None:
         super().__init__()
-        built = _classifier(classifier_weights, classifier)
+        built = _classifier(settings.classifier_weights, settings.classifier)
         self.schema = built.schema
         self.network = built.network
         self.preprocess = built.preprocess
         self._learnt_before = built.learnt_before
-        check_facts(self.schema, self.preprocess.side, attribute_schema, image_size)
-        settings = InversionSettings(**inversion) if isinstance(inversion, Mapping) else inversion
-        self.config = config = resolve_preset(
-            preset, layer_names(self.network), layers, mode, contrast, ridge, settings
-        )
+        check_facts(self.schema, self.preprocess.side, settings.attribute_schema, settings.image_size)
+        self.settings = settings
+        self.config = config = resolve_preset(settings, layer_names(self.network))
         check_layers(self.network, config.layers)
         check_mode(config.mode)
-        arguments = {name: given[name] for name in SAVED} | {
-            "attribute_schema": self.schema.plain(),
-            "image_size": self.preprocess.side,
-            "classifier": {name: plain(value) for name, value in built.hparams.items() if not name.startswith("_")},
-            "layers": list(config.layers),
-            "mode": config.mode,
-            "contrast": config.contrast,
-            "ridge": config.ridge,
-            "inversion": asdict(config.inversion),
-        }
-        self.save_hyperparameters({"_class_path": CLASS_PATH, "_free": list(FREE), **arguments})
+        self.keep(
+            settings,
+            attribute_schema=self.schema.plain(),
+            image_size=self.preprocess.side,
+            classifier={name: plain(value) for name, value in built.hparams.items() if not name.startswith("_")},
+            layers=list(config.layers),
+            mode=config.mode,
+            contrast=config.contrast,
+            ridge=config.ridge,
+            inversion=plain(config.inversion),
+        )
         self.statistics: FaceStatistics | None = None
         self._pass: _Pass | None = None
         self._generator: FaceGenerator | None = None
-        if statistics_weights is not None:
-            self.statistics = load_statistics(statistics_weights, self._provenance(), self._fingerprints)
+        if settings.statistics_weights is not None:
+            self.statistics = load_statistics(settings.statistics_weights, self._provenance(), self._fingerprints)
 
     @property
     def target_options(self) -> TargetOptions:
         """Options of the targets."""
-        saved = self.hparams
+        asked = self.settings
         return TargetOptions(
-            ridge=cast(Ridge, saved["ridge"]),
-            contrast=float(saved["contrast"]),
-            completion=saved["completion"],
-            paper_draw=saved["paper_draw"],
-            neighbours=int(saved["neighbours"]),
-            psi=float(saved["psi"]),
+            ridge=self.config.ridge,
+            contrast=self.config.contrast,
+            completion=asked.completion,
+            paper_draw=asked.paper_draw,
+            neighbours=asked.neighbours,
+            psi=asked.psi,
         )
 
     def _provenance(self) -> Provenance:
@@ -199,13 +139,13 @@ class AttributeFaceGenerator(Method):
     def on_validation_epoch_start(self) -> None:
         """Begin to count anew."""
         sets = None
-        if self.hparams["equal_sets"]:
-            sets = draw_equal_sets(self._labels(), self.hparams["equal_seed"])
+        if self.settings.equal_sets:
+            sets = draw_equal_sets(self._labels(), self.settings.equal_seed)
         sums = AttributeStatistics(
             len(self.schema.attributes),
-            folds=self.hparams["folds"],
-            kept=self.hparams["kept"],
-            thumbnail=min(self.hparams["thumbnail"], self.preprocess.side),
+            folds=self.settings.folds,
+            kept=self.settings.kept,
+            thumbnail=min(self.settings.thumbnail, self.preprocess.side),
             equal_sets=sets,
         )
         self._pass = _Pass(CutNetwork(self.network, self.config.layers), sums)
@@ -349,7 +289,7 @@ def _classifier(weights: str | None, arguments: dict[str, Any] | None) -> FaceAt
                 "--model.init_args.classifier_weights, or a generator's own with --ckpt_path."
             )
         return FaceAttributeClassifier(**arguments)
-    saved, state, content = read_method_checkpoint(weights, CLASSIFIER)
+    saved, state, content = read_method_checkpoint(weights, FaceAttributeClassifier.class_path())
     built = FaceAttributeClassifier(**{name: value for name, value in saved.items() if not name.startswith("_")})
     load_strictly(built, state, built.state_dict(), weights)
     built.learnt_before = learnt_in(content)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 from datamodules.common.errors import ConfigurationError
 from lightning_modules.face_attributes.generator.pipeline import GeneratorMode
+from lightning_modules.face_attributes.generator.settings import GeneratorSettings, PresetName
 from lightning_modules.face_attributes.inversion.settings import PAPER, InversionSettings
 from lightning_modules.face_attributes.targets.linear_fits import Ridge
-
-PresetName = Literal["default", "paper"]
 
 CONTRAST = 1.4
 PAPER_LAMBDA = 1e-5
@@ -36,42 +35,33 @@ class GeneratorConfig:
     inversion: InversionSettings
 
 
-def resolve_preset(
-    name: PresetName,
-    known: Sequence[str],
-    layers: Sequence[str] | None = None,
-    mode: GeneratorMode | None = None,
-    contrast: float | None = None,
-    ridge: Ridge | None = None,
-    inversion: InversionSettings | None = None,
-) -> GeneratorConfig:
+def resolve_preset(given: GeneratorSettings, known: Sequence[str]) -> GeneratorConfig:
     """Values of a preset, with those that are given in its place.
 
     Args:
-        name: ``default``: regression on a convolution and a fully connected layer; ``paper``: eq. 4 on a convolution
-            alone, as the authors' code has it.
+        given: Arguments. ``default`` is regression on a convolution and a fully connected layer; ``paper`` eq. 4 on a
+            convolution alone, as the authors' code has it.
         known: Layers of the network, from the image to the heads.
-        layers: Given layers.
-        mode: Given mode.
-        contrast: Given contrast.
-        ridge: Given penalty.
-        inversion: Given settings.
 
     Raises:
         ConfigurationError: If there is no such preset, or a value cannot work.
 
     Example:
-        >>> resolve_preset("paper", ["conv3_1", "relu3_1", "fc6", "heads"]).layers
+        >>> resolve_preset(GeneratorSettings(preset="paper"), ["conv3_1", "relu3_1", "fc6", "heads"]).layers
         ('conv3_1',)
     """
-    if name not in get_args(PresetName):
-        raise ConfigurationError(f"There is no preset {name!r}; choose one of {', '.join(get_args(PresetName))}.")
-    paper = name == "paper"
+    if given.preset not in get_args(PresetName):
+        raise ConfigurationError(
+            f"There is no preset {given.preset!r}; choose one of {', '.join(get_args(PresetName))}."
+        )
+    paper = given.preset == "paper"
+    ridge: Ridge = PAPER_LAMBDA if paper else "cv"
+    inversion = InversionSettings(**given.inversion) if isinstance(given.inversion, Mapping) else given.inversion
     config = GeneratorConfig(
-        layers=tuple(layers or default_layers(known)[: 1 if paper else None]),
-        mode=mode or ("paper" if paper else "regression"),
-        contrast=contrast if contrast is not None else (1.0 if paper else CONTRAST),
-        ridge=ridge if ridge is not None else (PAPER_LAMBDA if paper else "cv"),
+        layers=tuple(given.layers or default_layers(known)[: 1 if paper else None]),
+        mode=given.mode or ("paper" if paper else "regression"),
+        contrast=given.contrast if given.contrast is not None else (1.0 if paper else CONTRAST),
+        ridge=given.ridge if given.ridge is not None else ridge,
         inversion=inversion or (PAPER if paper else InversionSettings()),
     )
     if config.contrast < 0 or (not isinstance(config.ridge, str) and config.ridge < 0):

@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 
 from datamodules.common.errors import ConfigurationError
-from lightning_modules.action.presets import PRESETS, resolve_preset, training_defects
+from datamodules.common.settings import fill
+from lightning_modules.action.presets import PRESETS, training_defects
+from lightning_modules.action.settings import RecognizerSettings
+
+
+def legacy(**given: object) -> RecognizerSettings:
+    return fill(RecognizerSettings, PRESETS, {"preset": "legacy", "class_names": ["a"], **given})
 
 
 def test_the_original_is_kept_in_legacy() -> None:
@@ -20,15 +26,15 @@ def test_the_original_is_kept_in_legacy() -> None:
 
 
 def test_an_explicit_value_wins_and_repairs_its_defect() -> None:
-    assert resolve_preset("legacy", {"l1_weight": 0.5, "dropout": None}).l1_weight == 0.5
+    assert legacy(l1_weight=0.5, dropout=None).l1_weight == 0.5
     repaired = {"preprocessing": "normalised", "min_learning_rate": 1e-6, "l1_method": "proximal"}
-    assert training_defects(resolve_preset("legacy", repaired)) == []
+    assert training_defects(legacy(**repaired)) == []
     assert len(training_defects(PRESETS["legacy"])) == 4
 
 
 def test_there_is_no_such_preset() -> None:
     with pytest.raises(ConfigurationError, match="choose one of default, legacy"):
-        resolve_preset("fast", {})  # type: ignore[arg-type]  # a wrong name
+        fill(RecognizerSettings, PRESETS, {"preset": "fast", "class_names": ["a"]})
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from datamodules.face_attributes.batch import FaceBatch
 from datamodules.faces.schema import AttributeSchema, Head
 from lightning_modules.face_attributes.classifier.layers import CutNetwork
 from lightning_modules.face_attributes.classifier.module import FaceAttributeClassifier
-from lightning_modules.face_attributes.classifier.presets import PRESETS
+from lightning_modules.face_attributes.classifier.settings import PRESETS
 from lightning_modules.face_attributes.classifier.vgg import VGGSettings
 
 SIDE = 16

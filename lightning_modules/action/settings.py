@@ -1,0 +1,167 @@
+"""Arguments of the recogniser, and which values cannot work."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from datamodules.common.errors import ConfigurationError
+from datamodules.common.settings import argument, settings
+from lightning_modules.action.backbones import TrainBackbone
+from lightning_modules.action.losses import L1Method
+from lightning_modules.action.preprocess import Preprocessing
+from lightning_modules.base import MethodSettings
+from lightning_modules.nn.optimizers import OptimizerName
+
+PresetName = Literal["default", "legacy"]
+Schedule = Literal["plateau", "cosine", "constant"]
+
+
+DEFAULT_SIZE = 224
+
+
+@settings
+class RecognizerConfig:
+    """Arguments that a preset fills when they are left at None."""
+
+    train_backbone: TrainBackbone = argument(
+        default="none",
+        help="What of the backbone learns: ``none`` (both presets), its ``last`` stages, or ``all``.",
+        by_preset=True,
+    )
+    preprocessing: Preprocessing = argument(
+        default="normalised",
+        help="``normalised``, or ``legacy``: a mean is subtracted in prediction alone.",
+        by_preset=True,
+    )
+    hidden_features: int = argument(default=512, help="Width of the fully connected layer; 512.", by_preset=True)
+    dropout: float = argument(default=0.5, help="Behind that layer; 0.5.", by_preset=True)
+    l1_weight: float = argument(
+        default=1e-05, help="Factor of the sum of that layer's absolute weights; 1e-5, ``legacy`` 0.01.", by_preset=True
+    )
+    l1_method: L1Method = argument(
+        default="penalty",
+        help=(
+            "``penalty`` (both presets) adds it to the loss; ``proximal`` thresholds the weights after each step, "
+            "which makes true zeros."
+        ),
+        by_preset=True,
+    )
+    learning_rate: float = argument(default=0.0001, help="Of the default optimiser; 1e-4.", by_preset=True)
+    momentum: float = argument(default=0.9, help="Of SGD; 0.9.", by_preset=True)
+    time_decay: float = argument(
+        default=0.0,
+        help="The learning rate is divided by ``1 + time_decay / epochs * step``; 0, ``legacy`` 1e-4.",
+        by_preset=True,
+    )
+    schedule: Schedule = argument(
+        default="plateau",
+        help=(
+            "``plateau`` (both presets) lowers the learning rate where ``val/loss`` stands still, ``cosine`` rises "
+            "and falls a step at a time, ``constant`` leaves it."
+        ),
+        by_preset=True,
+    )
+    plateau_factor: float = argument(
+        default=0.2, help="What ``plateau`` multiplies the learning rate by; 0.2.", by_preset=True
+    )
+    plateau_patience: int = argument(default=5, help="Epochs without improvement until it does; 5.", by_preset=True)
+    min_learning_rate: float = argument(
+        default=1e-06,
+        help="Where ``plateau`` stops, below ``learning_rate``; 1e-6, ``legacy`` 0.001 (it never acts).",
+        by_preset=True,
+    )
+
+
+@settings
+class RecognizerSettings(RecognizerConfig, MethodSettings):
+    """Arguments of `FrameAveragingActionRecognizer`."""
+
+    preset: PresetName = argument(
+        default="default",
+        help="``default``, or ``legacy``: the original script as it was, with a warning a defect.",
+        kw_only=False,
+    )
+    class_names: list[str] | None = argument(
+        default=None, help="Classes, in the order of the scores; the data module gives them."
+    )
+    frame_size: int | None = argument(
+        default=None, help="Side of the network's input in pixels; the data module gives it (None: 224).", low=1
+    )
+    backbone: str = argument(default="resnet50", help="A timm network.")
+    pretrained: bool = argument(
+        default=False, help="Begin from timm's weights of the backbone, fetched when a training begins."
+    )
+    backbone_weights: str | None = argument(
+        default=None, help="State dict of the backbone in timm's or torchvision's layout, a local file.", saved=False
+    )
+    unfrozen_stages: int = argument(default=1, help="How many stages learn under ``last``.", low=1)
+    optimizer_name: OptimizerName = argument(default="sgd", help="Default optimiser.")
+    weight_decay: float = argument(default=0.0, help="Of the default optimiser.", low=0)
+    class_weighting: Literal["none", "balanced"] = argument(
+        default="none", help="``balanced`` gives each class the same say in the loss."
+    )
+    label_smoothing: float = argument(
+        default=0.0, help="Share of the target that is spread over all classes.", low=0, high=0.99
+    )
+    predict_batch: int = argument(
+        default=64, help="Frames that the network sees at once in prediction.", free=True, low=1
+    )
+    half: bool = argument(default=True, help="Predict in half precision on a GPU.", free=True)
+    weights: str | None = argument(
+        default=None,
+        help="Checkpoint of a recogniser to begin from; the class layer only where the classes are the same.",
+        saved=False,
+    )
+    warmup_epochs: float = argument(default=0.0, help="Linear warm-up of ``cosine``, in epochs.", low=0)
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot work."""
+        names = self.class_names
+        if not names or len(set(names)) != len(names):
+            raise ConfigurationError(
+                f"class_names is {names}, but each class needs a name of its own: the data module gives them, or name "
+                "them as --model.init_args.class_names."
+            )
+        problem = ""
+        if not 0 <= self.dropout < 1:
+            problem = f"dropout is {self.dropout:g}, but must be at least 0 and below 1"
+        elif self.hidden_features < 1:
+            problem = f"hidden_features is {self.hidden_features}, but must be at least 1"
+        elif self.l1_weight < 0:
+            problem = f"l1_weight is {self.l1_weight:g}, but must be at least 0"
+        elif self.learning_rate <= 0:
+            problem = f"learning_rate is {self.learning_rate:g}, but must be above 0"
+        elif not 0 <= self.momentum < 1:
+            problem = f"momentum is {self.momentum:g}, but must be at least 0 and below 1"
+        elif self.time_decay < 0:
+            problem = f"time_decay is {self.time_decay:g}, but must be at least 0"
+        elif self.time_decay > 0 and self.schedule == "cosine":
+            problem = (
+                f"time_decay is {self.time_decay:g}, but schedule is cosine, which decays by itself: set one of them"
+            )
+        elif not 0 < self.plateau_factor < 1:
+            problem = f"plateau_factor is {self.plateau_factor:g}, but must be above 0 and below 1"
+        elif self.plateau_patience < 1:
+            problem = f"plateau_patience is {self.plateau_patience}, but must be at least 1 epoch"
+        elif self.schedule == "plateau" and self.preset != "legacy":
+            check_plateau(self.min_learning_rate, self.learning_rate)
+        if problem:
+            raise ConfigurationError(f"The recogniser cannot be built: {problem}.")
+
+    @property
+    def side(self) -> int:
+        """Side of the network's input in pixels."""
+        return self.frame_size or DEFAULT_SIZE
+
+
+def check_plateau(min_learning_rate: float, learning_rate: float) -> None:
+    """Raise `ConfigurationError` where a schedule could never lower the learning rate.
+
+    Example:
+        >>> check_plateau(1e-6, 1e-4)
+    """
+    if min_learning_rate >= learning_rate:
+        raise ConfigurationError(
+            f"min_learning_rate is {min_learning_rate:g} and learning_rate {learning_rate:g}, so that the schedule "
+            "plateau could never lower it: set min_learning_rate below learning_rate, or schedule to constant."
+        )
