@@ -103,21 +103,23 @@ def argument(
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(argument, field))
 def settings(cls: type[Own]) -> type[Own]:
-    """Class decorator: a frozen dataclass of fields made by `argument`, which refuses values out of range."""
-    made = dataclass(frozen=True, kw_only=True)(cls)
-    own_check = getattr(cls, "__post_init__", None)  # its own, or that of the settings it extends
+    """Class decorator: a frozen dataclass of fields made by `argument`, which refuses values out of range.
 
-    def check(self: DataclassInstance) -> None:
-        for one in fields(self):
-            value = getattr(self, one.name)
-            if isinstance(value, list) and isinstance(one.default, tuple):  # as files and command lines give it
-                object.__setattr__(self, one.name, tuple(value))
-        check_ranges(self)
-        if own_check is not None:
-            own_check(self)
+    A method ``check`` of the class, and of every class of settings that it extends, refuses what cannot work together.
+    """
+    cls.__post_init__ = _check  # type: ignore[attr-defined]  # what a dataclass calls last
+    return dataclass(frozen=True, kw_only=True)(cls)
 
-    made.__post_init__ = check  # type: ignore[attr-defined]  # dataclasses look it up on the class
-    return made
+
+def _check(self: DataclassInstance) -> None:
+    for one in fields(self):
+        value = getattr(self, one.name)
+        if isinstance(value, list) and isinstance(one.default, tuple):  # as files and command lines give it
+            object.__setattr__(self, one.name, tuple(value))
+    check_ranges(self)
+    for owner in reversed(type(self).__mro__):
+        if "check" in vars(owner):
+            vars(owner)["check"](self)
 
 
 def check_ranges(values: DataclassInstance) -> None:

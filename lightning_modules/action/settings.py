@@ -114,7 +114,7 @@ class RecognizerSettings(RecognizerConfig, MethodSettings):
     )
     warmup_epochs: float = argument(default=0.0, help="Linear warm-up of ``cosine``, in epochs.", low=0)
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         """Refuse values that cannot work."""
         names = self.class_names
         if not names or len(set(names)) != len(names):

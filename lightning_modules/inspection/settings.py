@@ -76,7 +76,7 @@ class MentoringSettings(MethodSettings):
     )
     warmup_epochs: float = argument(default=1.0, help="Linear warm-up of the default schedule, in epochs.")
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         """Refuse values that cannot work, alone or with another."""
         names = self.class_names
         if not names or len(set(names)) != len(names):

@@ -158,7 +158,7 @@ class KSVQEConfig:
     initial_a1: float = argument(default=1.0, help="Weight of DaM at the start.", flat=False)
     initial_a2: float = argument(default=2.0, help="Weight of CaM at the start.", flat=False)
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         """Refuse values that cannot work together."""
         _check(self)
 

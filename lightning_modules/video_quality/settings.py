@@ -60,9 +60,8 @@ class KSVQESettings(KSVQEConfig, MethodSettings):
     distortion_weights: str | None = argument(default=None, help="CONTRIQUE file.", saved=False)
     warmup_epochs: float = argument(default=2.5, help="Linear warm-up of the default schedule, in epochs.")
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         """Refuse a scale without width, beside what the network refuses."""
-        super().__post_init__()
         if not self.label_range[0] != self.label_range[1]:
             raise ConfigurationError(
                 f"label_range is {list(self.label_range)}, but its ends must differ: give the worst and the best score."

@@ -69,9 +69,8 @@ class DetectorSettings(MentoringSettings):
         saved=False,
     )
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         """Refuse values that cannot work, alone or with another."""
-        super().__post_init__()
         anchors = self.anchors
         if anchors is not None and not (anchors and all(len(sides) == 2 and min(sides) > 0 for sides in anchors)):
             raise ConfigurationError(

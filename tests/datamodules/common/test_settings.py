@@ -75,6 +75,23 @@ def test_bounds_are_allowed_and_what_is_beyond_is_not(rate: float, right: bool) 
             Toy(rate=rate)
 
 
+def test_every_class_of_settings_checks_its_own() -> None:
+    @settings
+    class Wide(ToySettings):
+        """More arguments."""
+
+        width: int = argument(default=1, help="Of it.")
+
+        def check(self) -> None:
+            if self.width > self.inner:
+                raise ConfigurationError("too wide")
+
+    with pytest.raises(ConfigurationError, match="too wide"):
+        Wide(width=8)
+    with pytest.raises(ConfigurationError, match="rate is 2"):
+        Wide(rate=2.0)
+
+
 def test_a_checkpoint_keeps_what_can_be_written_in_a_file() -> None:
     assert saved_values(Toy("paper").settings) == {
         "preset": "paper", "threshold": 0.5, "rate": 0.5, "layers": [2, 3],
