@@ -73,7 +73,7 @@ class KSVQE(Method):
         rank_weight: Weight of the pairwise rank loss.
         contrastive_weight: Weight of the supervised contrastive loss over processing patterns.
         contrastive_temperature: Its temperature.
-        contrastive_tokens: Tokens that enter it, drawn anew each step; None takes all.
+        contrastive_tokens: Tokens that enter it, drawn anew each batch; None takes all.
         learning_rate: Of the default optimiser, AdamW.
         weight_decay: Of the default optimiser.
         label_range: Ends of the MOS scale, worst and best; ``score_1_5`` is this scale moved to 1-5.

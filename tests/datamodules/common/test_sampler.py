@@ -38,7 +38,7 @@ def test_every_row_is_valid_once_over_all_ranks(rows: int, world: int, shuffle: 
     padding = [sample for rank in ranks for sample in rank if not sample.valid]
     assert len(padding) == -(-rows // world) * world - rows
     assert all(0 <= sample.index < rows and sample.epoch == epoch for rank in ranks for sample in rank)
-    assert all(sample.rank == number for number, rank in enumerate(ranks) for sample in rank)
+    assert all(sample.repeat == 0 for rank in ranks for sample in rank)
 
 
 @settings(max_examples=50, deadline=None)
@@ -53,6 +53,8 @@ def test_the_order_changes_with_the_epoch_and_repeats() -> None:
     first, second = (deal(50, 1, shuffle=True, epoch=epoch)[0] for epoch in (0, 1))
     assert [s.index for s in first] != [s.index for s in second]
     assert first == deal(50, 1, shuffle=True, epoch=0)[0]
+    moved = deal(50, 1, shuffle=True, seed=1)[0]  # another seed is no other epoch
+    assert [s.index for s in moved] != [s.index for s in second]
 
 
 def test_without_shuffle_one_process_sees_the_list_in_order() -> None:
