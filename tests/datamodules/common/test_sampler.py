@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch.utils.data import DistributedSampler
 
 from datamodules.common.sampler import PaddedDistributedSampler, SampleIndex
+from datamodules.inspection.batches.domain_sampler import BalancedDomainSampler
 
 
 def deal(rows: int, world: int, *, shuffle: bool, seed: int = 0, epoch: int = 0) -> list[list[SampleIndex]]:
@@ -61,6 +62,16 @@ def test_without_shuffle_one_process_sees_the_list_in_order() -> None:
     sampler = PaddedDistributedSampler([10, 20, 30])
     assert [sample.index for sample in sampler] == [0, 1, 2]
     assert len(sampler) == 3
+
+
+@pytest.mark.parametrize(
+    "sampler", [PaddedDistributedSampler(9, shuffle=True), BalancedDomainSampler([0] * 5 + [1] * 4)]
+)
+def test_a_pass_may_begin_behind_what_was_seen(sampler: PaddedDistributedSampler) -> None:
+    whole = list(sampler)
+    sampler.skipped = 4
+    assert list(sampler) == whole[4:]
+    assert len(sampler) == len(whole)
 
 
 def test_lightning_leaves_the_sampler_alone() -> None:
