@@ -11,6 +11,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Literal
 
 import lightning as L
+import numpy as np
 import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
@@ -158,14 +159,18 @@ class Method(L.LightningModule):
             warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")
 
     def on_train_batch_start(self, batch: object, batch_idx: int) -> None:
-        """Seed dropout from (seed, rank, step): ranks differ, and a resumed run repeats the whole one."""
+        """Seed dropout from (seed, rank, micro-batch): ranks differ, and a resumed run repeats the whole one."""
         torch.manual_seed(self.step_seed())
 
     def step_generator(self) -> torch.Generator:
-        """Generator of an operator's noise for this step, seeded as dropout is."""
+        """Generator of an operator's noise for this micro-batch, seeded as dropout is."""
         return torch.Generator(device=self.device).manual_seed(self.step_seed())
 
     def step_seed(self) -> int:
-        """Seed of this rank and step."""
+        """Seed of this rank and micro-batch, whose epoch and number in it a checkpoint keeps.
+
+        Mixed, since torch's generator of the CPU looks at the lower 32 bits alone.
+        """
         seed = int(os.environ.get("PL_GLOBAL_SEED", "0"))
-        return ((seed * 1_000_003 + self.global_rank) * 2_147_483_647 + self.global_step) % (2**63)
+        place = self.trainer.current_epoch, self.trainer.fit_loop.batch_idx
+        return int(np.random.SeedSequence((seed, self.global_rank, *place)).generate_state(1, np.uint64)[0])

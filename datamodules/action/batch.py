@@ -21,6 +21,7 @@ class ActionBatch(TypedDict):
         label: Class of the frame, int64 ``(B,)``, an index into ``class_names``; -1 where unknown.
         video_index: Row of the frame's video in the list of its split, int64 ``(B,)``.
         index: Row of the frame in its split, int64 ``(B,)``.
+        repeat: How often the row came before in this epoch, int64 ``(B,)``; nothing says never.
         time: Presentation time of the frame in its video in seconds, float64 ``(B,)``.
         valid: bool ``(B,)``; False for the sampler's padding.
         video: Path of each frame's video as written in its list.
@@ -31,6 +32,7 @@ class ActionBatch(TypedDict):
     label: Tensor
     video_index: Tensor
     index: Tensor
+    repeat: NotRequired[Tensor]
     time: Tensor
     valid: Tensor
     video: list[str]

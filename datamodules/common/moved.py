@@ -63,6 +63,7 @@ _MOVES = (
     ),
     ("datamodules.action", "datamodules.video.streaming", "stream_chunks=chunks"),
     ("datamodules.action", "lightning_modules.commands", "extract_frames"),
+    ("datamodules.face_attributes", "datamodules.common", "counted_draws"),
     ("datamodules.face_attributes", "datamodules.faces", "schema"),
     (
         "datamodules.face_attributes",
@@ -73,11 +74,12 @@ _MOVES = (
     (
         "datamodules.face_attributes",
         "datamodules.faces.renderer",
-        "counted_draws demo_settings=settings face_canvas=canvas face_colours=colours face_drawing=drawing "
+        "demo_settings=settings face_canvas=canvas face_colours=colours face_drawing=drawing "
         "face_features=features face_head=head face_labels=labels face_light=light face_parameters=parameters "
         "face_renderer=rendering face_requests=requests face_surroundings=surroundings face_wear=wear",
     ),
     ("datamodules.face_attributes", "datamodules.images", "image_reading=upright"),
+    ("datamodules.faces.renderer", "datamodules.common", "counted_draws"),
     ("datamodules.inspection", "datamodules", "page=feedback"),
     ("datamodules.inspection", "datamodules.images", "image_files=finding"),
     (

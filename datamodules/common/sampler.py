@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sized
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 import torch.distributed
 from torch.utils.data import Dataset, DistributedSampler
+
+from datamodules.common.counted_draws import key_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,13 +22,14 @@ class SampleIndex:
         valid: False for a repeat that only pads the ranks to equal length: load nothing, count nothing.
         epoch: Epoch that the sampler is in. It travels with the index because workers that persist keep a copy of the
             dataset from the first epoch and would otherwise never learn of the next.
-        rank: Process that draws the sample, for generators that must differ between processes.
+        repeat: How often the row came before in this epoch. Random draws follow from the seed, the epoch, the row and
+            this number alone: neither the process nor the place in a batch tells.
     """
 
     index: int
     valid: bool = True
     epoch: int = 0
-    rank: int = 0
+    repeat: int = 0
 
 
 class PaddedDistributedSampler(DistributedSampler[SampleIndex]):
@@ -38,13 +42,16 @@ class PaddedDistributedSampler(DistributedSampler[SampleIndex]):
     Args:
         rows: The dataset, or the number of its rows.
         shuffle: Draw the rows in an order that changes with the epoch; the same order on every rank.
-        seed: Seed of that order.
+        seed: Seed of that order, which follows from seed and epoch.
         num_replicas: Number of processes; None asks ``torch.distributed``.
         rank: Number of this process; None asks ``torch.distributed``.
 
     Example:
         >>> [list(PaddedDistributedSampler(3, num_replicas=2, rank=rank)) for rank in range(2)][1]
-        [SampleIndex(index=1, valid=True, epoch=0, rank=1), SampleIndex(index=0, valid=False, epoch=0, rank=1)]
+        [SampleIndex(index=1, valid=True, epoch=0, repeat=0), SampleIndex(index=0, valid=False, epoch=0, repeat=0)]
+
+    Attributes:
+        skipped: Samples that this process has had before in the epoch; the next pass begins behind them.
     """
 
     def __init__(
@@ -60,14 +67,19 @@ class PaddedDistributedSampler(DistributedSampler[SampleIndex]):
         replicas = num_replicas if num_replicas is not None else torch.distributed.get_world_size() if running else 1
         own = rank if rank is not None else torch.distributed.get_rank() if running else 0
         self.rows = rows if isinstance(rows, int) else len(rows)
+        self.skipped = 0
         super().__init__(_Rows(self.rows), num_replicas=replicas, rank=own, shuffle=shuffle, seed=seed)
 
     def __iter__(self) -> Iterator[SampleIndex]:
-        """Yield the rows of this rank: every ``num_replicas``-th one, then padding where the last round is short."""
+        """Yield the rows of this rank."""
+        return islice(self.samples(), self.skipped, None)
+
+    def samples(self) -> Iterator[SampleIndex]:
+        """All rows of this rank: every ``num_replicas``-th one, then padding where the last round is short."""
         order = self._order()
         for position in range(self.rank, len(self) * self.num_replicas, self.num_replicas):
             valid = position < self.rows
-            yield SampleIndex(order[position if valid else 0], valid, self.epoch, self.rank)
+            yield SampleIndex(order[position if valid else 0], valid, self.epoch)
 
     def __len__(self) -> int:
         """Samples of one rank, padding included; the same on every rank."""
@@ -76,7 +88,7 @@ class PaddedDistributedSampler(DistributedSampler[SampleIndex]):
     def _order(self) -> list[int]:
         if not self.shuffle:
             return list(range(self.rows))
-        generator = torch.Generator().manual_seed(self.seed + self.epoch)
+        generator = torch.Generator().manual_seed(int(key_of(self.seed, self.epoch)))
         order: list[int] = torch.randperm(self.rows, generator=generator).tolist()
         return order
 

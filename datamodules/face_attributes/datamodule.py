@@ -11,9 +11,11 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from datamodules.common.counted_draws import row_draws
 from datamodules.common.errors import ConfigurationError
+from datamodules.common.resuming import ResumableLoader
 from datamodules.common.sampler import PaddedDistributedSampler
-from datamodules.face_attributes.augmentation import FaceAugmentation, augment
+from datamodules.face_attributes.augmentation import DRAWS, FaceAugmentation, augment
 from datamodules.face_attributes.batch import FaceBatch
 from datamodules.face_attributes.dataset import FaceDataset, FaceSource, ListedFaces, whole
 from datamodules.face_attributes.demo_faces import DemoFaces
@@ -182,7 +184,9 @@ class FaceAttributeDataModule(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[FaceBatch]:
         """Training faces in an order that changes with the epoch."""
-        return self._loader(self.faces("train"), shuffle=True)
+        loader = self._loader(self.faces("train"), shuffle=True)
+        loader.trainer = self.trainer
+        return loader
 
     def val_dataloader(self) -> DataLoader[FaceBatch]:
         """Validation faces; with ``validate_on`` train the training faces, in order and never augmented."""
@@ -207,8 +211,8 @@ class FaceAttributeDataModule(LightningDataModule):
         """Augment, on the device, in training alone."""
         if self._augmentation is None or not (self.trainer and self.trainer.training):
             return batch
-        keys = (self._seed, self.trainer.global_rank, self.trainer.global_step)
-        return {**batch, "image": augment(batch["image"], self._augmentation, keys)}
+        draws = row_draws(DRAWS, self._seed, self.trainer.current_epoch, batch["index"])
+        return {**batch, "image": augment(batch["image"], self._augmentation, draws)}
 
     def _check_training(self, table: LabelTable) -> None:
         if not (table.attributes != MISSING).any():
@@ -224,8 +228,8 @@ class FaceAttributeDataModule(LightningDataModule):
             self._lists = split_faces(faces, self._splitting)
         return self._lists
 
-    def _loader(self, source: FaceSource, shuffle: bool = False) -> DataLoader[FaceBatch]:
-        return DataLoader(
+    def _loader(self, source: FaceSource, shuffle: bool = False) -> ResumableLoader[FaceBatch]:
+        return ResumableLoader(
             FaceDataset(source),
             batch_size=self._batch_size,
             sampler=PaddedDistributedSampler(len(source), shuffle=shuffle, seed=self._seed),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypedDict
+from typing import NamedTuple, NotRequired, TypedDict
 
 from torch import Tensor
 
@@ -37,6 +37,7 @@ class InspectionBatch(TypedDict):
         labelled: bool ``(B,)``, True: ``class_mask`` and ``boxes`` are complete; False: only the answers are known.
         is_healthy: bool ``(B,)``, True: the whole part is known to be free of defects.
         index: int64 ``(B,)``, row of the image in its split's list.
+        repeat: int64 ``(B,)``, how often the row came before in this epoch; nothing says never.
         valid: bool ``(B,)``, False: the row only pads the processes to equal length.
         path: Absolute path of each source image.
     """
@@ -56,6 +57,7 @@ class InspectionBatch(TypedDict):
     labelled: Tensor
     is_healthy: Tensor
     index: Tensor
+    repeat: NotRequired[Tensor]
     valid: Tensor
     path: list[str]
 

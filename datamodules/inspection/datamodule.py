@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from datamodules.common.errors import ConfigurationError, LabelError
+from datamodules.common.resuming import ResumableLoader
 from datamodules.common.sampler import PaddedDistributedSampler
 from datamodules.images.size import picture_size
 from datamodules.inspection.batch import InspectionBatch
@@ -32,7 +33,7 @@ class InspectionDataModule(LightningDataModule):
     """Images of parts from two domains, with complete labels or with an operator's answers.
 
     Without lists, folders and ``path`` the data is the generated demo. Batches follow ``InspectionBatch``; every random
-    draw comes from ``(seed, rank, epoch, row)`` and none from a global generator. The samplers split the rows between
+    draw comes from ``(seed, epoch, row)`` and none from a global generator. The samplers split the rows between
     processes themselves and are left alone by Lightning.
 
     Args:
@@ -184,7 +185,9 @@ class InspectionDataModule(LightningDataModule):
                 f"batch_size {self._batch_size} is more than the {len(sampler)} samples of an epoch, half of each "
                 "domain; lower it, or give more images"
             )
-        return self._loader("train", sampler, self._batch_size)
+        loader = self._loader("train", sampler, self._batch_size)
+        loader.trainer = self.trainer
+        return loader
 
     def val_dataloader(self) -> DataLoader[InspectionItem]:
         """Whole validation images of both domains."""
@@ -205,9 +208,11 @@ class InspectionDataModule(LightningDataModule):
         """Augment while training, on the device."""
         if self.trainer is None or not self.trainer.training:
             return batch
-        return augment(batch, self._augmentation, (self._seed, self.trainer.global_rank, self.trainer.global_step))
+        return augment(batch, self._augmentation, self._seed, self.trainer.current_epoch)
 
-    def _loader(self, split: Split, sampler: PaddedDistributedSampler, batch_size: int) -> DataLoader[InspectionItem]:
+    def _loader(
+        self, split: Split, sampler: PaddedDistributedSampler, batch_size: int
+    ) -> ResumableLoader[InspectionItem]:
         training = split == "train"
         dataset = InspectionDataset(
             self.images(split),
@@ -217,7 +222,7 @@ class InspectionDataModule(LightningDataModule):
             on_error="report" if split == "predict" else "raise",
         )
         crop = self._settings.crop_size if training else None
-        return DataLoader(
+        return ResumableLoader(
             dataset,
             batch_size=batch_size,
             sampler=sampler,

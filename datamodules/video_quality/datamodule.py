@@ -13,6 +13,7 @@ from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
 
 from datamodules.common.errors import ConfigurationError
+from datamodules.common.resuming import ResumableLoader
 from datamodules.common.sampler import PaddedDistributedSampler
 from datamodules.video.clips import KeyFrameLayout
 from datamodules.video.fragments import FragmentGrid
@@ -32,7 +33,7 @@ class VideoQualityDataModule(LightningDataModule):
     """Videos with opinion scores, decoded once each and cut into fragments and key frames.
 
     Without lists, ``root`` and ``path`` the data is the generated demo. Batches follow ``VideoQualityBatch``; every
-    random draw comes from ``(seed, rank, epoch, row)`` and none from a global generator, so that workers need no seeds
+    random draw comes from ``(seed, epoch, row)`` and none from a global generator, so that workers need no seeds
     of their own. The sampler splits the rows between processes itself, marks padding, and is left alone by Lightning.
 
     Args:
@@ -182,7 +183,9 @@ class VideoQualityDataModule(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[VideoQualityItem]:
         """Random clips in an order that changes with the epoch."""
-        return self._loader("train", self._train_clips)
+        loader = self._loader("train", self._train_clips)
+        loader.trainer = self.trainer
+        return loader
 
     def val_dataloader(self) -> DataLoader[VideoQualityItem]:
         """Fixed clips of the validation videos."""
@@ -210,7 +213,7 @@ class VideoQualityDataModule(LightningDataModule):
             _log.warning("%d file(s) could not be read and were skipped in %s", len(self._unreadable), str(stage))
         self._unreadable = {}
 
-    def _loader(self, split: Split, clips: ClipSettings) -> DataLoader[VideoQualityItem]:
+    def _loader(self, split: Split, clips: ClipSettings) -> ResumableLoader[VideoQualityItem]:
         videos = self.videos(split)
         training = split == "train"
         excluded = self._excluded if split == "predict" else set()
@@ -225,7 +228,7 @@ class VideoQualityDataModule(LightningDataModule):
             rows=[row for row, video in enumerate(videos) if video.path not in excluded],
         )
         sampler = PaddedDistributedSampler(dataset, shuffle=training, seed=self._seed)
-        return DataLoader(
+        return ResumableLoader(
             dataset,
             batch_size=self._batch_size,
             sampler=sampler,

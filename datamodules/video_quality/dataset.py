@@ -41,7 +41,7 @@ class VideoQualityDataset(Dataset[VideoQualityItem]):
     Args:
         videos: The videos, in the order of their list.
         clips: How clips are drawn.
-        training: Draw clips and offsets at random, from ``(seed, rank, epoch, index)``; otherwise they follow from the
+        training: Draw clips and offsets at random, from ``(seed, epoch, index)``; otherwise they follow from the
             video alone.
         seed: Seed of the random draws.
         reader: First reader.
@@ -83,7 +83,7 @@ class VideoQualityDataset(Dataset[VideoQualityItem]):
         video = self.videos[row]
         if not sample.valid:
             return _item(row, video, blank_clips(self.clips), _record(video.path, None, 0.0), valid=False)
-        seeds = (self._seed, sample.rank, sample.epoch, row) if self._training else None
+        seeds = (self._seed, sample.epoch, row) if self._training else None
         start = time.perf_counter()
         sampler = ClipSampler(self.clips, seeds)
         try:

@@ -41,7 +41,7 @@ class KSVQESettings(KSVQEConfig, MethodSettings):
     )
     contrastive_temperature: float = argument(default=0.1, help="Its temperature.")
     contrastive_tokens: int | None = argument(
-        default=4096, help="Tokens that enter it, drawn anew each step; None takes all."
+        default=4096, help="Tokens that enter it, drawn anew each batch; None takes all."
     )
     learning_rate: float = argument(default=3e-05, help="Of the default optimiser, AdamW.")
     weight_decay: float = argument(default=0.05, help="Of the default optimiser.")

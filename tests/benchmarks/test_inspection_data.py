@@ -39,7 +39,7 @@ def test_batches_of_32_images_of_128_pixels(one_thread: None, tmp_path: Path) ->
     flips = AugmentationSettings()
     start = time.perf_counter()
     for step in range(20):
-        augment(batches[0], flips, (0, 0, step))  # type: ignore[arg-type]  # collate makes batches of the items
+        augment(batches[0], flips, 0, step)  # type: ignore[arg-type]  # collate makes batches of the items
     moved = (time.perf_counter() - start) / 20
     print(  # noqa: T201  # what a benchmark is for
         f"\nbatches of 32 images of 128 px, one thread: {1 / seconds[0]:.0f} a second while the files are decoded, "

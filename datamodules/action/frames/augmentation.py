@@ -6,15 +6,15 @@ Keras' ImageDataGenerator does; what comes in from outside repeats the border.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from datamodules.common.errors import ConfigurationError
+from datamodules.images.affine import about_centre, square, turned
+
+DRAWS = ("rotation", "shear", "zoom across", "zoom down", "across", "down", "flip")
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,13 @@ class ActionAugmentation:
         return self.flip or max(self.rotation, self.zoom, self.shift, self.shear) > 0
 
 
-def augment(frames: Tensor, settings: ActionAugmentation, keys: Sequence[Sequence[int]]) -> Tensor:
-    """Warp each frame; the same key gives the same draw on any device and in any batch.
+def augment(frames: Tensor, settings: ActionAugmentation, draws: Tensor) -> Tensor:
+    """Warp each frame by its own draws.
 
     Args:
         frames: uint8 ``(B, 3, S, S)``, on any device; not changed.
         settings: What may happen.
-        keys: For each frame the numbers from 0 that name its draw, for example seed, view and row.
+        draws: A number in [0, 1) for each frame and name of ``DRAWS``, ``(B, 7)`` on the same device.
 
     Returns:
         uint8 ``(B, 3, S, S)``.
@@ -65,32 +65,21 @@ def augment(frames: Tensor, settings: ActionAugmentation, keys: Sequence[Sequenc
     from kornia.geometry.transform import warp_affine  # kornia takes a second to import
 
     height, width = frames.shape[-2:]
-    draws = np.stack([np.random.default_rng(tuple(key)).random(7) for key in keys])
-    matrix = torch.from_numpy(_matrices(draws, settings, height, width)).to(frames.device, torch.float32)
+    matrix = _matrices(draws, settings, height, width)
     warped: Tensor = warp_affine(
         frames.float(), matrix, (height, width), mode="bilinear", padding_mode="border", align_corners=True
     )
     return warped.round_().clamp_(0, 255).to(torch.uint8)
 
 
-def _matrices(draws: NDArray[np.float64], settings: ActionAugmentation, height: int, width: int) -> NDArray[np.float64]:
-    """Where each pixel of a frame goes, float64 ``(B, 2, 3)``, from numbers in 0..1, ``(B, 7)``."""
+def _matrices(draws: Tensor, settings: ActionAugmentation, height: int, width: int) -> Tensor:
+    """Where each pixel of a frame goes, ``(B, 2, 3)``."""
     spread = 2 * draws - 1
-    angle = np.deg2rad(settings.rotation * spread[:, 0])
-    shear = np.deg2rad(settings.shear * spread[:, 1])
-    zoom_x, zoom_y = (1 + settings.zoom * spread[:, 2], 1 + settings.zoom * spread[:, 3])
-    shift_x, shift_y = (settings.shift * width * spread[:, 4], settings.shift * height * spread[:, 5])
-    mirrored = np.where(settings.flip & (draws[:, 6] < 0.5), -1.0, 1.0)
-    cosine, sine, zero, one = np.cos(angle), np.sin(angle), np.zeros_like(angle), np.ones_like(angle)
-    rotation = _stack([[cosine, -sine], [sine, cosine]])
-    slant = _stack([[one, -np.sin(shear)], [zero, np.cos(shear)]])
-    scale = _stack([[zoom_x, zero], [zero, zoom_y]])
-    linear = _stack([[mirrored, zero], [zero, one]]) @ rotation @ slant @ scale
-    centre = np.array([(width - 1) / 2, (height - 1) / 2])
-    offset = centre - linear @ centre + np.stack([shift_x, shift_y], axis=1)
-    return np.concatenate([linear, offset[:, :, None]], axis=2)
-
-
-def _stack(entries: list[list[NDArray[np.float64]]]) -> NDArray[np.float64]:
-    """Matrices ``(B, 2, 2)`` from four columns ``(B,)``."""
-    return np.stack([np.stack(row, axis=-1) for row in entries], axis=-2)
+    one, zero = torch.ones_like(draws[:, 0]), torch.zeros_like(draws[:, 0])
+    shear = torch.deg2rad(settings.shear * spread[:, 1])
+    slant = square([[one, -shear.sin()], [zero, shear.cos()]])
+    zoom = 1 + settings.zoom * spread[:, 2:4]
+    mirror = torch.where(draws[:, 6] < 0.5, -one, one) if settings.flip else one
+    rotation = turned(settings.rotation * spread[:, 0], one)
+    linear = square([[mirror, zero], [zero, one]]) @ rotation @ slant * zoom[:, None]
+    return about_centre(linear, draws.new_tensor([width, height]), settings.shift * spread[:, 4:6])

@@ -34,18 +34,25 @@ class BalancedSampler(PaddedDistributedSampler):
         super().__init__(len(labels), shuffle=True, seed=seed, num_replicas=num_replicas, rank=rank)
         self._members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
 
-    def __iter__(self) -> Iterator[SampleIndex]:
-        """Yield the rows of this rank; the last round is filled up with further rows, so that all of them count."""
+    def samples(self) -> Iterator[SampleIndex]:
+        """The rows of this rank; the last round is filled up with further rows, so that all of them count."""
         total = len(self) * self.num_replicas
-        generator = np.random.default_rng((self.seed, self.epoch))
         share = -(-total // len(self._members))
-        drawn = [self._draw(members, share, generator) for members in self._members]
-        order = np.stack(drawn, axis=1).reshape(-1)[:total]  # in turns, so that cutting the end costs one row a class
-        for row in generator.permutation(order)[self.rank :: self.num_replicas].tolist():
-            yield SampleIndex(row, True, self.epoch, self.rank)
+        drawn = [self._draw(label, share) for label in range(len(self._members))]
+        turns = np.stack(drawn, axis=1).reshape(-1, 2)[:total]  # in turns: cutting the end costs one row a class
+        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.rows)
+        order = np.concatenate([order, np.arange(self.rows, total)])  # what fills up comes last
+        for row, repeat in turns[order[self.rank :: self.num_replicas]].tolist():
+            yield SampleIndex(row, True, self.epoch, repeat)
 
-    @staticmethod
-    def _draw(members: NDArray[np.int64], count: int, generator: np.random.Generator) -> NDArray[np.int64]:
-        """Pass after pass over the rows of a class, each in its own order."""
-        passes = [generator.permutation(members) for _ in range(-(-count // len(members)))]
+    def _draw(self, label: int, count: int) -> NDArray[np.int64]:
+        """Pass after pass over the rows of a class, each in its own order: row and pass, ``(count, 2)``."""
+        members = self._members[label]
+        passes = [
+            np.stack([self._shuffled(members, label, repeat), np.full_like(members, repeat)], axis=1)
+            for repeat in range(-(-count // len(members)))
+        ]
         return np.concatenate(passes)[:count]
+
+    def _shuffled(self, members: NDArray[np.int64], label: int, repeat: int) -> NDArray[np.int64]:
+        return np.random.default_rng((self.seed, self.epoch, label, repeat)).permutation(members)

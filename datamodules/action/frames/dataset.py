@@ -97,6 +97,7 @@ class ActionFrameDataset(Dataset[ActionBatch]):
             label=torch.from_numpy(self.rows.label[index]),
             video_index=torch.from_numpy(places),
             index=torch.from_numpy(index),
+            repeat=torch.tensor([sample.repeat for sample in drawn]),
             time=torch.from_numpy(self.rows.time[index]),
             valid=torch.tensor([sample.valid for sample in drawn]),
             video=[self.rows.videos[place] for place in places.tolist()],

@@ -43,8 +43,8 @@ class FrameDataModule(LightningDataModule):
         return self._frames.fingerprint()
 
     def view_facts(self) -> dict[str, object]:
-        """What ``augment_view`` depends on besides the frames: the seed and each setting, plain values."""
-        return {"seed": self._loaders.seed, **asdict(self._loaders.augmentation)}
+        """What ``augment_view`` depends on besides the frames: the seed, how it draws, each setting, plain values."""
+        return {"seed": self._loaders.seed, "draws": "counted", **asdict(self._loaders.augmentation)}
 
     def frame_batches(self, split: SplitName, view: int | None = None) -> DataLoader[ActionBatch]:
         """Batches of all frames of a split in the order of its rows, on the CPU; none where it is empty.
@@ -79,7 +79,9 @@ class FrameDataModule(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[ActionBatch]:
         """Frames in an order that changes with the epoch."""
-        return self._loaders.shuffled("train")
+        loader = self._loaders.shuffled("train")
+        loader.trainer = self.trainer
+        return loader
 
     def val_dataloader(self) -> DataLoader[ActionBatch]:
         """Frames of the validation split."""
@@ -93,5 +95,4 @@ class FrameDataModule(LightningDataModule):
         """Augment, on the device, in training alone."""
         if not (self.trainer and self.trainer.training) or "frames" not in batch:
             return batch
-        place = self.trainer.current_epoch, self.trainer.global_rank, self.trainer.global_step
-        return self._loaders.augmented(batch, *place)
+        return self._loaders.augmented(batch, self.trainer.current_epoch)

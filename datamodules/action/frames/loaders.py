@@ -10,12 +10,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from datamodules.action.batch import ActionBatch
-from datamodules.action.frames.augmentation import ActionAugmentation, augment
+from datamodules.action.frames.augmentation import DRAWS, ActionAugmentation, augment
 from datamodules.action.frames.balanced_sampler import BalancedSampler
 from datamodules.action.frames.dataset import ActionFrameDataset, FeatureShards
 from datamodules.action.frames.labelled import LabelledFrames
 from datamodules.action.lists.records import SplitName
+from datamodules.common.counted_draws import row_draws
 from datamodules.common.errors import ConfigurationError
+from datamodules.common.resuming import ResumableLoader
 from datamodules.common.sampler import PaddedDistributedSampler
 
 
@@ -58,7 +60,7 @@ class FrameLoaders:
         self._num_workers = num_workers
         self._balanced = balanced
 
-    def shuffled(self, split: SplitName) -> DataLoader[ActionBatch]:
+    def shuffled(self, split: SplitName) -> ResumableLoader[ActionBatch]:
         """Batches for a run: train in an order that changes with the epoch, the others in that of their rows."""
         rows = self._frames.rows(split)
         training = split == "train"
@@ -68,7 +70,7 @@ class FrameLoaders:
             if training and self._balanced
             else PaddedDistributedSampler(rows, shuffle=training, seed=self.seed)
         )
-        return DataLoader(
+        return ResumableLoader(
             ActionFrameDataset(rows, self._frames.store(), features),
             batch_size=self._batch_size,
             sampler=sampler,
@@ -86,18 +88,15 @@ class FrameLoaders:
 
     def view(self, frames: Tensor, index: Tensor, view: int) -> Tensor:
         """Augment frames, a function of the seed, the number of the view and the rows."""
-        return augment(frames, self.augmentation, _view_keys(self.seed, view, index))
+        return augment(frames, self.augmentation, row_draws(DRAWS, self.seed, view, index))
 
-    def augmented(self, batch: ActionBatch, epoch: int, rank: int, step: int) -> ActionBatch:
+    def augmented(self, batch: ActionBatch, epoch: int) -> ActionBatch:
         """A batch of frames as a training sees it: view ``epoch`` of each row.
 
         With balanced classes rows of a small one come several times an epoch, each time with another draw.
         """
-        if not self._balanced:
-            return {**batch, "frames": self.view(batch["frames"], batch["index"], epoch)}
-        rows = enumerate(batch["index"].tolist())
-        keys = [(self.seed, epoch, rank, step, position, row) for position, row in rows]
-        return {**batch, "frames": augment(batch["frames"], self.augmentation, keys)}
+        draws = row_draws(DRAWS, self.seed, epoch, batch["index"], batch.get("repeat", 0))
+        return {**batch, "frames": augment(batch["frames"], self.augmentation, draws)}
 
 
 def _whole(batches: list[ActionBatch]) -> ActionBatch:
@@ -108,8 +107,4 @@ def _whole(batches: list[ActionBatch]) -> ActionBatch:
 def _viewed(settings: ActionAugmentation, seed: int, view: int, batches: list[ActionBatch]) -> ActionBatch:
     """Collate: a whole batch as one view shows it."""
     batch = _whole(batches)
-    return {**batch, "frames": augment(batch["frames"], settings, _view_keys(seed, view, batch["index"]))}
-
-
-def _view_keys(seed: int, view: int, index: Tensor) -> list[tuple[int, ...]]:
-    return [(seed, view, row) for row in index.tolist()]
+    return {**batch, "frames": augment(batch["frames"], settings, row_draws(DRAWS, seed, view, batch["index"]))}

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
+from datamodules.common.counted_draws import key_of
 from datamodules.faces.renderer.canvas import Canvas, column
-from datamodules.faces.renderer.counted_draws import key_of
 from datamodules.faces.renderer.parameters import FaceParameters
 
 _GREYS = (0.299, 0.587, 0.114)  # ITU-R BT.601

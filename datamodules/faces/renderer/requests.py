@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 import torch
 from torch import Tensor
 
-from datamodules.faces.renderer.counted_draws import key_of, uniforms
+from datamodules.common.counted_draws import key_of, uniforms
 from datamodules.faces.renderer.drawing import drawn
 from datamodules.faces.renderer.labels import RULES, labels, rule_of
 from datamodules.faces.renderer.parameters import CATEGORIES, FaceParameters

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -24,7 +24,6 @@ from datamodules.inspection.batches.decoded import (
     draw_answers,
     read_baseline_map,
 )
-from datamodules.inspection.batches.domain_sampler import RepeatedIndex
 from datamodules.inspection.labels.records import LabelledImage
 
 SIZE_MULTIPLE = 32  # sides of a batch: every stride up to it divides them
@@ -61,6 +60,7 @@ class InspectionItem:
         record: What the list says.
         index: Row in the split's list.
         valid: False: the row only pads the processes to equal length, or the file could not be read.
+        repeat: How often the row came before in this epoch.
     """
 
     image: DecodedImage
@@ -69,6 +69,7 @@ class InspectionItem:
     record: LabelledImage
     index: int
     valid: bool
+    repeat: int = 0
 
 
 class InspectionDataset(Dataset[InspectionItem]):
@@ -77,7 +78,7 @@ class InspectionDataset(Dataset[InspectionItem]):
     Args:
         images: The images, in the order of their list.
         settings: How they become tensors.
-        training: Cut random crops, drawn from ``(seed, rank, epoch, repeat, row)``.
+        training: Cut random crops, drawn from ``(seed, epoch, repeat, row)``.
         cache: Keeps decoded images; each worker process has its own copy of it.
         on_error: "raise" stops at a file that cannot be read; "report" warns and gives a row with ``valid`` False.
     """
@@ -117,7 +118,7 @@ class InspectionDataset(Dataset[InspectionItem]):
             return _blank(record, sample.index)
         answers = draw_answers(record.answers, image.source_size, image.size)
         stored = None if record.baseline_map is None else read_baseline_map(record.baseline_map, image.size)
-        item = InspectionItem(image, answers, stored, record, sample.index, True)
+        item = InspectionItem(image, answers, stored, record, sample.index, True, sample.repeat)
         return self._crop(item, sample) if self._training and self.settings.crop_size is not None else item
 
     def _decoded(self, record: LabelledImage) -> DecodedImage:
@@ -129,18 +130,15 @@ class InspectionDataset(Dataset[InspectionItem]):
 
     def _crop(self, item: InspectionItem, sample: SampleIndex) -> InspectionItem:
         assert self.settings.crop_size is not None
-        repeat = sample.repeat if isinstance(sample, RepeatedIndex) else 0
-        generator = np.random.default_rng((self.settings.seed, sample.rank, sample.epoch, repeat, sample.index))
+        generator = np.random.default_rng((self.settings.seed, sample.epoch, sample.repeat, sample.index))
         targets = np.concatenate([item.image.boxes, item.answers.boxes[:, 0]])
         window = draw_window(item.image.size, self.settings.crop_size, targets, generator)
         rows, columns = window.slices
-        return InspectionItem(
-            crop_image(item.image, window),
-            crop_answers(item.answers, window),
-            None if item.baseline_map is None else item.baseline_map[rows, columns],
-            item.record,
-            item.index,
-            item.valid,
+        return replace(
+            item,
+            image=crop_image(item.image, window),
+            answers=crop_answers(item.answers, window),
+            baseline_map=None if item.baseline_map is None else item.baseline_map[rows, columns],
         )
 
 
@@ -172,6 +170,7 @@ def collate(items: Sequence[InspectionItem], smallest: int = 1) -> InspectionBat
         labelled=torch.tensor([item.record.labelled and item.valid for item in items], dtype=torch.bool),
         is_healthy=torch.tensor([item.image.is_healthy for item in items], dtype=torch.bool),
         index=torch.tensor([item.index for item in items], dtype=torch.int64),
+        repeat=torch.tensor([item.repeat for item in items], dtype=torch.int64),
         valid=torch.tensor([item.valid for item in items], dtype=torch.bool),
         path=[item.record.path for item in items],
     )

@@ -3,24 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from datamodules.common.errors import ConfigurationError
 from datamodules.common.sampler import PaddedDistributedSampler, SampleIndex
 from datamodules.inspection.batch import NEW, ORIGINAL
-
-
-@dataclass(frozen=True, slots=True)
-class RepeatedIndex(SampleIndex):
-    """A sample that may come more than once in an epoch.
-
-    Attributes:
-        repeat: How often the row's domain was gone through before in this epoch; random draws must differ with it.
-    """
-
-    repeat: int = 0
 
 
 class BalancedDomainSampler(PaddedDistributedSampler):
@@ -61,13 +49,13 @@ class BalancedDomainSampler(PaddedDistributedSampler):
         """Samples of one rank, the same on every rank and always even."""
         return 2 * self._pairs()
 
-    def __iter__(self) -> Iterator[SampleIndex]:
-        """Yield pairs of one original and one new row, every ``num_replicas``-th pair."""
+    def samples(self) -> Iterator[SampleIndex]:
+        """Pairs of one original and one new row, every ``num_replicas``-th pair."""
         orders = tuple(self._domain_order(domain) for domain in (ORIGINAL, NEW))
         for pair in range(self.rank, self._pairs() * self.num_replicas, self.num_replicas):
             for members, order in zip(self._members, orders, strict=True):
                 repeat = pair // len(members)
-                yield RepeatedIndex(int(order[pair]), True, self.epoch, self.rank, repeat)
+                yield SampleIndex(int(order[pair]), True, self.epoch, repeat)
 
     def _pairs(self) -> int:
         return -(-max(map(len, self._members)) // self.num_replicas)

@@ -1,85 +1,76 @@
-"""Rotation, shift, scale and light of a batch, all in one kornia call."""
+"""Rotation, shift, scale and light of a batch, each picture about its own centre, in one warp."""
 
 from __future__ import annotations
 
-import kornia.augmentation as kornia_augmentation
+from typing import Literal
+
 import torch
-from kornia.constants import DataKey, Resample
 from torch import Tensor
 
+from datamodules.images.affine import about_centre, turned
 from datamodules.inspection.batch import IGNORE, PADDING, InspectionBatch
 from datamodules.inspection.batches.settings import AugmentationSettings
 
 _SMALLEST_VISIBLE = 0.25  # share of a box that must stay inside for it to stay a box
 
 
-def warp(batch: InspectionBatch, settings: AugmentationSettings, seed: int) -> InspectionBatch:
+def warp(batch: InspectionBatch, settings: AugmentationSettings, draws: Tensor) -> InspectionBatch:
     """Warp a batch: images bilinearly, masks and maps by the nearest pixel, boxes by the hull of their corners.
 
     Args:
         batch: The batch; it is not changed.
         settings: What may happen.
-        seed: Seed of kornia's draws; the global generator is left as it was.
+        draws: Numbers in [0, 1) for rotation, scale, shift across and down, brightness, contrast, ``(B, 6)``.
 
     Returns:
         A new batch, see ``augmentation.augment``.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return _warped(batch, settings) if settings.is_warping else _relit(batch, settings)
-
-
-def _relit(batch: InspectionBatch, settings: AugmentationSettings) -> InspectionBatch:
-    lit = batch.copy()
-    image = _sequence(settings, [DataKey.INPUT])(batch["image"].float() / 255)
-    lit["image"] = _bytes(image * _inside(batch)[:, None])
-    return lit
-
-
-def _warped(batch: InspectionBatch, settings: AugmentationSettings) -> InspectionBatch:
-    height, width = batch["image"].shape[-2:]
-    sequence = _sequence(settings, [DataKey.INPUT, DataKey.MASK])
-    image, planes = sequence(batch["image"].float() / 255, _planes(batch))
-    inside, mask, known, score = planes[:, :4].unbind(1)
-    warped = batch.copy()
-    warped["image"] = _bytes(image * inside[:, None])
-    warped["class_mask"] = torch.where(inside > 0, mask.round(), torch.full_like(mask, IGNORE)).to(torch.uint8)
-    warped["baseline_map"] = torch.where(known > 0, score, torch.full_like(score, torch.nan))
-    warped["answer_mask"] = planes[:, 4:] > 0
-    warped["size"] = torch.tensor([height, width], device=image.device).repeat(len(image), 1)
-    matrix = sequence.transform_matrix
-    assert matrix is not None  # there is one: the sequence has a geometric step
-    _move_boxes(warped, matrix, height, width)
+    spread = 2 * draws - 1
+    warped, image, inside = batch.copy(), batch["image"].float() / 255, _inside(batch)
+    if settings.is_warping:
+        linear = turned(settings.degrees * spread[:, 0], 1 + settings.scale * spread[:, 1])
+        matrix = about_centre(linear, _edges(batch), settings.translate * spread[:, 2:4])
+        image = _resampled(image, matrix, "bilinear")
+        planes = _resampled(_planes(batch, inside), matrix, "nearest") * inside[:, None]
+        inside = planes[:, 0] > 0
+        _move_planes(warped, planes, inside)
+        _move_boxes(warped, matrix, _edges(batch))
+    lit = _relit(image, settings, spread[:, 4:, None, None, None])
+    warped["image"] = (lit * inside[:, None] * 255).round().to(torch.uint8)
     return warped
 
 
-def _sequence(settings: AugmentationSettings, data_keys: list[DataKey]) -> kornia_augmentation.AugmentationSequential:
-    steps = []
-    if settings.is_warping:
-        steps.append(
-            kornia_augmentation.RandomAffine(
-                degrees=settings.degrees,
-                translate=(settings.translate, settings.translate),
-                scale=(1 - settings.scale, 1 + settings.scale),
-                p=1.0,
-            )
-        )
-    if settings.brightness:
-        steps.append(kornia_augmentation.RandomBrightness((1 - settings.brightness, 1 + settings.brightness), p=1.0))
-    if settings.contrast:
-        steps.append(kornia_augmentation.RandomContrast((1 - settings.contrast, 1 + settings.contrast), p=1.0))
-    return kornia_augmentation.AugmentationSequential(
-        *steps,
-        data_keys=data_keys,
-        extra_args={DataKey.MASK: {"resample": Resample.NEAREST, "align_corners": False}},
-    )
+def _resampled(planes: Tensor, matrix: Tensor, mode: Literal["bilinear", "nearest"]) -> Tensor:
+    from kornia.geometry.transform import warp_affine  # kornia takes a second to import
+
+    warped: Tensor = warp_affine(planes, matrix, (planes.shape[-2], planes.shape[-1]), mode, align_corners=True)
+    return warped
 
 
-def _planes(batch: InspectionBatch) -> Tensor:
+def _relit(image: Tensor, settings: AugmentationSettings, spread: Tensor) -> Tensor:
+    """Shift the brightness, then scale the values, within 0..1."""
+    lit = (image + settings.brightness * spread[:, 0]).clamp(0, 1)
+    return (lit * (1 + settings.contrast * spread[:, 1])).clamp(0, 1)
+
+
+def _edges(batch: InspectionBatch) -> Tensor:
+    """Width and height of each picture, float32 ``(B, 2)``."""
+    return batch["size"].flip(1).float()
+
+
+def _planes(batch: InspectionBatch, inside: Tensor) -> Tensor:
     """Picture, class mask, where a score is known, score, answers, ``(B, 4 + A, H, W)``; 0 comes in from outside."""
     score = batch["baseline_map"]
-    single = [_inside(batch), batch["class_mask"], ~score.isnan(), score.nan_to_num(0.0)]
+    single = [inside, batch["class_mask"], ~score.isnan(), score.nan_to_num(0.0)]
     return torch.cat([torch.stack([plane.float() for plane in single], dim=1), batch["answer_mask"].float()], dim=1)
+
+
+def _move_planes(batch: InspectionBatch, planes: Tensor, inside: Tensor) -> None:
+    """Put resampled planes in their places."""
+    mask, known, score = planes[:, 1:4].unbind(1)
+    batch["class_mask"] = torch.where(inside, mask, IGNORE).to(torch.uint8)
+    batch["baseline_map"] = torch.where(known > 0, score, torch.nan)
+    batch["answer_mask"] = planes[:, 4:] > 0
 
 
 def _inside(batch: InspectionBatch) -> Tensor:
@@ -89,15 +80,10 @@ def _inside(batch: InspectionBatch) -> Tensor:
     return rows & (torch.arange(width, device=batch["size"].device) < batch["size"][:, 1, None, None])
 
 
-def _bytes(image: Tensor) -> Tensor:
-    return (image.clamp(0, 1) * 255).round().to(torch.uint8)
-
-
-def _move_boxes(batch: InspectionBatch, matrix: Tensor, height: int, width: int) -> None:
-    """Move the boxes of a batch in place; those that left the image go."""
-    limits = torch.tensor([width, height, width, height], dtype=torch.float32, device=matrix.device)
+def _move_boxes(batch: InspectionBatch, matrix: Tensor, edges: Tensor) -> None:
+    """Move the boxes of a batch in place; those that left their picture go."""
     moved = hulls(batch["boxes"], matrix)
-    clipped = torch.minimum(moved.clamp(min=0), limits)
+    clipped = torch.minimum(moved.clamp(min=0), edges.repeat(1, 2)[:, None])
     visible = _areas(clipped) / _areas(moved)
     kept = visible >= _SMALLEST_VISIBLE
     for row, place in torch.nonzero((visible > 0) & ~kept).tolist():
@@ -107,7 +93,7 @@ def _move_boxes(batch: InspectionBatch, matrix: Tensor, height: int, width: int)
     batch["box_class"] = torch.where(kept, batch["box_class"], torch.full_like(batch["box_class"], -1))
     anchors = hulls(batch["answer_boxes"].flatten(1, 2), matrix).reshape(batch["answer_boxes"].shape)
     centre = (anchors[..., :2] + anchors[..., 2:]) / 2
-    inside = ((centre >= 0) & (centre < limits[:2])).all(dim=-1)
+    inside = ((centre >= 0) & (centre < edges[:, None, None])).all(dim=-1)
     batch["answer_boxes"] = torch.where(inside[..., None], anchors, torch.full_like(anchors, torch.nan))
     gone = ~inside.any(dim=-1) & ~batch["answer_mask"].any(dim=-1).any(dim=-1)
     batch["answer_class"] = batch["answer_class"].masked_fill(gone, PADDING)
@@ -119,7 +105,7 @@ def hulls(boxes: Tensor, matrix: Tensor) -> Tensor:
 
     Args:
         boxes: ``(B, N, 4)``, x1, y1, x2, y2 at the edges of pixels; NaN stays NaN.
-        matrix: ``(B, 3, 3)`` between centres of pixels, as kornia has it.
+        matrix: ``(B, 2, 3)`` between centres of pixels.
     """
     x1, y1, x2, y2 = (boxes - 0.5).unbind(-1)
     corners = torch.stack([torch.stack(pair, dim=-1) for pair in ((x1, y1), (x2, y1), (x2, y2), (x1, y2))], dim=2)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch.utils.data import DistributedSampler
 
 from datamodules.common.sampler import PaddedDistributedSampler, SampleIndex
+from datamodules.inspection.batches.domain_sampler import BalancedDomainSampler
 
 
 def deal(rows: int, world: int, *, shuffle: bool, seed: int = 0, epoch: int = 0) -> list[list[SampleIndex]]:
@@ -38,7 +39,7 @@ def test_every_row_is_valid_once_over_all_ranks(rows: int, world: int, shuffle: 
     padding = [sample for rank in ranks for sample in rank if not sample.valid]
     assert len(padding) == -(-rows // world) * world - rows
     assert all(0 <= sample.index < rows and sample.epoch == epoch for rank in ranks for sample in rank)
-    assert all(sample.rank == number for number, rank in enumerate(ranks) for sample in rank)
+    assert all(sample.repeat == 0 for rank in ranks for sample in rank)
 
 
 @settings(max_examples=50, deadline=None)
@@ -53,12 +54,24 @@ def test_the_order_changes_with_the_epoch_and_repeats() -> None:
     first, second = (deal(50, 1, shuffle=True, epoch=epoch)[0] for epoch in (0, 1))
     assert [s.index for s in first] != [s.index for s in second]
     assert first == deal(50, 1, shuffle=True, epoch=0)[0]
+    moved = deal(50, 1, shuffle=True, seed=1)[0]  # another seed is no other epoch
+    assert [s.index for s in moved] != [s.index for s in second]
 
 
 def test_without_shuffle_one_process_sees_the_list_in_order() -> None:
     sampler = PaddedDistributedSampler([10, 20, 30])
     assert [sample.index for sample in sampler] == [0, 1, 2]
     assert len(sampler) == 3
+
+
+@pytest.mark.parametrize(
+    "sampler", [PaddedDistributedSampler(9, shuffle=True), BalancedDomainSampler([0] * 5 + [1] * 4)]
+)
+def test_a_pass_may_begin_behind_what_was_seen(sampler: PaddedDistributedSampler) -> None:
+    whole = list(sampler)
+    sampler.skipped = 4
+    assert list(sampler) == whole[4:]
+    assert len(sampler) == len(whole)
 
 
 def test_lightning_leaves_the_sampler_alone() -> None:

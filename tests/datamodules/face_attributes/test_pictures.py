@@ -9,8 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
+from datamodules.common.counted_draws import row_draws
 from datamodules.common.errors import ConfigurationError, ImageError
-from datamodules.face_attributes.augmentation import FaceAugmentation, augment
+from datamodules.face_attributes.augmentation import DRAWS, FaceAugmentation, augment
 from datamodules.faces.lists.crops import cut_face, square_of
 from datamodules.images.size import picture_size
 from datamodules.images.upright import read_picture
@@ -131,26 +132,30 @@ def _images() -> torch.Tensor:
     return torch.randint(0, 256, (6, 3, 24, 24), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
 
+def _draws(faces: int, epoch: int = 0) -> torch.Tensor:
+    return row_draws(DRAWS, 0, epoch, torch.arange(faces))
+
+
 def test_augmentation_repeats_and_leaves_its_input() -> None:
     images = _images()
     before = images.clone()
-    first = augment(images, FaceAugmentation(), (0, 0, 5))
+    first = augment(images, FaceAugmentation(), _draws(6))
     assert first.dtype == torch.uint8
     assert first.shape == images.shape
-    assert torch.equal(first, augment(images, FaceAugmentation(), (0, 0, 5)))
-    assert not torch.equal(first, augment(images, FaceAugmentation(), (0, 1, 5)))
+    assert torch.equal(first, augment(images, FaceAugmentation(), _draws(6)))
+    assert not torch.equal(first, augment(images, FaceAugmentation(), _draws(6, epoch=1)))
     assert torch.equal(images, before)
 
 
 def test_no_augmentation_changes_nothing() -> None:
     nothing = FaceAugmentation(flip=0, shift=0, scale=0, rotation=0, brightness=0, contrast=0)
-    assert torch.equal(augment(_images(), nothing, (1, 2, 3)), _images())
+    assert torch.equal(augment(_images(), nothing, _draws(6)), _images())
 
 
 def test_a_flip_is_exact_and_of_some() -> None:
     images = _images()
     only_flip = FaceAugmentation(flip=0.5, shift=0, scale=0, rotation=0, brightness=0, contrast=0)
-    moved = augment(images, only_flip, (0, 0, 0))
+    moved = augment(images, only_flip, _draws(6))
     flipped = [torch.equal(new, old.flip(-1)) for new, old in zip(moved, images, strict=True)]
     kept = [torch.equal(new, old) for new, old in zip(moved, images, strict=True)]
     assert all(a != b for a, b in zip(flipped, kept, strict=True))
@@ -159,7 +164,7 @@ def test_a_flip_is_exact_and_of_some() -> None:
 
 def test_faces_move_apart_from_each_other() -> None:
     image = _images()[:1].repeat(4, 1, 1, 1)
-    moved = augment(image, FaceAugmentation(flip=0), (0, 0, 0))
+    moved = augment(image, FaceAugmentation(flip=0), _draws(4))
     assert not torch.equal(moved[0], moved[1])
 
 

@@ -223,8 +223,10 @@ def test_only_training_images_are_augmented(parts: Path) -> None:
 TWO_PROCESSES = """
 import json, os, sys
 from pathlib import Path
+from zlib import crc32
 import torch
 from lightning.pytorch import LightningModule, Trainer
+from datamodules.inspection.batches.settings import AugmentationSettings
 from datamodules.inspection.datamodule import InspectionDataModule
 
 class Counter(LightningModule):
@@ -234,7 +236,8 @@ class Counter(LightningModule):
         self.seen, self.judged = [], []
 
     def training_step(self, batch, batch_idx):
-        self.seen.append([self.current_epoch, *(batch[name].tolist() for name in ("domain", "index", "valid"))])
+        facts = [batch[name].tolist() for name in ("domain", "index", "valid", "repeat")]
+        self.seen.append([self.current_epoch, *facts, [crc32(image.numpy().tobytes()) for image in batch["image"]]])
         return self.weight * batch["image"].float().mean()
 
     def validation_step(self, batch, batch_idx):
@@ -247,32 +250,54 @@ class Counter(LightningModule):
         Path(sys.argv[2], f"{self.global_rank}.json").write_text(json.dumps([self.seen, self.judged]))
 
 if __name__ == "__main__":
-    data = InspectionDataModule(labels=sys.argv[1], label_format="manifest", new_training="full", batch_size=4)
-    Trainer(accelerator="cpu", devices=2, strategy="ddp", logger=False, enable_checkpointing=False, max_epochs=2,
-            enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
-            check_val_every_n_epoch=2).fit(Counter(), datamodule=data)
+    augmentation = AugmentationSettings(degrees=10, brightness=0.2)
+    data = InspectionDataModule(labels=sys.argv[1], label_format="manifest", new_training="full", batch_size=4,
+                                crop_size=32, augmentation=augmentation)
+    Trainer(accelerator="cpu", devices=int(sys.argv[3]), strategy="ddp", accumulate_grad_batches=2, max_epochs=2,
+            logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+            num_sanity_val_steps=0, check_val_every_n_epoch=2).fit(Counter(), datamodule=data)
 """
+
+
+def drawn(ranks: list[Any]) -> dict[tuple[int, int, int], int]:
+    """Sum of the picture of each epoch, row and repeat."""
+    return {
+        (epoch, row, again): picture
+        for seen, _ in ranks
+        for epoch, _, rows, _, repeats, pictures in seen
+        for row, again, picture in zip(rows, repeats, pictures, strict=True)
+    }
 
 
 def test_two_processes_get_halves_of_both_domains(parts: Path, tmp_path: Path, repository: Path) -> None:
     script = tmp_path / "count.py"
     script.write_text(TWO_PROCESSES)
-    result = subprocess.run(
-        [sys.executable, str(script), str(parts / "manifest.csv"), str(tmp_path)],
-        env={"PYTHONPATH": str(repository), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1", "HOME": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
-    ranks = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2)]
+
+    def run(processes: int) -> list[Any]:
+        folder = tmp_path / f"{processes}"
+        folder.mkdir()
+        result = subprocess.run(
+            [sys.executable, str(script), str(parts / "manifest.csv"), str(folder), str(processes)],
+            env={"PYTHONPATH": str(repository), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1", "HOME": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert result.returncode == 0, result.stderr
+        return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(processes)]
+
+    ranks = run(2)
     per_epoch: list[list[int]] = [[], []]
     for seen, _ in ranks:
         assert [epoch for epoch, *_ in seen] == [0, 0, 1, 1]  # 5 pairs a rank: 2 whole batches of 4
-        for epoch, domains, indices, valid in seen:
+        for epoch, domains, indices, valid, *_ in seen:
             assert domains == [0, 1, 0, 1]
             assert all(valid)
             per_epoch[epoch] += indices
+    alone, both = drawn(run(1)), drawn(ranks)
+    common = alone.keys() & both.keys()
+    assert len(common) >= 24
+    assert all(alone[row] == both[row] for row in common)  # cropped and augmented as with one process
     for indices in per_epoch:
         new = [index for index in indices if index >= 6]
         assert len(set(new)) == len(new) == 8  # no new image twice; the ninth fell to drop_last

@@ -101,14 +101,14 @@ def test_both_readers_give_the_same_tensors(make_clip: MakeClip) -> None:
     assert same(first, second)
 
 
-def test_training_draws_follow_seed_rank_epoch_and_row(make_clip: MakeClip) -> None:
+def test_training_draws_follow_seed_epoch_and_row(make_clip: MakeClip) -> None:
     path = make_clip("long.mp4", frames=60)
     data = dataset(path, path.parent / path.name, training=True, seed=5)
-    base = data[SampleIndex(0, True, epoch=1, rank=0)]
-    assert same(base, data[SampleIndex(0, True, epoch=1, rank=0)])
-    others = [SampleIndex(0, True, 2, 0), SampleIndex(0, True, 1, 1), SampleIndex(1, True, 1, 0)]
+    base = data[SampleIndex(0, True, epoch=1)]
+    assert same(base, data[SampleIndex(0, True, epoch=1)])
+    others = [SampleIndex(0, True, 2), SampleIndex(1, True, 1)]
     assert not any(torch.equal(base["fragments"], data[other]["fragments"]) for other in others)
-    assert not same(base, dataset(path, training=True, seed=6)[SampleIndex(0, True, 1, 0)])
+    assert not same(base, dataset(path, training=True, seed=6)[SampleIndex(0, True, 1)])
     assert (base["frame_index"].diff(dim=1) == 2).all()
 
 

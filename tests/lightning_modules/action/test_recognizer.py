@@ -83,6 +83,12 @@ def test_a_resumed_run_ends_at_the_same_weights(
     assert same(weights(straight), weights(resumed))
 
 
+def test_each_micro_batch_draws_its_own_noise(check_noise: Callable[..., None], build: Build, batch: Any) -> None:
+    check_noise(
+        lambda **options: build(dropout=0.5, schedule="constant", **options), DataLoader([batch] * 4, batch_size=None)
+    )
+
+
 class _StopAfterOne(L.Callback):
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         trainer.should_stop = True

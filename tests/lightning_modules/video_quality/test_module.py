@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,15 @@ def test_resume_repeats_the_run_that_was_not_stopped(tmp_path: Path) -> None:
     )
     for name, parameter in whole.named_parameters():
         torch.testing.assert_close(resumed.get_parameter(name), parameter, rtol=0, atol=0)
+
+
+def test_each_micro_batch_draws_its_own_noise(check_noise: Callable[..., None]) -> None:
+    def build(**options: Any) -> KSVQE:
+        L.seed_everything(3)
+        return KSVQE(**SMALLEST, sigma=1.0, contrastive_tokens=8, **options)
+
+    one = next(iter(loader()))
+    check_noise(build, DataLoader([one] * 4, batch_size=None))
 
 
 class _StopAfterFirstEpoch(L.Callback):

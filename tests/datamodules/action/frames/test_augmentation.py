@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from datamodules.action.frames.augmentation import ActionAugmentation, augment
+from datamodules.action.frames.augmentation import DRAWS, ActionAugmentation, augment
+from datamodules.common.counted_draws import row_draws
 from datamodules.common.errors import ConfigurationError
 
 STILL = {"rotation": 0.0, "zoom": 0.0, "shift": 0.0, "shear": 0.0, "flip": False}
@@ -17,30 +18,30 @@ def smooth(rows: int = 4, side: int = 32) -> torch.Tensor:
     return torch.stack(planes).reshape(rows, 3, side, side).to(torch.uint8)
 
 
-def keys(rows: int, view: int = 0) -> list[tuple[int, ...]]:
-    return [(0, view, row) for row in range(rows)]
+def draws(rows: int, view: int = 0) -> torch.Tensor:
+    return row_draws(DRAWS, 0, view, torch.arange(rows))
 
 
-def test_same_key_same_draw_in_any_batch() -> None:
+def test_same_row_same_draw_in_any_batch() -> None:
     frames = smooth()
-    whole = augment(frames, ActionAugmentation(), keys(4))
+    whole = augment(frames, ActionAugmentation(), draws(4))
     assert whole.dtype == torch.uint8
     assert whole.shape == frames.shape
-    assert torch.equal(whole[2:], augment(frames[2:], ActionAugmentation(), keys(4)[2:]))
-    assert not torch.equal(whole, augment(frames, ActionAugmentation(), keys(4, view=1)))
+    assert torch.equal(whole[2:], augment(frames[2:], ActionAugmentation(), draws(4)[2:]))
+    assert not torch.equal(whole, augment(frames, ActionAugmentation(), draws(4, view=1)))
     assert not torch.equal(whole, frames)
 
 
 def test_nothing_happens_where_nothing_may() -> None:
     frames = smooth()
-    assert augment(frames, ActionAugmentation(**STILL), keys(4)) is frames  # type: ignore[arg-type]
+    assert augment(frames, ActionAugmentation(**STILL), draws(4)) is frames  # type: ignore[arg-type]
     none = frames[:0]
-    assert len(augment(none, ActionAugmentation(), [])) == 0
+    assert len(augment(none, ActionAugmentation(), draws(0))) == 0
 
 
 def test_flip_is_exact() -> None:
     frames = smooth(16)
-    flipped = augment(frames, ActionAugmentation(**{**STILL, "flip": True}), keys(16))  # type: ignore[arg-type]
+    flipped = augment(frames, ActionAugmentation(**{**STILL, "flip": True}), draws(16))  # type: ignore[arg-type]
     sides = [
         "same" if torch.equal(a, b) else "mirrored" if torch.equal(a, b.flip(-1)) else "neither"
         for a, b in zip(frames, flipped, strict=True)
@@ -51,7 +52,7 @@ def test_flip_is_exact() -> None:
 def test_border_is_repeated() -> None:
     frames = torch.zeros(8, 3, 32, 32, dtype=torch.uint8)
     frames[...] = torch.tensor([10, 120, 250], dtype=torch.uint8)[:, None, None]
-    assert torch.equal(augment(frames, ActionAugmentation(shift=0.9), keys(8)), frames)
+    assert torch.equal(augment(frames, ActionAugmentation(shift=0.9), draws(8)), frames)
 
 
 @pytest.mark.parametrize("name", ["rotation", "zoom", "shift", "shear"])
@@ -61,7 +62,7 @@ def test_ranges(name: str) -> None:
     reach = {"rotation": 30.0, "zoom": 0.3, "shift": 0.2, "shear": 30.0}[name]
     frames = torch.zeros(rows, 3, side, side, dtype=torch.uint8)
     frames[:, :, 16, 32] = 255  # 16 pixels above the centre
-    moved = augment(frames, ActionAugmentation(**{**STILL, name: reach}), keys(rows))[:, 0].float()  # type: ignore[arg-type]
+    moved = augment(frames, ActionAugmentation(**{**STILL, name: reach}), draws(rows))[:, 0].float()  # type: ignore[arg-type]
     weight = moved.sum(dim=(1, 2))
     x = (moved.sum(dim=1) * torch.arange(side)).sum(dim=1) / weight - 32
     y = (moved.sum(dim=2) * torch.arange(side)).sum(dim=1) / weight - 32

@@ -264,9 +264,7 @@ def test_half_of_the_crops_hold_the_defect() -> None:
     assert len(places) > 50  # not always the centre: a net would learn that
 
 
-def test_crops_follow_from_seed_rank_epoch_and_repeat(tmp_path: Path) -> None:
-    from datamodules.inspection.batches.domain_sampler import RepeatedIndex
-
+def test_crops_follow_from_seed_epoch_and_repeat(tmp_path: Path) -> None:
     settings = replace(SETTINGS, crop_size=16)
     dataset = InspectionDataset([part(tmp_path)], settings, training=True)
 
@@ -275,11 +273,11 @@ def test_crops_follow_from_seed_rank_epoch_and_repeat(tmp_path: Path) -> None:
         assert item.image.size == (16, 16)
         return [int(value) for value in item.image.pixels[:2, 0, 0]]
 
-    first = RepeatedIndex(0, True, 1, 0, 0)
+    first = SampleIndex(0, True, 1)
     assert corner(first) == corner(first)
-    others = [replace(first, epoch=2), replace(first, rank=1), replace(first, repeat=1)]
+    others = [replace(first, epoch=2), replace(first, repeat=1)]
     corners = [corner(index) for index in (first, *others)]
     corners.append(corner(first, InspectionDataset([part(tmp_path)], replace(settings, seed=5), training=True)))
-    assert len({tuple(found) for found in corners}) >= 4
+    assert len({tuple(found) for found in corners}) == 4
     whole = InspectionDataset([part(tmp_path)], settings)[first]
     assert whole.image.size == (40, 60)  # evaluation sees whole images

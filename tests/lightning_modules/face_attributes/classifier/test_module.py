@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -309,6 +309,14 @@ def test_a_checkpoint_needs_no_other_file(trainer: Any, tmp_path: Path) -> None:
     assert torch.equal(loaded.eval()(image), module.eval()(image))
     cut = CutNetwork(loaded.network, ["conv2_1", "fc6"])
     assert set(cut(loaded.preprocess(image))) == {"conv2_1", "fc6"}
+
+
+def test_each_micro_batch_draws_its_own_noise(check_noise: Callable[..., None]) -> None:
+    class OneBatch(Faces):
+        def train_dataloader(self) -> DataLoader[Any]:
+            return DataLoader([face_batch(0)] * 4, batch_size=None)  # type: ignore[arg-type]  # a list is a dataset
+
+    check_noise(lambda **options: build(dropout=0.5, **options), OneBatch())
 
 
 def test_a_resumed_run_ends_at_the_same_weights(trainer: Any, tmp_path: Path) -> None:

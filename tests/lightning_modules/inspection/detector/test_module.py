@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +185,14 @@ def test_a_resumed_run_ends_where_the_whole_one_does(tmp_path: Path) -> None:
     assert torch.equal(resumed.network.anchors, FITTED)
     expected = weights(whole)
     assert all(torch.equal(value, expected[name]) for name, value in weights(resumed).items())
+
+
+def test_each_micro_batch_draws_its_own_noise(check_noise: Callable[..., None]) -> None:
+    class OneBatch(Data):
+        def train_dataloader(self) -> DataLoader[Any]:
+            return DataLoader([made_batch(0)] * 4, batch_size=None)  # type: ignore[arg-type]  # a list is a dataset
+
+    check_noise(lambda **options: build(dropout=0.5, **options), OneBatch())
 
 
 # Anchors.

@@ -151,6 +151,11 @@ def test_a_resumed_run_has_the_same_strength_and_weights(tmp_path: Path, loaders
     assert same(weights(resumed), weights(straight))
 
 
+def test_each_micro_batch_draws_its_own_noise(check_noise: Callable[..., None], random_batch: Batch) -> None:
+    one = random_batch(8, 64, seed=0)
+    check_noise(lambda **options: build(dropout=0.5, **options), DataLoader([one] * 4, batch_size=None))
+
+
 def test_endless_training_has_no_progress(tmp_path: Path, loaders: Any) -> None:
     class Stop(L.Callback):
         def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:

@@ -1,4 +1,4 @@
-"""Chance by counting: a number that depends on its key and name alone, so a face is the same in any batch and order."""
+"""Chance by counting: a number that depends on its key and name alone, so a row is the same in any batch and order."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch import Tensor
 _GOLDEN = 0x9E3779B97F4A7C15 - (1 << 64)
 _FIRST = 0xBF58476D1CE4E5B9 - (1 << 64)
 _SECOND = 0x94D049BB133111EB - (1 << 64)
+_COUNTS = 1 << 24  # values of a draw
 
 
 def mixed(key: Tensor) -> Tensor:
@@ -52,8 +53,29 @@ def uniforms(key: Tensor, names: Sequence[str]) -> Tensor:
     Returns:
         float64 ``(B, n)``, multiples of 2 to the power of -24, so that float32 holds them exactly.
     """
+    return _counts(key, names).double() / _COUNTS
+
+
+def row_draws(names: Sequence[str], seed: int, epoch: int, rows: Tensor, repeat: Tensor | int = 0) -> Tensor:
+    """Numbers in [0, 1) for rows of a split, the same in any batch, at any place in it and in any process.
+
+    Args:
+        names: n names of what is drawn.
+        seed: Seed of the data.
+        epoch: Epoch of the training.
+        rows: Rows of the split, int64 ``(B,)`` on any device.
+        repeat: How often each row came before in this epoch, int64 ``(B,)`` on the same device.
+
+    Returns:
+        float32 ``(B, n)`` on that device.
+    """
+    return _counts(key_of(seed, epoch, rows, repeat), names).float() / _COUNTS
+
+
+def _counts(key: Tensor, names: Sequence[str]) -> Tensor:
+    """Whole numbers below ``_COUNTS``, int64 ``(B, n)``."""
     words = torch.tensor([crc32(name.encode()) for name in names], dtype=torch.int64)
-    return _shifted(mixed(key[:, None] ^ mixed(words)[None]), 40).double() / (1 << 24)
+    return _shifted(mixed(key[:, None] ^ mixed(words).to(key.device)), 40)
 
 
 def _number(part: int | str) -> int:

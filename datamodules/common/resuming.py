@@ -1,0 +1,48 @@
+"""A loader that goes on where a training was stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, TypeVar
+
+from torch.utils.data import DataLoader
+
+from datamodules.common.sampler import PaddedDistributedSampler
+
+if TYPE_CHECKING:
+    from lightning import Trainer
+
+ItemT = TypeVar("ItemT", covariant=True)
+
+
+class ResumableLoader(DataLoader[ItemT]):
+    """A loader that looks up epoch and batch when its first batch is asked for.
+
+    Lightning begins the loader of a resumed training before it knows either, so that worker processes would read ahead
+    in the order of epoch 0, and a training stopped in the middle of an epoch would begin that epoch anew.
+
+    Attributes:
+        trainer: The trainer whose training it feeds; None begins every pass at its first batch.
+    """
+
+    trainer: Trainer | None = None
+
+    def __iter__(self) -> Iterator[ItemT]:  # type: ignore[override]  # torch asks for its own private class
+        """Yield the batches of an epoch that the training has not seen yet."""
+        if isinstance(self.sampler, PaddedDistributedSampler):
+            self.sampler.skipped = self._seen() * (self.batch_size or 1)
+        yield from super().__iter__()
+
+    def _seen(self) -> int:
+        """Batches of this epoch that the training has had; 0 for anybody else who looks at the data."""
+        trainer = self.trainer
+        if trainer is None or not trainer.training or trainer.train_dataloader is not self:
+            return 0
+        return int(trainer.fit_loop.batch_idx) + 1
+
+    def state_dict(self) -> dict[str, int]:
+        """Nothing: the trainer counts. Lightning takes a loader with a state for one that can go on."""
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Nothing to load."""
