@@ -45,6 +45,16 @@ class _Plan:
         return self.num_samples // 2 if self.antithetic else 0
 
 
+def check_no_nan(scores: Tensor) -> None:
+    """Refuse scores that have no rank; a graph that is being exported cannot branch on values, and is not checked.
+
+    Raises:
+        ScoresError: If ``scores`` holds NaN.
+    """
+    if not torch.compiler.is_compiling() and bool(torch.isnan(scores).any()):
+        raise ScoresError("The scores hold NaN, which has no rank: look for an overflow or a bad input before them.")
+
+
 def hard_topk(scores: Tensor, k: int) -> Tensor:
     """One-hot top-k, rows in order of position; of equal scores the first position wins.
 
@@ -215,9 +225,7 @@ def _check(scores: Tensor, k: int) -> None:
         raise ConfigurationError(
             f"k is {k}, but the top-k of {scores.shape[-1]} scores keeps between 1 and {scores.shape[-1]}: change it."
         )
-    # A graph that is being exported cannot branch on values.
-    if not torch.compiler.is_compiling() and bool(torch.isnan(scores).any()):
-        raise ScoresError("The scores hold NaN, which has no rank: look for an overflow or a bad input before them.")
+    check_no_nan(scores)
 
 
 def _positions(scores: Tensor, k: int) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
 
-from datamodules.video_quality.batch import VideoQualityBatch
+from datamodules.video_quality.batch import VideoQualityBatch, check_label_range
 from lightning_modules.base import Method
 from lightning_modules.video_quality.key_maps import WeightSource, content_settings, load_weights
 from lightning_modules.video_quality.losses import (
@@ -156,7 +156,7 @@ class KSVQE(Method):
                 "contrastive_tokens": contrastive_tokens,
                 "learning_rate": learning_rate,
                 "weight_decay": weight_decay,
-                "label_range": list(label_range),
+                "label_range": list(check_label_range(label_range)),
                 "warmup_epochs": warmup_epochs,
             }
         )

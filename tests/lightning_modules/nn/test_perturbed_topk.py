@@ -238,7 +238,6 @@ def test_no_tensor_of_samples_by_k_by_d(k: int) -> None:
     with LargestTensor() as largest:
         perturbed_topk(scores, k, num_samples=samples, sigma=0.5).square().sum().backward()
     assert largest.elements <= rows * samples * d
-    assert largest.elements < rows * samples * k * d or k == 1
 
 
 @settings(deadline=None, max_examples=60)
