@@ -171,8 +171,8 @@ def test_titles_fit_their_figures(number: int) -> None:
     for figure in figures:
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
-        assert figure._suptitle is not None
-        box = figure._suptitle.get_window_extent(canvas.get_renderer())
+        (title,) = [text for text in figure.texts if text.get_text() == figure.get_suptitle()]
+        box = title.get_window_extent(canvas.get_renderer())
         assert 0 <= box.x0 < box.x1 <= figure.bbox.width
 
 

@@ -11,6 +11,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import lightning as L
@@ -390,7 +391,7 @@ def test_what_cannot_work_says_so(pictures: Path, tmp_path: Path, monkeypatch: p
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigurationError, match=r"cannot be kept in .*APPRAISE_CACHE"):
         train(tmp_path, make_data(pictures), FeatureCache(str(tmp_path / "file")))
-    monkeypatch.setattr(feature_cache.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(1, 1, 0))
+    monkeypatch.setattr(feature_cache.shutil, "disk_usage", lambda path: SimpleNamespace(total=1, used=1, free=0))
     with pytest.raises(ConfigurationError, match="0 MB are free"):
         train(tmp_path, make_data(pictures), FeatureCache())
 

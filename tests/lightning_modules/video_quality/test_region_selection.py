@@ -81,7 +81,7 @@ def test_evaluation_is_a_slice_bit_for_bit(grid: int, window: int) -> None:
             piece = fragments[clip, :, frame, row * FS : row * FS + size, column * FS : column * FS + size]
             assert torch.equal(found.region[clip, :, frame], piece)
     assert torch.equal(found.indicator, F.one_hot(found.index, side**2).float())
-    assert torch.equal(module._mix(fragments, found.indicator, group), found.region)
+    assert torch.equal(module(fragments.requires_grad_(), importance, group).region, found.region)
     assert found.region.is_contiguous()
 
 

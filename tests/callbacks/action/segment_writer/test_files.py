@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import pickle
 import shutil
 from collections import deque
 from pathlib import Path
@@ -172,7 +173,9 @@ def test_two_files_of_one_name_do_not_meet(clips: Path, tmp_path: Path) -> None:
 
 def test_a_stream_of_states_keeps_no_frames() -> None:
     stream = StateStream(["a", "b"], SegmentSettings(seconds=1.0, mode="centred"))
+    sizes = []
     for start in range(0, 3000, 10):
         stream.push(np.arange(start, start + 10) / 25, np.tile([0.7, 0.3], (10, 1)))
-    assert len(stream._waiting) <= 25
+        sizes.append(len(pickle.dumps(stream)))
+    assert max(sizes[150:]) <= 1.1 * max(sizes[:150])
     assert stream.frames == 3000

@@ -69,7 +69,7 @@ def test_a_window_longer_than_the_video_is_said(clips: Path, tmp_path: Path, cap
 def test_pictures_that_would_fill_the_memory_are_said_once(
     clips: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(segment_writer, "_MOST_WAITING", 48 * 64 * 3 * 5 - 1)  # five pictures: half of 0.5 s at 20
+    monkeypatch.setattr(segment_writer, "MOST_WAITING", 48 * 64 * 3 * 5 - 1)  # five pictures: half of 0.5 s at 20
     small: list[dict[str, Any]] = [{"seconds": 0.4}, {"mode": "trailing"}, {"video": False}]
     for number, options in enumerate(small):
         annotate(clips / "videos", tmp_path / str(number), **{"video": True, **options})

@@ -281,6 +281,16 @@ def test_exit_code_stays_where_no_sentence_can_be_written(place: str, repository
     assert in_shell(f"appraise wxyz {place}", repository).returncode == 2
 
 
+def test_results_that_cannot_be_written_come_without_a_traceback(repository: Path) -> None:
+    code = (
+        "import logging; from lightning_modules.commands.front import console; console.set_up_console();"
+        "[logging.getLogger(console.RESULTS).info(line) for line in range(3)]; import os; os._exit(0)"
+    )
+    command = f"\"{sys.executable}\" -c '{code}'"
+    assert in_shell(f"{command} | true", repository).stderr == b""
+    assert in_shell(command, repository).stdout == b"0\n1\n2\n"
+
+
 def test_broken_pipe_inside_a_command_is_no_success(repository: Path) -> None:
     code = (
         "import sys, cli; from lightning_modules.commands import listing\n"
