@@ -401,6 +401,7 @@ def test_ties_choose_exactly_k() -> None:
         (lambda: perturbed_topk(torch.tensor(1.0), 1, num_samples=5, sigma=1.0), ScoresError, "shape"),
         (lambda: perturbed_topk(torch.tensor([1, 2]), 1, num_samples=5, sigma=1.0), ScoresError, "int64"),
         (lambda: hard_topk(torch.tensor([0.0, math.nan]), 1), ScoresError, "NaN"),
+        (lambda: hard_topk(torch.rand(3), 4), ConfigurationError, "k is 4"),
         (lambda: PerturbedTopK(0), ConfigurationError, "k is 0"),
         (lambda: PerturbedTopK(1, num_samples=0), ConfigurationError, "num_samples is 0"),
         (lambda: PerturbedTopK(1, sigma=-1.0), ConfigurationError, "sigma is -1.0"),

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from callbacks.action import segment_writer
+from callbacks.action.segment_evaluation import Truth
 from callbacks.action.segment_writer import sentence
 from callbacks.action.source_annotation import SourceResult
-from datamodules.common.errors import ConfigurationError
+from datamodules.common.errors import ConfigurationError, LabelError
 from lightning_modules.action.segments.machine import Segment
 
 from .helpers import ColourClassifier, annotate
@@ -110,3 +111,13 @@ def test_a_sentence_names_its_file_once(error: str, expected: str, monkeypatch: 
     )
     many = SourceResult("a", "/in/a.mp4", frames=2, seconds=0.5)
     assert sentence(many) == "a.mp4: 2 frames, 0.5 s, 0 segments"
+
+
+def test_a_truth_that_is_no_list_or_of_other_classes(tmp_path: Path) -> None:
+    path = tmp_path / "truth.json"
+    path.write_text("{")
+    with pytest.raises(LabelError, match=r"truth\.json"):
+        Truth(path, ["a", "b"])
+    path.write_text('{"database": {"v": {"annotations": [{"segment": [0, 1], "label": "c"}]}}}')
+    with pytest.raises(ConfigurationError, match="labels c, but the model knows a, b"):
+        Truth(path, ["a", "b"])

@@ -177,3 +177,12 @@ def test_the_command(store: FeedbackStore, tmp_path: Path, capsys: pytest.Captur
     for wrong in (["--export", "csv"], ["--order", "best"], ["--nothing"]):
         with pytest.raises(ConfigurationError):
             mentor_command.run("mentor", [*options, *wrong])
+
+
+def test_an_import_that_the_store_refuses_takes_nothing_over(store: FeedbackStore, tmp_path: Path) -> None:
+    export_store(store, "coco", tmp_path / "out")
+    with FeedbackStore(tmp_path / "other.sqlite", create=True) as other:
+        with pytest.raises(StoreError, match="needs the name of its annotator"):
+            import_into(other, tmp_path / "out" / "annotations.json", "")
+        assert other.images() == []
+        assert other.answers() == []
