@@ -293,8 +293,17 @@ def test_stream_of_the_test_split_and_of_paths(root: Path) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"frame_size": 4}, {"batch_size": 0}, {"num_workers": -1}, {"decode_timeout": 0.0}, {"split": (0.5, 0.5, 0.5)}],
+    [
+        {"frame_size": 4},
+        {"batch_size": 0},
+        {"num_workers": -1},
+        {"decode_timeout": 0.0},
+        {"split": (0.5, 0.5, 0.5)},
+        {"frames_per_video": 0},
+        {"sampling_rate": 0.0},
+        {"sampling_rate": 1.0, "frames_per_video": 2},
+    ],
 )
 def test_impossible_options(options: dict[str, object]) -> None:
-    with pytest.raises(ConfigurationError):
+    with pytest.raises(ConfigurationError, match=next(iter(options))):
         ActionDataModule(**options)  # type: ignore[arg-type]  # varied on purpose

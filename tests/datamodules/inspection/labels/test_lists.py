@@ -14,6 +14,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from datamodules.common.errors import ConfigurationError, LabelError
+from datamodules.inspection.labels.coco import read_coco
 from datamodules.inspection.labels.deeppcb import read_deeppcb
 from datamodules.inspection.labels.magnetic_tile import read_magnetic_tile
 from datamodules.inspection.labels.masks import class_mask, labelled_boxes
@@ -486,3 +487,11 @@ def test_what_is_wrong_with_the_lists_of_boards_is_named(
         (tmp_path / "manifest.csv").write_text(f"{BOARDS}{row}\n")
     with pytest.raises(LabelError, match=message):
         read_deeppcb(tmp_path, 0.1)
+
+
+def test_lists_that_are_no_text_are_named(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_bytes(b"\xff\xfe")
+    with pytest.raises(LabelError, match=r"a\.json: cannot be read as text"):
+        read_coco(tmp_path / "a.json")
+    with pytest.raises(LabelError, match=r"b\.json: there is no such list"):
+        read_coco(tmp_path / "b.json")
