@@ -245,6 +245,8 @@ def test_clear_sentences(classifier: Path, collected: tuple[Path, dict[str, floa
         AttributeFaceGenerator(classifier_weights=str(classifier), attribute_schema=AttributeSchema.from_file().plain())
     with pytest.raises(ConfigurationError, match="conv2_1"):
         AttributeFaceGenerator(classifier_weights=str(classifier), layers=["conv2_2"])
+    with pytest.raises(ConfigurationError, match="mode is 'average': write one of"):
+        AttributeFaceGenerator(classifier_weights=str(classifier), mode="average")  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="no statistics"):
         _ = AttributeFaceGenerator(classifier_weights=str(classifier)).generator
     with pytest.raises(ConfigurationError, match="validate"):
