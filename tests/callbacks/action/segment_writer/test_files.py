@@ -77,8 +77,8 @@ def test_the_label_in_a_picture_is_that_of_its_time(clips: Path, tmp_path: Path)
     boxes = pictures(tmp_path / "kitchen.mp4")[:, 2:12, 2:40].astype(int)
     red, green = boxes[..., 0].max(axis=(1, 2)), boxes[..., 1].max(axis=(1, 2))
     assert states[0] == "computing..."
-    for place in (0, 4, 14, 25, 35, 60, 75):  # amber letters hold more red than green
-        assert (red[place] > green[place]) == (states[place] == "computing..."), place
+    for place in (0, 4, 14, 25, 35, 60, 75):  # amber letters hold far more red than green, in any font
+        assert (red[place] > green[place] + 25) == (states[place] == "computing..."), place
 
 
 def test_corrupt_files_are_named_and_skipped(clips: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
