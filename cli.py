@@ -5,11 +5,12 @@ Only the standard library is imported here, so that ``--help``, ``--version`` an
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
-from collections.abc import Sequence
-from difflib import get_close_matches
+from collections.abc import Iterable, Sequence
 from importlib import import_module
+from io import TextIOWrapper
 
 # name -> (module with `run(command, arguments) -> exit code`, one line of help)
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -29,6 +30,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "list": ("lightning_modules.commands.listing", "name the methods, data modules, callbacks and configs"),
     "doctor": ("lightning_modules.commands.doctor", "check this machine and this installation"),
 }
+
+# Options without a value, so that what follows one is no value of it.
+SWITCHES = ("--print_config", "--help-all", "--show", "--force", "--strips", "--agreement")
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 EXAMPLES = """\
 three commands to begin with:
@@ -66,14 +71,35 @@ def help_text() -> str:
 
 
 def unknown_command(name: str) -> str:
-    """Sentence that answers a mistyped command with the nearest names.
+    """Sentence that answers a word that is no command, with the nearest names where there are any.
 
     Example:
         >>> unknown_command("fitt")
         'unknown command "fitt": did you mean fit? `appraise --help` lists all commands'
     """
-    near = get_close_matches(name, COMMANDS, n=3, cutoff=0.6) or list(COMMANDS)
-    return f'unknown command "{name}": did you mean {" or ".join(near)}? `appraise --help` lists all commands'
+    from difflib import get_close_matches
+
+    if name.startswith("-"):
+        return f'option "{name}" stands before the command: write it behind, as in `appraise COMMAND {name}`'
+    near = get_close_matches(name.lower(), COMMANDS, n=3, cutoff=0.6)
+    hint = f"did you mean {' or '.join(near)}? " if near else ""
+    return f'unknown command "{name}": {hint}`appraise --help` lists all commands'
+
+
+def asks_for_help(arguments: Iterable[str]) -> bool:
+    """Whether ``-h`` or ``--help`` stands as an option of its own, neither as the value of one nor behind ``--``.
+
+    Example:
+        >>> asks_for_help(["--force", "-h"]), asks_for_help(["--attributes", "-h"]), asks_for_help(["--", "-h"])
+        (True, False, False)
+    """
+    is_value = False
+    for word in arguments:
+        if not is_value and word in ("-h", "--help", "--"):
+            return word != "--"
+        takes_value = word == "-c" or (word.startswith("--") and "=" not in word and word not in SWITCHES)
+        is_value = takes_value and not is_value
+    return False
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -86,19 +112,43 @@ def main(argv: Sequence[str] | None = None) -> int:
         Exit code: 0 on success, 1 when the command failed, 2 when its arguments cannot work, 130 on Ctrl-C.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if not arguments or arguments[0] in ("-h", "--help", "help"):
-        sys.stdout.write(help_text())
-        return 0
-    if arguments[0] in ("-V", "--version"):
-        from importlib.metadata import version
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+    if sys.stdout is None:
+        return _fail("appraise", "the standard output is closed: send it to a file or to /dev/null", 1)
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # no text is beyond the terminal's encoding
+    try:
+        code = _answer(arguments)
+        sys.stdout.flush()
+        return code
+    except OSError as error:
+        from lightning_modules.commands.front.streams import reader_left, silence
 
-        sys.stdout.write(f"appraise {version('appraise')}\n")
+        left = error.errno == errno.EPIPE and reader_left()  # as in `appraise list | head`
+        if not left and (error.errno not in FULL or os.environ.get("APPRAISE_DEBUG") == "1"):
+            raise
+        silence(sys.stdout)
+        where = f" at {error.filename}" if error.filename else ""
+        return 0 if left else _fail("appraise", f"{error.strerror}{where}: make room, or write elsewhere", 1)
+
+
+def _answer(arguments: Sequence[str]) -> int:
+    broken = [word for word in arguments if any("\ud800" <= letter <= "\udfff" for letter in word)]
+    if broken:
+        return _fail("appraise", f'"{broken[0]}" is no valid UTF-8: rename the file, or correct the word', 2)
+    command, *rest = arguments or ["--help"]
+    if command in ("-V", "--version"):
+        sys.stdout.write(f"appraise {_version()}\n")
         return 0
-    command, *rest = arguments
+    if command in ("-h", "--help", "help"):
+        if not rest or rest[0] in ("-h", "--help", "help"):
+            sys.stdout.write(help_text())
+            return 0
+        command, rest = rest[0], ["--help"]
     if command not in COMMANDS:
-        sys.stderr.write(f"appraise: {unknown_command(command)}\n")
-        return 2
-    if "-h" in rest or "--help" in rest:
+        return _fail("appraise", unknown_command(command), 2)
+    if asks_for_help(rest):
         from lightning_modules.commands.front.help_text import command_help
 
         sys.stdout.write(command_help(command, COMMANDS[command][1]))
@@ -106,38 +156,41 @@ def main(argv: Sequence[str] | None = None) -> int:
     return _run(command, rest)
 
 
-def _run(command: str, arguments: list[str]) -> int:
-    from datamodules.common.errors import AppraiseError
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
 
     try:
-        code = import_module(COMMANDS[command][0]).run(command, arguments)
-        return int(code)
+        return version("appraise")
+    except PackageNotFoundError:
+        return "of an unknown version: it runs from a folder, without having been installed"
+
+
+def _run(command: str, arguments: list[str]) -> int:
+    from datamodules.common.errors import AppraiseError
+    from lightning_modules.commands.front.errors import one_sentence
+
+    name = f"appraise {command}"
+    try:
+        return int(import_module(COMMANDS[command][0]).run(command, arguments))
     except AppraiseError as error:
         if os.environ.get("APPRAISE_DEBUG") == "1":
             raise
-        sys.stderr.write(f"appraise {command}: {one_sentence(error)}\n")
-        return int(getattr(error, "exit_code", 1))
+        return _fail(name, one_sentence(error), int(getattr(error, "exit_code", 1)))
     except KeyboardInterrupt:
-        sys.stderr.write(f"appraise {command}: stopped by Ctrl-C; anything written so far is kept\n")
-        return 130
+        return _fail(name, "stopped by Ctrl-C; anything written so far is kept", 130)
     except SystemExit as stop:  # jsonargparse leaves this way after --print_config and the long help
-        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
-    except BrokenPipeError:  # the reader of a pipe left, as in `appraise list | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return int(stop.code or 0) if isinstance(stop.code, int | None) else _fail(name, one_sentence(stop), 1)
 
 
-def one_sentence(error: BaseException) -> str:
-    r"""Message of an error without the traceback that a data loader's worker puts around it.
+def _fail(name: str, sentence: str, code: int) -> int:
+    try:
+        sys.stderr.write(f"{name}: {sentence}\n")
+        sys.stderr.flush()
+    except OSError:  # nobody can be told; the exit code still tells
+        from lightning_modules.commands.front.streams import silence
 
-    Example:
-        >>> one_sentence(ValueError("Caught ValueError in worker process 0.\n...\nValueError: a.mp4: bad"))
-        'a.mp4: bad'
-    """
-    text = str(error).strip()
-    if text.startswith("Caught ") and "\n" in text:
-        return text.splitlines()[-1].partition(": ")[2]
-    return text
+        silence(sys.stderr)
+    return code
 
 
 if __name__ == "__main__":

@@ -77,7 +77,7 @@ class Truth:
         action: The one class that is looked for; None for all.
 
     Raises:
-        ConfigurationError: If a label of the file, or a class of ``apart``, is none of the model's.
+        ConfigurationError: If not one label of the file, or a class of ``apart``, is the model's.
         LabelError: If the file is malformed.
     """
 

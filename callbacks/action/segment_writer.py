@@ -6,6 +6,7 @@ import glob
 import logging
 import re
 import tempfile
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
@@ -29,7 +30,7 @@ results = logging.getLogger("appraise.results")  # lines that are the command's 
 
 _SECONDS, _LEGACY_WINDOW = 2.0, 128
 _ENTER = 0.5
-_MOST_WAITING = 1e9  # bytes of pictures that wait for their states, above which the user is told
+MOST_WAITING = 1e9  # bytes of pictures that wait for their states, above which the user is told
 
 
 class SegmentWriter(Callback):
@@ -233,7 +234,7 @@ class SegmentWriter(Callback):
     def _begin(self, info: StreamInfo, readable: bool) -> SourceAnnotation:
         file = info["path"] or info["name"]
         evaluation = self._truth.of(file) if self._truth is not None and readable else None
-        name = self._free_name(info)
+        name = free_name(info, [*self._results.values(), *self._earlier.values()], self._outputs.folder)
         self._warn_of_memory(info)
         self._tell_of_replacing(self._earlier.get(file), name)
         return SourceAnnotation(name, info, self._class_names, self.settings, self._outputs, evaluation, self._window)
@@ -254,7 +255,7 @@ class SegmentWriter(Callback):
     def _warn_of_memory(self, info: StreamInfo) -> None:
         """Say once how much memory the pictures of half a window take."""
         waiting = waiting_bytes(info, self.settings, self._rate) if self._outputs.video or self.show else 0.0
-        if waiting > _MOST_WAITING and not self._warned_of_memory:
+        if waiting > MOST_WAITING and not self._warned_of_memory:
             self._warned_of_memory = True
             log.warning(
                 "%s: centred keeps the pictures of half a window, here %.1f GB: choose a shorter window, --video false "
@@ -262,21 +263,6 @@ class SegmentWriter(Callback):
                 info["name"],
                 waiting / 1e9,
             )
-
-    def _free_name(self, info: StreamInfo) -> str:
-        """Name of a source's files that no other source has, in this run or before it.
-
-        A live source never replaces an earlier recording.
-        """
-        file = info["path"] or info["name"]
-        known = (*self._results.values(), *self._earlier.values())
-        taken = {one.name.casefold() for one in known if one.file != file or one.started}
-        stem = name = plain_name(info)
-        number = 1
-        while name.casefold() in taken or (info["live"] and any(self._outputs.folder.glob(f"{glob.escape(name)}.*"))):
-            number += 1
-            name = f"{stem}_{number}"
-        return name
 
     def _finish(self, status: Status, error: str = "") -> None:
         current, self._current = self._current, None
@@ -380,6 +366,24 @@ def plain_name(info: StreamInfo) -> str:
     if info["path"]:
         return Path(info["path"]).stem
     return "stdin" if info["name"] == "-" else re.sub(r"[^\w.-]+|[:/]+", "_", info["name"]).strip("_.") or "live"
+
+
+def free_name(info: StreamInfo, known: Iterable[SourceResult], folder: Path) -> str:
+    """Name of a source's files that no other source has; a live source never replaces an earlier recording.
+
+    Args:
+        info: The source.
+        known: Results of this run and of those before it.
+        folder: Folder of the files.
+    """
+    file = info["path"] or info["name"]
+    taken = {one.name.casefold() for one in known if one.file != file or one.started}
+    stem = name = plain_name(info)
+    number = 1
+    while name.casefold() in taken or (info["live"] and any(folder.glob(f"{glob.escape(name)}.*"))):
+        number += 1
+        name = f"{stem}_{number}"
+    return name
 
 
 def sentence(result: SourceResult) -> str:

@@ -134,7 +134,7 @@ class FaceWriter(Callback):
                 pictures[f"{name}_source.png"] = Image.fromarray(_picture(batch["image"][row]))
             if self.strips and isinstance(outputs.get("strip"), Tensor) and outputs["strip"].shape[1]:
                 strip = [_picture(picture) for picture in outputs["strip"][row]]
-                steps = _strip_steps(len(strip), _planned(pl_module), int(facts["steps"]))
+                steps = strip_steps(len(strip), _planned(pl_module), int(facts["steps"]))
                 pictures[f"strips/{name}.png"] = draw_strip(strip, steps)
             for file, picture in pictures.items():
                 _save(picture, folder / file)
@@ -196,7 +196,7 @@ class FaceWriter(Callback):
         unread = (*_READ, *(() if batch["source"][row] else _OF_SOURCE))
         facts |= {name: _number_of(value, row) for name, value in outputs.items() if name not in unread}
         facts["steps"] = int(facts.get("steps") or len(history))
-        facts["history"] = _thinned(history)
+        facts["history"] = thinned(history)
         if isinstance(outputs.get("opinion"), Tensor):
             opinion = outputs["opinion"][row].float().cpu()
             said = made_for >= 0
@@ -301,7 +301,7 @@ def _rounded(values: Tensor) -> list[float | None]:
     return [float(f"{value:.4g}") if math.isfinite(value) else None for value in values.tolist()]
 
 
-def _thinned(history: Tensor) -> list[float | None]:
+def thinned(history: Tensor) -> list[float | None]:
     """First, last, and some losses between; a face that rests while others of its batch go on repeats none."""
     history = history[history.diff(prepend=history.new_full((1,), math.nan)) != 0]
     rows = torch.linspace(0, max(0, len(history) - 1), min(_HISTORY, len(history))).round().long()
@@ -314,8 +314,18 @@ def _planned(module: L.LightningModule) -> int | None:
     return int(inversion["steps"]) if isinstance(inversion, Mapping) and "steps" in inversion else None
 
 
-def _strip_steps(number: int, planned: int | None, steps: int) -> list[int]:
-    """Steps of a face before each picture of its strip; it may rest before the planned ones, or be finished after."""
+def strip_steps(number: int, planned: int | None, steps: int) -> list[int]:
+    """Steps of a face before each picture of its strip; it may rest before the planned ones, or be finished after.
+
+    Args:
+        number: Pictures of the strip.
+        planned: Steps that the search was given; None takes those that it made.
+        steps: Steps that it made.
+
+    Example:
+        >>> strip_steps(4, 30, 15)
+        [0, 10, 15, 15]
+    """
     planned = steps if planned is None else planned
     return [*(min(round(place * planned / (number - 1)), steps) for place in range(number - 1)), steps]
 

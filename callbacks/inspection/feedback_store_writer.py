@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -186,7 +187,8 @@ def write_map(path: Path, score: Tensor) -> None:
         np.savez_compressed(temporary, score=score.half().cpu().numpy())
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # a folder that is none, or cannot be written, holds nothing to remove
+            temporary.unlink(missing_ok=True)
         raise StoreError(
             f"the score map {path} cannot be written ({error}): the store keeps what was mined so far; make room, and "
             "run the same command again"

@@ -2,9 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal, TypedDict
 
 from torch import Tensor
+
+from datamodules.common.errors import ConfigurationError
+
+
+def check_label_range(ends: tuple[float, float]) -> tuple[float, float]:
+    """Ends of a scale of opinion scores, in either order, as they came.
+
+    Raises:
+        ConfigurationError: If they are one number, or not finite.
+
+    Example:
+        >>> check_label_range((0.0, 100.0))
+        (0.0, 100.0)
+    """
+    first, last = ends
+    if first == last or not (math.isfinite(first) and math.isfinite(last)):
+        raise ConfigurationError(
+            f"label_range is {first:g} to {last:g}, but a scale has two different finite ends: give for example 1 and 5"
+        )
+    return ends
 
 
 class VideoRecord(TypedDict):

@@ -18,7 +18,7 @@ from datamodules.common.sampler import PaddedDistributedSampler
 from datamodules.video.clips import KeyFrameLayout
 from datamodules.video.fragments import FragmentGrid
 from datamodules.video.reading.reader import ReaderName, check_time_limit
-from datamodules.video_quality.batch import VideoQualityBatch
+from datamodules.video_quality.batch import VideoQualityBatch, check_label_range
 from datamodules.video_quality.clip_sampler import ClipSettings
 from datamodules.video_quality.dataset import VideoQualityDataset, VideoQualityItem, collate
 from datamodules.video_quality.demo.sources import DemoSettings
@@ -133,7 +133,7 @@ class VideoQualityDataModule(LightningDataModule):
         self.num_key_frames = num_key_frames
         self.content_size = content_size
         self.rank_pairs = None if rank_pairs is None else read_rank_pairs(rank_pairs)
-        self.label_range = label_range if label_range is not None else self._sources.label_range
+        self.label_range = self._sources.label_range if label_range is None else check_label_range(label_range)
         self._rank_pairs_file = rank_pairs
         self._reader: ReaderName = reader
         self._decode_timeout = decode_timeout

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor, nn
 from transformers import (
     AutoConfig,
@@ -129,7 +130,7 @@ def _read(kind: Any, weights: str) -> Any:  # noqa: ANN401  # transformers' fact
     """What one of transformers' factories reads from a folder or name."""
     try:
         return kind.from_pretrained(str(Path(weights).expanduser()) if Path(weights).expanduser().is_dir() else weights)
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, TypeError, RuntimeError, StrictDataclassError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(
             f"{weights} is no model that transformers can read ({reason}): give a folder that save_pretrained wrote, "

@@ -15,7 +15,7 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 from datamodules.common.errors import AppraiseError, ConfigurationError
 
 # Elements of noise alive at a time. 2**17 floats stay in the cache of a core; a GPU wants long launches instead.
-_CHUNK_CPU = 1 << 17
+CHUNK_CPU = 1 << 17
 _CHUNK_ACCELERATOR = 1 << 22
 
 
@@ -24,8 +24,17 @@ class ScoresError(AppraiseError, ValueError):
 
 
 @dataclass(frozen=True)
-class _Plan:
-    """What the forward pass must remember so that the backward pass draws the same noise."""
+class Perturbation:
+    """What the forward pass must remember so that the backward pass draws the same noise.
+
+    Attributes:
+        k: Number of positions kept.
+        num_samples: Noise vectors per row of scores.
+        sigma: Standard deviation of the noise.
+        seed: Of the noise.
+        antithetic: Whether each noise vector serves with both signs.
+        baseline: Whether the gradient subtracts the mean of the other samples.
+    """
 
     k: int
     num_samples: int
@@ -43,6 +52,32 @@ class _Plan:
     def pairs(self) -> int:
         """Noise vectors that are used with both signs."""
         return self.num_samples // 2 if self.antithetic else 0
+
+    def noise(self, rows: int, like: Tensor) -> Iterator[tuple[int, Tensor]]:
+        """Draw standard normal noise in pieces of bounded size; each call gives the same numbers.
+
+        Args:
+            rows: Rows of scores.
+            like: Tensor of the last dimension, dtype and device that the noise shall have.
+
+        Yields:
+            The number of a piece's first draw, and the piece ``(rows, draws of the piece, d)``.
+        """
+        d = like.shape[-1]
+        generator = torch.Generator(device=like.device).manual_seed(self.seed)
+        for first, size in _chunks(self.draws, rows * d, like.device):
+            shape = (rows, size, d)
+            yield first, torch.randn(shape, generator=generator, dtype=like.dtype, device=like.device)
+
+
+def check_no_nan(scores: Tensor) -> None:
+    """Refuse scores that have no rank; a graph that is being exported cannot branch on values, and is not checked.
+
+    Raises:
+        ScoresError: If ``scores`` holds NaN.
+    """
+    if not torch.compiler.is_compiling() and bool(torch.isnan(scores).any()):
+        raise ScoresError("The scores hold NaN, which has no rank: look for an overflow or a bad input before them.")
 
 
 def hard_topk(scores: Tensor, k: int) -> Tensor:
@@ -129,7 +164,7 @@ def perturbed_topk(
         raise ConfigurationError(f"sigma is {sigma}, but the noise needs a finite scale above 0: use hard_topk for 0.")
     device = generator.device if generator is not None else torch.device("cpu")
     seed = int(torch.randint(1 << 62, (), generator=generator, device=device).item())
-    plan = _Plan(k, num_samples, float(sigma), seed, antithetic, baseline)
+    plan = Perturbation(k, num_samples, float(sigma), seed, antithetic, baseline)
     d = scores.shape[-1]
     indicators = cast(Tensor, _PerturbedTopK.apply(scores.reshape(-1, d), plan))
     return indicators.view(*scores.shape[:-1], k, d)
@@ -215,9 +250,7 @@ def _check(scores: Tensor, k: int) -> None:
         raise ConfigurationError(
             f"k is {k}, but the top-k of {scores.shape[-1]} scores keeps between 1 and {scores.shape[-1]}: change it."
         )
-    # A graph that is being exported cannot branch on values.
-    if not torch.compiler.is_compiling() and bool(torch.isnan(scores).any()):
-        raise ScoresError("The scores hold NaN, which has no rank: look for an overflow or a bad input before them.")
+    check_no_nan(scores)
 
 
 def _positions(scores: Tensor, k: int) -> Tensor:
@@ -238,18 +271,9 @@ def _positions(scores: Tensor, k: int) -> Tensor:
     return torch.from_numpy(flat).view(n, k).sub_(torch.arange(0, n * d, d).unsqueeze(-1))
 
 
-def _noise(plan: _Plan, rows: int, like: Tensor) -> Iterator[tuple[int, Tensor]]:
-    """Yield ``(first draw, noise (rows, draws of the chunk, d))``; the same numbers at each call for one plan."""
-    d = like.shape[-1]
-    generator = torch.Generator(device=like.device).manual_seed(plan.seed)
-    for first, size in _chunks(plan.draws, rows * d, like.device):
-        shape = (rows, size, d)
-        yield first, torch.randn(shape, generator=generator, dtype=like.dtype, device=like.device)
-
-
 def _chunks(total: int, cost: int, device: torch.device) -> Iterator[tuple[int, int]]:
     """Yield ``(first, size)`` that cover ``total`` items of ``cost`` elements each, in pieces of bounded size."""
-    budget = _CHUNK_CPU if device.type == "cpu" else _CHUNK_ACCELERATOR
+    budget = CHUNK_CPU if device.type == "cpu" else _CHUNK_ACCELERATOR
     step = max(1, budget // max(1, cost))
     for first in range(0, total, step):
         yield first, min(step, total - first)
@@ -259,7 +283,7 @@ class _PerturbedTopK(torch.autograd.Function):
     """Scores ``(rows, d)`` to indicators ``(rows, k, d)``."""
 
     @staticmethod
-    def forward(ctx: FunctionCtx, scores: Tensor, plan: _Plan) -> Tensor:
+    def forward(ctx: FunctionCtx, scores: Tensor, plan: Perturbation) -> Tensor:
         rows, d = scores.shape
         compute = scores.float() if scores.dtype in (torch.float16, torch.bfloat16) else scores
         context = cast(_Context, ctx)
@@ -274,7 +298,7 @@ class _PerturbedTopK(torch.autograd.Function):
         counts = torch.zeros(rows * plan.k * d, dtype=compute.dtype, device=scores.device)
         offsets = _offsets(rows, plan.k, d, scores.device)
         one = counts.new_ones(())
-        for first, noise in _noise(plan, rows, compute):
+        for first, noise in plan.noise(rows, compute):
             for sign in (1, -1) if plan.antithetic else (1,):
                 used = noise if sign > 0 else noise[:, : max(0, plan.pairs - first)]
                 noisy = torch.add(compute.unsqueeze(1), used, alpha=sign * plan.sigma)
@@ -300,7 +324,7 @@ class _PerturbedTopK(torch.autograd.Function):
         # A backward pass inside an autocast region would do the product in half precision.
         with torch.autocast(device_type=grad.device.type, enabled=False):
             weights = _fold(_inner_products(grad.to(context.compute_dtype), kept), plan)
-            for first, noise in _noise(plan, rows, total):
+            for first, noise in plan.noise(rows, total):
                 total.baddbmm_(weights[:, None, first : first + noise.shape[1]], noise)
         total.div_(plan.num_samples * plan.sigma)
         return total.squeeze(1).to(context.dtype), None
@@ -309,7 +333,7 @@ class _PerturbedTopK(torch.autograd.Function):
 class _Context(FunctionCtx):
     """What autograd's context carries here, for the type checker."""
 
-    plan: _Plan
+    plan: Perturbation
     dtype: torch.dtype
     compute_dtype: torch.dtype
     needs_input_grad: tuple[bool, ...]
@@ -334,7 +358,7 @@ def _inner_products(grad: Tensor, kept: Tensor) -> Tensor:
     return products
 
 
-def _fold(products: Tensor, plan: _Plan) -> Tensor:
+def _fold(products: Tensor, plan: Perturbation) -> Tensor:
     """Turn ``<G, Y_n>`` ``(rows, samples)`` into the weight of each draw of noise ``(rows, draws)``."""
     if not plan.antithetic:
         if plan.baseline and plan.num_samples > 1:

@@ -10,7 +10,7 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn import functional as F
 
 from datamodules.common.errors import ConfigurationError
-from lightning_modules.nn.perturbed_topk import hard_topk, perturbed_topk
+from lightning_modules.nn.perturbed_topk import check_no_nan, hard_topk, perturbed_topk
 
 
 class RegionSelection(NamedTuple):
@@ -155,13 +155,14 @@ class QualityAwareRegionSelection(nn.Module):
 
         Raises:
             ConfigurationError: If the fragments are not of the size that the grid asks for, or the groups do not
-                fit the frames.
+                fit the frames or the key frames.
             ScoresError: If the importance holds NaN.
         """
         self._check(fragments, importance, frame_group)
         scores = self.candidate_scores(importance)
         if not self.enabled or self.side == 1:
             scores = scores.detach()
+            check_no_nan(scores)
             index = torch.full(scores.shape[:2], self.central, dtype=torch.int64, device=scores.device)
             indicator = F.one_hot(index, self.side**2).to(scores.dtype)
             return RegionSelection(self._crop(fragments, indicator, index, frame_group), scores, indicator, index)
@@ -205,6 +206,13 @@ class QualityAwareRegionSelection(nn.Module):
             raise ConfigurationError(
                 f"frame_group has shape {tuple(frame_group.shape)}, but {fragments.shape[2]} frames need "
                 f"({fragments.shape[2]},): name the key frame of each frame."
+            )
+        count = importance.shape[1]
+        # A graph that is being exported cannot branch on values.
+        if not torch.compiler.is_compiling() and bool(((frame_group < 0) | (frame_group >= count)).any()):
+            raise ConfigurationError(
+                f"frame_group names key frames {int(frame_group.min())} to {int(frame_group.max())}, but the importance"
+                f" has {count}, counted from 0: give a map for each key frame."
             )
 
     def _mix(self, fragments: Tensor, indicator: Tensor, frame_group: Tensor) -> Tensor:

@@ -7,8 +7,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from datamodules.common.errors import ConfigurationError
 from datamodules.common.settings import argument, facts_of, fill, plain, settings
+from datamodules.video_quality.batch import check_label_range
 from lightning_modules.base import MethodSettings
 from lightning_modules.video_quality.key_maps import WeightSource, content_settings
 from lightning_modules.video_quality.presets import PRESETS, KSVQEConfig, PresetName, config_values
@@ -62,10 +62,7 @@ class KSVQESettings(KSVQEConfig, MethodSettings):
 
     def check(self) -> None:
         """Refuse a scale without width, beside what the network refuses."""
-        if not self.label_range[0] != self.label_range[1]:
-            raise ConfigurationError(
-                f"label_range is {list(self.label_range)}, but its ends must differ: give the worst and the best score."
-            )
+        check_label_range(self.label_range)
 
     def network_values(self) -> dict[str, object]:
         """Fields of the network that are no arguments of their own, as a checkpoint keeps them."""

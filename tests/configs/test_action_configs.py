@@ -9,10 +9,10 @@ import shlex
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from _pytest.mark import ParameterSet
 
 import cli
 
@@ -50,7 +50,7 @@ def test_first_line_and_comments(path: Path, check_comments: Callable[[Path], No
     check_comments(path)
 
 
-def runs() -> list[ParameterSet]:
+def runs() -> list[Any]:
     """Every configuration, fast and real; those of single defects differ from the demo by a switch."""
     cases = []
     for path, fast in product(TRAINING, (True, False)):

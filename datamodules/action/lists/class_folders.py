@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from datamodules.action.lists.records import ActionVideo, Picture, SplitName, group_of, split_of
-from datamodules.common.errors import ConfigurationError, LabelError
+from datamodules.common.errors import ConfigurationError
 from datamodules.common.manifest import Table, fail, parse_number
 from datamodules.video.finding import VIDEO_SUFFIXES
 
@@ -156,8 +156,6 @@ def _listed_pictures(root: Path) -> list[ActionVideo]:
             raise fail(path, row.line, f"{video} has another group or split here than in line {known[2]}")
         seconds = parse_number(path, row.line, "time", time) if time else math.nan
         frames[video, label].append(Picture(str(file), seconds))
-    if not frames:
-        raise LabelError(f"{path}: the list is empty")
     return [
         ActionVideo(
             path=str((root / label / video).absolute()),

@@ -68,7 +68,7 @@ class Canvas:
             box: Left, top, right and bottom in the coordinates of the face, of all that may be painted.
             where: bool ``(B,)``; None takes all pictures.
         """
-        rows, columns = _window(box, self.side)
+        rows, columns = window_of(box, self.side)
         if where is None or bool(where.all()):
             chosen, parameters = None, self.parameters
         else:
@@ -170,8 +170,13 @@ def _cut(value: Tensor, rows: slice, columns: slice, chosen: Tensor | None) -> T
     return window if chosen is None else window.index_select(0, chosen)
 
 
-def _window(box: Box, side: int) -> tuple[slice, slice]:
-    """Rows and columns that a box may reach under any pose."""
+def window_of(box: Box, side: int) -> tuple[slice, slice]:
+    """Rows and columns that a box may reach under any pose.
+
+    Args:
+        box: Left, top, right and bottom in the coordinates of the face.
+        side: Of the picture in pixels.
+    """
     left, top, right, bottom = box
     swing = math.sin(LARGEST_ROLL)
     across = max(abs(top), abs(bottom)) * swing + LARGEST_SHIFT + LARGEST_YAW + 0.03

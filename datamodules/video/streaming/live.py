@@ -78,14 +78,11 @@ class LiveFrames:
         self._thread.start()
 
     def take(self, limit: int, gather: float) -> list[TimedFrame]:
-        """Frames that wait, oldest first; an empty list means that the source has ended.
+        """Frames that wait, oldest first; none means that the source has ended, or was never there: see ``fault``.
 
         Args:
             limit: Most frames to take.
             gather: Seconds that the first frame may wait for company, so that chunks are not of one frame each.
-
-        Raises:
-            VideoError: If the source cannot be opened.
         """
         with self._changed:
             while not self._ready(limit, gather):

@@ -20,7 +20,7 @@ from datamodules.video.reading.survey import describe
 from datamodules.video.streaming.info import StreamInfo
 from datamodules.video.writing.picture_encoder import PictureEncoder
 
-_QUEUE_BYTES = 24 << 20  # of pictures that wait for the encoder
+QUEUE_BYTES = 24 << 20  # of pictures that wait for the encoder
 _POLL = 0.1  # seconds between looks at whether the encoder has failed
 
 
@@ -99,7 +99,7 @@ class AnnotatedVideoWriter:
             )
         if self._items is None:
             self._size = picture.shape
-            self._items = queue.Queue(maxsize=max(2, _QUEUE_BYTES // picture.nbytes))
+            self._items = queue.Queue(maxsize=max(2, QUEUE_BYTES // picture.nbytes))
             self._thread.start()
         elif picture.shape != self._size:
             raise ConfigurationError(

@@ -128,8 +128,7 @@ def _write(
         raise VideoError(f"Cannot encode {path}: {error}; use a suffix such as .mp4 or .mkv.") from error
     with container:
         stream = container.add_stream(name, rate=rate, options=settings)
-        if not isinstance(stream, av.VideoStream):
-            raise ConfigurationError(f"Cannot encode {path}: {name!r} is not an encoder of video.")
+        assert isinstance(stream, av.VideoStream)  # the encoder was checked
         stream.height, stream.width = size
         stream.pix_fmt = pix_fmt
         stream.codec_context.time_base = 1 / rate
@@ -180,14 +179,16 @@ def _encoder_options(name: str, qp: int | None, crf: float | None, preset: str) 
 
 
 def _check_encoder(name: str, pix_fmt: str, target: Path) -> None:
-    """Name an unknown encoder or pixel format before anything is written."""
+    """Name an unknown encoder, one of sound, or an unknown pixel format before anything is written."""
     try:
         encoder = av.codec.Codec(name, "w")
     except av.codec.codec.UnknownCodecError:
+        encoder = None
+    if encoder is None or encoder.type != "video":
         raise ConfigurationError(
-            f"Cannot encode {target}: this FFmpeg has no encoder {name!r}; libx264, libx265, libsvtav1, libvpx-vp9 "
-            "and mpeg4 are the usual ones."
-        ) from None
+            f"Cannot encode {target}: this FFmpeg has no video encoder {name!r}; libx264, libx265, libsvtav1, "
+            "libvpx-vp9 and mpeg4 are the usual ones."
+        )
     formats = [known.name for known in encoder.video_formats or []]
     if formats and pix_fmt not in formats:
         raise ConfigurationError(f"Cannot encode {target}: {name} takes no {pix_fmt!r}, only {', '.join(formats)}.")

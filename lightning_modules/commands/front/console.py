@@ -6,6 +6,7 @@ import logging
 import re
 import sys
 import warnings
+from typing import TextIO
 
 from lightning_modules.commands.front.run_folder import is_first_process
 
@@ -46,13 +47,22 @@ class _NoChatter(logging.Filter):
         return not text.startswith(_HIDDEN_LINES)
 
 
+class _Lines(logging.StreamHandler[TextIO]):
+    """Lines to a stream; one that cannot be written is told of when the command ends, not with a traceback a line."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
+
+
 def set_up_console() -> None:
     """Route all loggers: results to stdout, the rest to stderr; other processes than the first only warn."""
     level = logging.INFO if is_first_process() else logging.WARNING
-    notes, results = logging.StreamHandler(sys.stderr), logging.StreamHandler(sys.stdout)
+    notes, results = _Lines(sys.stderr), _Lines(sys.stdout)
     notes.addFilter(_NoChatter())
     root = logging.getLogger()
-    root.handlers = [handler for handler in root.handlers if type(handler) is not logging.StreamHandler] + [notes]
+    kept = [handler for handler in root.handlers if type(handler) not in (logging.StreamHandler, _Lines)]
+    root.handlers = [*kept, notes]
     root.setLevel(logging.WARNING)
     for name in ("lightning", "lightning.pytorch", "lightning.fabric"):  # they bring handlers of their own
         logging.getLogger(name).handlers = []

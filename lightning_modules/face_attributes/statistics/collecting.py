@@ -16,7 +16,7 @@ import torch.distributed as distributed
 from torch import Tensor
 from torch.nn import functional as F
 
-from datamodules.common.errors import ConfigurationError
+from datamodules.common.errors import CheckpointError, ConfigurationError
 from lightning_modules.face_attributes.statistics.kept_faces import SCALE, FaceSampler, KeptFaces
 from lightning_modules.face_attributes.statistics.label_columns import LabelColumns, index_hash
 from lightning_modules.face_attributes.statistics.layer_sums import LayerStatistics, LayerSums
@@ -128,8 +128,15 @@ class FaceStatistics:
         """Rebuild statistics from the tensors of `state`.
 
         Raises:
-            KeyError: If tensors are missing.
+            CheckpointError: If tensors are missing.
         """
+        try:
+            return cls._from_whole_state(state)
+        except (KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(f"The statistics lack {error}: collect them again by a validate run.") from error
+
+    @classmethod
+    def _from_whole_state(cls, state: Mapping[str, Tensor]) -> FaceStatistics:
         attributes, sets, thumbnail = (int(value) for value in state["shape"])
         columns = LabelColumns(attributes, bool(sets))
         parts: dict[str, dict[str, Tensor]] = {}

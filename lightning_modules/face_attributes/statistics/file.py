@@ -79,8 +79,8 @@ def load_statistics(
         _check(file, saved, provenance, offered)
     try:
         return FaceStatistics.from_state(state)
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"The statistics {file} lack {error}: collect them again by a validate run.") from error
+    except CheckpointError as error:
+        raise CheckpointError(f"{file}: {error}") from error
 
 
 def read_provenance(path: str | Path) -> Provenance:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor
 from transformers import CLIPVisionConfig, CLIPVisionModel
 
@@ -59,7 +60,7 @@ def read_folder(folder: str | Path) -> dict[str, Tensor]:
         raise CheckpointError(f"The CLIP folder {path} holds neither {' nor '.join(FILES)}: save the model there.")
     try:
         model = CLIPVisionModel.from_pretrained(str(folder))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError, StrictDataclassError) as error:
         raise CheckpointError(
             f"{folder} is neither a folder nor a CLIP that the Hugging Face Hub gives now: check the name, or save the "
             "model in a folder."
@@ -89,7 +90,7 @@ def content_settings(folder: str | Path) -> dict[str, int | str]:
             config = CLIPVisionConfig(**loaded.get("vision_config", loaded))
         else:
             config = CLIPVisionConfig.from_pretrained(str(folder))
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, StrictDataclassError) as error:
         raise CheckpointError(f"The configuration of the CLIP {folder} cannot be read: {error}.") from error
     return {
         "content_width": config.hidden_size,

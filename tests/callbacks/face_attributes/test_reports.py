@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 from callbacks.face_attributes.distribution import AttributeDistribution, distribution_figure
 from callbacks.face_attributes.feature_embedding import FeatureEmbedding, clustering, draw_embedding, map_features
 from callbacks.face_attributes.group_errors import GroupErrors, group_rows
+from callbacks.face_attributes.measures import schema_of
 from callbacks.face_attributes.model_card import ModelCard
 from callbacks.face_attributes.report import AttributeReport
 from datamodules.common.errors import ConfigurationError
@@ -171,8 +172,8 @@ def test_titles_fit_their_figures(number: int) -> None:
     for figure in figures:
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
-        assert figure._suptitle is not None
-        box = figure._suptitle.get_window_extent(canvas.get_renderer())
+        (title,) = [text for text in figure.texts if text.get_text() == figure.get_suptitle()]
+        box = title.get_window_extent(canvas.get_renderer())
         assert 0 <= box.x0 < box.x1 <= figure.bbox.width
 
 
@@ -326,3 +327,8 @@ def _gathered(column: Tensor) -> list[Tensor]:
     parts = [torch.empty_like(column) for _ in range(2)]
     torch.distributed.all_gather(parts, column.contiguous())
     return parts
+
+
+def test_a_model_without_a_schema_is_told_to_leave_it_out() -> None:
+    with pytest.raises(ConfigurationError, match="attribute_schema, but LightningModule has none: leave it out"):
+        schema_of(L.LightningModule())

@@ -10,12 +10,14 @@ import lightning as L
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from matplotlib.image import imread
 from pycocotools import mask as coco
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from callbacks.inspection import false_positive_sheet, new_false_positives
+from callbacks.inspection.crop_pairs import SheetEntry
 from callbacks.inspection.deployed_model import load_deployed_model
 from callbacks.inspection.false_detections import FalseDetectionRule, apart_from, false_detections
 from callbacks.inspection.false_positive_sheet import FalsePositiveSheet
@@ -151,13 +153,24 @@ def test_sheet_shows_what_went_away(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     wrong_class = region(0, 0, 8, 8, class_index=1, score=0.99)
     deployed = Scripted({0: [LOOKALIKE, TRUE], 1: [ELSEWHERE], 2: [LOOKALIKE], 4: [wrong_class]})
     monkeypatch.setattr(false_positive_sheet, "load_deployed_model", lambda path: deployed)
+    draw, drawn = false_positive_sheet.draw_sheet, []
+
+    def watched(entries: list[SheetEntry], heading: str) -> Figure:
+        drawn.extend([heading, *entries])
+        return draw(entries, heading)
+
+    monkeypatch.setattr(false_positive_sheet, "draw_sheet", watched)
     callback = FalsePositiveSheet("baseline.ckpt", limit=3)
     tested = Scripted({0: [region(4, 4, 8, 8)], 1: [TRUE], 2: [LOOKALIKE], 4: [TRUE]})
     run_test(tested, [make_batch(2), make_batch(3, first=2)], callback, tmp_path)
-    assert callback._counts.tolist() == [4, 3]
-    # class before, class now, image: silent places first, then the class put right
-    assert callback._best.label.tolist() == [[0, -1, 0], [1, -1, 1], [1, 0, 4]]
-    assert bool(callback._best.score[:2, 0] == pytest.approx(0.9))
+    heading, *entries = drawn
+    assert heading == "False positives of the deployed model that went away: 3 of 4"
+    # silent places first, then the class put right
+    assert [(entry.titles, entry.note) for entry in entries] == [
+        (("scratch 0.90", "nothing (scratch 0.01)"), "image 0"),
+        (("pit 0.90", "nothing (pit 0.01)"), "image 1"),
+        (("pit 0.99", "scratch 0.90"), "image 4"),
+    ]
     picture = imread(tmp_path / "false_positives_gone.png")
     assert picture.shape[1] > 500
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from callbacks.inspection.feedback_store_writer import FeedbackStoreWriter
+from callbacks.inspection.feedback_store_writer import FeedbackStoreWriter, write_map
 from datamodules.common.errors import StoreError
 from datamodules.inspection.batch import Detection
 from datamodules.inspection.store.feedback import FeedbackStore
@@ -167,3 +167,9 @@ def test_a_model_without_class_names_is_refused(tmp_path: Path) -> None:
     module = Miner([])
     with pytest.raises(StoreError, match="no class_names"):
         FeedbackStoreWriter(str(tmp_path / "s")).on_predict_start(rank(0, 1, module), module)
+
+
+def test_a_score_map_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "maps").write_text("a file")
+    with pytest.raises(StoreError, match=r"score map .*a\.npz cannot be written"):
+        write_map(tmp_path / "maps" / "a.npz", torch.zeros(2, 2))

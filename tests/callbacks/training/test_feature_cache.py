@@ -11,6 +11,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import lightning as L
@@ -390,7 +391,7 @@ def test_what_cannot_work_says_so(pictures: Path, tmp_path: Path, monkeypatch: p
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigurationError, match=r"cannot be kept in .*APPRAISE_CACHE"):
         train(tmp_path, make_data(pictures), FeatureCache(str(tmp_path / "file")))
-    monkeypatch.setattr(feature_cache.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(1, 1, 0))
+    monkeypatch.setattr(feature_cache.shutil, "disk_usage", lambda path: SimpleNamespace(total=1, used=1, free=0))
     with pytest.raises(ConfigurationError, match="0 MB are free"):
         train(tmp_path, make_data(pictures), FeatureCache())
 
@@ -465,3 +466,12 @@ def test_the_first_process_computes_and_the_others_wait(pictures: Path, tmp_path
     }  # fmt: skip
     report = json.loads((tmp_path / "classification_report.json").read_text())
     assert np.sum(report["confusion"], axis=1).tolist() == [6, 6, 6]  # each frame once
+
+
+def test_a_disk_with_too_little_room_is_told_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feature_cache.shutil, "disk_usage", lambda path: SimpleNamespace(total=1, used=1, free=0))
+    advanced: list[int] = []
+    with pytest.raises(OSError, match="MB are needed"):
+        feature_cache.write_shard(tmp_path / "a", iter([torch.ones(2, 3)]), 2, "float32", advanced.append)
+    assert not advanced
+    assert list(tmp_path.iterdir()) == []

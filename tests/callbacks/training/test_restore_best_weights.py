@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 from pathlib import Path
 
@@ -112,15 +113,26 @@ def test_a_trial_run_has_no_checkpoints(tmp_path: Path) -> None:
 class Vandal(Callback):
     """Breaks the best checkpoint at the end of the training."""
 
-    def __init__(self, delete: bool) -> None:
-        self.delete = delete
+    def __init__(self, content: bytes | None) -> None:
+        self.content = content
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         path = Path(trainer.checkpoint_callback.best_model_path)  # type: ignore[union-attr]  # there is one
-        path.unlink() if self.delete else path.write_bytes(b"\x80\x04nothing")
+        path.unlink() if self.content is None else path.write_bytes(self.content)
 
 
-@pytest.mark.parametrize(("delete", "words"), [(True, "is not there"), (False, "cannot be read")])
-def test_a_checkpoint_that_is_gone_or_broken(delete: bool, words: str, tmp_path: Path) -> None:
+def saved(content: object) -> bytes:
+    """The bytes of a file of torch."""
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(None, "is not there"), (b"\x80\x04nothing", "cannot be read"), (saved({"epoch": 1}), "holds no state_dict")],
+    ids=["gone", "broken", "other"],
+)
+def test_a_checkpoint_that_is_gone_or_broken(content: bytes | None, words: str, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=words):
-        trainer_with(tmp_path, RestoreBestWeights(), Vandal(delete), saver()).fit(Toy(), LOADER, LOADER)
+        trainer_with(tmp_path, RestoreBestWeights(), Vandal(content), saver()).fit(Toy(), LOADER, LOADER)

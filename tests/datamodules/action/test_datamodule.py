@@ -20,6 +20,11 @@ from datamodules.action.datamodule import ActionDataModule
 from datamodules.action.demo.settings import ActionDemoSettings
 from datamodules.action.frames.augmentation import ActionAugmentation
 from datamodules.action.frames.balanced_sampler import BalancedSampler
+from datamodules.action.frames.labelled import LabelledFrames
+from datamodules.action.frames.sampling import FrameSampling
+from datamodules.action.frames.sparse import FrameReading
+from datamodules.action.lists.sources import ActionSources
+from datamodules.action.lists.splits import ActionSplitSettings
 from datamodules.common.errors import ConfigurationError, LabelError
 
 MakeClip = Callable[..., Path]
@@ -71,6 +76,12 @@ def module(root: Path | None, **options: object) -> ActionDataModule:
         **options,
     }
     return ActionDataModule(**settings)  # type: ignore[arg-type]  # varied
+
+
+def labelled(root: Path) -> LabelledFrames:
+    """The frames of :func:`module`, as they are stored."""
+    reading = FrameReading(SIZE, FrameSampling(4, None), 60.0)
+    return LabelledFrames(ActionSources(str(root)), reading, ActionSplitSettings(), ActionDemoSettings())
 
 
 def trainer(**options: object) -> L.Trainer:
@@ -137,7 +148,7 @@ def test_only_training_is_augmented_and_repeats(root: Path) -> None:
         runs.append(watcher)
     for (_, _, one), (_, _, two) in zip(runs[0].seen, runs[1].seen, strict=True):
         assert torch.equal(one["frames"], two["frames"])
-    store = data._frames.store()
+    store = labelled(root).store()
     for stage in ("val", "test"):
         for batch in of(runs[0], stage):
             kept = store.frames[data.rows(stage).stored[batch["index"].numpy()]]  # type: ignore[arg-type]
@@ -271,7 +282,7 @@ def test_demo() -> None:
 def test_stream_of_the_test_split_and_of_paths(root: Path) -> None:
     data = module(root, chunk_frames=4)
     chunks = list(data.predict_dataloader())
-    assert sorted({chunk["info"]["path"] for chunk in chunks}) == data._frames.test_paths()
+    assert sorted({chunk["info"]["path"] for chunk in chunks}) == labelled(root).test_paths()
     assert {len(chunk["frames"]) for chunk in chunks} == {4}
     data = module(root, path=[str(root / "cooking"), str(root / "drinking" / "drinking0.mp4")])
     data.exclude([root / "cooking" / "cooking1.mp4"])
@@ -282,8 +293,17 @@ def test_stream_of_the_test_split_and_of_paths(root: Path) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"frame_size": 4}, {"batch_size": 0}, {"num_workers": -1}, {"decode_timeout": 0.0}, {"split": (0.5, 0.5, 0.5)}],
+    [
+        {"frame_size": 4},
+        {"batch_size": 0},
+        {"num_workers": -1},
+        {"decode_timeout": 0.0},
+        {"split": (0.5, 0.5, 0.5)},
+        {"frames_per_video": 0},
+        {"sampling_rate": 0.0},
+        {"sampling_rate": 1.0, "frames_per_video": 2},
+    ],
 )
 def test_impossible_options(options: dict[str, object]) -> None:
-    with pytest.raises(ConfigurationError):
+    with pytest.raises(ConfigurationError, match=next(iter(options))):
         ActionDataModule(**options)  # type: ignore[arg-type]  # varied on purpose

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -136,3 +138,17 @@ def test_numbers(tmp_path: Path) -> None:
             parse_number("f", 2, "score", text)
     with pytest.raises(LabelError, match="whole number"):
         parse_integer("f", 2, "pattern", "1.5")
+
+
+@pytest.mark.parametrize("read", [file_key, file_sha256])
+def test_files_that_are_not_there(read: Callable[[Path], str], tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="absent"):
+        read(tmp_path / "absent")
+
+
+def test_an_old_path_has_the_names_of_the_new_one_alone() -> None:
+    with pytest.warns(FutureWarning, match=r"datamodules\.action\.demo\.settings"):
+        old = import_module("datamodules.action.demo_settings")
+    assert old.ActionDemoSettings.__module__ == "datamodules.action.demo.settings"
+    with pytest.raises(AttributeError, match=r"'datamodules\.action\.demo_settings' has no attribute 'Nothing'"):
+        old.Nothing  # noqa: B018

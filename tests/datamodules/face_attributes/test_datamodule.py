@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from datamodules.common.errors import ConfigurationError
+from datamodules.common.errors import ConfigurationError, ImageError
 from datamodules.common.sampler import PaddedDistributedSampler, SampleIndex
 from datamodules.face_attributes.batch import FaceBatch
 from datamodules.face_attributes.datamodule import FaceAttributeDataModule
@@ -206,3 +206,19 @@ def test_a_split_without_faces(listed: Path) -> None:
 def test_what_arguments_cannot_be(arguments: dict[str, object], said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
         FaceAttributeDataModule(**arguments)  # type: ignore[arg-type]  # wrong on purpose
+
+
+def test_a_split_without_faces_has_no_table(listed: Path) -> None:
+    data = FaceAttributeDataModule(labels=str(listed), split=(1.0, 0.0, 0.0))
+    for ask in (data.label_table, data.people):
+        with pytest.raises(ConfigurationError, match="the split test has no face"):
+            ask("test")
+
+
+def test_a_picture_that_breaks_after_the_list_was_read(listed: Path) -> None:
+    data = FaceAttributeDataModule(labels=str(listed), image_size=16, split=(1.0, 0.0, 0.0))
+    faces = data.faces("train")
+    for path in listed.parent.rglob("*.png"):
+        path.write_bytes(b"torn")
+    with pytest.raises(ImageError, match=r"\.png"):
+        faces.picture(0)

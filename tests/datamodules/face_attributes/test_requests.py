@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from datamodules.common.errors import ConfigurationError, LabelError
+from datamodules.common.errors import ConfigurationError, ImageError, LabelError
 from datamodules.face_attributes.batch import AttributeRequestBatch
 from datamodules.face_attributes.request_datamodule import AttributeRequestDataModule
 from datamodules.face_attributes.requests import parse_attributes, request_name, thinned
@@ -215,3 +215,13 @@ def test_faces_that_are_done_are_left_out() -> None:
     assert _batches(data) == []
     data.exclude([])  # of a folder that holds none
     assert len(_batches(data)) == 3
+
+
+def test_a_source_that_breaks_after_the_request_was_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    Image.new("RGB", (20, 20)).save(path)
+    data = AttributeRequestDataModule("Smiling", from_image=str(path), image_size=16)
+    data.setup("predict")
+    path.write_bytes(b"torn")
+    with pytest.raises(ImageError, match=r"a\.png"):
+        data.request(0)

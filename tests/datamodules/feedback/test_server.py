@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import socket
 import time
@@ -13,7 +14,9 @@ import pytest
 from PIL import Image
 
 from datamodules.common.errors import ConfigurationError, StoreError
-from datamodules.inspection.server import PageSettings, build_app, run_key
+from datamodules.feedback.messages import UndoAnswer
+from datamodules.feedback.pictures import read_picture
+from datamodules.inspection.server import PageSettings, build_app, run_key, save
 from datamodules.inspection.store.feedback import FeedbackStore
 from lightning_modules.commands.mentoring import ask as mentor_command
 
@@ -174,3 +177,21 @@ def test_it_starts_fast_and_stops_on_ctrl_c(mined: Path) -> None:
         server.stop()
         assert server.process.returncode == 0
     assert seconds < 8  # about 1 s alone; tests share the machine
+
+
+def test_an_answer_that_the_store_refuses_is_named(store: FeedbackStore) -> None:
+    undo = UndoAnswer(kind="undo", client_id="e" * 16, target="0" * 16, annotator="anna")
+    with pytest.raises(StoreError, match="never saved"):
+        save(store, 1, undo)
+
+
+def test_a_picture_that_is_gone_or_has_changed(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    with pytest.raises(StoreError, match="cannot be read"):
+        read_picture(path, "0")
+    Image.new("RGB", (4, 4)).save(path)
+    with pytest.raises(StoreError, match="has changed since it was mined"):
+        read_picture(path, "0")
+    (tmp_path / "a.tif").write_bytes(b"torn")
+    with pytest.raises(StoreError, match=r"a\.tif"):
+        read_picture(tmp_path / "a.tif", hashlib.sha256(b"torn").hexdigest())

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco
 
-from datamodules.common.errors import ConfigurationError, LabelError
+from datamodules.common.errors import ConfigurationError, LabelError, StoreError
 from datamodules.inspection.batch import Box, Detection
 from datamodules.inspection.labels.records import LabelledImage
 from datamodules.inspection.simulated_operator import SimulatedSession, simulate_answers
@@ -163,3 +163,14 @@ def test_a_second_run_on_the_same_store_never_contradicts_the_first(line: Line, 
     assert session.answers == 3
     for image in line.store.mentored_images():
         assert not (image.is_healthy and any(answer.truth is not None for answer in image.answers))
+
+
+def test_an_unknown_run_is_named(line: Line) -> None:
+    line.run = 99
+    with pytest.raises(StoreError, match="99"):
+        line.answer()
+
+
+def test_an_unknown_image_is_named(line: Line) -> None:
+    with pytest.raises(StoreError, match="there is no image 99"):
+        line.store.image(99)

@@ -85,6 +85,8 @@ def test_known_after_init() -> None:
         ({"num_key_frames": 9}, "num_key_frames"),
         ({"folds": 3, "fold": 3}, "fold 3"),
         ({"decode_timeout": 0.0}, "decode_timeout"),
+        ({"label_range": (3.0, 3.0)}, "label_range is 3 to 3"),
+        ({"label_range": (0.0, float("inf"))}, "label_range is 0 to inf"),
     ],
 )
 def test_wrong_arguments_stop_at_once(options: dict[str, object], message: str) -> None:

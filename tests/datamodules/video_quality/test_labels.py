@@ -88,6 +88,7 @@ SEVEN = "".join(f"{number:04}.mp4,3\n" for number in range(1, 8))
         ("ksvqe", "a.mp4,1,blur,3\n", "line 1: dis 'blur' is not a whole number"),
         ("ksvqe", "path,cls,dis,mos\na.mp4,1,2,3\n", "line 1: cls 'cls' is not a whole number"),
         ("divide", "a.mp4, 1, two, 3\n", "line 1: technical score 'two'"),
+        ("kvq", "score,filename\n" + SEVEN, "line 1: the header is score,filename; the kvq format has filename,score"),
         ("kvq", "name,mos\n" + SEVEN, "line 1: the header lacks filename, score"),
         ("kvq", KVQ + SEVEN.replace("0003", "0009"), r"line 4: '0009\.mp4' breaks the order \(number 3 was expected\)"),
         ("kvq", KVQ + SEVEN + "0008.mp4,3\n", "8 rows are no whole number of groups of 7"),

@@ -154,6 +154,9 @@ def test_models_that_cannot_be_used(tmp_path: Path) -> None:
         PretrainedActionClassifier()
     with pytest.raises(CheckpointError, match="save_pretrained"):
         PretrainedActionClassifier(str(tmp_path))
+    (tmp_path / "config.json").write_text('{"model_type": "vit", "hidden_size": "wide"}')
+    with pytest.raises(CheckpointError, match="save_pretrained"):
+        PretrainedActionClassifier(str(tmp_path))
     transformers.BertConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2).save_pretrained(tmp_path)
     with pytest.raises(ConfigurationError, match="bert, which classifies neither videos nor images"):
         PretrainedActionClassifier(str(tmp_path))

@@ -214,7 +214,8 @@ def test_legacy_warns_of_each_defect_and_repeats_it(
     with caplog.at_level(logging.WARNING, logger="lightning_modules.action.module"):
         trainer(max_epochs=1, limit_val_batches=1, callbacks=[rates]).fit(module, loader, loader)
     said = [record.getMessage() for record in caplog.records if "original script" in record.getMessage()]
-    assert [any(word in line for line in said) for word in ("subtracts a mean", "RGB", "min_learning_rate", "l1")]
+    for word in ("subtracts a mean", "RGB", "min_learning_rate", "l1"):
+        assert any(word in line for line in said), word
     assert len(said) == 4
     assert rates.seen[-1] == pytest.approx(1e-4 / (1 + 1e-4 * 3))
     frames = batch["frames"]

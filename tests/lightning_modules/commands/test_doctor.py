@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import namedtuple
 from collections.abc import Callable
 from importlib.machinery import ModuleSpec
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,12 @@ def test_a_fault_sets_the_exit_code_and_has_a_hint(appraise: Command, monkeypatc
 
 
 def test_a_missing_package_and_a_malicious_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    versions = {"lightning": "2.6.2", "timm": None}
-    monkeypatch.setattr(doctor, "_version", lambda name: versions.get(name, "9.9"))
+    def version(name: str) -> str:
+        if name == "timm":
+            raise PackageNotFoundError
+        return "2.6.2" if name == "lightning" else "9.9"
+
+    monkeypatch.setattr(doctor, "version", version)
     faults = [finding for finding in doctor.check_versions() if finding.status == "fault"]
     assert [finding.text for finding in faults] == ["lightning 2.6.2 is a malicious release", "timm is missing"]
 

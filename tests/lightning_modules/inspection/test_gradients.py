@@ -104,9 +104,11 @@ def test_class_head_losses_and_reversal_in_bfloat16(random_batch: Any) -> None:
     def gradients(bits: str, strength: float) -> tuple[Tensor, Tensor]:
         start = features.clone().requires_grad_()
         with helper.precision(bits):
-            areas = module.area_losses(module.output_class(module.network.classify(start), start), batch)
-            domain = module._domain_values(start, batch, strength)["domain_loss"]
-        return torch.autograd.grad(areas.supervised + areas.weak, start)[0], torch.autograd.grad(domain, start)[0]
+            output = module.output_class(module.network.classify(start), start)
+            module.forward = lambda image: output
+            losses = module.losses(batch, strength)
+        areas = losses["supervised_loss"] + losses["weak_loss"]
+        return torch.autograd.grad(areas, start)[0], torch.autograd.grad(losses["domain_loss"], start)[0]
 
     exact, _ = gradients("float32", 0.7)
     near, below = gradients("bf16", 0.7)
@@ -150,8 +152,7 @@ def test_reversal_inside_the_step(random_batch: Any) -> None:
     def gradients(strength: float) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         module = helper.method(domain_weight=1.0).double()
         module.preprocess.double()
-        output = module(batch["image"])
-        module._domain_values(output.features, batch, strength)["domain_loss"].backward()
+        module.losses(batch, strength)["domain_loss"].backward()
         found = helper.gradients(module)
         backbone = {name: value for name, value in found.items() if name.startswith("network.backbone")}
         return backbone, {name: value for name, value in found.items() if name.startswith("domain_segmenter")}

@@ -295,3 +295,15 @@ def test_a_name_that_is_nowhere(network: KSVQENetwork, monkeypatch: pytest.Monke
     monkeypatch.setattr(CLIPVisionModel, "from_pretrained", absent)
     with pytest.raises(CheckpointError, match="neither a folder nor a CLIP"):
         load_weights(network, "nobody/nothing", "clip_folder")
+
+
+@pytest.mark.parametrize("content", ["{", '{"vision_config": {"hidden_size": "wide"}}'])
+def test_a_clip_folder_whose_configuration_is_broken(content: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(content, encoding="utf-8")
+    with pytest.raises(CheckpointError, match=r"configuration of the CLIP .* cannot be read"):
+        content_settings(tmp_path)
+
+
+def test_a_clip_folder_without_weights(network: KSVQENetwork, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"holds neither .* nor .*: save the model there"):
+        load_weights(network, tmp_path, "clip_folder")

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from callbacks.training.parameter_ema import ParameterEMA
+from datamodules.common.errors import ConfigurationError
 from lightning_modules.video_quality.module import KSVQE
 
 SMALLEST: dict[str, Any] = {
@@ -208,8 +209,14 @@ def test_clips_are_scored_one_by_one_and_averaged() -> None:
 def test_score_on_the_1_to_5_scale_follows_the_label_range() -> None:
     module = KSVQE(**SMALLEST, label_range=(0.0, 100.0))
     module.score_map.copy_(torch.tensor([100.0, 0.0, 0.0, 1.0]))
-    scaled = module._to_1_5(torch.tensor([-50.0, 0.0, 50.0]))
-    torch.testing.assert_close(scaled, torch.tensor([1.0, 3.0, 5.0]))
+    outputs = module.eval().predict_step(next(iter(loader(2))), 0)
+    torch.testing.assert_close(outputs["score_1_5"], 1 + 4 * outputs["score_raw"].sigmoid())
+
+
+def test_a_scale_has_two_ends() -> None:
+    assert KSVQE(**SMALLEST, label_range=(100.0, 0.0)).hparams["label_range"] == [100.0, 0.0]  # 0 is best
+    with pytest.raises(ConfigurationError, match="label_range is 5 to 5"):
+        KSVQE(**SMALLEST, label_range=(5.0, 5.0))
 
 
 @pytest.mark.gpu

@@ -81,7 +81,7 @@ def test_evaluation_is_a_slice_bit_for_bit(grid: int, window: int) -> None:
             piece = fragments[clip, :, frame, row * FS : row * FS + size, column * FS : column * FS + size]
             assert torch.equal(found.region[clip, :, frame], piece)
     assert torch.equal(found.indicator, F.one_hot(found.index, side**2).float())
-    assert torch.equal(module._mix(fragments, found.indicator, group), found.region)
+    assert torch.equal(module(fragments.requires_grad_(), importance, group).region, found.region)
     assert found.region.is_contiguous()
 
 
@@ -259,5 +259,15 @@ def test_bad_tensors_are_named() -> None:
         module(fragments, importance[:1], group)
     with pytest.raises(ConfigurationError, match="frame_group has shape"):
         module(fragments, importance, group[:-1])
+    for wrong in (group - 1, group + 1):
+        with pytest.raises(ConfigurationError, match="frame_group names key frames"):
+            module(fragments, importance, wrong)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize(("grid", "enabled"), [(9, True), (9, False), (7, True)])
+def test_importance_without_a_rank_is_named(grid: int, enabled: bool, training: bool) -> None:
+    fragments, importance, group = inputs(grid)
+    importance[0, 1, 0, 0] = math.nan
     with pytest.raises(ScoresError, match="NaN"):
-        module(fragments, importance * math.nan, group)
+        selection(grid, 7, enabled=enabled).train(training)(fragments, importance, group)

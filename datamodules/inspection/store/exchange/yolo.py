@@ -60,7 +60,7 @@ def read(folder: Path) -> tuple[list[ExchangedImage], list[str]]:
     listed = folder / "classes.txt"
     if not listed.is_file() or not (folder / "labels").is_dir():
         raise LabelError(f"{folder} is no YOLO folder: it needs classes.txt and labels, and images.txt or images")
-    classes = [line.strip() for line in listed.read_text(encoding="utf-8").splitlines() if line.strip()]
+    classes = [line.strip() for line in _lines(listed) if line.strip()]
     images = [ExchangedImage(path) for path in _paths(folder)]
     for image, name in zip(images, _label_names(images), strict=True):
         labels = folder / "labels" / name
@@ -69,13 +69,19 @@ def read(folder: Path) -> tuple[list[ExchangedImage], list[str]]:
     return images, classes
 
 
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise LabelError(f"{path}: cannot be read as text ({error}); write it anew") from error
+
+
 def _paths(folder: Path) -> list[Path]:
     from datamodules.images.finding import find_images  # Pillow is for imports alone
 
     listed = folder / "images.txt"
     if listed.is_file():
-        lines = listed.read_text(encoding="utf-8").splitlines()
-        return [find_image(line.strip(), folder, listed) for line in lines if line.strip()]
+        return [find_image(line.strip(), folder, listed) for line in _lines(listed) if line.strip()]
     return [path.absolute() for path in find_images(folder / "images")]
 
 
@@ -83,8 +89,7 @@ def _read_labels(image: ExchangedImage, labels: Path, classes: Sequence[str]) ->
     from datamodules.images.size import picture_size
 
     width, height = picture_size(image.path, str(labels))
-    lines = labels.read_text(encoding="utf-8").splitlines()
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(_lines(labels), 1):
         if line.strip():
             image.detections.append(
                 _detection(line, (width, height), classes, f"{labels}, line {number}", f"l{number}")

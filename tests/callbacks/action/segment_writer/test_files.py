@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import pickle
 import shutil
 from collections import deque
 from pathlib import Path
@@ -76,8 +77,8 @@ def test_the_label_in_a_picture_is_that_of_its_time(clips: Path, tmp_path: Path)
     boxes = pictures(tmp_path / "kitchen.mp4")[:, 2:12, 2:40].astype(int)
     red, green = boxes[..., 0].max(axis=(1, 2)), boxes[..., 1].max(axis=(1, 2))
     assert states[0] == "computing..."
-    for place in (0, 4, 14, 25, 35, 60, 75):  # amber letters hold more red than green
-        assert (red[place] > green[place]) == (states[place] == "computing..."), place
+    for place in (0, 4, 14, 25, 35, 60, 75):  # amber letters hold far more red than green, in any font
+        assert (red[place] > green[place] + 25) == (states[place] == "computing..."), place
 
 
 def test_corrupt_files_are_named_and_skipped(clips: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -172,7 +173,9 @@ def test_two_files_of_one_name_do_not_meet(clips: Path, tmp_path: Path) -> None:
 
 def test_a_stream_of_states_keeps_no_frames() -> None:
     stream = StateStream(["a", "b"], SegmentSettings(seconds=1.0, mode="centred"))
+    sizes = []
     for start in range(0, 3000, 10):
         stream.push(np.arange(start, start + 10) / 25, np.tile([0.7, 0.3], (10, 1)))
-    assert len(stream._waiting) <= 25
+        sizes.append(len(pickle.dumps(stream)))
+    assert max(sizes[150:]) <= 1.1 * max(sizes[:150])
     assert stream.frames == 3000

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from callbacks.action import segment_writer
+from callbacks.action.segment_evaluation import Truth
 from callbacks.action.segment_writer import sentence
 from callbacks.action.source_annotation import SourceResult
-from datamodules.common.errors import ConfigurationError
+from datamodules.common.errors import ConfigurationError, LabelError
 from lightning_modules.action.segments.machine import Segment
 
 from .helpers import ColourClassifier, annotate
@@ -69,7 +70,7 @@ def test_a_window_longer_than_the_video_is_said(clips: Path, tmp_path: Path, cap
 def test_pictures_that_would_fill_the_memory_are_said_once(
     clips: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(segment_writer, "_MOST_WAITING", 48 * 64 * 3 * 5 - 1)  # five pictures: half of 0.5 s at 20
+    monkeypatch.setattr(segment_writer, "MOST_WAITING", 48 * 64 * 3 * 5 - 1)  # five pictures: half of 0.5 s at 20
     small: list[dict[str, Any]] = [{"seconds": 0.4}, {"mode": "trailing"}, {"video": False}]
     for number, options in enumerate(small):
         annotate(clips / "videos", tmp_path / str(number), **{"video": True, **options})
@@ -110,3 +111,13 @@ def test_a_sentence_names_its_file_once(error: str, expected: str, monkeypatch: 
     )
     many = SourceResult("a", "/in/a.mp4", frames=2, seconds=0.5)
     assert sentence(many) == "a.mp4: 2 frames, 0.5 s, 0 segments"
+
+
+def test_a_truth_that_is_no_list_or_of_other_classes(tmp_path: Path) -> None:
+    path = tmp_path / "truth.json"
+    path.write_text("{")
+    with pytest.raises(LabelError, match=r"truth\.json"):
+        Truth(path, ["a", "b"])
+    path.write_text('{"database": {"v": {"annotations": [{"segment": [0, 1], "label": "c"}]}}}')
+    with pytest.raises(ConfigurationError, match="labels c, but the model knows a, b"):
+        Truth(path, ["a", "b"])

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from callbacks.action import segment_writer
 from callbacks.action.frame_states import SegmentSettings
 from callbacks.action.picture_annotator import PictureAnnotator
-from callbacks.action.segment_writer import SegmentWriter, plain_name
+from callbacks.action.segment_writer import free_name, plain_name
 from callbacks.action.source_annotation import Outputs, SourceAnnotation
 from callbacks.action.summary import append_result, read_results
 from datamodules.action.batch import StreamBatch, StreamInfo
@@ -130,11 +130,9 @@ def test_a_live_source_never_replaces_an_earlier_recording(tmp_path: Path) -> No
     info = StreamInfo(name="camera:0", path="", live=True, width=4, height=4, fps=0.0, duration=float("nan"))
     assert plain_name(info) == "camera_0"
     assert plain_name({**info, "name": "-"}) == "stdin"
-    writer = SegmentWriter()
-    writer._outputs = Outputs(tmp_path)
-    assert writer._free_name(info) == "camera_0"
+    assert free_name(info, [], tmp_path) == "camera_0"
     (tmp_path / "camera_0.frames.csv").touch()
-    assert writer._free_name(info) == "camera_0_2"
+    assert free_name(info, [], tmp_path) == "camera_0_2"
 
 
 def live_chunk(info: StreamInfo, count: int) -> StreamBatch:
@@ -156,11 +154,11 @@ def test_every_recording_of_a_live_source_keeps_its_row(tmp_path: Path) -> None:
     recorded = list(read_results(tmp_path).values())
     assert [bool(one.started) for one in recorded] == [False, True, True]  # an attempt without a frame is none
     assert [one.frames for one in recorded] == [0, 1, 2]
-    writer = SegmentWriter()
-    writer._outputs, writer._earlier = Outputs(tmp_path), read_results(tmp_path)
     for path in tmp_path.glob("stdin_*"):
         path.unlink()
-    assert writer._free_name(info) == "stdin_3"  # the names stay taken without their files
+    assert (
+        free_name(info, read_results(tmp_path).values(), tmp_path) == "stdin_3"
+    )  # the names stay taken without their files
 
 
 def test_ctrl_c_while_the_encoder_is_waited_for_loses_no_picture() -> None:

@@ -246,3 +246,12 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 def test_settings_out_of_range(change: dict[str, float], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         small(None, **change)
+
+
+def test_a_clip_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "clips").write_text("a file")
+    (tmp_path / "untrimmed").write_text("a file")
+    with pytest.raises(VideoError, match=r"idle_000\.mp4"):
+        make_clip(tmp_path, small(None), ClipJob("idle", 0))
+    with pytest.raises(VideoError, match="untrimmed"):
+        make_long(tmp_path, small(None), LongJob("untrimmed", 0))

@@ -123,6 +123,12 @@ class TestClassFolders:
         write(tmp_path / "frames.csv", header, "cooking/gone.jpg,a.mp4,cooking,1,,")
         with pytest.raises(LabelError, match="line 2: there is no picture"):
             read_class_folders(tmp_path, "frames")
+        write(tmp_path / "frames.csv", header, "cooking/a_1.jpg,a.mp4,cooking,1,,dev")
+        with pytest.raises(LabelError, match="line 2: split 'dev' is not known"):
+            read_class_folders(tmp_path, "frames")
+        write(tmp_path / "frames.csv", header)
+        with pytest.raises(LabelError, match=r"empty|no row"):
+            read_class_folders(tmp_path, "frames")
         row = "cooking/a_1.jpg,a.mp4,cooking,1,"
         write(tmp_path / "frames.csv", header, row + "g,train", row + "h,train")
         with pytest.raises(LabelError, match=r"line 3: a.mp4 has another group or split here than in line 2"):
@@ -161,6 +167,10 @@ class TestPublicLists:
         write(path, "label,youtube_id,time_start,time_end,split", "a,b,2,1,train")
         with pytest.raises(LabelError, match="line 2"):
             read_kinetics([path], None)
+        touch(tmp_path, "a/b.mp4")
+        write(path, "label,youtube_id,time_start,time_end,split", "a,b,1,2,dev")
+        with pytest.raises(LabelError, match="line 2: split 'dev' is not known"):
+            read_kinetics([path], None)
 
     def test_ucf(self, tmp_path: Path) -> None:
         touch(tmp_path, "videos/Archery/v_Archery_g01_c01.avi", "videos/Archery/v_Archery_g02_c01.avi")
@@ -175,6 +185,9 @@ class TestPublicLists:
             read_ucf(tmp_path, None, 1)
         write(tmp_path / "testlist02.txt", "Archery/v_Archery_g09_c01.avi")
         with pytest.raises(LabelError, match=r"testlist02.txt, line 1: there is no file"):
+            read_ucf(tmp_path, str(tmp_path / "videos"), 2)
+        write(tmp_path / "testlist02.txt", "v_Archery_g01_c01.avi")
+        with pytest.raises(LabelError, match=r"line 1: .* names no class"):
             read_ucf(tmp_path, str(tmp_path / "videos"), 2)
 
 
@@ -192,6 +205,8 @@ class TestSources:
         assert detect_format(None, (str(tmp_path / "ucf"),)) == "ucf"
         with pytest.raises(ConfigurationError, match="name its label_format"):
             detect_format(None, (str(other),))
+        with pytest.raises(ConfigurationError, match="neither root nor labels is given"):
+            detect_format(None, ())
 
     def test_only_some_classes(self, tmp_path: Path) -> None:
         touch(tmp_path, "cooking/a.mp4", "drinking/a.mp4", "reading/a.mp4")

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from datamodules.action.demo.settings import ActionDemoSettings
+from datamodules.action.frames.labelled import LabelledFrames
+from datamodules.action.frames.rows import rows_of_splits
+from datamodules.action.frames.sampling import FrameSampling
+from datamodules.action.frames.sparse import FrameReading
 from datamodules.action.lists.records import ActionVideo, SplitName
+from datamodules.action.lists.sources import ActionSources
 from datamodules.action.lists.splits import ActionSplitSettings, assign_frames, assign_videos
 from datamodules.common.errors import ConfigurationError, LabelError
 
@@ -96,3 +104,21 @@ def test_frames_of_one_video_on_all_sides() -> None:
 def test_impossible_shares(parts: tuple[float, float, float]) -> None:
     with pytest.raises(ConfigurationError, match="split is"):
         ActionSplitSettings(parts)
+
+
+def test_what_is_wrong_with_the_labelled_side_is_named(tmp_path: Path) -> None:
+    def frames(labels: Path) -> LabelledFrames:
+        reading = FrameReading(16, FrameSampling(4, None), 60.0)
+        return LabelledFrames(ActionSources(None, [str(labels)]), reading, ActionSplitSettings(), ActionDemoSettings())
+
+    with pytest.raises(LabelError, match="no such list"):
+        frames(tmp_path / "absent.csv").videos()
+    (tmp_path / "other.csv").write_text("name,kind\na,b\n")
+    with pytest.raises(ConfigurationError, match="name its label_format"):
+        frames(tmp_path / "other.csv").videos()
+
+
+def test_splits_of_the_list_that_some_videos_lack_are_refused_with_their_frames() -> None:
+    store: Any = None  # the list is looked at first
+    with pytest.raises(LabelError, match=r"list.csv, line 3: 1.mp4 names no split"):
+        rows_of_splits(named(["train", None], "ab"), store, ["a", "b"], ActionSplitSettings())

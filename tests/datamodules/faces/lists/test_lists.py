@@ -12,6 +12,9 @@ import pytest
 from PIL import Image
 
 from datamodules.common.errors import ConfigurationError, ImageError, LabelError
+from datamodules.faces.lists.celeba import pairs_of, read_celeba
+from datamodules.faces.lists.index import images_at
+from datamodules.faces.lists.pubfig import read_boxes, read_pubfig, read_tabbed
 from datamodules.faces.lists.records import FaceList
 from datamodules.faces.lists.sources import FaceSources, LabelFormat, detect_format, pictures
 from datamodules.faces.lists.values import attributes_of, warn_of_rare
@@ -131,7 +134,7 @@ def test_pictures_that_are_gone_are_named(pubfig: Path, tmp_path: Path, caplog: 
         assert len(_load(pubfig)) == 2
     assert "1 of 3 pictures" in caplog.text
     assert "Abe Allen 3" in caplog.text
-    with pytest.raises(ConfigurationError, match="not one of the 3 pictures"):
+    with pytest.raises(ConfigurationError, match=r"not one of the 3 pictures"):
         _load(pubfig, root=_picture(tmp_path / "other" / "x.png").parent)
 
 
@@ -385,3 +388,87 @@ def test_rare_attributes_are_named(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         assert warn_of_rare(labels, SCHEMA) == ["Frowning"]
     assert "Frowning (1 with, 3 without)" in caplog.text
+
+
+def test_celeba_without_any_picture_or_box(tmp_path: Path) -> None:
+    labels = _celeba(tmp_path)
+    boxes = tmp_path / "list_bbox_celeba.txt"
+    boxes.write_text("1\nimage_id x_1 y_1 width height\n000009.jpg 10 20 100 110\n")
+    with pytest.raises(ConfigurationError, match=r"not one of the 3 pictures of .* has a face box"):
+        read_celeba(labels, tmp_path, SCHEMA, boxes=str(boxes))
+    shutil.rmtree(tmp_path / "img_align_celeba")
+    with pytest.raises(ConfigurationError, match=r"not one of the 3 pictures of .* is below"):
+        read_celeba(labels, tmp_path, SCHEMA)
+    with pytest.raises(ConfigurationError, match="is no folder"):
+        read_celeba(labels, tmp_path / "gone", SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("a.jpg 0\nb.jpg\n", "line 2: 'b.jpg' has one field"), ("\n", "is empty"), (None, "read")]
+)
+def test_lists_of_two_columns_that_have_them_not(text: str | None, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "list_eval_partition.txt"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(LabelError, match=message):
+        pairs_of(path)
+
+
+@pytest.mark.parametrize("text", [None, "# person\timagenum\n", "Abe\t1\n"])
+def test_lists_of_tabs_without_names_or_records(text: str | None, tmp_path: Path) -> None:
+    path = tmp_path / "pubfig_attributes.txt"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(LabelError, match="cannot be read" if text is None else "names of its columns"):
+        read_tabbed(path)
+
+
+@pytest.mark.parametrize(
+    ("header", "record", "message"),
+    [
+        ("# person\timagenum\turl", "Abe\t1\thttp://a", "the columns person, imagenum, url lack rect"),
+        ("# person\timagenum\trect", "Abe\t1", "line 2: 2 fields, expected 3"),
+    ],
+)
+def test_malformed_lists_of_addresses(header: str, record: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "urls.txt"
+    path.write_text(f"{header}\n{record}\n")
+    with pytest.raises(LabelError, match=message):
+        read_boxes([path])
+
+
+def test_a_list_of_pubfig_begins_with_the_person(tmp_path: Path) -> None:
+    path = tmp_path / "list.txt"
+    path.write_text("# name\timagenum\tSmiling\nAbe\t1\t0.5\n")
+    with pytest.raises(LabelError, match="not with person and imagenum"):
+        read_pubfig(path, tmp_path, SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("2\n", "holds no box"), ("000001.jpg 1 2 3\n", "line 1: 4 fields, expected image_id, x_1")],
+)
+def test_malformed_boxes_of_celeba(text: str, message: str, tmp_path: Path) -> None:
+    boxes = tmp_path / "list_bbox_celeba.txt"
+    boxes.write_text(text)
+    with pytest.raises(LabelError, match=message):
+        read_celeba(_celeba(tmp_path), tmp_path, SCHEMA, boxes=str(boxes))
+
+
+def test_a_list_of_celeba_without_a_picture(tmp_path: Path) -> None:
+    (tmp_path / "list_attr_celeba.txt").write_text("0\nSmiling\n")
+    with pytest.raises(LabelError, match="no names of attributes or no picture"):
+        read_celeba(tmp_path / "list_attr_celeba.txt", tmp_path, SCHEMA)
+
+
+def test_sources_that_contradict_their_format(tmp_path: Path) -> None:
+    labels = _celeba(tmp_path)
+    with pytest.raises(ConfigurationError, match="label_format images takes bare pictures"):
+        FaceSources(labels=str(labels), label_format="images")
+    boxes = (str(labels), str(labels))
+    with pytest.raises(ConfigurationError, match="boxes names 2 lists; only PubFig has more than one"):
+        FaceSources(labels=str(labels), label_format="celeba", boxes=boxes).load(SCHEMA)
+    with pytest.raises(ConfigurationError, match="which cannot be read"):
+        detect_format(tmp_path / "absent.txt")
+    with pytest.raises(ConfigurationError, match="does not exist; give pictures"):
+        images_at([tmp_path / "absent"])

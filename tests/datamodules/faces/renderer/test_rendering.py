@@ -108,7 +108,7 @@ def test_the_bytes_are_those_of_every_machine() -> None:
 def test_no_part_reaches_out_of_its_window(monkeypatch: pytest.MonkeyPatch) -> None:
     faces = _faces(200)
     expected = render(faces, SIZE)
-    monkeypatch.setattr(face_canvas, "_window", lambda box, side: (slice(0, side), slice(0, side)))
+    monkeypatch.setattr(face_canvas, "window_of", lambda box, side: (slice(0, side), slice(0, side)))
     assert torch.equal(render(faces, SIZE), expected)
 
 

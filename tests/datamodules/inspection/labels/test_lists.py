@@ -14,6 +14,9 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from datamodules.common.errors import ConfigurationError, LabelError
+from datamodules.inspection.labels.coco import read_coco
+from datamodules.inspection.labels.deeppcb import read_deeppcb
+from datamodules.inspection.labels.magnetic_tile import read_magnetic_tile
 from datamodules.inspection.labels.masks import class_mask, labelled_boxes
 from datamodules.inspection.labels.records import LabelledImage
 from datamodules.inspection.labels.sources import ImageSources
@@ -445,3 +448,50 @@ def test_a_folder_to_mine(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(ConfigurationError, match="holds no image"):
         ImageSources(path=str(tmp_path / "empty")).mined()
+
+
+TILES = "image,mask,defect_class,exposure,tile_group,split\n"
+BOARDS = "image,template,board_group,domain,split\n"
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (None, "no such list"),
+        ("a.jpg,,free,1,t1,dev", "line 2: split 'dev'"),
+        ("a.jpg,,crack,1,t1,train", "line 2: defect_class 'crack' with mask ''"),
+        ("a.jpg,,free,bright,t1,train", "line 2: exposure"),
+    ],
+)
+def test_what_is_wrong_with_the_list_of_tiles_is_named(row: str | None, message: str, tmp_path: Path) -> None:
+    if row is not None:
+        (tmp_path / "manifest.csv").write_text(f"{TILES}{row}\n")
+    with pytest.raises(LabelError, match=message):
+        read_magnetic_tile(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("row", "box", "message"),
+    [
+        (None, "a.jpg,open,0,0,9,9", "no such list"),
+        ("a.jpg,,g,third,train", "a.jpg,open,0,0,9,9", "line 2: domain 'third'"),
+        ("a.jpg,,g,new,train", "a.jpg,open,0,0,0,9", "line 2: box 0,0,0,9 is empty"),
+        ("a.jpg,,g,new,train", "a.jpg,open,0,0,x,9", "line 2: x2"),
+    ],
+)
+def test_what_is_wrong_with_the_lists_of_boards_is_named(
+    row: str | None, box: str, message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "boxes.csv").write_text(f"image,class_name,x1,y1,x2,y2\n{box}\n")
+    if row is not None:
+        (tmp_path / "manifest.csv").write_text(f"{BOARDS}{row}\n")
+    with pytest.raises(LabelError, match=message):
+        read_deeppcb(tmp_path, 0.1)
+
+
+def test_lists_that_are_no_text_are_named(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_bytes(b"\xff\xfe")
+    with pytest.raises(LabelError, match=r"a\.json: cannot be read as text"):
+        read_coco(tmp_path / "a.json")
+    with pytest.raises(LabelError, match=r"b\.json: there is no such list"):
+        read_coco(tmp_path / "b.json")

@@ -177,3 +177,39 @@ def test_the_command(store: FeedbackStore, tmp_path: Path, capsys: pytest.Captur
     for wrong in (["--export", "csv"], ["--order", "best"], ["--nothing"]):
         with pytest.raises(ConfigurationError):
             mentor_command.run("mentor", [*options, *wrong])
+
+
+def test_an_import_that_the_store_refuses_takes_nothing_over(store: FeedbackStore, tmp_path: Path) -> None:
+    export_store(store, "coco", tmp_path / "out")
+    with FeedbackStore(tmp_path / "other.sqlite", create=True) as other:
+        with pytest.raises(StoreError, match="needs the name of its annotator"):
+            import_into(other, tmp_path / "out" / "annotations.json", "")
+        assert other.images() == []
+        assert other.answers() == []
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"classes.txt": b"dent"}, "is no YOLO folder"),
+        ({"classes.txt": b"dent", "labels/0.txt": b"dent 1 2\n"}, r"0\.txt, line 1: 'dent 1 2' is not `class x y"),
+        ({"classes.txt": b"\xff", "labels/0.txt": b""}, r"classes\.txt: cannot be read as text"),
+        ({"classes.txt": b"dent", "labels/0.txt": b"\xff"}, r"0\.txt: cannot be read as text"),
+    ],
+)
+def test_what_is_wrong_with_a_yolo_folder_is_named(files: dict[str, bytes], message: str, tmp_path: Path) -> None:
+    folder = tmp_path / "yolo"
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    (folder / "images").mkdir()
+    Image.new("RGB", (8, 8)).save(folder / "images" / "0.png")
+    with FeedbackStore(tmp_path / "other.sqlite", create=True) as other, pytest.raises(LabelError, match=message):
+        import_into(other, folder, "ben")
+
+
+def test_tasks_without_a_label_are_named(store: FeedbackStore, tmp_path: Path) -> None:
+    path = tmp_path / "tasks.json"
+    path.write_text(json.dumps([{"data": {"image": str(tmp_path / "0.png")}, "annotations": []}]))
+    with pytest.raises(LabelError, match="holds no rectangle label"):
+        import_into(store, path, "ben")

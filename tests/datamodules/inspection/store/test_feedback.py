@@ -467,3 +467,15 @@ def test_ten_thousand_detections_in_seconds(tmp_path: Path) -> None:
         started = time.perf_counter()
         store.next_items(1, "anna")
         assert time.perf_counter() - started < 1
+
+
+def test_changes_that_cannot_be_are_refused(tmp_path: Path) -> None:
+    with FeedbackStore(tmp_path / "a.sqlite", create=True) as store:
+        with pytest.raises(StoreError, match="there is no class"):
+            store.start_run("c", "d", {})
+        run = store.start_run("c" * 64, "d" * 64, {"dent": 0.5})
+        image = store.add_image(tmp_path / "a.png", "0" * 64, 4, 4, 1)
+        answer = store.answer(client_id="a", run_id=run, image_id=image, verdict="healthy", annotator="anna")
+        store.undo(answer, client_id="b", annotator="anna")
+        with pytest.raises(StoreError, match="was taken back before"):
+            store.undo(answer, client_id="c", annotator="anna")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+import wave
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -17,6 +19,7 @@ from datamodules.video.reading import contract, reader, survey
 from datamodules.video.reading import pyav as pyav_reader
 from datamodules.video.reading.contract import FrameChunk, VideoInfo
 from datamodules.video.reading.reader import KeepFrames, ReaderName, decord_available, read_video
+from datamodules.video.reading.survey import CannotOpenError
 
 READERS: list[ReaderName] = ["decord", "pyav"] if decord_available() else ["pyav"]
 needs_decord = pytest.mark.skipif(not decord_available(), reason="decord has no wheel for this machine")
@@ -280,3 +283,11 @@ def test_importing_the_reader_does_not_import_decord() -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_a_file_of_sound_alone_has_no_best_stream(tmp_path: Path) -> None:
+    with wave.open(str(tmp_path / "a.wav"), "wb") as sound:
+        sound.setparams((1, 2, 8000, 0, "NONE", ""))
+        sound.writeframes(bytes(1600))
+    with av.open(str(tmp_path / "a.wav")) as container, pytest.raises(CannotOpenError, match="no video stream"):
+        survey.best_stream(container, "a.wav")

@@ -185,3 +185,13 @@ def test_clock_keeps_good_times(steps: list[float]) -> None:
     times = np.cumsum(steps).tolist()
     clock = PresentationClock(25.0)
     assert [clock.stamp(time) for time in times] == times
+
+
+def test_pictures_that_ffmpeg_cannot_convert(make_clip: MakeClip) -> None:
+    reader = StreamReader(str(make_clip("odd.mp4", frames=1, height=32, width=32)))
+    converter = PictureConverter(reader.facts(next(reader.frames()).frame), SIDE)
+    strange = av.VideoFrame(32, 32, "rgbaf32be")
+    with pytest.raises(VideoError, match="pictures of 32x32 in rgbaf32be cannot be converted"):
+        converter.full(strange, np.empty((32, 32, 3), dtype=np.uint8))
+    with pytest.raises(VideoError, match="convert the video first"):
+        converter.square(strange, np.empty((3, SIDE, SIDE), dtype=np.uint8))

@@ -75,3 +75,13 @@ def test_camera_that_is_not_there() -> None:
 def test_files_are_opened_by_their_absolute_path() -> None:
     assert opening("a:b.mp4").url.startswith("/")
     assert opening("rtsp://host/x").options["rtsp_transport"] == "tcp"
+
+
+def test_sources_that_this_machine_cannot_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("datamodules.video.streaming.sources.standard_input_is_file", lambda: False)
+    monkeypatch.setattr("os.isatty", lambda handle: True)
+    with pytest.raises(VideoError, match="standard input is a terminal"):
+        opening("-")
+    monkeypatch.setattr("sys.platform", "sunos5")
+    with pytest.raises(VideoError, match="cameras are read on Linux and macOS only, not on sunos5"):
+        opening("camera:0")

@@ -184,3 +184,9 @@ def test_joined_clips_are_scored_by_duration() -> None:
     assert source.parts[0].stop == source.parts[1].start
     assert (source.parts[0].start, source.parts[1].stop) == (0, 6)
     assert source.region == (0, 0, 96, 96)
+
+
+def test_a_clip_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "clips").write_text("a file")
+    with pytest.raises(VideoError, match=r"source0000_0\.mp4"):
+        make_source(tmp_path, small(), 0)

@@ -13,6 +13,7 @@ import pytest
 import torch
 from matplotlib.image import imread
 
+from datamodules.common.errors import CheckpointError, ConfigurationError
 from datamodules.face_attributes.datamodule import FaceAttributeDataModule
 from datamodules.faces.renderer.settings import FaceDemoSettings
 from lightning_modules.commands.faces.evaluate import join_lists, parse
@@ -22,6 +23,7 @@ from lightning_modules.commands.faces.networks import load_generator
 from lightning_modules.commands.faces.requests import draw_requests, images_of, real_faces
 from lightning_modules.commands.faces.settings import EvaluationSettings
 from lightning_modules.commands.front.config_files import resolve_config_options
+from lightning_modules.commands.front.errors import CommandLineError
 
 Command = Callable[..., Any]
 HELPERS = Path(__file__).parents[1] / "helpers"
@@ -218,3 +220,23 @@ def test_the_shipped_configuration_states_the_defaults(files: Files) -> None:
     defaults = EvaluationSettings(str(files.generator), [files.judges[0]], contrast=2.0)
     assert settings == defaults
     assert set(settings.candidates) < set(settings.modes)
+
+
+def test_generators_that_cannot_be_built(files: Files, tmp_path: Path) -> None:
+    with pytest.raises(CommandLineError, match="is a classifier, which knows no statistics"):
+        load_generator(str(files.classifier), None, {})
+    with pytest.raises(CommandLineError, match="holds its own statistics"):
+        load_generator(str(files.generator), str(files.statistics), {})
+    torch.save({"state_dict": {}, "hyper_parameters": {"_class_path": "lightning_modules.KSVQE"}}, tmp_path / "a.ckpt")
+    with pytest.raises(CheckpointError, match=r"a\.ckpt"):
+        load_generator(str(tmp_path / "a.ckpt"), None, {})
+    with pytest.raises(CheckpointError, match="statistics"):  # of another network
+        load_generator(files.judges[0], str(files.statistics), {})
+
+
+def test_too_few_faces_to_compare_with_or_to_ask_for() -> None:
+    few = FaceAttributeDataModule(image_size=32, demo=FaceDemoSettings(seed=100, train=96, val=2, test=4))
+    with pytest.raises(ConfigurationError, match="training faces to compare with"):
+        real_faces(few, 40, seed=0)
+    with pytest.raises(ConfigurationError, match="make 1 full requests, but two are needed"):
+        draw_requests(few, "val", "full", 1, 3, 0, seed=0)

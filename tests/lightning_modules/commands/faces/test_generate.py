@@ -158,3 +158,14 @@ def test_requests_that_cannot_be(appraise: Command, files: Files) -> None:
 def test_a_misspelt_option_is_named(word: str, meant: str) -> None:
     with pytest.raises(CommandLineError, match=f"did you mean --{meant}"):
         predict_arguments(["--ckpt_path", "x.ckpt", word])
+
+
+def test_what_the_command_cannot_do_is_one_sentence(appraise: Command, tmp_path: Path) -> None:
+    import torch
+
+    done = appraise("generate", "--attributes", "Bald")
+    assert (done.code, "needs a trained network" in done.sentence) == (2, True)
+    path = tmp_path / "other.ckpt"
+    torch.save({"state_dict": {}, "hyper_parameters": {"_class_path": "lightning_modules.KSVQE"}}, path)
+    done = appraise("generate", "--attributes", "Bald", f"--ckpt_path={path}")
+    assert (done.code, "which makes no faces" in done.sentence) == (1, True)

@@ -252,3 +252,10 @@ def test_a_checkpoint_names_the_people_of_all_its_trainings(tmp_path: Path) -> N
     found = learnt_from(str(generator))
     assert found.whole
     assert torch.equal(found.people, sketch_of(["Ann", "Bob", "Eve", *counted]))
+
+
+def test_a_file_that_says_nothing_of_its_training(tmp_path: Path) -> None:
+    (tmp_path / "torn.ckpt").write_bytes(b"PK torn")
+    for name in ("torn.ckpt", "missing.ckpt"):
+        with pytest.raises(CheckpointError, match=f"{name} cannot be read as a checkpoint"):
+            learnt_from(str(tmp_path / name))

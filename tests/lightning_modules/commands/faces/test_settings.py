@@ -16,3 +16,5 @@ def test_a_file_that_is_not_named_is_asked_for() -> None:
         parse(["--ckpt_path", "generator.ckpt"])
     with pytest.raises(CommandLineError, match="evaluate-faces needs a judge"):
         EvaluationSettings("generator.ckpt")
+    with pytest.raises(CommandLineError, match=r"known is 0\.4, but must lie in 0\.5\.\.1"):
+        EvaluationSettings("generator.ckpt", ["judge.ckpt"], known=0.4)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from torch.utils.data import DataLoader, Dataset
 
 import callbacks
 import cli
 import datamodules
 import lightning_modules
 from datamodules.common.errors import VideoError
+from lightning_modules.commands.front.errors import one_sentence
 
 FAST = (["--help"], ["--version"], ["list"], ["list", "data"], ["fit", "--help"], ["predict", "-h"], ["doctor", "-h"])
 
@@ -46,6 +50,67 @@ def test_unknown_command_names_the_nearest(appraise: Callable[..., Any]) -> None
     done = appraise("tset")
     assert done.code == 2
     assert "did you mean test" in done.sentence
+
+
+@pytest.mark.parametrize("word", ["", "wxyz", "--config", "-c"])
+def test_a_word_that_is_near_no_command_is_named_alone(word: str, appraise: Callable[..., Any]) -> None:
+    done = appraise(word, "fit")
+    assert done.code == 2
+    assert f'"{word}"' in done.sentence
+    assert "did you mean" not in done.sentence
+    assert not {"predict", "doctor"} & set(done.sentence.split())
+
+
+def test_an_option_before_the_command_is_told_its_place(appraise: Callable[..., Any]) -> None:
+    assert "stands before the command" in appraise("--config", "video_quality/demo", "fit").sentence
+
+
+@pytest.mark.parametrize("way", [["help", "doctor"], ["--help", "doctor"], ["doctor", "-h"]], ids=" ".join)
+def test_help_of_a_command_has_three_ways(way: list[str], appraise: Callable[..., Any]) -> None:
+    assert appraise(*way).out.startswith("usage: appraise doctor")
+
+
+def test_help_of_an_unknown_command_names_the_nearest(appraise: Callable[..., Any]) -> None:
+    done = appraise("help", "Tset")
+    assert (done.code, "did you mean test" in done.sentence) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "asks"),
+    [
+        (["a.mp4", "-h"], True),
+        (["--model", "KSVQE", "--help"], True),
+        (["--name=value", "-h"], True),
+        (["--seeds", "-1", "-h"], True),
+        (["--print_config", "--help"], True),
+        (["--name", "-h"], False),
+        (["--name", "--help", "x"], False),
+        (["--name", "--help", "--help"], True),
+        (["--name=-h"], False),
+        (["-c", "-h"], False),
+        (["--", "-h"], False),
+        (["--name", "x", "--", "--help"], False),
+        ([], False),
+    ],
+)
+def test_help_is_an_option_of_its_own(arguments: list[str], asks: bool) -> None:
+    assert cli.asks_for_help(arguments) is asks
+
+
+def test_options_without_a_value_are_those_of_the_commands() -> None:
+    from lightning_modules.commands.front.help_text import command_help
+    from lightning_modules.commands.mentoring.ask import build_parser
+
+    listed = [line.split() for name in cli.COMMANDS for line in command_help(name, "-").splitlines()]
+    alone = {words[0] for words in listed if words and words[0] in cli.SWITCHES}
+    assert alone == {"--print_config", "--help-all", "--show", "--force"}
+    assert build_parser().parse_args(["--store", "x", "--agreement"]).agreement
+
+
+def test_a_value_that_looks_like_help_reaches_its_command(appraise: Callable[..., Any]) -> None:
+    done = appraise("fit", "--config", "--help")
+    assert done.code == 2
+    assert 'no configuration "--help"' in done.sentence
 
 
 def test_table_matches_lightning(toy: object) -> None:
@@ -119,9 +184,133 @@ def test_own_errors_are_one_sentence(appraise: Callable[..., Any], monkeypatch: 
         appraise("list")
 
 
-def test_error_of_a_loader_process_loses_its_traceback() -> None:
-    text = "Caught VideoError in DataLoader worker process 0.\nOriginal Traceback:\n  x\nerrors.VideoError: b.mp4: bad"
-    assert cli.one_sentence(VideoError(text)) == "b.mp4: bad"
+@pytest.mark.parametrize(
+    ("code", "expected", "err"),
+    [
+        ("b.mp4 is missing", 1, "appraise list: b.mp4 is missing\n"),
+        (None, 0, ""),
+        (0, 0, ""),
+        (3, 3, ""),
+    ],
+)
+def test_leaving_by_system_exit(
+    code: str | int | None, expected: int, err: str, appraise: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lightning_modules.commands import listing
+
+    def leave(command: str, arguments: list[str]) -> int:
+        raise SystemExit(code)
+
+    monkeypatch.setattr(listing, "run", leave)
+    done = appraise("list")
+    assert (done.code, done.err) == (expected, err)
+
+
+class Broken(Dataset[int]):
+    """Raises on its one item."""
+
+    def __init__(self, message: str | None) -> None:
+        self.message = message
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: int) -> int:
+        try:
+            raise KeyError("the cause")
+        except KeyError as error:
+            raise VideoError(*([] if self.message is None else [self.message])) from error
+
+
+@pytest.mark.parametrize(
+    ("message", "sentence"),
+    [
+        ("b.mp4: bad", "b.mp4: bad"),
+        ("b.mp4: bad\nframe: 3\n\n  missing", "b.mp4: bad\nframe: 3\n\n  missing"),
+        (None, "VideoError without a message: APPRAISE_DEBUG=1 shows where it arose"),
+    ],
+    ids=["one line", "lines", "none"],
+)
+@pytest.mark.parametrize("workers", [0, 1])
+def test_error_of_a_loader_process_loses_its_traceback(workers: int, message: str | None, sentence: str) -> None:
+    with pytest.raises(VideoError) as caught:
+        list(DataLoader(Broken(message), num_workers=workers))
+    assert one_sentence(caught.value) == sentence
+
+
+def test_error_of_a_worker_with_no_known_traceback_keeps_its_first_line() -> None:
+    assert one_sentence(VideoError("Caught VideoError in worker 0.\n  | a tree of errors")) == (
+        "Caught VideoError in worker 0."
+    )
+
+
+ANSWERS = ("", "--help", "--version", "list", "fit --help", "help doctor")
+
+
+def in_shell(line: str, repository: Path, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    """Run a line of bash where ``appraise`` is the front door's file."""
+    door = f'appraise() {{ "{sys.executable}" "{repository / "cli.py"}" "$@"; }}; set -o pipefail; {line}'
+    return subprocess.run(
+        ["bash", "-c", door], cwd=repository, capture_output=True, check=False, env={**os.environ, **environment}
+    )
+
+
+@pytest.mark.parametrize("arguments", ANSWERS)
+def test_reader_of_a_pipe_may_leave(arguments: str, repository: Path) -> None:
+    done = in_shell(f"appraise {arguments} | true", repository, PYTHONUNBUFFERED="1")
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full")
+@pytest.mark.parametrize("arguments", ANSWERS)
+def test_full_output_is_one_sentence(arguments: str, repository: Path) -> None:
+    done = in_shell(f"appraise {arguments} > /dev/full", repository)
+    assert done.returncode == 1
+    assert done.stderr == b"appraise: No space left on device: make room, or write elsewhere\n"
+
+
+@pytest.mark.parametrize("arguments", ANSWERS)
+def test_closed_output_is_one_sentence(arguments: str, repository: Path) -> None:
+    done = in_shell(f"appraise {arguments} >&-", repository)
+    assert done.returncode == 1
+    assert done.stderr == b"appraise: the standard output is closed: send it to a file or to /dev/null\n"
+
+
+@pytest.mark.parametrize("place", ["2>&-", "2>/dev/full"])
+def test_exit_code_stays_where_no_sentence_can_be_written(place: str, repository: Path) -> None:
+    assert in_shell(f"appraise wxyz {place}", repository).returncode == 2
+
+
+def test_results_that_cannot_be_written_come_without_a_traceback(repository: Path) -> None:
+    code = (
+        "import logging; from lightning_modules.commands.front import console; console.set_up_console();"
+        "[logging.getLogger(console.RESULTS).info(line) for line in range(3)]; import os; os._exit(0)"
+    )
+    command = f"\"{sys.executable}\" -c '{code}'"
+    assert in_shell(f"{command} | true", repository).stderr == b""
+    assert in_shell(command, repository).stdout == b"0\n1\n2\n"
+
+
+def test_broken_pipe_inside_a_command_is_no_success(repository: Path) -> None:
+    code = (
+        "import sys, cli; from lightning_modules.commands import listing\n"
+        "def run(command, arguments): raise BrokenPipeError(32, 'Broken pipe')\n"
+        "listing.run = run; sys.exit(cli.main(['list']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=repository, capture_output=True, check=False)
+    assert done.returncode == 1
+    assert b"BrokenPipeError" in done.stderr
+
+
+@pytest.mark.parametrize("line", [r"$'\xff'", r"list $'\xff'", r"fit --config $'a\xff.yaml'"])
+def test_words_that_are_no_text_are_one_sentence(line: str, repository: Path) -> None:
+    done = in_shell(f"appraise {line}", repository, PYTHONUTF8="1")
+    assert done.returncode == 2
+    assert re.fullmatch(rb'appraise: "a?\\udcff(\.yaml)?" is no valid UTF-8: .*\n', done.stderr)
+
+
+def test_letters_beyond_the_terminal_are_written_otherwise(repository: Path) -> None:
+    assert in_shell("appraise list", repository, PYTHONIOENCODING="ascii").returncode == 0
 
 
 @pytest.mark.parametrize("package", [lightning_modules, datamodules, callbacks])

@@ -167,3 +167,10 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(command: str, tmp_path: Pa
 def test_annotate_says_how_to_name_a_model(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["annotate", "kitchen.mp4"]) == 2
     assert "add --ckpt_path FILE" in capsys.readouterr().err
+
+
+def test_a_logger_that_cannot_upload_is_refused_before_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    logger = settings(class_path="lightning.pytorch.loggers.WandbLogger", init_args=settings(log_model="all"))
+    with pytest.raises(CommandLineError, match="W&B is offline"):
+        complete_logger(logger, tmp_path)

@@ -87,6 +87,8 @@ def test_mistakes_in_the_settings_are_named(tmp_path: Path) -> None:
         make_loop(tmp_path, rounds=2, deploy="dann")
     with pytest.raises(CommandLineError, match="processes 0"):
         make_loop(tmp_path, processes=0)
+    with pytest.raises(CommandLineError, match="at least one row and one seed"):
+        make_loop(tmp_path, seeds=[])
     with pytest.raises(CommandLineError, match="sed"):
         parse(["--config", "configs/inspection/loop.yaml", "--sed", "[0]"])
 

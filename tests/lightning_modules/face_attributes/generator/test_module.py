@@ -18,6 +18,7 @@ from datamodules.faces.schema import AttributeSchema
 from lightning_modules.face_attributes.classifier.module import FaceAttributeClassifier
 from lightning_modules.face_attributes.classifier.vgg import VGGSettings
 from lightning_modules.face_attributes.generator.module import AttributeFaceGenerator
+from lightning_modules.face_attributes.generator.presets import resolve_preset
 from lightning_modules.face_attributes.inversion.settings import PAPER, InversionSettings
 from lightning_modules.face_attributes.statistics.equal_sets import draw_equal_sets
 
@@ -244,6 +245,8 @@ def test_clear_sentences(classifier: Path, collected: tuple[Path, dict[str, floa
         AttributeFaceGenerator(classifier_weights=str(classifier), attribute_schema=AttributeSchema.from_file().plain())
     with pytest.raises(ConfigurationError, match="conv2_1"):
         AttributeFaceGenerator(classifier_weights=str(classifier), layers=["conv2_2"])
+    with pytest.raises(ConfigurationError, match="mode is 'average': write one of"):
+        AttributeFaceGenerator(classifier_weights=str(classifier), mode="average")  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="no statistics"):
         _ = AttributeFaceGenerator(classifier_weights=str(classifier)).generator
     with pytest.raises(ConfigurationError, match="validate"):
@@ -304,3 +307,16 @@ def test_reconstruction_by_layer_of_faces_and_of_sources(collected: tuple[Path, 
         assert list(found["layers"]) == layers
         assert set(found["target_distances"]) == {"conv2_1", "fc6"}
         assert found["layers"]["fc6"]["psnr"].shape == (2,)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"name": "best"}, "no preset 'best'; choose one of default, paper"),
+        ({"contrast": -1.0}, "contrast is -1"),
+        ({"ridge": -0.5}, "ridge -0.5"),
+    ],
+)
+def test_presets_that_cannot_be(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        resolve_preset(**{"name": "default", "known": ["conv1_1", "relu1_1", "fc6"], **options})

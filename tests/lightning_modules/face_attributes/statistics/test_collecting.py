@@ -11,7 +11,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import Tensor
 
-from datamodules.common.errors import ConfigurationError
+from datamodules.common.errors import CheckpointError, ConfigurationError
 from lightning_modules.face_attributes.statistics.collecting import AttributeStatistics, FaceStatistics
 from lightning_modules.face_attributes.statistics.equal_sets import draw_equal_sets
 from lightning_modules.face_attributes.statistics.kept_faces import FaceSampler
@@ -217,3 +217,12 @@ def _process(rank: int, folder: str) -> None:
     sums.all_reduce()
     torch.save(sums.finish().state(), path / f"{rank}.pt")
     dist.destroy_process_group()
+
+
+@pytest.mark.parametrize("missing", ["shape", "labels", "kept/index", "layer/fc6/cross", "layer/pixels/"])
+def test_a_state_that_lacks_something_is_named(missing: str) -> None:
+    state = collect(torch.arange(FACES), 90).state()
+    whole = {name: tensor for name, tensor in state.items() if not name.startswith(missing)}
+    assert len(whole) < len(state)
+    with pytest.raises(CheckpointError, match=r"The statistics lack .*collect them again"):
+        FaceStatistics.from_state(whole)

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from datamodules.common.errors import CheckpointError
+from datamodules.common.errors import CheckpointError, ConfigurationError
 from lightning_modules.face_attributes.classifier.preprocess import FacePreprocess
 from lightning_modules.face_attributes.classifier.vgg import VGG, VGGSettings
 from lightning_modules.face_attributes.statistics.collecting import AttributeStatistics, FaceStatistics
@@ -153,3 +153,17 @@ def test_files_of_another_kind_are_named(tmp_path: Path, path: Path) -> None:
     save_file({"weight": torch.zeros(1)}, tmp_path / "weights.safetensors")
     with pytest.raises(CheckpointError, match="holds no statistics of the format"):
         load_statistics(tmp_path / "weights.safetensors")
+
+
+def test_what_a_file_belongs_to_is_read_alone(path: Path, tmp_path: Path) -> None:
+    assert read_provenance(path) == make_provenance()
+    save_file({"a": torch.zeros(1)}, tmp_path / "weights.safetensors")
+    (tmp_path / "torn.safetensors").write_bytes(b"torn")
+    for name, sentence in (("absent", "no statistics at"), ("weights", "holds no statistics"), ("torn", "cannot be")):
+        with pytest.raises(CheckpointError, match=sentence):
+            read_provenance(tmp_path / f"{name}.safetensors")
+
+
+def test_an_unknown_layer_has_no_fingerprint() -> None:
+    with pytest.raises(ConfigurationError, match="fc9"):
+        layer_fingerprints(make_network(), ["fc9"], 8)

@@ -138,6 +138,8 @@ def test_attributes_that_always_occur_together_need_a_penalty() -> None:
     assert float(weights[0]) == pytest.approx(float(weights[1]), rel=1e-6)
     with pytest.raises(ConfigurationError, match="lambda is -1"):
         fit_weights(statistics, "fc6", "paper", -1.0)
+    with pytest.raises(ConfigurationError, match="lambda is -1"):
+        fit_regression(statistics, "fc6", -1.0)
 
 
 def folds_of(statistics: FaceStatistics) -> Tensor:
