@@ -8,17 +8,21 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
 from callbacks.figures.fonts import figure_families
+from callbacks.figures.palette import Look, distinct_looks
 from datamodules.common.atomic_write import atomic_path
 
 Floats = NDArray[np.float64]
 
-_LINES = 7  # classes drawn; more cannot be told apart
-_COLOURS = ("#2166ac", "#d6604d", "#1b7837", "#8073ac", "#e08214", "#35978f", "#c51b7d")
+_ALL = 40  # classes up to which each has its line
+_FEW = 12  # lines of more classes, unless more of them have a segment
+_COLUMN = 15  # names in a column of the legend
+_LETTER = 0.0075  # width of a letter in a bar as a share of the axis, at most
 _GREY = "#9a9a9a"
 _FINEST = 1 / 64  # seconds of a bin at the beginning
 
@@ -99,7 +103,7 @@ def draw_scores(
     enter: float | None = None,
     action: str | None = None,
 ) -> Figure:
-    """Draw the mean scores of the classes that matter, and below them the segments.
+    """Draw the mean scores of the classes, of more than 40 those that matter, and below them the segments.
 
     Args:
         track: Mean scores over time.
@@ -112,23 +116,27 @@ def draw_scores(
     """
     times, low, high = track.points()
     shown = _shown_classes(high, class_names, [*segments, *(truth or ())], action)
-    colours = {class_names[index]: _COLOURS[place] for place, index in enumerate(shown)}
-    families = figure_families([title, *class_names] if len(class_names) <= 2 * _LINES else [title, *colours])
+    looks = dict(zip([class_names[index] for index in shown], distinct_looks(len(shown)), strict=True))
+    families = figure_families([title, *looks, *(segment.label for segment in [*segments, *(truth or ())])])
     rows = 1 if truth is None else 2
-    figure = Figure(figsize=(10.0, 4.0 + 0.35 * rows), layout="constrained")
+    columns = -(-len(shown) // _COLUMN)  # of the legend
+    figure = Figure(figsize=(8.6 + 1.4 * columns, 4.0 + 0.35 * rows), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(8, 0.9 * rows))
     for index in shown:
         name = class_names[index]
-        above.fill_between(times, low[:, index], high[:, index], color=colours[name], alpha=0.25, linewidth=0)
+        colour, dashes = looks[name]
+        above.fill_between(times, low[:, index], high[:, index], color=colour, alpha=0.25, linewidth=0)
         middle = (low[:, index] + high[:, index]) / 2
-        above.plot(times, middle, color=colours[name], linewidth=1.4, label=name)
+        above.plot(times, middle, color=colour, linestyle=dashes, linewidth=1.4, label=name)
     if enter is not None:
         above.axhline(enter, color="#555555", linewidth=0.9, linestyle=":")
-    _finish_scores(above, title, families, empty=not len(times))
-    _draw_segments(below, segments, truth, colours, families)
+    if not len(times):
+        above.text(0.5, 0.5, "no scored frame", transform=above.transAxes, ha="center", va="center", color=_GREY)
+    _finish_scores(above, title, families, columns=columns)
     end = max([float(times[-1]) if len(times) else 1.0, *(segment.end for segment in (*segments, *(truth or ())))])
     start = min(0.0, float(times[0])) if len(times) else 0.0
     below.set_xlim(start, max(end, start + 1e-3))
+    _draw_segments(below, segments, truth, looks, families)
     if end - start > 180:
         below.xaxis.set_major_formatter(FuncFormatter(lambda value, _: clock(value)))
     below.set_xlabel("time" if end - start > 180 else "time in seconds")
@@ -156,30 +164,32 @@ def clock(seconds: float) -> str:
 def _shown_classes(
     high: NDArray[np.float32], names: Sequence[str], segments: Sequence[DrawnSegment], action: str | None
 ) -> list[int]:
-    """Columns to draw, in the order of the classes: those of segments first, then the highest scores."""
+    """Columns to draw, in the order of the classes: all, or of many those of segments and the highest scores."""
     if action is not None:
         return [list(names).index(action)]
-    seconds = dict.fromkeys(range(len(names)), 0.0)
-    place = {name: index for index, name in enumerate(names)}
-    for segment in segments:
-        if segment.label in place:
-            seconds[place[segment.label]] += segment.end - segment.start
+    if len(names) <= _ALL:
+        return list(range(len(names)))
+    labels = {segment.label for segment in segments}
     peaks = high.max(axis=0) if len(high) else np.zeros(len(names))
-    order = sorted(seconds, key=lambda index: (-seconds[index], -float(peaks[index]), index))
-    return sorted(order[:_LINES])
+    order = sorted(range(len(names)), key=lambda index: (names[index] not in labels, -float(peaks[index])))
+    return sorted(order[: max(_FEW, len(labels.intersection(names)))])
 
 
-def _finish_scores(axes: Axes, title: str, families: list[str], *, empty: bool) -> None:
+def _finish_scores(axes: Axes, title: str, families: list[str], *, columns: int) -> None:
     axes.set_ylim(-0.02, 1.02)
     axes.set_ylabel("mean score")
     axes.set_title(title, fontsize=11, family=families)
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
-    if empty:
-        axes.text(0.5, 0.5, "no scored frame", transform=axes.transAxes, ha="center", va="center", color=_GREY)
-        return
     axes.legend(
-        frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=9, prop={"family": families, "size": 9}
+        frameon=False,
+        loc="upper left",
+        bbox_to_anchor=(1.0, 1.03),
+        prop={"family": families, "size": 9},
+        ncols=columns,
+        handlelength=3.4,  # room for a dash and its dots
+        labelspacing=0.35,
+        columnspacing=1.2,
     )
 
 
@@ -187,19 +197,20 @@ def _draw_segments(
     axes: Axes,
     segments: Sequence[DrawnSegment],
     truth: Sequence[DrawnSegment] | None,
-    colours: dict[str, str],
+    looks: dict[str, Look],
     families: list[str],
 ) -> None:
     rows = [("found", segments)] if truth is None else [("true", truth), ("found", segments)]
+    start, end = axes.get_xlim()
     for row, (_, stretches) in enumerate(rows):
         for segment in stretches:
-            colour = colours.get(segment.label, _GREY)
+            colour = looks[segment.label].colour if segment.label in looks else _GREY
             length = segment.end - segment.start
             axes.barh(row, length, left=segment.start, height=0.72, color=colour, edgecolor="white", linewidth=0.6)
-            if segment.label not in colours:
+            if length > _LETTER * (len(segment.label) + 1) * (end - start):
                 middle = (segment.start + segment.end) / 2
-                text = axes.text(middle, row, segment.label, ha="center", va="center", fontsize=7, family=families)
-                text.set_clip_on(True)
+                ink = "white" if np.dot(to_rgb(colour), (0.3, 0.59, 0.11)) < 0.6 else "black"
+                axes.text(middle, row, segment.label, ha="center", va="center", fontsize=7, family=families, color=ink)
     axes.set_yticks(range(len(rows)), [name for name, _ in rows])
     axes.set_ylim(-0.6, len(rows) - 0.4)
     axes.invert_yaxis()

@@ -12,11 +12,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from callbacks.figures.palette import distinct_colours
 from datamodules.inspection.batch import NEW, ORIGINAL
 
 # Filled circle and open triangle stay apart where they lie on each other.
 _MARKERS = {ORIGINAL: "o", NEW: "^"}
 _GREY = "#444444"
+_COLUMN = 20  # names in a column of the legend
 
 
 def draw_features(
@@ -35,12 +37,13 @@ def draw_features(
         class_names: Names of all classes; those without an area are left out of the legend.
         accuracy: Of the domain classifier, for the title.
     """
-    figure = Figure(figsize=(8.2, 6.0), layout="constrained")
+    present = sorted({int(index) for index in class_index})
+    figure = Figure(figsize=(6.2 + 2.0 * max(1, -(-len(present) // _COLUMN)), 6.0), layout="constrained")
     axes = figure.add_subplot()
     scatter_areas(axes, places, class_index, domain, class_colours(len(class_names)))
-    legends(axes, sorted({int(index) for index in class_index}), class_names)
+    legends(axes, present, class_names)
     said = "" if accuracy is None else f"   ·   domain classifier {accuracy:.2f} (0.50 is chance)"
-    axes.set_title(f"features at {len(places)} defective areas, t-SNE{said}", fontsize=11)
+    figure.suptitle(f"features at {len(places)} defective areas, t-SNE{said}", fontsize=11)
     return figure
 
 
@@ -90,11 +93,17 @@ def legends(axes: Axes, present: Sequence[int], class_names: Sequence[str]) -> N
     )
     axes.add_artist(upper)
     axes.legend(
-        handles=classes, title="defect", frameon=False, loc="upper left", alignment="left", bbox_to_anchor=(1.0, 0.84)
+        handles=classes,
+        title="defect",
+        frameon=False,
+        loc="upper left",
+        alignment="left",
+        bbox_to_anchor=(1.0, 0.84),
+        ncols=max(1, -(-len(classes) // _COLUMN)),
     )
 
 
 def class_colours(number: int) -> list[str]:
-    """Distinct colours as #rrggbb, strong ones first; they repeat after 20."""
-    order = [*range(0, 20, 2), *range(1, 20, 2)]
-    return [to_hex(colormaps["tab20"](order[index % 20])) for index in range(number)]
+    """Distinct colours as #rrggbb, strong ones first."""
+    strong_first = [*range(0, 20, 2), *range(1, 20, 2)]
+    return list(distinct_colours(number, tuple(to_hex(colormaps["tab20"](index)) for index in strong_first)))

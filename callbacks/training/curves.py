@@ -6,6 +6,7 @@ import csv
 import io
 import logging
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from callbacks.figures.palette import dash
 from callbacks.figures.pictures import send_picture
 from callbacks.training.epoch_numbers import EpochNumbers, EpochRow
 from datamodules.common.atomic_write import atomic_path, write_text
@@ -27,9 +29,11 @@ PANELS = {
     "loss": ["train/loss", "val/loss"],
     "accuracy": ["train/accuracy", "val/accuracy", "val/video_accuracy"],
 }
-_COLOURS = {"train": "#2166ac", "val": "#b2182b"}
-_LINES = ("-", "--", ":", "-.")  # metrics of one stage in one panel, in their order
+_COLOURS = {"train": "#2166ac", "val": "#b2182b"}  # metrics of one colour in one panel differ in their dashes
+_OTHER = "#4d4d4d"
 _GREY = "#777777"
+_INSIDE = 5  # metrics whose names find room in their panel; those of more stand beside it
+_COLUMN = 14  # names in a column there
 _MARKED = 40  # epochs up to which each has a dot
 
 
@@ -169,7 +173,8 @@ def draw_curves(
     shown = {title: names for title, names in shown.items() if names}
     if not shown:
         return None
-    figure = Figure(figsize=(0.6 + 4.4 * len(shown), 3.7), layout="constrained")
+    beside = sum(-(-len(names) // _COLUMN) for names in shown.values() if len(names) > _INSIDE)
+    figure = Figure(figsize=(0.6 + 4.4 * len(shown) + 1.8 * beside, 3.7), layout="constrained")
     for number, (title, names) in enumerate(shown.items(), start=1):
         axes = figure.add_subplot(1, len(shown), number)
         _draw_panel(axes, title, names, rows)
@@ -181,16 +186,15 @@ def draw_curves(
 
 
 def _draw_panel(axes: Axes, title: str, names: Sequence[str], rows: Mapping[int, Mapping[str, float]]) -> None:
-    used: dict[str, int] = {}
+    used: Counter[str] = Counter()
     for name in names:
-        stage = name.partition("/")[0]
-        line = _LINES[used.setdefault(stage, 0) % len(_LINES)]
-        used[stage] += 1
+        colour = _COLOURS.get(name.partition("/")[0], _OTHER)
+        dashes = dash(used[colour])
+        used[colour] += 1
         points = [(epoch, row[name]) for epoch, row in sorted(rows.items()) if math.isfinite(row.get(name, math.nan))]
         epochs, values = zip(*points, strict=True) if points else ((), ())
-        marker = "o" if len(rows) <= _MARKED else None
-        colour = _COLOURS.get(stage, "#4d4d4d")
-        axes.plot(epochs, values, line, color=colour, marker=marker, markersize=3, linewidth=1.6, label=_label(name))
+        (line,) = axes.plot(epochs, values, color=colour, linestyle=dashes, linewidth=1.6, label=_label(name))
+        line.set(marker="o" if len(rows) <= _MARKED else "", markersize=3)
     axes.set_title(title, fontsize=11, loc="left")
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
@@ -198,7 +202,11 @@ def _draw_panel(axes: Axes, title: str, names: Sequence[str], rows: Mapping[int,
         axes.set_ylim(top=1.02)
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=9)
+    if len(names) <= _INSIDE:
+        axes.legend(frameon=False, fontsize=9, handlelength=3.0)
+    else:
+        beside = {"bbox_to_anchor": (1.0, 1.0), "ncols": -(-len(names) // _COLUMN)}
+        axes.legend(frameon=False, fontsize=9, handlelength=4.5, loc="upper left", **beside)
 
 
 def _label(name: str) -> str:

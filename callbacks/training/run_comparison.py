@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from callbacks.figures.fonts import figure_families
+from callbacks.figures.palette import distinct_looks
 from callbacks.figures.pictures import send_picture
 from callbacks.training.epoch_numbers import EpochNumbers, EpochRow
 from datamodules.common.atomic_write import atomic_path, write_text
@@ -25,8 +26,7 @@ from datamodules.common.errors import ConfigurationError
 log = logging.getLogger(__name__)
 
 RECORD = "run_comparison.json"  # what each run keeps in its own folder
-_COLOURS = ("#2166ac", "#d6604d", "#1b7837", "#8073ac", "#e08214", "#35978f", "#c51b7d")
-_LINES = ("-", "--", ":", "-.")
+_COLUMN = 14  # labels in a column of the legend
 _MARKED = 40  # epochs up to which each has a dot
 
 
@@ -181,19 +181,20 @@ def table_text(runs: Sequence[ComparedRun], by: str, metric: str, columns: Seque
 
 def draw_runs(runs: Sequence[ComparedRun], by: str, metric: str) -> Figure:
     """One line a run over the epochs; runs of one label share its colour and its entry in the legend."""
-    figure = Figure(figsize=(7.2, 3.7), layout="constrained")
-    axes = figure.add_subplot()
     labels = sorted({run.label for run in runs})
+    figure = Figure(figsize=(6.0 + 1.2 * -(-len(labels) // _COLUMN), 3.7), layout="constrained")
+    axes = figure.add_subplot()
+    looks = dict(zip(labels, distinct_looks(len(labels)), strict=True))
     drawn: Mapping[str, set[str]] = {label: set() for label in labels}
     for run in runs:
         points = [(epoch, row[metric]) for epoch, row in sorted(run.epochs.items()) if metric in row]
         if not points:
             continue
-        number = labels.index(run.label)
+        colour, dashes = looks[run.label]
         axes.plot(
             *zip(*points, strict=True),
-            _LINES[number // len(_COLOURS) % len(_LINES)],
-            color=_COLOURS[number % len(_COLOURS)],
+            color=colour,
+            linestyle=dashes,
             marker="o" if len(points) <= _MARKED else None,
             markersize=3,
             linewidth=1.6,
@@ -208,6 +209,11 @@ def draw_runs(runs: Sequence[ComparedRun], by: str, metric: str) -> Figure:
     if any(drawn.values()):
         # beside the panel: the curves of many runs leave no corner free
         figure.legend(
-            loc="outside right upper", title=by, frameon=False, prop={"family": figure_families(labels), "size": 9}
+            loc="outside right upper",
+            title=by,
+            frameon=False,
+            prop={"family": figure_families(labels), "size": 9},
+            handlelength=3.4,  # room for a dash and its dots
+            ncols=-(-len(labels) // _COLUMN),
         )
     return figure

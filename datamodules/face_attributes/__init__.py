@@ -1,1 +1,1 @@
-"""Faces and what is said of them: label lists, crops, splits, requests for faces, and a renderer of generated ones."""
+"""Faces with attributes as batches: labelled faces to learn from, and requests for faces to make."""

@@ -1,4 +1,4 @@
-"""The commands that the two READMEs print can be typed as they stand."""
+"""The commands that the READMEs and the developers' page print can be typed as they stand."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ ROOT = Path(cli.__file__).parent
 METHODS = ROOT / "lightning_modules"
 PAGES = (
     ROOT / "README.md",
+    ROOT / ".readme" / "developing.md",
     *(METHODS / name / "README.md" for name in ("video_quality", "inspection", "action", "face_attributes")),
 )
 PROGRAM = re.compile(r"^(?:.*&& )?(?:appraise|(?:\.venv/bin/)?python cli\.py) (.*)$")
@@ -135,6 +136,12 @@ def test_pictures_and_links_exist() -> None:
     for page in PAGES:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[page.parent.name for page in PAGES])
+def test_files_that_are_named_exist(page: Path) -> None:
+    named = re.findall(r"`([\w./]+/[\w.]+\.(?:py|toml))`", page.read_text())
+    assert [name for name in named if not (page.parent / name).exists() and not (ROOT / name).exists()] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[page.parent.name for page in PAGES])

@@ -19,7 +19,14 @@ from lightning_modules.commands.faces.independence import NOBODY, check_people
 from lightning_modules.commands.faces.judges import Judge, load_judges
 from lightning_modules.commands.faces.making import FaceMaker
 from lightning_modules.commands.faces.measures import Bench, Values, agreement_alone, is_realistic, measure, seat
-from lightning_modules.commands.faces.pages import draw_sheets, page, plain_judges, sentences, without_nan
+from lightning_modules.commands.faces.pages import (
+    draw_sheets,
+    html_page,
+    markdown_page,
+    plain_judges,
+    sentences,
+    without_nan,
+)
 from lightning_modules.commands.faces.requests import KINDS, Kind, RequestSet, draw_requests, real_faces
 from lightning_modules.commands.faces.settings import EvaluationSettings
 from lightning_modules.commands.faces.tables import comparison, csv_text, draw_evaluation, markdown
@@ -115,7 +122,7 @@ class Evaluation:
         return chosen
 
     def report(self, chosen: GeneratorMode) -> None:
-        """Measure all modes on the test requests, and write table, figure and sheets."""
+        """Measure all modes on the test requests, and write table, figure, sheets and page."""
         sets = {kind: self._requests("test", kind) for kind in KINDS}
         rows: _Rows = {
             REAL: {kind: self._of_real(requests) for kind, requests in sets.items()},
@@ -129,7 +136,12 @@ class Evaluation:
                 mode: self._maker.made(mode, requests, "test").images for mode in self.settings.modes
             }
             draw_sheets(self.folder, requests, made, chosen, self._model.schema, self.settings.sheet_faces)
-        results.info("table, figure and sheets: %s", self.folder)
+        pictures = {"all modes": self.folder / "evaluation.png"}
+        for kind in KINDS:
+            pictures[f"the same {kind} requests in every mode"] = self.folder / f"modes_{kind}.png"
+            pictures[f"{chosen}, {kind} requests"] = self.folder / "sheets" / f"{chosen}_{kind}.png"
+        html_page(*self._told(rows, chosen), pictures).write(self.folder / "page.html")
+        results.info("table, figure, sheets and page: %s", self.folder)
 
     def _requests(self, split: Split, kind: Kind) -> RequestSet:
         settings = self.settings
@@ -152,17 +164,19 @@ class Evaluation:
         return {**measure(made.images, requests, self._real, self._benches, own), **made.facts}
 
     def _write(self, rows: _Rows, chosen: str) -> None:
-        text = markdown(rows, chosen)
-        how = "chosen on other requests" if self._chooses else "the only candidate"
-        whole = page(text, rows, chosen, how, self._benches, self._independence)
         write_text(self.folder / "evaluation.csv", csv_text(rows))
-        write_text(self.folder / "evaluation.md", whole)
+        write_text(self.folder / "evaluation.md", markdown_page(*self._told(rows, chosen)))
         write_text(self.folder / "evaluation.json", json.dumps(self._plain(rows, chosen), indent=1) + "\n")
         with atomic_path(self.folder / "evaluation.png") as temporary:
             draw_evaluation(rows, chosen).savefig(temporary, dpi=150, format="png")
-        results.info("%s", text.rstrip())
+        results.info("%s", markdown(rows, chosen).rstrip())
         for line in sentences(rows, chosen):
             results.info("%s", line)
+
+    def _told(self, rows: _Rows, chosen: str) -> tuple[_Rows, str, str, Sequence[Bench], Mapping[str, str]]:
+        """What both pages tell."""
+        how = "chosen on other requests" if self._chooses else "the only candidate"
+        return rows, chosen, how, self._benches, self._independence
 
     def _plain(self, rows: _Rows, chosen: str) -> dict[str, Any]:
         settings = {name: value for name, value in asdict(self.settings).items() if name != "output"}

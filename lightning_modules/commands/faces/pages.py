@@ -12,12 +12,13 @@ from PIL import Image
 from torch import Tensor
 
 from callbacks.face_attributes.picture_writer import caption_of
+from callbacks.figures.page import Cell, Page
 from callbacks.figures.sheet import Picture, SheetFace, draw_grid, draw_sheet
 from datamodules.common.atomic_write import atomic_path
 from datamodules.faces.schema import ABSENT, PRESENT, AttributeSchema
 from lightning_modules.commands.faces.measures import Bench, is_realistic
 from lightning_modules.commands.faces.requests import Kind, RequestSet
-from lightning_modules.commands.faces.tables import Rows, comparison
+from lightning_modules.commands.faces.tables import Rows, comparison, kind_tables, markdown
 
 _COLUMNS = 8  # of a sheet
 
@@ -37,25 +38,62 @@ def sentences(rows: Rows, chosen: str) -> list[str]:
     return lines
 
 
-def page(
-    table: str, rows: Rows, chosen: str, how: str, benches: Sequence[Bench], independence: Mapping[str, str]
-) -> str:
+def heading(chosen: str, how: str) -> str:
+    """Title of the result.
+
+    Args:
+        chosen: The mode that counts.
+        how: How it came to be chosen.
+    """
+    return f"Faces from attributes: {chosen} was {how}"
+
+
+def markdown_page(rows: Rows, chosen: str, how: str, benches: Sequence[Bench], independence: Mapping[str, str]) -> str:
     """The whole result in Markdown.
 
     Args:
-        table: Of all modes.
-        rows: The same as values.
+        rows: Measures of all modes.
         chosen: The mode that counts.
         how: How it came to be chosen.
         benches: The judges.
         independence: How apart the generator and each judge are from the people of the requests and from each other.
     """
-    parts = [f"# Faces from attributes: {chosen} was {how}", table]
+    parts = [f"# {heading(chosen, how)}", markdown(rows, chosen)]
     parts += ["\n".join(f"- {line}" for line in sentences(rows, chosen)) + "\n"]
-    for bench in benches:
-        parts.append(f"{bench.judge.name} ({bench.judge.backbone}) {known_of(bench)}.\n")
+    parts += [f"{line}\n" for line in known_by(benches)]
     parts += ["\n".join(f"- {name} {note}" for name, note in independence.items()) + "\n"]
     return "\n".join(parts)
+
+
+def html_page(
+    rows: Rows,
+    chosen: str,
+    how: str,
+    benches: Sequence[Bench],
+    independence: Mapping[str, str],
+    pictures: Mapping[str, Path],
+) -> Page:
+    """The same with the pictures inside, by caption; its tables sort and filter."""
+    page = Page(heading(chosen, how))
+    page.add_list(sentences(rows, chosen))
+    for table in kind_tables(rows):
+        page.add_heading(table.title)
+        cells: list[list[Cell]] = [[mode, *values] for mode, values in zip(table.modes, table.values, strict=True)]
+        marked = [number for number, mode in enumerate(table.modes) if mode == chosen]
+        digits = [0, *(column[-1] for column in table.columns)]
+        page.add_table(["mode", *(column[0] for column in table.columns)], cells, digits=digits, marked=marked)
+    page.add_heading("Pictures")
+    for caption, path in pictures.items():
+        page.add_picture(path, caption)
+    page.add_heading("Judges")
+    page.add_list(known_by(benches))
+    page.add_list([f"{name} {note}" for name, note in independence.items()])
+    return page
+
+
+def known_by(benches: Sequence[Bench]) -> list[str]:
+    """A sentence on each judge: what it knows."""
+    return [f"{bench.judge.name} ({bench.judge.backbone}) {known_of(bench)}." for bench in benches]
 
 
 def known_of(bench: Bench) -> str:

@@ -44,7 +44,7 @@ class EvaluationSettings:
         ridge: Penalty of the fits; None takes the checkpoint's.
         completion: What attributes are taken to be that a request says nothing of; None takes the checkpoint's.
         inversion: How pictures are looked for, the same for all modes; None takes the checkpoint's.
-        output: Folder of table, figure and sheets; the same command goes on with what is missing there.
+        output: Folder of table, figure, sheets and page; the same command goes on with what is missing there.
     """
 
     ckpt_path: str = ""

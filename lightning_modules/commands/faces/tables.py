@@ -6,7 +6,7 @@ import csv
 import io
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -39,17 +39,45 @@ _TITLES = {"full": "full label sets", "short": "short requests"}
 _GREY, _RED = "#8a8a8a", "#b2182b"
 
 
+class KindTable(NamedTuple):
+    """All modes on one kind of request.
+
+    Attributes:
+        title: Of the kind.
+        columns: Heading, judge (None for all), key and digits of each measure that some mode has.
+        modes: Names of the rows.
+        values: Of each row and column; NaN where there is none.
+    """
+
+    title: str
+    columns: list[tuple[str, str | None, str, int]]
+    modes: list[str]
+    values: list[list[float]]
+
+
+def kind_tables(rows: Rows) -> list[KindTable]:
+    """One table a kind of request, a row a mode."""
+    shown = {
+        title: {mode: kinds[kind] for mode, kinds in rows.items() if kind in kinds} for kind, title in _TITLES.items()
+    }
+    return [_kind_table(title[0].upper() + title[1:], of_kind) for title, of_kind in shown.items() if of_kind]
+
+
 def markdown(rows: Rows, chosen: str) -> str:
-    """One table a kind of request in Markdown, a row a mode; the chosen mode in bold."""
+    """One table a kind of request in Markdown; the chosen mode in bold."""
     parts = []
-    for kind, title in _TITLES.items():
-        shown = {mode: kinds[kind] for mode, kinds in rows.items() if kind in kinds}
-        if shown:
-            parts.append(f"### {title[0].upper()}{title[1:]}\n\n{_kind_table(shown, chosen)}")
+    for table in kind_tables(rows):
+        lines = ["| mode | " + " | ".join(head for head, *_ in table.columns) + " |"]
+        lines.append("| --- " * (len(table.columns) + 1) + "|")
+        for mode, values in zip(table.modes, table.values, strict=True):
+            name = f"**{mode}**" if mode == chosen else mode
+            cells = [_text(value, digits) for value, (*_, digits) in zip(values, table.columns, strict=True)]
+            lines.append(f"| {name} | " + " | ".join(cells) + " |")
+        parts.append(f"### {table.title}\n\n" + "\n".join(lines) + "\n")
     return "\n".join(parts)
 
 
-def _kind_table(shown: Mapping[str, Values], chosen: str) -> str:
+def _kind_table(title: str, shown: Mapping[str, Values]) -> KindTable:
     judges = list(dict.fromkeys(judge for values in shown.values() for judge in values["judges"]))
     columns: list[tuple[str, str | None, str, int]] = [("agreement", None, "agreement", 3)]
     columns += [(f"{judge}: {head}", judge, key, digits) for judge in judges for head, key, digits in _JUDGED]
@@ -58,12 +86,8 @@ def _kind_table(shown: Mapping[str, Values], chosen: str) -> str:
     used = [
         column for column in columns if any(not math.isnan(_value(values, *column[1:3])) for values in shown.values())
     ]
-    lines = ["| mode | " + " | ".join(head for head, *_ in used) + " |", "| --- " * (len(used) + 1) + "|"]
-    for mode, values in shown.items():
-        name = f"**{mode}**" if mode == chosen else mode
-        cells = [_text(_value(values, judge, key), digits) for _, judge, key, digits in used]
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+    found = [[_value(values, judge, key) for _, judge, key, _ in used] for values in shown.values()]
+    return KindTable(title, used, list(shown), found)
 
 
 def csv_text(rows: Rows) -> str:

@@ -1,8 +1,4 @@
-"""Weights from elsewhere: one map of keys per source, forwards and back, and one strict loader for all.
-
-`load_weights` fills the part of a network that a source speaks of and leaves the rest as it is; a key that is missing
-or left over is an error that lists every such key. `export_weights` writes the same part back under the source's names.
-"""
+"""Weights from elsewhere: one map of keys per source, forwards and back, and one strict loader for all."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 from PIL import Image
 
 from callbacks.action.score_figure import DrawnSegment, ScoreTrack, draw_scores, save_figure
@@ -70,4 +71,22 @@ def test_no_frame_and_many_classes(tmp_path: Path) -> None:
     track.add(np.arange(10.0), np.random.default_rng(0).random((10, 400)))
     figure = draw_scores(track, names, [DrawnSegment("class 399", 2, 4)], title="many")
     assert "class 399" in {line.get_label() for line in figure.axes[0].get_lines()}
-    assert len(figure.axes[0].get_lines()) <= 8
+    assert len(figure.axes[0].get_lines()) == 12
+
+
+@pytest.mark.parametrize("number", [3, 10, 14, 40])
+def test_every_class_has_a_line_of_its_own_and_the_legend_shows_it(number: int) -> None:
+    names = [f"class {index}" for index in range(number)]
+    track = ScoreTrack(number)
+    track.add(np.arange(10.0), np.random.default_rng(0).random((10, number)))
+    segments = [DrawnSegment(name, index, index + 1) for index, name in enumerate(names)]
+    above, below = draw_scores(track, names, segments, title="many", enter=0.5).axes
+    lines = {line.get_label(): line for line in above.get_lines() if line.get_label() in names}
+    legend = above.get_legend()
+    assert legend is not None
+    entries = dict(zip([text.get_text() for text in legend.get_texts()], legend.get_lines(), strict=True))
+    assert list(entries) == list(lines) == names
+    looks = {name: (line.get_color(), str(line._dash_pattern)) for name, line in lines.items()}  # type: ignore[attr-defined]
+    assert len(set(looks.values())) == number
+    assert {name: (entry.get_color(), str(entry._dash_pattern)) for name, entry in entries.items()} == looks  # type: ignore[attr-defined]
+    assert [to_hex(bar.get_facecolor()) for bar in below.patches] == [colour for colour, _ in looks.values()]

@@ -148,6 +148,6 @@ def test_healthy_images_write_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("number", [3, 13])
+@pytest.mark.parametrize("number", [3, 13, 40])
 def test_every_class_has_its_colour(number: int) -> None:
     assert len(set(class_colours(number))) == number

@@ -157,5 +157,13 @@ def test_panels_of_ones_own(tmp_path: Path) -> None:
     assert (tmp_path / "mine.csv").is_file()
 
 
+def test_every_metric_of_a_panel_has_a_look_of_its_own() -> None:
+    names = [*(f"{stage}/{metric}" for stage in ("train", "val", "test") for metric in "abcdef"), "lr", "momentum"]
+    figure = draw_curves({0: dict.fromkeys(names, 0.5), 1: dict.fromkeys(names, 0.7)}, {"all": names})
+    assert figure is not None
+    lines = figure.axes[0].get_lines()
+    assert len({(line.get_color(), str(line._dash_pattern)) for line in lines}) == len(lines) == len(names)  # type: ignore[attr-defined]
+
+
 def test_an_empty_table() -> None:
     assert table_text({}) == "epoch\n"

@@ -119,6 +119,12 @@ def test_runs_of_one_label_share_a_colour() -> None:
     assert draw_runs([], "freeze_below", "val/loss").legends == []
 
 
+def test_every_label_has_a_look_of_its_own() -> None:
+    runs = [ComparedRun(f"layer {number}", "a", {0: {"val/loss": 1.0}, 1: {"val/loss": 0.5}}) for number in range(40)]
+    figure = draw_runs(runs, "freeze_below", "val/loss")
+    assert len({(line.get_color(), str(line._dash_pattern)) for line in figure.axes[0].get_lines()}) == 40  # type: ignore[attr-defined]
+
+
 def test_a_broken_record_is_named_and_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "run_comparison.json").write_text("[1, 2")

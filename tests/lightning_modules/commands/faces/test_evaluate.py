@@ -150,6 +150,10 @@ def test_the_whole_way_and_again(appraise: Command, files: Files, workdir: Path)
     assert len(rows) == 14
     assert float(rows[-2]["judge A/agreement"]) == pytest.approx(0.5)
     assert f"**{found['chosen']}**" in (folder / "evaluation.md").read_text(encoding="utf-8")
+    page = (folder / "page.html").read_text(encoding="utf-8")
+    assert f"<h1>Faces from attributes: {found['chosen']} was chosen on other requests</h1>" in page
+    assert page.count("<table>") == 2  # full label sets and short requests
+    assert page.count('src="data:image/png;base64,') == 5
     assert imread(folder / "evaluation.png").shape[1] > 1000
     assert {path.name for path in (folder / "sheets").iterdir()} >= {"regression_full.png", "paper_short.png"}
     before = {path.name: path.stat().st_mtime_ns for path in (folder / "faces").iterdir()}
