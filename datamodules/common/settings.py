@@ -108,7 +108,9 @@ def settings(cls: type[Own]) -> type[Own]:
     A method ``check`` of the class, and of every class of settings that it extends, refuses what cannot work together.
     """
     cls.__post_init__ = _check  # type: ignore[attr-defined]  # what a dataclass calls last
-    return dataclass(frozen=True, kw_only=True)(cls)
+    made = dataclass(frozen=True, kw_only=True)(cls)
+    made.__doc__ = _documented(made, cast("type[DataclassInstance]", made))
+    return made
 
 
 def _check(self: DataclassInstance) -> None:
@@ -171,9 +173,14 @@ class _Documented:
         self.init, self.kind = init, kind
 
     def __set_name__(self, owner: type, name: str) -> None:
-        lines = [f"    {one.name}: {facts_of(one).help}" for one in _arguments(self.kind)]
-        owner.__doc__ = "\n".join([inspect.cleandoc(owner.__doc__ or ""), "", "Args:", *lines])
+        owner.__doc__ = _documented(owner, self.kind)
         setattr(owner, name, self.init)
+
+
+def _documented(owner: type, kind: type[DataclassInstance]) -> str:
+    """Docstring of a class with a line for each argument that it takes."""
+    lines = [f"    {one.name}: {facts_of(one).help}" for one in _arguments(kind)]
+    return "\n".join([inspect.cleandoc(owner.__doc__ or ""), "", "Args:", *lines])
 
 
 _SELF = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)

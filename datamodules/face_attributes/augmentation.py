@@ -2,45 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
-from datamodules.common.errors import ConfigurationError
+from datamodules.common.settings import argument, settings
 from datamodules.images.affine import about_centre, turned
 
 DRAWS = ("flip", "rotation", "scale", "across", "down", "contrast", "brightness")
 
 
-@dataclass(frozen=True)
+@settings
 class FaceAugmentation:
-    """What happens to training faces at random, each drawn evenly from its range.
+    """What happens to training faces at random, each drawn evenly from its range."""
 
-    Args:
-        flip: Share of the faces that are flipped left to right.
-        shift: Largest shift as a share of the side, across and down.
-        scale: Largest enlargement or reduction as a share.
-        rotation: Largest rotation to either side in degrees.
-        brightness: Largest change of the brightness as a share of full scale.
-        contrast: Largest change of the contrast as a share.
-
-    Raises:
-        ConfigurationError: If a value is out of its range.
-    """
-
-    flip: float = 0.5
-    shift: float = 0.04
-    scale: float = 0.05
-    rotation: float = 5.0
-    brightness: float = 0.05
-    contrast: float = 0.1
-
-    def __post_init__(self) -> None:
-        limits = {"flip": 1.0, "shift": 1.0, "scale": 0.9, "rotation": 180.0, "brightness": 1.0, "contrast": 1.0}
-        for name, limit in limits.items():
-            if not 0 <= getattr(self, name) <= limit:
-                raise ConfigurationError(f"{name} is {getattr(self, name)}; it must lie in 0..{limit:g}")
+    flip: float = argument(default=0.5, help="Share of the faces that are flipped left to right.", low=0, high=1)
+    shift: float = argument(default=0.04, help="Largest shift as a share of the side, across and down.", low=0, high=1)
+    scale: float = argument(default=0.05, help="Largest enlargement or reduction as a share.", low=0, high=0.9)
+    rotation: float = argument(default=5.0, help="Largest rotation to either side in degrees.", low=0, high=180)
+    brightness: float = argument(
+        default=0.05, help="Largest change of the brightness as a share of full scale.", low=0, high=1
+    )
+    contrast: float = argument(default=0.1, help="Largest change of the contrast as a share.", low=0, high=1)
 
     @property
     def is_warping(self) -> bool:

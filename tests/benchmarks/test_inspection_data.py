@@ -27,7 +27,15 @@ def one_thread() -> Iterator[None]:
 
 @pytest.mark.benchmark
 def test_batches_of_32_images_of_128_pixels(one_thread: None, tmp_path: Path) -> None:
-    settings = InspectionDemoSettings(160, 320, 1, 1, 1, 1, cache_dir=str(tmp_path))
+    settings = InspectionDemoSettings(
+        original_train=160,
+        new_train=320,
+        original_val=1,
+        new_val=1,
+        original_test=1,
+        new_test=1,
+        cache_dir=str(tmp_path),
+    )
     data = InspectionDataModule(demo=settings, new_training="full", batch_size=32)
     data.prepare_data()
     data.setup("fit")

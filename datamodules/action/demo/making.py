@@ -6,17 +6,9 @@ raises or lowers a barbell, which only time tells apart. Nothing is downloaded.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-
-from filelock import FileLock
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from datamodules.action.demo.settings import (
     DEMO_CLASSES,
@@ -25,9 +17,9 @@ from datamodules.action.demo.settings import (
     ActionDemoSettings,
 )
 from datamodules.action.demo.videos import LONG_SETS, ClipJob, LongJob, make_clip, make_long, truth_of
-from datamodules.common.cache_folder import cache_folder
 from datamodules.common.errors import VideoError
-from datamodules.common.fingerprint import config_digest
+from datamodules.common.generated import csv_text, generated_folder, made_once
+from datamodules.common.progress import file_progress
 
 __all__ = [
     "DEMO_CLASSES",
@@ -41,13 +33,11 @@ __all__ = [
 
 DEMO_VERSION = 1  # raise it whenever the same settings would give other videos
 _COLUMNS = ("video", "class", "split", "group")
-_LINES = 4  # lines of progress in a file
 
 
 def action_demo_folder(settings: ActionDemoSettings) -> Path:
     """Where the videos of these settings are or will be; any other setting or version has another folder."""
-    digest = config_digest({"version": DEMO_VERSION, **settings.content()})
-    return cache_folder(settings.cache_dir) / "action_demo" / digest[:16]
+    return generated_folder("action_demo", settings.cache_dir, {"version": DEMO_VERSION, **settings.content()})
 
 
 def make_action_demo(settings: ActionDemoSettings) -> Path:
@@ -77,21 +67,14 @@ def make_action_demo(settings: ActionDemoSettings) -> Path:
         VideoError: If the folder or a video cannot be written.
     """
     folder = action_demo_folder(settings)
-    if _complete(folder, settings):
-        return folder
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_suffix(".lock")):
-            if not _complete(folder, settings):
-                _make(folder, settings)
-    except OSError as error:
-        if isinstance(error, VideoError):
-            raise
-        raise VideoError(
-            f"Cannot make the demo videos in {folder}: {error}; free some disk space (150 MB) or name another folder "
-            "by the environment variable APPRAISE_CACHE."
-        ) from error
-    return folder
+    return made_once(
+        folder,
+        lambda: _complete(folder, settings),
+        lambda: _make(folder, settings),
+        what="videos",
+        megabytes=150,
+        failure=VideoError,
+    )
 
 
 def _clip_jobs(settings: ActionDemoSettings) -> list[ClipJob]:
@@ -125,7 +108,8 @@ def _make(folder: Path, settings: ActionDemoSettings) -> None:
     # A long video takes as long as many clips.
     weights = {job.file: 20 if isinstance(job, LongJob) else 1 for job in jobs}
     total = sum(weights.values())
-    with _progress(total, total - sum(weights[job.file] for job in pending)) as advance:
+    done = total - sum(weights[job.file] for job in pending)
+    with file_progress("Making the demo videos", total, done, percent=True) as advance:
         for job in pending:
             if isinstance(job, LongJob):
                 make_long(partial, settings, job)
@@ -146,32 +130,9 @@ def _clip_list(settings: ActionDemoSettings, clips: list[ClipJob]) -> str:
     """Text of ``clips.csv``; the clips of the last places test and those of the ones before them validate."""
     test = max(1, round(settings.test_fraction * settings.clips))
     val = max(1, round(settings.val_fraction * settings.clips))
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(_COLUMNS)
+    rows = []
     for job in clips:
         left = settings.clips - job.number
         split = "test" if left <= test else "val" if left <= test + val else "train"
-        writer.writerow((job.file, job.action, split, f"place_{job.number:03d}"))
-    return stream.getvalue()
-
-
-@contextmanager
-def _progress(total: int, done: int) -> Iterator[Callable[[int], None]]:
-    """Give a function to call for each piece of work that is done."""
-    console = Console(stderr=True)
-    if console.is_terminal:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=console) as bar:
-            task = bar.add_task("Making the demo videos", total=total, completed=done)
-            yield lambda weight: bar.advance(task, weight)
-        return
-    count = done
-
-    def report(weight: int) -> None:
-        nonlocal count
-        before, count = count, count + weight
-        if count * _LINES // total > before * _LINES // total:
-            console.print(f"Making the demo videos: {100 * count // total} %", highlight=False)
-
-    yield report
+        rows.append((job.file, job.action, split, f"place_{job.number:03d}"))
+    return csv_text(_COLUMNS, rows)

@@ -6,42 +6,31 @@ Keras' ImageDataGenerator does; what comes in from outside repeats the border.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
-from datamodules.common.errors import ConfigurationError
+from datamodules.common.settings import argument, settings
 from datamodules.images.affine import about_centre, square, turned
 
 DRAWS = ("rotation", "shear", "zoom across", "zoom down", "across", "down", "flip")
 
 
-@dataclass(frozen=True)
+@settings
 class ActionAugmentation:
-    """What happens to training frames at random, each drawn evenly from its range.
+    """What happens to training frames at random, each drawn evenly from its range."""
 
-    Args:
-        rotation: Largest rotation to either side in degrees.
-        zoom: Largest enlargement or reduction as a share, of width and height apart.
-        shift: Largest shift as a share of the side, across and down.
-        shear: Largest shear angle in degrees; Keras reads its ``shear_range`` so, and its 0.15 is next to nothing.
-        flip: Flip half of the frames left to right.
-
-    Raises:
-        ConfigurationError: If a value is out of its range.
-    """
-
-    rotation: float = 30.0
-    zoom: float = 0.15
-    shift: float = 0.2
-    shear: float = 0.15
-    flip: bool = True
-
-    def __post_init__(self) -> None:
-        for name, limit in {"rotation": 180.0, "zoom": 0.9, "shift": 1.0, "shear": 80.0}.items():
-            if not 0 <= getattr(self, name) <= limit:
-                raise ConfigurationError(f"{name} is {getattr(self, name)}; it must lie in 0..{limit:g}")
+    rotation: float = argument(default=30.0, help="Largest rotation to either side in degrees.", low=0, high=180)
+    zoom: float = argument(
+        default=0.15, help="Largest enlargement or reduction as a share, of width and height apart.", low=0, high=0.9
+    )
+    shift: float = argument(default=0.2, help="Largest shift as a share of the side, across and down.", low=0, high=1)
+    shear: float = argument(
+        default=0.15,
+        help="Largest shear angle in degrees; Keras reads its ``shear_range`` so, and its 0.15 is next to nothing.",
+        low=0,
+        high=80,
+    )
+    flip: bool = argument(default=True, help="Flip half of the frames left to right.")
 
     @property
     def is_active(self) -> bool:

@@ -6,21 +6,14 @@ harmless structures that look like defects; models trained on the first line alo
 
 from __future__ import annotations
 
-import csv
-import io
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock
 from PIL import Image
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from datamodules.common.cache_folder import cache_folder
 from datamodules.common.errors import StoreError
-from datamodules.common.fingerprint import config_digest
+from datamodules.common.generated import csv_text, generated_folder, made_once
+from datamodules.common.progress import file_progress
 from datamodules.inspection.demo.parts import DOMAINS, SPLITS, draw_part
 from datamodules.inspection.demo.settings import DEFECT_CLASSES, InspectionDemoSettings
 
@@ -35,13 +28,12 @@ __all__ = [
 DEMO_VERSION = 1  # raise it whenever the same settings would give other images or masks
 _MANIFEST = "manifest.csv"
 _COLUMNS = ("image", "mask", "domain", "split", "group", "healthy")
-_LINES = 4  # lines of progress in a file
 
 
 def inspection_demo_folder(settings: InspectionDemoSettings) -> Path:
     """Where the images of these settings are or will be; any other setting or version has another folder."""
-    digest = config_digest({"version": DEMO_VERSION, **settings.content()})
-    return cache_folder(settings.cache_dir) / "inspection_demo" / digest[:16]
+    content = {"version": DEMO_VERSION, **settings.content()}
+    return generated_folder("inspection_demo", settings.cache_dir, content)
 
 
 def make_inspection_demo(settings: InspectionDemoSettings) -> Path:
@@ -64,19 +56,14 @@ def make_inspection_demo(settings: InspectionDemoSettings) -> Path:
         StoreError: If the folder cannot be written.
     """
     folder = inspection_demo_folder(settings)
-    if _complete(folder, settings):
-        return folder
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_suffix(".lock")):
-            if not _complete(folder, settings):
-                _make(folder, settings)
-    except OSError as error:
-        raise StoreError(
-            f"Cannot make the demo images in {folder}: {error}; free some disk space (150 MB) or name another folder "
-            "by the environment variable APPRAISE_CACHE."
-        ) from error
-    return folder
+    return made_once(
+        folder,
+        lambda: _complete(folder, settings),
+        lambda: _make(folder, settings),
+        what="images",
+        megabytes=150,
+        failure=StoreError,
+    )
 
 
 def _complete(folder: Path, settings: InspectionDemoSettings) -> bool:
@@ -96,11 +83,9 @@ def _make(folder: Path, settings: InspectionDemoSettings) -> None:
             shutil.rmtree(stale)
     for room in ("images", "masks"):
         (partial / room).mkdir(parents=True)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_COLUMNS)
+    rows = []
     counts = settings.counts()
-    with _progress(sum(counts.values())) as advance:
+    with file_progress("Making the demo images", sum(counts.values())) as advance:
         for split in SPLITS:
             for domain in DOMAINS:
                 for number in range(counts[f"{domain}_{split}"]):
@@ -110,29 +95,8 @@ def _make(folder: Path, settings: InspectionDemoSettings) -> None:
                     Image.fromarray(part.image).save(partial / "images" / f"{name}.png", compress_level=1)
                     Image.fromarray(part.mask).save(partial / "masks" / f"{name}.png", compress_level=1)
                     paths = f"images/{name}.png", f"masks/{name}.png"
-                    writer.writerow((*paths, domain, split, name, int(part.flagged)))
+                    rows.append((*paths, domain, split, name, int(part.flagged)))
                     advance()
     (partial / "classes.txt").write_text("\n".join(DEFECT_CLASSES) + "\n", encoding="utf-8")
-    (partial / _MANIFEST).write_text(text.getvalue(), encoding="utf-8")
+    (partial / _MANIFEST).write_text(csv_text(_COLUMNS, rows), encoding="utf-8")
     partial.replace(folder)
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[], None]]:
-    """Give a function to call for each image that is made."""
-    console = Console(stderr=True)
-    if console.is_terminal:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=console) as bar:
-            task = bar.add_task("Making the demo images", total=total)
-            yield lambda: bar.advance(task)
-        return
-    count = 0
-
-    def report() -> None:
-        nonlocal count
-        count += 1
-        if count * _LINES // total > (count - 1) * _LINES // total:
-            console.print(f"Making the demo images: {count} of {total}", highlight=False)
-
-    yield report

@@ -7,27 +7,22 @@ full-reference measure of the region that counts, made fair between contents. No
 from __future__ import annotations
 
 import csv
-import io
 import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Literal, get_args
 
-from filelock import FileLock
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-from datamodules.common.cache_folder import cache_folder
 from datamodules.common.errors import VideoError
-from datamodules.common.fingerprint import config_digest
+from datamodules.common.generated import csv_text, generated_folder, made_once
+from datamodules.common.progress import file_progress
 from datamodules.video_quality.demo.sources import DemoSettings, split_of
 from datamodules.video_quality.demo.worker import ClipRecord, record_path
 
@@ -37,13 +32,12 @@ DEMO_VERSION = 2  # raise it whenever the same settings would give other clips o
 _MANIFEST_COLUMNS = ("file", "mos", "pattern", "reference", "split", "x1", "y1", "x2", "y2")
 _Detail = Literal["file", "layout", "kinds", "qp", "inside", "outside", "loss"]
 _DETAIL_COLUMNS: tuple[_Detail, ...] = get_args(_Detail)
-_LINES = 4  # lines of progress in a file
 
 
 def demo_folder(settings: DemoSettings) -> Path:
     """Where the clips of these settings are or will be; any other setting or version has another folder."""
-    digest = config_digest({"version": DEMO_VERSION, **settings.content()})
-    return cache_folder(settings.cache_dir) / "video_quality_demo" / digest[:16]
+    content = {"version": DEMO_VERSION, **settings.content()}
+    return generated_folder("video_quality_demo", settings.cache_dir, content)
 
 
 def make_demo(settings: DemoSettings) -> Path:
@@ -65,21 +59,14 @@ def make_demo(settings: DemoSettings) -> Path:
         VideoError: If a clip or the folder cannot be written.
     """
     folder = demo_folder(settings)
-    if _complete(folder):
-        return folder
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_suffix(".lock")):
-            if not _complete(folder):
-                _make(folder, settings)
-    except OSError as error:
-        if isinstance(error, VideoError):
-            raise
-        raise VideoError(
-            f"Cannot make the demo clips in {folder}: {error}; free some disk space (100 MB) or name another folder "
-            "by the environment variable APPRAISE_CACHE."
-        ) from error
-    return folder
+    return made_once(
+        folder,
+        lambda: _complete(folder),
+        lambda: _make(folder, settings),
+        what="clips",
+        megabytes=100,
+        failure=VideoError,
+    )
 
 
 def _complete(folder: Path) -> bool:
@@ -99,7 +86,8 @@ def _make(folder: Path, settings: DemoSettings) -> None:
     for stale in (partial / "clips").glob(".*"):  # half-written by a making that was killed
         stale.unlink()
     pending = [number for number in range(settings.sources) if not record_path(partial, number).exists()]
-    with _progress(settings.sources, settings.sources - len(pending)) as advance:
+    done = settings.sources - len(pending)
+    with file_progress("Making the demo clips", settings.sources, done) as advance:
         for _ in _work(partial, settings, pending):
             advance()
     splits = split_of(settings)
@@ -109,42 +97,12 @@ def _make(folder: Path, settings: DemoSettings) -> None:
         records.extend((splits[number], clip) for clip in clips)
     rows = [(c["file"], c["mos"], c["pattern"], c["reference"], split, *c["region"]) for split, c in records]
     details = [tuple(c[name] for name in _DETAIL_COLUMNS) for _, c in records]
-    (partial / "details.csv").write_text(_csv(_DETAIL_COLUMNS, details), encoding="utf-8")
-    (partial / "manifest.csv").write_text(_csv(_MANIFEST_COLUMNS, rows), encoding="utf-8")
+    (partial / "details.csv").write_text(csv_text(_DETAIL_COLUMNS, details), encoding="utf-8")
+    (partial / "manifest.csv").write_text(csv_text(_MANIFEST_COLUMNS, rows), encoding="utf-8")
     shutil.rmtree(partial / "records")
     if folder.exists():  # clips were deleted from it by hand
         shutil.rmtree(folder)
     partial.replace(folder)
-
-
-def _csv(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Text of a csv file with a header."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
-    return stream.getvalue()
-
-
-@contextmanager
-def _progress(total: int, done: int) -> Iterator[Callable[[], None]]:
-    """Give a function to call for each source that is made."""
-    console = Console(stderr=True)
-    if console.is_terminal:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=console) as bar:
-            task = bar.add_task("Making the demo clips", total=total, completed=done)
-            yield lambda: bar.advance(task)
-        return
-    count = done
-
-    def report() -> None:
-        nonlocal count
-        count += 1
-        if count * _LINES // total > (count - 1) * _LINES // total:
-            console.print(f"Making the demo clips: {count} of {total} sources", highlight=False)
-
-    yield report
 
 
 def _work(folder: Path, settings: DemoSettings, pending: Sequence[int]) -> Iterator[int]:

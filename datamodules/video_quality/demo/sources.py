@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +19,8 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from datamodules.common.errors import ConfigurationError
+from datamodules.common.generated import check_fractions
+from datamodules.common.settings import argument, settings
 from datamodules.video.writing.encode import encode_video
 from datamodules.video_quality.demo.content import CONTENT_KINDS, ContentKind, render
 from datamodules.video_quality.demo.drawing import Clip, palette, to_bytes, vertical_gradient
@@ -36,46 +38,34 @@ Box = tuple[int, int, int, int]
 _LAYOUTS: tuple[Layout, ...] = ("stages", "plain", "joined", "stages", "plain")
 
 
-@dataclass(frozen=True)
+@settings
 class DemoSettings:
-    """What the generated demo holds; the same settings give the same clips.
+    """What the generated demo holds; the same settings give the same clips."""
 
-    Args:
-        sources: Number of pristine sources, at least 3; each is encoded once in every one of the six QP intervals.
-        frames: Frames of a clip, at least 4.
-        size: Height and width in pixels, an even number from 64.
-        seed: Seed of all that is drawn.
-        val_fraction: Share of the sources that validate.
-        test_fraction: Share of the sources that test.
-        cache_dir: Folder that keeps the made clips; by default the environment variable ``APPRAISE_CACHE``, else
-            ``$XDG_CACHE_HOME/appraise``, else ``~/.cache/appraise``.
-        workers: Processes that make the clips.
+    sources: int = argument(
+        default=120,
+        help="Number of pristine sources, at least 3; each is encoded once in every one of the six QP intervals.",
+        low=3,
+    )
+    frames: int = argument(default=16, help="Frames of a clip, at least 4.", low=4)
+    size: int = argument(default=288, help="Height and width in pixels, an even number from 64.", low=64)
+    seed: int = argument(default=0, help="Seed of all that is drawn.")
+    val_fraction: float = argument(default=0.13, help="Share of the sources that validate.")
+    test_fraction: float = argument(default=0.17, help="Share of the sources that test.")
+    cache_dir: str | None = argument(
+        default=None,
+        help=(
+            "Folder that keeps the made clips; by default the environment variable ``APPRAISE_CACHE``, else "
+            "``$XDG_CACHE_HOME/appraise``, else ``~/.cache/appraise``."
+        ),
+    )
+    workers: int = argument(default=2, help="Processes that make the clips.", low=1)
 
-    Raises:
-        ConfigurationError: If a value is out of its range.
-    """
-
-    sources: int = 120
-    frames: int = 16
-    size: int = 288
-    seed: int = 0
-    val_fraction: float = 0.13
-    test_fraction: float = 0.17
-    cache_dir: str | None = field(default=None, metadata={"content": False})
-    workers: int = field(default=2, metadata={"content": False})
-
-    def __post_init__(self) -> None:
-        for name, lowest in (("sources", 3), ("frames", 4), ("size", 64), ("workers", 1)):
-            value = getattr(self, name)
-            if value < lowest:
-                raise ConfigurationError(f"The demo's {name} is {value}; it must be at least {lowest}.")
+    def check(self) -> None:
+        """Refuse what cannot work together."""
         if self.size % 2:
             raise ConfigurationError(f"The demo's size is {self.size}; the encoder needs an even number.")
-        if not (self.val_fraction > 0 and self.test_fraction > 0 and self.val_fraction + self.test_fraction < 1):
-            raise ConfigurationError(
-                f"The demo's val_fraction is {self.val_fraction} and test_fraction {self.test_fraction}; "
-                "both must be above 0 and their sum below 1."
-            )
+        check_fractions(self.val_fraction, self.test_fraction)
 
     def content(self) -> dict[str, int | float]:
         """The settings that decide what the clips show; where and how they are made is left out."""

@@ -169,5 +169,5 @@ def test_faces_move_apart_from_each_other() -> None:
 
 
 def test_what_augmentation_cannot_be() -> None:
-    with pytest.raises(ConfigurationError, match=r"flip is 1\.5; it must lie in 0\.\.1"):
+    with pytest.raises(ConfigurationError, match=r"flip is 1\.5, but must be in 0\.\.1"):
         FaceAugmentation(flip=1.5)

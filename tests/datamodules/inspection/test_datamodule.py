@@ -22,7 +22,7 @@ from datamodules.inspection.batches.settings import AugmentationSettings
 from datamodules.inspection.datamodule import InspectionDataModule
 from datamodules.inspection.demo.settings import DEFECT_CLASSES, InspectionDemoSettings
 
-NO_FLIPS = AugmentationSettings(0, 0)
+NO_FLIPS = AugmentationSettings(flip_horizontal=0, flip_vertical=0)
 
 
 def listed(parts: Path, **options: Any) -> InspectionDataModule:
@@ -306,7 +306,16 @@ def test_two_processes_get_halves_of_both_domains(parts: Path, tmp_path: Path, r
 
 
 def test_the_demo_is_the_data_where_nothing_is_given(tmp_path: Path) -> None:
-    settings = InspectionDemoSettings(5, 6, 2, 2, 2, 2, size=64, cache_dir=str(tmp_path))
+    settings = InspectionDemoSettings(
+        original_train=5,
+        new_train=6,
+        original_val=2,
+        new_val=2,
+        original_test=2,
+        new_test=2,
+        size=64,
+        cache_dir=str(tmp_path),
+    )
     data = InspectionDataModule(demo=settings, batch_size=4, new_training="full")
     assert data.class_names == list(DEFECT_CLASSES)
     data.prepare_data()

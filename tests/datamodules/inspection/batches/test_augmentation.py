@@ -143,7 +143,7 @@ def test_a_row_is_augmented_the_same_in_any_batch() -> None:
 
 def test_light_changes_the_picture_alone() -> None:
     batch = make_batch()
-    lit = augment(batch, AugmentationSettings(0, 0, brightness=0.3, contrast=0.3), 0, 0)
+    lit = augment(batch, AugmentationSettings(flip_horizontal=0, flip_vertical=0, brightness=0.3, contrast=0.3), 0, 0)
     assert not torch.equal(lit["image"], batch["image"])
     for name in ("size", "class_mask", "boxes", "answer_mask", "baseline_map"):
         torch.testing.assert_close(dict(lit)[name], dict(batch)[name], equal_nan=True)
@@ -154,10 +154,10 @@ def test_light_changes_the_picture_alone() -> None:
 @pytest.mark.parametrize(
     "settings",
     [
-        AugmentationSettings(0.5, 0.5, degrees=30),
-        AugmentationSettings(0.5, 0.5, translate=0.2),
-        AugmentationSettings(0.5, 0.5, scale=0.3),
-        AugmentationSettings(0.5, 0.5, rotate90=True, degrees=15, translate=0.1, scale=0.2, brightness=0.1),
+        AugmentationSettings(degrees=30),
+        AugmentationSettings(translate=0.2),
+        AugmentationSettings(scale=0.3),
+        AugmentationSettings(rotate90=True, degrees=15, translate=0.1, scale=0.2, brightness=0.1),
     ],
 )
 def test_warped_boxes_still_bound_the_mask(settings: AugmentationSettings) -> None:
@@ -186,7 +186,7 @@ def test_warped_boxes_still_bound_the_mask(settings: AugmentationSettings) -> No
 
 def test_an_answer_that_left_the_picture_is_padding() -> None:
     batch = make_batch(64, 96, 96, padded=False)
-    moved = augment(batch, AugmentationSettings(0, 0, translate=0.9), 0, 0)
+    moved = augment(batch, AugmentationSettings(flip_horizontal=0, flip_vertical=0, translate=0.9), 0, 0)
     gone = moved["answer_truth"][:, 0] == PADDING
     assert bool(gone.any())
     assert not bool(gone.all())

@@ -117,7 +117,7 @@ def test_a_deleted_clip_is_made_again(tmp_path: Path) -> None:
 def test_two_processes_at_once(tmp_path: Path, repository: Path) -> None:
     program = (
         "import sys; from datamodules.video_quality.demo.making import DemoSettings, make_demo; "
-        "sys.stdout.write(str(make_demo(DemoSettings(sources=3, frames=4, size=64, cache_dir=sys.argv[1]))))"
+        "sys.stdout.write(str(make_demo(DemoSettings(sources=4, frames=4, size=64, cache_dir=sys.argv[1]))))"
     )
 
     def start(_: int) -> subprocess.CompletedProcess[str]:
@@ -127,9 +127,9 @@ def test_two_processes_at_once(tmp_path: Path, repository: Path) -> None:
     with ThreadPoolExecutor(2) as pool:
         first, second = pool.map(start, range(2))
     assert first.stdout == second.stdout
-    assert len(read(Path(first.stdout) / "manifest.csv")) == 18
+    assert len(read(Path(first.stdout) / "manifest.csv")) == 24
     assert sorted(("Making" in run.stderr) for run in (first, second)) == [False, True]  # one made, one waited
-    assert "3 of 3 sources" in first.stderr + second.stderr
+    assert "4 of 4" in first.stderr + second.stderr
 
 
 def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:

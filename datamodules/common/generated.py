@@ -1,0 +1,91 @@
+"""Generated data sets: made on first use, once whatever the number of processes, and kept in a cache folder."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from filelock import FileLock
+
+from datamodules.common.cache_folder import cache_folder
+from datamodules.common.errors import AppraiseError, ConfigurationError
+from datamodules.common.fingerprint import config_digest
+
+
+def generated_folder(name: str, cache_dir: str | None, content: Mapping[str, object]) -> Path:
+    """Where a data set is or will be; any other content has another folder.
+
+    Args:
+        name: Of the kind of data.
+        cache_dir: See `cache_folder`.
+        content: Everything that decides what is made, the version of the code that makes it included.
+    """
+    return cache_folder(cache_dir) / name / config_digest(dict(content))[:16]
+
+
+def made_once(
+    folder: Path,
+    is_complete: Callable[[], bool],
+    make: Callable[[], None],
+    *,
+    what: str,
+    megabytes: int,
+    failure: type[AppraiseError],
+) -> Path:
+    """Have a folder made unless it is complete; processes that ask at the same time wait for the one that makes it.
+
+    Args:
+        folder: The folder.
+        is_complete: Whether all of it is there.
+        make: Makes it; called by one process at a time.
+        what: What is made, for the message.
+        megabytes: Room that it takes.
+        failure: Class of the error where the folder cannot be written.
+
+    Raises:
+        AppraiseError: Of the class ``failure``, if the folder cannot be written.
+    """
+    if is_complete():
+        return folder
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_suffix(".lock")):
+            if not is_complete():
+                make()
+    except OSError as error:
+        if isinstance(error, AppraiseError):
+            raise
+        raise failure(
+            f"Cannot make the demo {what} in {folder}: {error}; free some disk space ({megabytes} MB) or name another "
+            "folder by the environment variable APPRAISE_CACHE."
+        ) from error
+    return folder
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Text of a csv file with a header.
+
+    Example:
+        >>> csv_text(("file", "mos"), [("a.mp4", 3)]).splitlines()
+        ['file,mos', 'a.mp4,3']
+    """
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return stream.getvalue()
+
+
+def check_fractions(val_fraction: float, test_fraction: float) -> None:
+    """Refuse shares of a demo that leave nothing for one of its splits.
+
+    Raises:
+        ConfigurationError: If they do.
+    """
+    if not (val_fraction > 0 and test_fraction > 0 and val_fraction + test_fraction < 1):
+        raise ConfigurationError(
+            f"The demo's val_fraction is {val_fraction} and test_fraction {test_fraction}; both must be above 0 and "
+            "their sum below 1."
+        )
