@@ -6,7 +6,7 @@ import inspect
 import math
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, Literal
 
@@ -18,6 +18,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torchmetrics import Metric
 
+from datamodules.common.errors import ConfigurationError
 from datamodules.common.settings import argument, free_names, saved_values, settings
 
 if TYPE_CHECKING:
@@ -42,6 +43,19 @@ def warmup_cosine(step: int, warmup_steps: int, total_steps: int) -> float:
         return (step + 1) / max(1, warmup_steps)
     progress = min(1.0, (step - warmup_steps) / max(1, total_steps - warmup_steps))
     return 0.5 * (1.0 + math.cos(math.pi * progress))
+
+
+def check_class_names(names: Sequence[str] | None) -> None:
+    """Refuse classes that cannot be told apart by their names.
+
+    Raises:
+        ConfigurationError: If there is no class, or two have one name.
+    """
+    if not names or len(set(names)) != len(names):
+        raise ConfigurationError(
+            f"class_names is {names}, but each class needs a name of its own: the data module gives them, or name them "
+            "as --model.init_args.class_names."
+        )
 
 
 @settings

@@ -7,14 +7,14 @@ import io
 import json
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import lightning as L
-from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.trainer.states import TrainerFn
 
+from callbacks.figures.prediction_writer import PredictionWriter
 from datamodules.common.atomic_write import write_text
 from datamodules.common.errors import ConfigurationError
 from datamodules.face_attributes.batch import FaceBatch
@@ -41,7 +41,7 @@ class FaceAnswer(NamedTuple):
     probability: list[float | None]
 
 
-class AttributeWriter(Callback):
+class AttributeWriter(PredictionWriter[FaceBatch]):
     """Write ``attributes.csv`` (1 and 0) and ``probabilities.csv`` while predicting faces, a row a face.
 
     An attribute of which the model can say nothing, since no training face had a label for it, stays empty in both.
@@ -57,13 +57,9 @@ class AttributeWriter(Callback):
     """
 
     def __init__(self, output: str | None = None) -> None:
-        self.output = output
+        super().__init__(output)
         self._stream: IO[str] | None = None
         self._names: list[str] = []
-
-    def folder(self, trainer: L.Trainer) -> Path:
-        """Folder that the files go to."""
-        return Path(self.output or trainer.default_root_dir)
 
     def on_predict_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Open this process's own file, without what an earlier run left."""
@@ -76,14 +72,8 @@ class AttributeWriter(Callback):
         trainer.strategy.barrier()
         self._stream = (folder / f"answers.rank{trainer.global_rank}.jsonl").open("w", encoding="utf-8")
 
-    def on_predict_batch_end(
-        self,
-        trainer: L.Trainer,
-        pl_module: L.LightningModule,
-        outputs: Any,  # noqa: ANN401  # as inherited
-        batch: FaceBatch,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+    def write(
+        self, trainer: L.Trainer, module: L.LightningModule, outputs: Mapping[str, Any], batch: FaceBatch
     ) -> None:
         """Write the answers of a batch and flush them.
 

@@ -12,9 +12,9 @@ from typing import Any
 import lightning as L
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
+from callbacks.figures.prediction_writer import PredictionWriter
 from callbacks.figures.sheet import Picture, draw_grid
 from datamodules.common.atomic_write import atomic_path, write_text
 from datamodules.face_attributes.batch import FaceBatch
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 _MEASURES = ("psnr", "ssim", "error")
 
 
-class LayerReconstructions(Callback):
+class LayerReconstructions(PredictionWriter[FaceBatch]):
     """Write what `predict` in the mode ``reconstruct`` makes of given faces.
 
     Into the output folder go ``reconstructions.csv``, a row for each face and layer with PSNR in dB, SSIM and the
@@ -36,7 +36,7 @@ class LayerReconstructions(Callback):
     """
 
     def __init__(self, output: str | None = None, sheet_faces: int = 16) -> None:
-        self.output = output
+        super().__init__(output)
         self.sheet_faces = sheet_faces
         self._rows: list[dict[str, Any]] = []
         self._pictures: dict[int, list[Picture]] = {}
@@ -45,14 +45,8 @@ class LayerReconstructions(Callback):
         """Begin anew."""
         self._rows, self._pictures = [], {}
 
-    def on_predict_batch_end(
-        self,
-        trainer: L.Trainer,
-        pl_module: L.LightningModule,
-        outputs: Mapping[str, Any],
-        batch: FaceBatch,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+    def write(
+        self, trainer: L.Trainer, module: L.LightningModule, outputs: Mapping[str, Any], batch: FaceBatch
     ) -> None:
         """Take down the measures of a batch; no picture is kept beyond those of the sheet."""
         layers = outputs.get("layers") or {}
@@ -79,7 +73,7 @@ class LayerReconstructions(Callback):
             log.warning("no face was reconstructed: set mode to reconstruct, and name pictures as path")
             return
         pictures = {face: shown for _, part in gathered for face, shown in part.items()}
-        self._write(Path(self.output or trainer.default_root_dir), rows, pictures)
+        self._write(self.folder(trainer), rows, pictures)
 
     def _write(self, folder: Path, rows: list[dict[str, Any]], pictures: dict[int, list[Picture]]) -> None:
         text = io.StringIO()

@@ -12,11 +12,11 @@ from typing import Any
 import lightning as L
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback
 from PIL import Image
 from torch import Tensor
 
 from callbacks.face_attributes.measures import schema_of
+from callbacks.figures.prediction_writer import PredictionWriter
 from callbacks.figures.run_key import run_key
 from callbacks.figures.sheet import Picture, SheetFace, draw_sheet, draw_strip
 from datamodules.common.atomic_write import atomic_path, write_text
@@ -35,7 +35,7 @@ _READ = ("image", "strip", "history", "attributes", "opinion", "index", "valid",
 _OF_SOURCE = ("similarity", "psnr", "ssim")  # likeness to the source; without one they say nothing
 
 
-class FaceWriter(Callback):
+class FaceWriter(PredictionWriter[AttributeRequestBatch]):
     """Write every face of `generate` while predicting.
 
     Into the output folder go ``NAME.png``; ``NAME.json`` with the attributes asked for, those that they exclude, seed,
@@ -57,7 +57,7 @@ class FaceWriter(Callback):
     """
 
     def __init__(self, output: str | None = None, columns: int = 8, sheet_faces: int = 64, strips: bool = True) -> None:
-        self.output = output
+        super().__init__(output)
         self.columns = columns
         self.sheet_faces = sheet_faces
         self.strips = strips
@@ -65,10 +65,6 @@ class FaceWriter(Callback):
         self._schema: AttributeSchema | None = None
         self._kept = 0
         self._names: set[str] = set()
-
-    def folder(self, trainer: L.Trainer) -> Path:
-        """Folder that everything goes to."""
-        return Path(self.output or trainer.default_root_dir)
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Learn what decides a face beside its request, and tell the data module which faces are done."""
@@ -109,14 +105,8 @@ class FaceWriter(Callback):
                 ", ".join(unseen),
             )
 
-    def on_predict_batch_end(
-        self,
-        trainer: L.Trainer,
-        pl_module: L.LightningModule,
-        outputs: Mapping[str, Any],
-        batch: AttributeRequestBatch,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+    def write(
+        self, trainer: L.Trainer, module: L.LightningModule, outputs: Mapping[str, Any], batch: AttributeRequestBatch
     ) -> None:
         """Write the faces of a batch."""
         folder = self.folder(trainer)
@@ -128,13 +118,13 @@ class FaceWriter(Callback):
             if self._is_done(folder, name, key):
                 self._kept += 1
                 continue
-            facts = self._facts(pl_module, outputs, batch, row)
+            facts = self._facts(module, outputs, batch, row)
             pictures = {f"{name}.png": Image.fromarray(_picture(outputs["image"][row]))}
             if batch.get("image") is not None and batch["source"][row]:
                 pictures[f"{name}_source.png"] = Image.fromarray(_picture(batch["image"][row]))
             if self.strips and isinstance(outputs.get("strip"), Tensor) and outputs["strip"].shape[1]:
                 strip = [_picture(picture) for picture in outputs["strip"][row]]
-                steps = strip_steps(len(strip), _planned(pl_module), int(facts["steps"]))
+                steps = strip_steps(len(strip), _planned(module), int(facts["steps"]))
                 pictures[f"strips/{name}.png"] = draw_strip(strip, steps)
             for file, picture in pictures.items():
                 _save(picture, folder / file)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import Callback
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
+from callbacks.figures.prediction_writer import PredictionWriter
 from datamodules.common.atomic_write import atomic_path
 from datamodules.video.reading.reader import KeepFrames, read_video
 from datamodules.video.writing.encode import encode_video
@@ -24,7 +25,7 @@ DIMMED = 0.35  # brightness outside the selected window
 LINE = 3  # pixels
 
 
-class RegionOverlay(Callback):
+class RegionOverlay(PredictionWriter[VideoQualityBatch]):
     """Write one picture or one video per predicted file with the selected windows and the importance map.
 
     Files whose rows a resumed run reuses are not drawn again.
@@ -37,21 +38,15 @@ class RegionOverlay(Callback):
 
     def __init__(self, kind: Literal["sheet", "video"] = "sheet", output: str | None = None, limit: int = 100) -> None:
         self.kind = kind
-        self.output = output
+        super().__init__(output)
         self.limit = limit
         self._drawn = 0
 
-    def on_predict_batch_end(
-        self,
-        trainer: L.Trainer,
-        pl_module: L.LightningModule,
-        outputs: dict[str, Any],
-        batch: VideoQualityBatch,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+    def write(
+        self, trainer: L.Trainer, module: L.LightningModule, outputs: Mapping[str, Any], batch: VideoQualityBatch
     ) -> None:
         """Draw the batch's videos, first clip only."""
-        folder = Path(self.output or trainer.default_root_dir) / "regions"
+        folder = self.folder(trainer) / "regions"
         for position, record in enumerate(batch["record"]):
             if not bool(batch["valid"][position]) or self._drawn >= self.limit:
                 continue

@@ -7,12 +7,13 @@ import json
 import logging
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
 import lightning as L
-from lightning.pytorch.callbacks import Callback
 
+from callbacks.figures.prediction_writer import PredictionWriter
 from callbacks.figures.run_key import run_key
 from datamodules.common.atomic_write import atomic_path
 from datamodules.common.fingerprint import config_digest, file_key
@@ -26,7 +27,7 @@ FIELDS = (
 )  # fmt: skip
 
 
-class ScoreWriter(Callback):
+class ScoreWriter(PredictionWriter[VideoQualityBatch]):
     """Write ``scores.csv`` and ``scores.jsonl`` while predicting, flushed a row at a time.
 
     A row of an earlier run is reused, and its video not scored again, only if the file's size and modification time,
@@ -38,15 +39,11 @@ class ScoreWriter(Callback):
     """
 
     def __init__(self, output: str | None = None) -> None:
-        self.output = output
+        super().__init__(output)
         self._rows: dict[str, dict[str, Any]] = {}
         self._files: list[IO[str]] = []
         self._run_key = ""
         self._started = 0.0
-
-    def folder(self, trainer: L.Trainer) -> Path:
-        """Folder that the rows go to."""
-        return Path(self.output or trainer.default_root_dir)
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Read the rows of an earlier run and tell the data module which videos are done."""
@@ -88,14 +85,8 @@ class ScoreWriter(Callback):
         """Start the clock of the network."""
         self._started = time.perf_counter()
 
-    def on_predict_batch_end(
-        self,
-        trainer: L.Trainer,
-        pl_module: L.LightningModule,
-        outputs: dict[str, Any],
-        batch: VideoQualityBatch,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+    def write(
+        self, trainer: L.Trainer, module: L.LightningModule, outputs: Mapping[str, Any], batch: VideoQualityBatch
     ) -> None:
         """Write the batch's rows and flush them to disk."""
         network_seconds = (time.perf_counter() - self._started) / max(1, len(batch["video"]))
@@ -137,7 +128,7 @@ class ScoreWriter(Callback):
     def _key(self, path: Path) -> str:
         return config_digest({"run": self._run_key, "file": file_key(path)}) if path.is_file() else ""
 
-    def _row(self, record: VideoRecord, outputs: dict[str, Any], position: int, seconds: float) -> dict[str, Any]:
+    def _row(self, record: VideoRecord, outputs: Mapping[str, Any], position: int, seconds: float) -> dict[str, Any]:
         row: dict[str, Any] = dict.fromkeys(FIELDS, "")
         row |= {name: value for name, value in record.items() if name in FIELDS}
         row["file"] = record["path"]

@@ -9,7 +9,7 @@ from datamodules.common.settings import argument, settings
 from lightning_modules.action.backbones import TrainBackbone
 from lightning_modules.action.losses import L1Method
 from lightning_modules.action.preprocess import Preprocessing
-from lightning_modules.base import MethodSettings
+from lightning_modules.base import MethodSettings, check_class_names
 from lightning_modules.nn.optimizers import OptimizerName
 
 PresetName = Literal["default", "legacy"]
@@ -116,12 +116,7 @@ class RecognizerSettings(RecognizerConfig, MethodSettings):
 
     def check(self) -> None:
         """Refuse values that cannot work."""
-        names = self.class_names
-        if not names or len(set(names)) != len(names):
-            raise ConfigurationError(
-                f"class_names is {names}, but each class needs a name of its own: the data module gives them, or name "
-                "them as --model.init_args.class_names."
-            )
+        check_class_names(self.class_names)
         problem = ""
         if not 0 <= self.dropout < 1:
             problem = f"dropout is {self.dropout:g}, but must be at least 0 and below 1"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datamodules.common.errors import ConfigurationError
 from datamodules.common.settings import argument, settings
-from lightning_modules.base import MethodSettings
+from lightning_modules.base import MethodSettings, check_class_names
 from lightning_modules.inspection.losses import AreaAverage
 from lightning_modules.inspection.measures.areas import ThresholdRule
 from lightning_modules.nn.gradient_reversal import ReversalSchedule
@@ -78,12 +78,7 @@ class MentoringSettings(MethodSettings):
 
     def check(self) -> None:
         """Refuse values that cannot work, alone or with another."""
-        names = self.class_names
-        if not names or len(set(names)) != len(names):
-            raise ConfigurationError(
-                f"class_names is {names}, but each class needs a name of its own: the data module gives them, or name "
-                "them as --model.init_args.class_names."
-            )
+        check_class_names(self.class_names)
         if self.mc_samples > 0 and self.dropout == 0:
             raise ConfigurationError(
                 f"mc_samples is {self.mc_samples}, but dropout is 0, so that all samples would be equal: train "
