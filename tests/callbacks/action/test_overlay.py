@@ -12,6 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fontTools.fontBuilder import FontBuilder  # type: ignore[import-untyped]  # it ships no types
+from fontTools.pens.ttGlyphPen import TTGlyphPen  # type: ignore[import-untyped]
+from matplotlib import font_manager
 from numpy.typing import NDArray
 
 from callbacks.action.live_window import LiveWindow
@@ -95,19 +98,41 @@ def test_scripts_that_the_shipped_font_has(text: str) -> None:
     assert (blank != written).any()
 
 
-def test_a_system_font_takes_over_where_it_must(monkeypatch: pytest.MonkeyPatch) -> None:
-    other = fonts.default_font(bold=False)
-    points = fonts._code_points
-    monkeypatch.setattr(fonts, "_system_fonts", lambda: (other,))
-    monkeypatch.setattr(
-        fonts, "_code_points", lambda font: np.append(points(font), ord("飲")) if font == other else points(font)
-    )
+@pytest.fixture
+def system_font(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A font of the system, drawn here: its one letter is a full square."""
+    pen = TTGlyphPen(None)
+    pen.moveTo((0, 0))
+    for corner in ((0, 700), (700, 700), (700, 0)):
+        pen.lineTo(corner)
+    pen.closePath()
+    builder = FontBuilder(1000)
+    builder.setupGlyphOrder([".notdef", "drink"])
+    builder.setupCharacterMap({ord("飲"): "drink"})
+    builder.setupGlyf({".notdef": TTGlyphPen(None).glyph(), "drink": pen.glyph()})
+    builder.setupHorizontalMetrics({".notdef": (700, 0), "drink": (700, 0)})
+    builder.setupHorizontalHeader(ascent=800, descent=-200)
+    builder.setupNameTable({"familyName": "Square", "styleName": "Regular"})
+    builder.setupOS2()
+    builder.setupPost()
+    path = tmp_path / "Square.ttf"
+    builder.save(path)
+    monkeypatch.setattr(fonts, "_system_fonts", lambda: (str(path),))
     fonts._candidates.cache_clear()
-    try:
-        assert fonts.runs_of("a飲") == [("a飲", other)]
-        assert fonts.figure_families(["飲"]) == ["DejaVu Sans"]
-    finally:
-        fonts._candidates.cache_clear()
+    known = list(font_manager.fontManager.ttflist)
+    yield path
+    font_manager.fontManager.ttflist = known
+    fonts._candidates.cache_clear()
+
+
+def test_a_system_font_takes_over_where_it_must(system_font: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert fonts.runs_of("a飲") == [("a", fonts.default_font()), ("飲", str(system_font))]
+    assert fonts.figure_families(["飲"]) == ["DejaVu Sans", "Square"]
+    picture = grey()
+    Overlay(320, 180).draw(picture, "飲")
+    letter = (picture == (140, 235, 150)).all(axis=2)
+    assert letter.sum() >= 64  # a square, full of the colour of classes
+    assert not caplog.records
 
 
 def test_glyphs_that_no_font_has_are_named_once(
