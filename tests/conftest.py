@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 from datamodules.video.writing.encode import encode_video
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+hypothesis.settings.register_profile("no clock", deadline=None)  # a busy machine is no failure
+hypothesis.settings.load_profile("no clock")
 
 
 @pytest.fixture(scope="session")
@@ -41,6 +44,18 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         del os.environ["APPRAISE_CACHE"]
     else:
         os.environ["APPRAISE_CACHE"] = before
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shipped_fonts() -> Iterator[None]:
+    """Leave matplotlib's own fonts alone, so that a picture has the same letters on every machine."""
+    from callbacks.figures import fonts
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fonts.font_manager, "findSystemFonts", list)
+        fonts._system_fonts.cache_clear()
+        yield
+    fonts._system_fonts.cache_clear()
 
 
 MakeClip = Callable[..., Path]

@@ -46,8 +46,9 @@ class LiveWindow:
         self._errors = tk.TclError
         self._root.title(title)
         self._root.configure(background="black")
-        self._label = tk.Label(self._root, borderwidth=0, background="black")
-        self._label.pack(expand=True)
+        self._canvas = tk.Canvas(self._root, highlightthickness=0, background="black")  # a label would need a font
+        self._canvas.pack(expand=True)
+        self._item = self._canvas.create_image(0, 0, anchor="nw")
         self._photo: object = None  # Tk does not hold the picture itself
         self._quit = False
         for key in ("<q>", "<Q>", "<Escape>"):
@@ -73,7 +74,8 @@ class LiveWindow:
             if factor < 1:
                 image = image.resize((max(1, round(width * factor)), max(1, round(height * factor))))
             photo = self._as_photo(image, master=self._root)
-            self._label.configure(image=photo)
+            self._canvas.configure(width=image.width, height=image.height)
+            self._canvas.itemconfigure(self._item, image=photo)
             self._photo = photo
             self._root.update()
         except self._errors:  # the desktop closed the window or went away

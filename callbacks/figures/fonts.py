@@ -46,7 +46,7 @@ def runs_of(text: str, bold: bool = True) -> list[tuple[str, FontFile]]:
     """
     needed = frozenset(character for character in text if _is_drawn(character))
     first = default_font(bold)
-    fonts = [first, *_candidates(needed - _covered(first, needed), bold)]
+    fonts = [first, *candidates(needed - _covered(first, needed), bold)]
     for font in fonts:
         if needed == _covered(font, needed):
             return [(text, font)] if text else []
@@ -96,7 +96,7 @@ def _covered(font: FontFile, characters: frozenset[str]) -> frozenset[str]:
 
 
 @functools.lru_cache(maxsize=256)
-def _candidates(missing: frozenset[str], bold: bool) -> tuple[FontFile, ...]:
+def candidates(missing: frozenset[str], bold: bool) -> tuple[FontFile, ...]:
     """System fonts that have some of the missing characters, those with the most first; one that has all is enough."""
     if not missing:
         return ()

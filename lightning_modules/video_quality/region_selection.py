@@ -40,7 +40,7 @@ def importance_map(class_token: Tensor, patch_tokens: Tensor) -> Tensor:
         ``(N, P)`` in [-1, 1].
 
     Example:
-        >>> importance_map(torch.tensor([[1.0, 0.0]]), torch.tensor([[[2.0, 0.0], [0.0, 1.0]]]))
+        >>> importance_map(torch.tensor([[1.0, 0.0]]), torch.tensor([[[2.0, 0.0], [0.0, 1.0]]])).round(decimals=4)
         tensor([[1., 0.]])
 
     References:

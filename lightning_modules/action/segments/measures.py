@@ -55,8 +55,8 @@ def frame_accuracy(states: ArrayLike, true: ArrayLike, *, count_unlabelled: bool
         ValueError: If the lengths differ.
 
     Example:
-        >>> frame_accuracy([0, 0, 1, -1], [0, 1, 1, -1])
-        0.6666666666666666
+        >>> round(frame_accuracy([0, 0, 1, -1], [0, 1, 1, -1]), 4)
+        0.6667
     """
     found, truth = np.asarray(states), np.asarray(true)
     if found.shape != truth.shape:

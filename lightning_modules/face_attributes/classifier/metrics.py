@@ -215,8 +215,8 @@ def average_precision(probability: Tensor, labels: Tensor) -> float:
         labels: ``(N,)``, 1 and 0; other values are left out.
 
     Example:
-        >>> average_precision(torch.tensor([0.9, 0.8, 0.1]), torch.tensor([1, 0, 1]))
-        0.8333333333333333
+        >>> round(average_precision(torch.tensor([0.9, 0.8, 0.1]), torch.tensor([1, 0, 1])), 4)
+        0.8333
     """
     known = labels != MISSING
     score, positive = probability[known].double(), (labels[known] == PRESENT)

@@ -24,6 +24,7 @@ def balanced_accuracy(decisions: Tensor, attributes: Tensor) -> Tensor:
         float64 ``(K,)`` in 0..1; NaN where one of both classes does not occur.
 
     Example:
+        >>> import torch
         >>> balanced_accuracy(torch.tensor([[1], [0], [0]]), torch.tensor([[1], [1], [0]])).tolist()
         [0.75]
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import subprocess
@@ -11,7 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fontTools.ttLib import TTFont
+from fontTools.fontBuilder import FontBuilder  # type: ignore[import-untyped]  # it ships no types
+from fontTools.pens.ttGlyphPen import TTGlyphPen  # type: ignore[import-untyped]
+from matplotlib import font_manager
 from numpy.typing import NDArray
 
 from callbacks.action.live_window import LiveWindow
@@ -95,68 +98,75 @@ def test_scripts_that_the_shipped_font_has(text: str) -> None:
     assert (blank != written).any()
 
 
-# In a process of its own, since fonts are looked up once a process.
-FONTS = """
-import sys
-from matplotlib import font_manager
-font_manager.findSystemFonts = lambda: sys.argv[1:]
-from callbacks.figures import fonts
-"""
+@pytest.fixture
+def system_font(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A font of the system, drawn here: its one letter is a full square."""
+    pen = TTGlyphPen(None)
+    pen.moveTo((0, 0))
+    for corner in ((0, 700), (700, 700), (700, 0)):
+        pen.lineTo(corner)
+    pen.closePath()
+    builder = FontBuilder(1000)
+    builder.setupGlyphOrder([".notdef", "drink"])
+    builder.setupCharacterMap({ord("飲"): "drink"})
+    builder.setupGlyf({".notdef": TTGlyphPen(None).glyph(), "drink": pen.glyph()})
+    builder.setupHorizontalMetrics({".notdef": (700, 0), "drink": (700, 0)})
+    builder.setupHorizontalHeader(ascent=800, descent=-200)
+    builder.setupNameTable({"familyName": "Square", "styleName": "Regular"})
+    builder.setupOS2()
+    builder.setupPost()
+    path = tmp_path / "Square.ttf"
+    builder.save(path)
+    monkeypatch.setattr(fonts, "_system_fonts", lambda: (str(path),))
+    fonts.candidates.cache_clear()
+    known = list(font_manager.fontManager.ttflist)
+    yield path
+    font_manager.fontManager.ttflist = known
+    fonts.candidates.cache_clear()
 
 
-def with_fonts(code: str, repository: Path, *system: Path) -> tuple[list[str], list[str]]:
-    """Lines of the output and of the log of some code, on a machine with these fonts."""
-    command = [sys.executable, "-c", FONTS + code, *map(str, system)]
-    done = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=True)
-    return done.stdout.splitlines(), done.stderr.splitlines()
+def test_a_system_font_takes_over_where_it_must(system_font: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert fonts.runs_of("a飲") == [("a", fonts.default_font()), ("飲", str(system_font))]
+    assert fonts.figure_families(["飲"]) == ["DejaVu Sans", "Square"]
+    picture = grey()
+    Overlay(320, 180).draw(picture, "飲")
+    letter = (picture == (140, 235, 150)).all(axis=2)
+    assert letter.sum() >= 64  # a square, full of the colour of classes
+    assert not caplog.records
 
 
-def test_a_system_font_takes_over_where_it_must(tmp_path: Path, repository: Path) -> None:
-    other = tmp_path / "Other.ttf"
-    with TTFont(fonts.default_font(bold=False)) as font:
-        for table in font["cmap"].tables:
-            if table.isUnicode():
-                table.cmap[ord("飲")] = "A"
-        for record in font["name"].names:
-            if record.nameID in (1, 16):
-                record.string = "Other"
-        font.save(other)
-    code = 'print(ascii(fonts.runs_of("a飲"))); print(fonts.figure_families(["飲"]))'
-    found, _ = with_fonts(code, repository, other)
-    assert found == [ascii([("a飲", str(other))]), "['DejaVu Sans', 'Other']"]
-
-
-def test_glyphs_that_no_font_has_are_named_once(repository: Path) -> None:
-    _, log = with_fonts('fonts.runs_of("飲む tea"); fonts.runs_of("飲む tea")', repository)
-    assert len(log) == 1
-    assert "U+98F2" in log[0]
-    assert "install" in log[0]
+def test_glyphs_that_no_font_has_are_named_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(fonts, "_system_fonts", lambda: ())
+    monkeypatch.setattr(fonts, "_named", set())
+    fonts.candidates.cache_clear()
+    with caplog.at_level(logging.WARNING):
+        for _ in range(2):
+            Overlay(320, 180).draw(grey(), "飲む tea")
+    fonts.candidates.cache_clear()
+    assert len(caplog.records) == 1
+    assert "U+98F2" in caplog.text
+    assert "install" in caplog.text
 
 
 # In a process of its own: Xlib ends the process when its server goes away.
 WINDOW = """
-import tkinter
 import numpy as np
 from callbacks.action.live_window import LiveWindow
-roots = []
-class Root(tkinter.Tk):
-    def __init__(self):
-        super().__init__()
-        roots.append(self)
-tkinter.Tk = Root
 picture = np.full((180, 320, 3), 128, np.uint8)
 window = LiveWindow()
 assert window.show(picture)
 assert window.show(np.zeros((2000, 3000, 3), np.uint8))  # larger than the screen
-assert roots[0].winfo_width() <= 800
-roots[0].event_generate("<q>")
-roots[0].update()
+assert window._root.winfo_width() <= 800
+window._root.event_generate("<q>")
+window._root.update()
 assert not window.show(picture)
 window.close()
 window.close()
 other = LiveWindow()
 assert other.show(picture)
-roots[1].destroy()
+other._root.destroy()
 assert not other.show(picture)
 other.close()
 print("fine")

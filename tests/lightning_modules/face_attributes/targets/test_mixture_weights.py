@@ -17,6 +17,7 @@ from lightning_modules.face_attributes.targets.linear_fits import fit_regression
 from lightning_modules.face_attributes.targets.mixture_weights import (
     PAPER_STEP,
     candidate_lambdas,
+    cholesky,
     gradient,
     image_sgd_weights,
     lambda_path,
@@ -140,6 +141,22 @@ def test_attributes_that_always_occur_together_need_a_penalty() -> None:
         fit_weights(statistics, "fc6", "paper", -1.0)
     with pytest.raises(ConfigurationError, match="lambda is -1"):
         fit_regression(statistics, "fc6", -1.0)
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("scale", [1e-8, 1.0, 1e8])
+def test_a_singular_matrix_is_refused_however_it_is_rounded(seed: int, scale: float) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    rows = torch.rand(60, 40, generator=generator, dtype=torch.float64)
+    rows[:, -1] = rows[:, seed]  # an attribute twice
+    rows *= torch.logspace(-3, 0, 40, dtype=torch.float64)  # and rare ones
+    matrix = scale * rows.T @ rows
+    rounding = 4e-16 * (torch.rand(40, 40, generator=generator, dtype=torch.float64) - 0.5)
+    matrix *= 1 + rounding + rounding.T
+    with pytest.raises(ConfigurationError, match="larger lambda"):
+        cholesky(matrix, 0.0)
+    penalty = 1e-10 * matrix.diagonal().mean() * torch.eye(40, dtype=torch.float64)
+    assert bool(cholesky(matrix + penalty, 1e-10).isfinite().all())
 
 
 def folds_of(statistics: FaceStatistics) -> Tensor:
