@@ -218,4 +218,4 @@ def test_the_map_is_finite_and_never_falls(pairs: list[tuple[float, float]]) -> 
     assert found.b1 >= found.b2
     assert found.b4 > 0
     ordered = four_parameter_logistic(x.double().sort().values, found)
-    assert (ordered.diff() >= 0).all()
+    assert (ordered.diff() >= -1e-12).all()  # equal scores may differ in the last digit
