@@ -53,9 +53,9 @@ def shipped_fonts() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fonts.font_manager, "findSystemFonts", list)
-        fonts._system_fonts.cache_clear()
+        fonts.system_fonts.cache_clear()
         yield
-    fonts._system_fonts.cache_clear()
+    fonts.system_fonts.cache_clear()
 
 
 MakeClip = Callable[..., Path]

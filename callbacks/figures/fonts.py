@@ -102,7 +102,7 @@ def candidates(missing: frozenset[str], bold: bool) -> tuple[FontFile, ...]:
         return ()
     scripts = {_script(character) for character in missing}
     useful: list[tuple[int, FontFile]] = []
-    for font in sorted(_system_fonts(), key=lambda font: (_oddness(font, bold, scripts), font)):
+    for font in sorted(system_fonts(), key=lambda font: (_oddness(font, bold, scripts), font)):
         count = len(_covered(font, missing))
         if count == len(missing):
             return (font,)
@@ -131,7 +131,7 @@ def _oddness(font: FontFile, bold: bool, scripts: set[str]) -> int:
 
 
 @functools.cache
-def _system_fonts() -> tuple[FontFile, ...]:
+def system_fonts() -> tuple[FontFile, ...]:
     paths = sorted(font_manager.findSystemFonts())
     if len(paths) > _MANY:
         paths.sort(key=lambda path: (not Path(path).stem.lower().startswith(("noto", "dejavu", "unifont")), path))

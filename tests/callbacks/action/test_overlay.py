@@ -117,7 +117,7 @@ def system_font(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
     builder.setupPost()
     path = tmp_path / "Square.ttf"
     builder.save(path)
-    monkeypatch.setattr(fonts, "_system_fonts", lambda: (str(path),))
+    monkeypatch.setattr(fonts, "system_fonts", lambda: (str(path),))
     fonts.candidates.cache_clear()
     known = list(font_manager.fontManager.ttflist)
     yield path
@@ -138,7 +138,7 @@ def test_a_system_font_takes_over_where_it_must(system_font: Path, caplog: pytes
 def test_glyphs_that_no_font_has_are_named_once(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(fonts, "_system_fonts", lambda: ())
+    monkeypatch.setattr(fonts, "system_fonts", lambda: ())
     monkeypatch.setattr(fonts, "_named", set())
     fonts.candidates.cache_clear()
     with caplog.at_level(logging.WARNING):
