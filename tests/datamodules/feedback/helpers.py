@@ -134,6 +134,9 @@ def chromium() -> str:
     found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if found is None:
         pytest.skip("there is no Chromium on PATH")
+    fonts = shutil.which("fc-list")
+    if fonts and not subprocess.run([fonts], capture_output=True, check=False).stdout:
+        pytest.skip("Chromium ends where the system has no font: install fonts-dejavu-core")
     return found
 
 
