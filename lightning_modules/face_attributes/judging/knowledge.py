@@ -25,7 +25,6 @@ def balanced_accuracy(decisions: Tensor, attributes: Tensor) -> Tensor:
 
     Example:
         >>> import torch
-        >>> import torch
         >>> balanced_accuracy(torch.tensor([[1], [0], [0]]), torch.tensor([[1], [1], [0]])).tolist()
         [0.75]
     """
