@@ -13,7 +13,7 @@ from datamodules.action.frames.half import FrameDataModule
 from datamodules.action.settings import ActionDataSettings
 from datamodules.action.stream import ActionStream, predict_loader, sources_of
 from datamodules.common.errors import ConfigurationError
-from datamodules.common.settings import takes
+from datamodules.common.settings import takes, texts
 
 
 class ActionDataModule(FrameDataModule):
@@ -109,7 +109,7 @@ class ActionDataModule(FrameDataModule):
 
     def _predict_paths(self) -> list[str]:
         if self.path is not None:
-            return [self.path] if isinstance(self.path, str) else list(self.path)
+            return texts(self.path)
         if self.settings.is_demo:
             return [str(self._frames.demo_folder() / "untrimmed")]
         return self._frames.test_paths()

@@ -268,6 +268,11 @@ def free_names(values: DataclassInstance) -> list[str]:
     return [one.name for one in _arguments(type(values)) if facts_of(one).free]
 
 
+def texts(value: str | list[str] | None) -> list[str]:
+    """One text or several as a list; none where there is none."""
+    return [value] if isinstance(value, str) else list(value or ())
+
+
 def plain(value: object) -> object:
     """A value as a checkpoint and a YAML file hold it: lists for tuples, mappings for settings.
 

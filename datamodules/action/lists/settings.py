@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from datamodules.common.errors import ConfigurationError
-from datamodules.common.settings import argument, settings
+from datamodules.common.settings import argument, settings, texts
 
 LabelFormat = Literal["auto", "videos", "frames", "csv", "kinetics", "ucf"]
 
@@ -50,7 +50,7 @@ class ActionListSettings:
     @property
     def lists(self) -> list[str]:
         """Lists of labels; none for class folders."""
-        return [self.labels] if isinstance(self.labels, str) else list(self.labels or ())
+        return texts(self.labels)
 
     def check(self) -> None:
         """Refuse arguments that contradict each other."""
