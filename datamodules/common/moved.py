@@ -210,7 +210,7 @@ _SPLIT = {
     "callbacks.attribute_report": ("callbacks.figures.pictures",),
     "callbacks.score_scatter": ("callbacks.figures.pictures",),
     "callbacks.score_writer": ("callbacks.figures.run_key",),
-    "datamodules.inspection.augmentation": ("datamodules.inspection.batches.settings",),
+    "datamodules.inspection.augmentation": ("datamodules.inspection.settings",),
     "datamodules.video.reader": ("datamodules.video.reading.contract",),
     "lightning_modules.commands.face_independence": ("lightning_modules.face_attributes.judging.descent",),
     "lightning_modules.face_attributes.agreement": (

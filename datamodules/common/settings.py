@@ -23,7 +23,7 @@ import functools
 import inspect
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import Field, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from types import UnionType
 from typing import (
     TYPE_CHECKING,
@@ -35,6 +35,7 @@ from typing import (
     cast,
     dataclass_transform,
     get_type_hints,
+    overload,
 )
 
 from datamodules.common.errors import ConfigurationError
@@ -81,7 +82,7 @@ def argument(
     free: bool = False,
     low: float = -math.inf,
     high: float = math.inf,
-    kw_only: bool = True,
+    kw_only: bool | None = None,
 ) -> Value:
     """A field of settings.
 
@@ -95,22 +96,39 @@ def argument(
         free: It is how a trained model is asked, not what it is: a command may state another than the checkpoint holds.
         low: Least value that is allowed.
         high: Greatest value that is allowed.
-        kw_only: False for what may be given by position.
+        kw_only: False for what may be given by position; None takes what the class says.
     """
     facts = Facts(help, by_preset, flat, accepts, saved, free, low, high)
-    return field(default=default, kw_only=kw_only, metadata={_FACTS: facts})
+    named = MISSING if kw_only is None else kw_only
+    return field(default=default, kw_only=named, metadata={_FACTS: facts})
+
+
+@overload
+def settings(cls: type[Own]) -> type[Own]: ...
+
+
+@overload
+def settings(*, kw_only: bool) -> Callable[[type[Own]], type[Own]]: ...
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(argument, field))
-def settings(cls: type[Own]) -> type[Own]:
+def settings(cls: type[Own] | None = None, *, kw_only: bool = True) -> type[Own] | Callable[[type[Own]], type[Own]]:
     """Class decorator: a frozen dataclass of fields made by `argument`, which refuses values out of range.
 
     A method ``check`` of the class, and of every class of settings that it extends, refuses what cannot work together.
+
+    Args:
+        cls: The class.
+        kw_only: False lets the fields be given by position too, in the order of the dataclass.
     """
-    cls.__post_init__ = _check  # type: ignore[attr-defined]  # what a dataclass calls last
-    made = dataclass(frozen=True, kw_only=True)(cls)
-    made.__doc__ = _documented(made, cast("type[DataclassInstance]", made))
-    return made
+
+    def decorate(cls: type[Own]) -> type[Own]:
+        cls.__post_init__ = _check  # type: ignore[attr-defined]  # what a dataclass calls last
+        made = dataclass(frozen=True, kw_only=kw_only)(cls)
+        made.__doc__ = _documented(made, cast("type[DataclassInstance]", made))
+        return made
+
+    return decorate if cls is None else decorate(cls)
 
 
 def _check(self: DataclassInstance) -> None:
@@ -193,7 +211,8 @@ def _arguments(kind: type[DataclassInstance]) -> list[Field[Any]]:
         for name in vars(owner).get("__annotations__", {}):
             places.setdefault(name, len(places))
     flat = [one for one in fields(kind) if facts_of(one).flat]
-    return sorted(flat, key=lambda one: (bool(one.kw_only), places[one.name]))
+    named = sorted((one for one in flat if one.kw_only), key=lambda one: places[one.name])
+    return [one for one in flat if not one.kw_only] + named
 
 
 def _signature(kind: type[DataclassInstance]) -> inspect.Signature:
@@ -254,6 +273,11 @@ def saved_values(values: DataclassInstance) -> dict[str, Any]:
 def free_names(values: DataclassInstance) -> list[str]:
     """Names of the arguments that say how a trained model is asked."""
     return [one.name for one in _arguments(type(values)) if facts_of(one).free]
+
+
+def texts(value: str | list[str] | None) -> list[str]:
+    """One text or several as a list; none where there is none."""
+    return [value] if isinstance(value, str) else list(value or ())
 
 
 def plain(value: object) -> object:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from datamodules.face_attributes.batch import FaceBatch
 from datamodules.faces.lists.records import LabelTable, SplitName
-from datamodules.faces.lists.splits import Trained
+from datamodules.faces.lists.settings import Trained
 from datamodules.faces.renderer.drawing import draw_parameters, person_names
 from datamodules.faces.renderer.labels import labels
 from datamodules.faces.renderer.parameters import FaceParameters

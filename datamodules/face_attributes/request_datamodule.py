@@ -16,19 +16,19 @@ from torch.utils.data import DataLoader, Dataset
 
 from datamodules.common.errors import ConfigurationError
 from datamodules.common.sampler import PaddedDistributedSampler, SampleIndex
+from datamodules.common.settings import takes
 from datamodules.face_attributes.batch import AttributeRequestBatch
 from datamodules.face_attributes.datamodule import read_schema
 from datamodules.face_attributes.demo_faces import DemoFaces
 from datamodules.face_attributes.request_lists import (
-    ListFormat,
     drawn_requests,
     image_request,
     listed_requests,
     text_request,
 )
 from datamodules.face_attributes.requests import FaceRequest
+from datamodules.face_attributes.settings import AttributeRequestSettings
 from datamodules.faces.lists.crops import cut_face, square_of
-from datamodules.faces.lists.records import SplitName
 from datamodules.faces.renderer.settings import FaceDemoSettings
 from datamodules.faces.schema import AttributeSchema
 from datamodules.images.upright import read_picture
@@ -42,27 +42,6 @@ class AttributeRequestDataModule(LightningDataModule):
     Exactly one of ``attributes``, ``from_image`` (which ``attributes`` may change), ``from_list`` and ``requests`` says
     what is wanted.
 
-    Args:
-        attributes: What is asked for: "Smiling, Eyeglasses, no Bangs", or one an entry. An attribute of a group of
-            which a face has only one denies the others.
-        count: Faces of each request, with the seeds ``seed``, ``seed + 1``, ...
-        seed: Seed of the first.
-        from_image: A picture whose attributes the classifier says; the result is laid beside it.
-        box: Left, top, right and bottom of the face in that picture; None takes the square in its middle.
-        from_list: A csv ``attributes[,name][,seed][,file]``, or one of faces with a column for each attribute.
-        label_format: What such a list of faces is; "auto" looks.
-        requests: Number of label sets drawn from faces of the demo; those faces are the source pictures.
-        request_split: Split of the demo that they are drawn from.
-        ask_for: Ask only for so many attributes that such a face shows; None asks for its full labels.
-        force: Try requests that contradict themselves, with a warning.
-        attribute_schema: The attributes: a YAML file, "pubfig", "celeba", or the same as a mapping; the checkpoint's in
-            ``predict``.
-        exclude_attributes: Attributes to leave out.
-        image_size: Side in pixels of the source pictures.
-        crop_margin: What is added to each side of a box, as a share of its longer side.
-        batch_size: Faces of a batch; they are made together.
-        demo: What the generated demo holds; None takes its defaults.
-
     Attributes:
         attribute_schema: The schema as plain values.
         image_size: Side in pixels.
@@ -72,48 +51,31 @@ class AttributeRequestDataModule(LightningDataModule):
         LabelError: If a list is malformed.
     """
 
-    def __init__(
-        self,
-        attributes: str | list[str] | None = None,
-        count: int = 1,
-        seed: int = 0,
-        from_image: str | None = None,
-        box: tuple[float, float, float, float] | None = None,
-        from_list: str | None = None,
-        label_format: ListFormat = "auto",
-        requests: int | None = None,
-        request_split: SplitName = "test",
-        ask_for: int | None = None,
-        force: bool = False,
-        attribute_schema: dict[str, Any] | str | None = None,
-        exclude_attributes: list[str] | None = None,
-        image_size: int = 224,
-        crop_margin: float = 0.25,
-        batch_size: int = 16,
-        demo: FaceDemoSettings | None = None,
-    ) -> None:
+    @takes(AttributeRequestSettings)
+    def __init__(self, settings: AttributeRequestSettings) -> None:
         super().__init__()
-        _check(attributes, from_image, from_list, requests)
-        _check_numbers(count=count, batch_size=batch_size, requests=requests, ask_for=ask_for, image_size=image_size)
-        self._schema = read_schema(attribute_schema, tuple(exclude_attributes or ()))
-        self._batch_size = batch_size
-        pictures = SourcePictures(image_size, crop_margin)
-        if from_image is not None:
-            found = [image_request(from_image, attributes, box, self._schema, force)]
-        elif from_list is not None:
-            found = listed_requests(from_list, self._schema, force, label_format)
-        elif requests is not None:
-            faces = DemoFaces(demo or FaceDemoSettings(), request_split, self._schema, image_size)
-            found, rows = drawn_requests(faces.table(), requests, self._schema, seed, ask_for)
-            pictures = SourcePictures(image_size, crop_margin, faces, dict(enumerate(rows)))
-        else:
-            assert attributes is not None  # checked above
-            found = [text_request(attributes, self._schema, force)]
-        self._items = _items(found, count, seed)
-        self._pictures = pictures
+        self.settings = settings
+        self._schema = read_schema(settings.attribute_schema, settings.exclude_attributes or ())
+        self._pictures = SourcePictures(settings.image_size, settings.crop_margin)
+        self._items = _items(self._requests(), settings.count, settings.seed)
         self._excluded: set[str] = set()
         self.attribute_schema: dict[str, Any] = self._schema.plain()
-        self.image_size = image_size
+        self.image_size = settings.image_size
+
+    def _requests(self) -> list[FaceRequest]:
+        """What is asked for; the faces of the demo are then the source pictures."""
+        own, schema = self.settings, self._schema
+        if own.from_image is not None:
+            return [image_request(own.from_image, own.attributes, own.box, schema, own.force)]
+        if own.from_list is not None:
+            return listed_requests(own.from_list, schema, own.force, own.label_format)
+        if own.requests is None:
+            assert own.attributes is not None  # checked by the settings
+            return [text_request(own.attributes, schema, own.force)]
+        faces = DemoFaces(own.demo or FaceDemoSettings(), own.request_split, schema, own.image_size)
+        found, rows = drawn_requests(faces.table(), own.requests, schema, own.seed, own.ask_for)
+        self._pictures = SourcePictures(own.image_size, own.crop_margin, faces, dict(enumerate(rows)))
+        return found
 
     @property
     def schema(self) -> AttributeSchema:
@@ -150,7 +112,7 @@ class AttributeRequestDataModule(LightningDataModule):
         rows = [row for row, item in enumerate(self._items) if item.name not in self._excluded]
         return DataLoader(
             RequestDataset(self._items, self._pictures, rows),
-            batch_size=self._batch_size,
+            batch_size=self.settings.batch_size,
             sampler=PaddedDistributedSampler(len(rows)),
             collate_fn=_whole,
         )
@@ -271,25 +233,6 @@ def _items(requests: Sequence[FaceRequest], count: int, seed: int) -> list[Reque
             )
         items += [RequestItem(request, place, first + turn, f"{name}_seed{first + turn}") for turn in range(count)]
     return items
-
-
-def _check(
-    attributes: str | list[str] | None, from_image: str | None, from_list: str | None, requests: int | None
-) -> None:
-    given = {"from_image": from_image, "from_list": from_list, "requests": requests}
-    named = [name for name, value in given.items() if value is not None]
-    named += ["attributes"] if attributes is not None and "from_image" not in named else []
-    if len(named) != 1:
-        raise ConfigurationError(
-            f"what is asked for is named {'by ' + ' and '.join(named) if named else 'nowhere'}; give one of attributes "
-            '("Smiling, Eyeglasses"), from_image (which attributes may change), from_list and requests'
-        )
-
-
-def _check_numbers(**numbers: int | None) -> None:
-    for name, value in numbers.items():
-        if value is not None and value < 1:
-            raise ConfigurationError(f"{name} is {value}; it must be at least 1")
 
 
 def _whole(batches: list[AttributeRequestBatch]) -> AttributeRequestBatch:

@@ -11,7 +11,8 @@ from datamodules.common.errors import ConfigurationError
 from datamodules.common.manifest import Table, fail, parse_integer, read_rows
 from datamodules.face_attributes.requests import FaceRequest, check_request, parse_attributes, request_name, thinned
 from datamodules.faces.lists.records import FaceList, LabelTable
-from datamodules.faces.lists.sources import FaceSources, LabelFormat
+from datamodules.faces.lists.settings import FaceListSettings, LabelFormat
+from datamodules.faces.lists.sources import read_faces
 from datamodules.faces.schema import MISSING, AttributeSchema
 from datamodules.images.size import picture_size
 
@@ -72,7 +73,7 @@ def listed_requests(
     if label_format == "auto" and _TEXT in read_rows(path)[0].fields:
         return _text_requests(path, schema, force)
     kind: LabelFormat = "list" if label_format == "auto" else label_format
-    return face_requests(FaceSources(labels=path, label_format=kind).load(schema), schema)
+    return face_requests(read_faces(FaceListSettings(labels=path, label_format=kind), schema), schema)
 
 
 def face_requests(faces: FaceList, schema: AttributeSchema) -> list[FaceRequest]:

@@ -17,33 +17,20 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import interpolate
 
-from datamodules.common.errors import ConfigurationError, VideoError
+from datamodules.common.errors import VideoError
+from datamodules.common.settings import argument, settings
 
 Draw = Callable[[int, tuple[int, ...]], NDArray[np.int64]]  # (bound, shape) -> values in 0..bound - 1
 _PIXEL_LIMIT = 1 << 26  # of one enlarged frame, 201 MB of RGB: a picture of 1 x 9000 would need far more
 
 
-@dataclass(frozen=True)
+@settings(kw_only=False)
 class FragmentGrid:
-    """The layout of a mosaic.
+    """The layout of a mosaic."""
 
-    Args:
-        grid_size: Cells along each side.
-        fragment_size: Side of a fragment in pixels.
-        aligned: Frames over which the offsets stay the same.
-
-    Raises:
-        ConfigurationError: If a value is below 1.
-    """
-
-    grid_size: int = 9
-    fragment_size: int = 32
-    aligned: int = 8
-
-    def __post_init__(self) -> None:
-        for name in ("grid_size", "fragment_size", "aligned"):
-            if getattr(self, name) < 1:
-                raise ConfigurationError(f"{name} is {getattr(self, name)}; it must be at least 1")
+    grid_size: int = argument(default=9, help="Cells along each side of the grid of fragments.", low=1)
+    fragment_size: int = argument(default=32, help="Side of a fragment in pixels.", low=1)
+    aligned: int = argument(default=8, help="Frames over which the fragments stay in place.", low=1)
 
     @property
     def side(self) -> int:

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datamodules.common.errors import ConfigurationError
 from datamodules.video.clips import (
-    KeyFrameLayout,
     centred_starts,
     clip_indices,
-    key_frame_positions,
     random_starts,
 )
 from datamodules.video.fragments import (
     Draw,
-    FragmentGrid,
     FragmentPlaces,
     cut_fragments,
     enlarge,
@@ -30,42 +26,7 @@ from datamodules.video.fragments import (
     resize_whole,
 )
 from datamodules.video.reading.contract import FrameChunk, VideoInfo
-
-
-@dataclass(frozen=True)
-class ClipSettings:
-    """How clips are drawn from a video.
-
-    Args:
-        grid: Layout of the fragments.
-        clip_length: Frames of a clip, T.
-        frame_interval: Distance of its frames in frames of the video.
-        clips: Clips of a video, K.
-        key_frame_layout: Which frames of a clip the content branch sees.
-        num_key_frames: How many of them, N_t.
-        content_size: Side of a key frame in pixels, R.
-
-    Raises:
-        ConfigurationError: If a value is below 1 or the layout does not fit the clip.
-    """
-
-    grid: FragmentGrid = field(default_factory=FragmentGrid)
-    clip_length: int = 32
-    frame_interval: int = 2
-    clips: int = 3
-    key_frame_layout: KeyFrameLayout = "segment_centers"
-    num_key_frames: int = 4
-    content_size: int = 112
-
-    def __post_init__(self) -> None:
-        for name in ("clip_length", "frame_interval", "clips", "num_key_frames", "content_size"):
-            if getattr(self, name) < 1:
-                raise ConfigurationError(f"{name} is {getattr(self, name)}; it must be at least 1")
-        self.key_positions()
-
-    def key_positions(self) -> NDArray[np.int64]:
-        """Positions of the key frames within a clip, int64 ``(N_t,)``."""
-        return key_frame_positions(self.key_frame_layout, self.clip_length, self.num_key_frames)
+from datamodules.video_quality.settings import ClipSettings
 
 
 @dataclass(frozen=True)
@@ -85,13 +46,13 @@ class SampledClips:
     upsampled: bool
 
 
-def blank_clips(settings: ClipSettings) -> SampledClips:
+def blank_clips(settings: ClipSettings, training: bool) -> SampledClips:
     """Zeros in the shapes of an item, for padding and for files that cannot be read."""
-    side, size = settings.grid.side, settings.content_size
+    clips, side, size = settings.clips(training), settings.side, settings.content_size
     return SampledClips(
-        fragments=_zeros((settings.clips, 3, settings.clip_length, side, side)),
-        key_frames=_zeros((settings.clips, settings.num_key_frames, 3, size, size)),
-        frame_index=torch.zeros((settings.clips, settings.clip_length), dtype=torch.int64),
+        fragments=_zeros((clips, 3, settings.clip_length, side, side)),
+        key_frames=_zeros((clips, settings.num_key_frames, 3, size, size)),
+        frame_index=torch.zeros((clips, settings.clip_length), dtype=torch.int64),
         upsampled=False,
     )
 
@@ -119,17 +80,18 @@ class ClipSampler:
     def __init__(self, settings: ClipSettings, seeds: tuple[int, ...] | None = None) -> None:
         self.settings = settings
         self._seeds = seeds
+        self._count = settings.clips(training=seeds is not None)
 
     def start(self, info: VideoInfo) -> NDArray[np.int64]:
         """Draw clips and offsets for a video; return the frames that are needed."""
         settings = self.settings
         generator = None if self._seeds is None else np.random.default_rng(self._seeds)
-        plan = (info.frames, settings.clips, settings.clip_length, settings.frame_interval)
+        plan = (info.frames, self._count, settings.clip_length, settings.frame_interval)
         starts = centred_starts(*plan) if generator is None else random_starts(*plan, generator)
         self._index = clip_indices(starts, info.frames, settings.clip_length, settings.frame_interval)
-        self._size = enlarged_size(info.width, info.height, settings.grid.side)
-        self._places = [self._place(self._draw(info, clip, generator)) for clip in range(settings.clips)]
-        self._clips = blank_clips(settings)
+        self._size = enlarged_size(info.width, info.height, settings.side)
+        self._places = [self._place(self._draw(info, clip, generator)) for clip in range(self._count)]
+        self._clips = blank_clips(settings, training=generator is not None)
         return np.unique(self._index)
 
     def add(self, chunk: FrameChunk) -> None:
@@ -137,7 +99,7 @@ class ClipSampler:
         width, height = self._size
         frames = np.ascontiguousarray(enlarge(chunk.frames, width, height))
         row_of = {index: row for row, index in enumerate(chunk.indices.tolist())}
-        for clip in range(self.settings.clips):
+        for clip in range(self._count):
             wanted = self._index[clip]
             positions = np.flatnonzero(np.isin(wanted, chunk.indices))
             if positions.size == 0:
@@ -145,7 +107,7 @@ class ClipSampler:
             rows = np.array([row_of[index] for index in wanted[positions].tolist()])
             places = self._places[clip]
             there = FragmentPlaces(places.rows[positions], places.columns[positions])
-            mosaic = cut_fragments(frames, rows, there, self.settings.grid.fragment_size)
+            mosaic = cut_fragments(frames, rows, there, self.settings.fragment_size)
             self._clips.fragments[clip].numpy()[:, positions] = mosaic.transpose(3, 0, 1, 2)
         self._add_key_frames(chunk, row_of)
 
@@ -169,7 +131,7 @@ class ClipSampler:
 
     def _place(self, draw: Draw) -> FragmentPlaces:
         width, height = self._size
-        return place_fragments(self.settings.grid, width, height, self.settings.clip_length, draw)
+        return place_fragments(self.settings, width, height, self.settings.clip_length, draw)
 
     def _draw(self, info: VideoInfo, clip: int, generator: np.random.Generator | None) -> Draw:
         if generator is None:

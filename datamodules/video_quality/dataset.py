@@ -16,8 +16,9 @@ from datamodules.common.sampler import SampleIndex
 from datamodules.video.reading.contract import VideoInfo
 from datamodules.video.reading.reader import ReaderName, read_video
 from datamodules.video_quality.batch import VideoQualityBatch, VideoRecord
-from datamodules.video_quality.clip_sampler import ClipSampler, ClipSettings, SampledClips, blank_clips
+from datamodules.video_quality.clip_sampler import ClipSampler, SampledClips, blank_clips
 from datamodules.video_quality.labels import LabelledVideo
+from datamodules.video_quality.settings import ClipSettings
 
 
 class VideoQualityItem(TypedDict):
@@ -82,7 +83,9 @@ class VideoQualityDataset(Dataset[VideoQualityItem]):
         row = self.rows[sample.index]
         video = self.videos[row]
         if not sample.valid:
-            return _item(row, video, blank_clips(self.clips), _record(video.path, None, 0.0), valid=False)
+            return _item(
+                row, video, blank_clips(self.clips, self._training), _record(video.path, None, 0.0), valid=False
+            )
         seeds = (self._seed, sample.epoch, row) if self._training else None
         start = time.perf_counter()
         sampler = ClipSampler(self.clips, seeds)
@@ -94,10 +97,13 @@ class VideoQualityDataset(Dataset[VideoQualityItem]):
             if self._on_error == "raise":
                 raise
             record = _record(video.path, None, time.perf_counter() - start, error=str(error))
-            return _item(row, video, blank_clips(self.clips), record, valid=False)
+            return self._blank(row, record)
         clips = sampler.result(info)
         record = _record(video.path, info, time.perf_counter() - start, upsampled=clips.upsampled)
         return _item(row, video, clips, record, valid=True)
+
+    def _blank(self, row: int, record: VideoRecord) -> VideoQualityItem:
+        return _item(row, self.videos[row], blank_clips(self.clips, self._training), record, valid=False)
 
 
 def _decoding_threads() -> int:

@@ -8,49 +8,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from datamodules.common.errors import ConfigurationError
 from datamodules.video_quality.labels import LabelledVideo, SplitName
+from datamodules.video_quality.settings import VideoListSettings
 
 Splits = dict[SplitName, list[LabelledVideo]]
 
 
-@dataclass(frozen=True)
-class SplitSettings:
-    """How one list becomes three.
-
-    Args:
-        val_fraction: Part of the references (of those outside the test fold, with folds) that validate.
-        test_fraction: Part of the references that test; ignored with folds.
-        seed: Another seed gives another split; the same seed the same, whatever the order of the list.
-        folds: Number of folds of a k-fold cross-validation; None for a plain split.
-        fold: Fold that tests, from 0.
-
-    Raises:
-        ConfigurationError: If the fractions leave nothing to train on, or the fold does not exist.
-    """
-
-    val_fraction: float = 0.1
-    test_fraction: float = 0.1
-    seed: int = 0
-    folds: int | None = None
-    fold: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("val_fraction", "test_fraction"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ConfigurationError(f"{name} is {getattr(self, name)}; it must lie in 0 <= f < 1")
-        if self.folds is None and self.val_fraction + self.test_fraction >= 1:
-            raise ConfigurationError(
-                f"val_fraction {self.val_fraction} and test_fraction {self.test_fraction} leave nothing to train on; "
-                "their sum must be below 1"
-            )
-        if self.folds is not None and (self.folds < 2 or not 0 <= self.fold < self.folds):
-            raise ConfigurationError(f"fold {self.fold} of {self.folds} folds: need folds >= 2 and 0 <= fold < folds")
-
-
-def split_by_reference(videos: Sequence[LabelledVideo], settings: SplitSettings) -> Splits:
+def split_by_reference(videos: Sequence[LabelledVideo], settings: VideoListSettings) -> Splits:
     """Split videos so that all versions of a reference fall on one side.
 
     A video without a reference is its own. References are ordered by a hash of the seed and their name, so that the
@@ -74,7 +40,7 @@ def split_by_reference(videos: Sequence[LabelledVideo], settings: SplitSettings)
             "would put versions of one source on both sides; give train_labels, val_labels and test_labels, or a "
             "manifest with a column reference"
         )
-    references = sorted({_reference(video) for video in videos}, key=lambda name: _order(settings.seed, name))
+    references = sorted({_reference(video) for video in videos}, key=lambda name: _order(settings.split_seed, name))
     test = _test_references(references, settings)
     rest = [name for name in references if name not in test]
     val = set(rest[: _count(settings.val_fraction, len(rest if settings.folds else references))])
@@ -117,7 +83,7 @@ def split_by_column(videos: Sequence[LabelledVideo]) -> Splits | None:
     return splits
 
 
-def _test_references(references: list[str], settings: SplitSettings) -> set[str]:
+def _test_references(references: list[str], settings: VideoListSettings) -> set[str]:
     if settings.folds is None:
         count = _count(settings.test_fraction, len(references))
         return set(references[len(references) - count :])

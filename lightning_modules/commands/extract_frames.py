@@ -25,7 +25,8 @@ from datamodules.action.frames.sampling import DEFAULT_FRAMES, FrameSampling
 from datamodules.action.frames.sparse import read_timed, wanted_frames
 from datamodules.action.lists.class_folders import FRAME_COLUMNS, FRAME_LIST, OPTIONAL_FRAME_COLUMNS
 from datamodules.action.lists.records import ActionVideo
-from datamodules.action.lists.sources import ActionSources
+from datamodules.action.lists.settings import ActionListSettings
+from datamodules.action.lists.sources import read_videos
 from datamodules.common.atomic_write import flush_row, write_text
 from datamodules.common.errors import AppraiseError, ConfigurationError, VideoError
 from datamodules.common.manifest import read_rows
@@ -115,9 +116,9 @@ def listed_videos(source: str, root: str | None, label: str | None) -> list[Acti
     if not path.exists():
         raise ExtractUsageError(f"{source} does not exist; give a folder of class folders, a list or a video")
     if path.is_dir():
-        videos = ActionSources(root=source, label_format="videos").load()
+        videos = read_videos(ActionListSettings(root=source, label_format="videos"))
     elif path.suffix.lower() in (".csv", ".txt"):
-        videos = ActionSources(root=root, labels=(source,)).load()
+        videos = read_videos(ActionListSettings(root=root, labels=source))
     else:
         file = path.absolute()
         videos = [ActionVideo(str(file), file.name, label or file.parent.name or "video", file.name, source=source)]

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from datamodules.inspection.batches.augmentation import augment
-from datamodules.inspection.batches.settings import AugmentationSettings
 from datamodules.inspection.datamodule import InspectionDataModule
 from datamodules.inspection.demo.settings import InspectionDemoSettings
+from datamodules.inspection.settings import AugmentationSettings
 
 PATIENCE = 3  # a loaded machine is given this many times the time
 

@@ -15,9 +15,9 @@ import pytest
 import torch
 
 from datamodules.video.reading.reader import ReaderName, decord_available
-from datamodules.video_quality.clip_sampler import ClipSettings
 from datamodules.video_quality.dataset import VideoQualityDataset
 from datamodules.video_quality.labels import LabelledVideo
+from datamodules.video_quality.settings import ClipSettings
 
 FLOOR = 0.8
 ROUNDS = 7
@@ -62,7 +62,7 @@ def test_clips_a_second_beside_bare_decoding(
         pytest.skip("decord has no wheel for this machine")
     files = [p for p in sorted((shared_dir / "data" / "vqa" / "videos").glob("*.mp4")) if p.stat().st_size]
     bare = bare_decord if reader == "decord" else bare_pyav
-    settings = ClipSettings(clips=3, clip_length=32, frame_interval=interval, key_frame_layout="official")
+    settings = ClipSettings(clip_length=32, frame_interval=interval, key_frame_layout="official")
     rows: list[tuple[str, bool, float, float]] = []
     for file in files:
         dataset = VideoQualityDataset([LabelledVideo(str(file), file.name)], settings, reader=reader)
@@ -73,7 +73,7 @@ def test_clips_a_second_beside_bare_decoding(
         for _ in range(ROUNDS):  # in turns, so that other load falls on both
             alone = min(alone, seconds(lambda path=str(file), wanted=indices: bare(path, wanted)))
             ours = min(ours, seconds(lambda data=dataset: data[0]))
-        rows.append((file.name, item["record"]["upsampled"], settings.clips / ours, settings.clips / alone))
+        rows.append((file.name, item["record"]["upsampled"], settings.eval_clips / ours, settings.eval_clips / alone))
     whole = statistics.geometric_mean(ours / alone for _, upsampled, ours, alone in rows if not upsampled)
     lines = [
         f"{reader}, 3 clips of 32 frames, interval {interval}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}",

@@ -19,7 +19,7 @@ from torch import Tensor
 from datamodules import ActionDataModule, FaceAttributeDataModule, InspectionDataModule, VideoQualityDataModule
 from datamodules.action.frames.balanced_sampler import BalancedSampler
 from datamodules.face_attributes.augmentation import FaceAugmentation
-from datamodules.inspection.batches.settings import AugmentationSettings
+from datamodules.inspection.settings import AugmentationSettings
 
 ROWS = 12
 Make = Callable[..., L.LightningDataModule]

@@ -13,6 +13,7 @@ from datamodules.action.batch import ActionBatch
 from datamodules.action.frames.labelled import LabelledFrames
 from datamodules.action.frames.loaders import FrameLoaders
 from datamodules.action.frames.rows import FrameRows
+from datamodules.action.frames.settings import ActionFrameSettings
 from datamodules.action.lists.records import SplitName
 
 
@@ -20,14 +21,13 @@ class FrameDataModule(LightningDataModule):
     """Loaders of labelled frames, and what a cache of their features asks for.
 
     Args:
-        frames: The labelled frames.
-        loaders: Makes their loaders.
+        settings: Which frames, and how they are loaded.
     """
 
-    def __init__(self, frames: LabelledFrames, loaders: FrameLoaders) -> None:
+    def __init__(self, settings: ActionFrameSettings) -> None:
         super().__init__()
-        self._frames = frames
-        self._loaders = loaders
+        self._frames = LabelledFrames(settings)
+        self._loaders = FrameLoaders(self._frames, settings)
 
     @property
     def class_counts(self) -> list[int]:
@@ -44,7 +44,7 @@ class FrameDataModule(LightningDataModule):
 
     def view_facts(self) -> dict[str, object]:
         """What ``augment_view`` depends on besides the frames: the seed, how it draws, each setting, plain values."""
-        return {"seed": self._loaders.seed, "draws": "counted", **asdict(self._loaders.augmentation)}
+        return {"seed": self._loaders.settings.seed, "draws": "counted", **asdict(self._loaders.augmentation)}
 
     def frame_batches(self, split: SplitName, view: int | None = None) -> DataLoader[ActionBatch]:
         """Batches of all frames of a split in the order of its rows, on the CPU; none where it is empty.

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from datamodules.action.demo.settings import DEMO_CLASSES, ActionDemoSettings
 from datamodules.action.frames.rows import FrameRows, check_classes, rows_of_splits
-from datamodules.action.frames.sparse import FrameReading
+from datamodules.action.frames.settings import ActionFrameSettings
 from datamodules.action.frames.store import FrameStore, frame_store
 from datamodules.action.lists.records import ActionVideo, SplitName
-from datamodules.action.lists.sources import ActionSources
-from datamodules.action.lists.splits import ActionSplitSettings, assign_videos
+from datamodules.action.lists.sources import read_videos
+from datamodules.action.lists.splits import assign_videos
 from datamodules.common.errors import ConfigurationError
 from datamodules.common.fingerprint import config_digest
 
@@ -22,20 +22,11 @@ class LabelledFrames:
     """The labelled side of the data module; each part is read when it is first asked for.
 
     Args:
-        sources: Where videos and labels are.
-        reading: Which frames, and their size.
-        splits: How they are split.
-        demo: What the generated demo holds, where nothing else is given.
+        settings: Where videos and labels are, which frames are taken, and how they are split.
     """
 
-    def __init__(
-        self, sources: ActionSources, reading: FrameReading, splits: ActionSplitSettings, demo: ActionDemoSettings
-    ) -> None:
-        self.is_demo = sources.is_demo
-        self._sources = sources
-        self._reading = reading
-        self._splits = splits
-        self._demo = demo
+    def __init__(self, settings: ActionFrameSettings) -> None:
+        self._settings = settings
         self._videos: list[ActionVideo] | None = None
         self._store: FrameStore | None = None
         self._rows: dict[SplitName, FrameRows] | None = None
@@ -43,10 +34,10 @@ class LabelledFrames:
     @property
     def class_names(self) -> list[str]:
         """Names of the classes in the order of their numbers; known without making the demo."""
-        if self._sources.class_names is not None:
-            return list(self._sources.class_names)
-        if self.is_demo:
-            kept = self._sources.classes
+        if self._settings.class_names is not None:
+            return list(self._settings.class_names)
+        if self._settings.is_demo:
+            kept = self._settings.classes
             return sorted(name for name in DEMO_CLASSES if kept is None or name in kept)
         return sorted({video.label for video in self.videos()})
 
@@ -56,7 +47,7 @@ class LabelledFrames:
             make_action_demo,  # drawing and encoding are not needed for other data
         )
 
-        return make_action_demo(self._demo)
+        return make_action_demo(self._settings.demo or ActionDemoSettings())
 
     def videos(self) -> list[ActionVideo]:
         """All labelled videos.
@@ -66,17 +57,17 @@ class LabelledFrames:
             ConfigurationError: If nothing fits.
         """
         if self._videos is None:
-            self._videos = self._sources.load(self.demo_folder() if self.is_demo else None)
+            self._videos = read_videos(self._settings, self.demo_folder() if self._settings.is_demo else None)
         return self._videos
 
     def prepare(self) -> None:
         """Make the demo and decode the frames, without keeping anything in memory."""
-        frame_store(self.videos(), self._reading)
+        frame_store(self.videos(), self._settings)
 
     def store(self) -> FrameStore:
         """The decoded frames."""
         if self._store is None:
-            self._store = frame_store(self.videos(), self._reading)
+            self._store = frame_store(self.videos(), self._settings)
         return self._store
 
     def splits(self) -> dict[SplitName, FrameRows]:
@@ -84,7 +75,7 @@ class LabelledFrames:
         if self._rows is None:
             if errors := self.store().errors:
                 _log.warning("%d file(s) cannot be read and are left out, such as %s", len(errors), errors[0])
-            self._rows = rows_of_splits(self.videos(), self.store(), self.class_names, self._splits)
+            self._rows = rows_of_splits(self.videos(), self.store(), self.class_names, self._settings)
         return self._rows
 
     def rows(self, split: SplitName) -> FrameRows:
@@ -108,14 +99,14 @@ class LabelledFrames:
             LabelError: Naming the classes without a training frame.
         """
         check_classes(self.splits(), self.class_names)
-        if self._splits.unit == "frame":
+        if self._settings.split_by == "frame":
             _log.warning("split_by is frame: neighbouring frames lie on both sides, so that accuracy measures memory")
-        if self._splits.val_is_test:
+        if self._settings.val_is_test:
             _log.warning("val_is_test is on: the test split selects the model, so that its accuracy is too good")
 
     def test_paths(self) -> list[str]:
         """Files of the test split; none where the videos are stored as pictures."""
-        splits = assign_videos(self.videos(), self._splits)
+        splits = assign_videos(self.videos(), self._settings)
         kept = zip(self.videos(), splits, strict=True)
         return sorted({video.path for video, split in kept if split == "test" and not video.pictures})
 

@@ -14,9 +14,9 @@ from datamodules.action.frames.augmentation import DRAWS, ActionAugmentation, au
 from datamodules.action.frames.balanced_sampler import BalancedSampler
 from datamodules.action.frames.dataset import ActionFrameDataset, FeatureShards
 from datamodules.action.frames.labelled import LabelledFrames
+from datamodules.action.frames.settings import ActionFrameSettings
 from datamodules.action.lists.records import SplitName
 from datamodules.common.counted_draws import row_draws
-from datamodules.common.errors import ConfigurationError
 from datamodules.common.resuming import ResumableLoader
 from datamodules.common.sampler import PaddedDistributedSampler
 
@@ -26,39 +26,17 @@ class FrameLoaders:
 
     Args:
         frames: The labelled frames.
-        augmentation: What happens to training frames.
-        batch_size: Frames of a batch.
-        num_workers: Worker processes of a loader.
-        seed: Seed of order and augmentation.
-        balanced: Show every class equally often in training.
+        settings: Batches, workers, seed, balance and augmentation.
 
     Attributes:
         features: Folder of cached features that take the place of the frames; None while there is none.
-
-    Raises:
-        ConfigurationError: If a number is out of its range.
     """
 
-    def __init__(
-        self,
-        frames: LabelledFrames,
-        augmentation: ActionAugmentation,
-        batch_size: int,
-        num_workers: int,
-        seed: int,
-        balanced: bool,
-    ) -> None:
-        if batch_size < 1 or num_workers < 0:
-            raise ConfigurationError(
-                f"batch_size {batch_size} must be at least 1 and num_workers {num_workers} at least 0"
-            )
+    def __init__(self, frames: LabelledFrames, settings: ActionFrameSettings) -> None:
         self.features: Path | None = None
-        self.augmentation = augmentation
-        self.seed = seed
+        self.augmentation = settings.augmentation or ActionAugmentation()
+        self.settings = settings
         self._frames = frames
-        self._batch_size = batch_size
-        self._num_workers = num_workers
-        self._balanced = balanced
 
     def shuffled(self, split: SplitName) -> ResumableLoader[ActionBatch]:
         """Batches for a run: train in an order that changes with the epoch, the others in that of their rows."""
@@ -66,36 +44,36 @@ class FrameLoaders:
         training = split == "train"
         features = FeatureShards(self.features, split, len(rows)) if self.features is not None else None
         sampler = (
-            BalancedSampler(rows.label, seed=self.seed)
-            if training and self._balanced
-            else PaddedDistributedSampler(rows, shuffle=training, seed=self.seed)
+            BalancedSampler(rows.label, seed=self.settings.seed)
+            if training and self.settings.class_balance == "sampler"
+            else PaddedDistributedSampler(rows, shuffle=training, seed=self.settings.seed)
         )
         return ResumableLoader(
             ActionFrameDataset(rows, self._frames.store(), features),
-            batch_size=self._batch_size,
+            batch_size=self.settings.batch_size,
             sampler=sampler,
-            num_workers=self._num_workers,
+            num_workers=self.settings.num_workers,
             collate_fn=_whole,
             pin_memory=torch.cuda.is_available(),
-            persistent_workers=self._num_workers > 0 and split != "test",
+            persistent_workers=self.settings.num_workers > 0 and split != "test",
         )
 
     def ordered(self, split: SplitName, view: int | None) -> DataLoader[ActionBatch]:
         """Batches of all frames of a split in the order of its rows, none where it is empty; see ``view``."""
         dataset = ActionFrameDataset(self._frames.splits()[split], self._frames.store())
-        collate = _whole if view is None else partial(_viewed, self.augmentation, self.seed, view)
-        return DataLoader(dataset, self._batch_size, num_workers=self._num_workers, collate_fn=collate)
+        collate = _whole if view is None else partial(_viewed, self.augmentation, self.settings.seed, view)
+        return DataLoader(dataset, self.settings.batch_size, num_workers=self.settings.num_workers, collate_fn=collate)
 
     def view(self, frames: Tensor, index: Tensor, view: int) -> Tensor:
         """Augment frames, a function of the seed, the number of the view and the rows."""
-        return augment(frames, self.augmentation, row_draws(DRAWS, self.seed, view, index))
+        return augment(frames, self.augmentation, row_draws(DRAWS, self.settings.seed, view, index))
 
     def augmented(self, batch: ActionBatch, epoch: int) -> ActionBatch:
         """A batch of frames as a training sees it: view ``epoch`` of each row.
 
         With balanced classes rows of a small one come several times an epoch, each time with another draw.
         """
-        draws = row_draws(DRAWS, self.seed, epoch, batch["index"], batch.get("repeat", 0))
+        draws = row_draws(DRAWS, self.settings.seed, epoch, batch["index"], batch.get("repeat", 0))
         return {**batch, "frames": augment(batch["frames"], self.augmentation, draws)}
 
 

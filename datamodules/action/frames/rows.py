@@ -60,7 +60,7 @@ def rows_of_splits(
     Raises:
         LabelError: If the list's own splits cannot be used.
     """
-    divide = _frame_splits if settings.unit == "frame" else _video_splits
+    divide = _frame_splits if settings.split_by == "frame" else _video_splits
     splits = divide(videos, store, settings)
     members: dict[SplitName, list[tuple[int, int]]] = defaultdict(list)
     for number, own in enumerate(splits):

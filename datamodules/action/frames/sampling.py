@@ -2,41 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from datamodules.common.errors import ConfigurationError
+from datamodules.common.settings import argument, settings
 
 DEFAULT_FRAMES = 16
 
 
-@dataclass(frozen=True)
+@settings(kw_only=False)
 class FrameSampling:
-    """How frames are chosen.
+    """How frames are chosen: at the centres of equal parts of a video, or at a rate.
 
-    Args:
-        frames_per_video: Frames at the centres of so many equal parts of a video; a shorter video gives all it has.
-        sampling_rate: Frames a second instead.
-
-    With neither, videos give 16 frames and videos stored as pictures all of them.
-
-    Raises:
-        ConfigurationError: If both are given or one is out of its range.
+    With neither, videos give 16 frames and videos stored as pictures all of them; a short video gives all it has.
     """
 
-    frames_per_video: int | None = None
-    sampling_rate: float | None = None
+    frames_per_video: int | None = argument(
+        default=None, help="Frames taken of each video, evenly; by default 16, of videos stored as pictures all.", low=1
+    )
+    sampling_rate: float | None = argument(default=None, help="Frames a second taken instead.")
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """Refuse both at once, and a rate out of its range."""
         if self.frames_per_video is not None and self.sampling_rate is not None:
             raise ConfigurationError(
                 f"frames_per_video {self.frames_per_video} and sampling_rate {self.sampling_rate:g} are both given; "
                 "choose one"
             )
-        if self.frames_per_video is not None and self.frames_per_video < 1:
-            raise ConfigurationError(f"frames_per_video is {self.frames_per_video}; it must be at least 1")
         if self.sampling_rate is not None and not 0 < self.sampling_rate <= 1000:
             raise ConfigurationError(f"sampling_rate is {self.sampling_rate:g}; it must be above 0 and at most 1000")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -14,8 +13,9 @@ import torch
 from numpy.typing import NDArray
 
 from datamodules.action.frames.sampling import FrameSampling
+from datamodules.action.frames.settings import ActionFrameSettings
 from datamodules.action.lists.records import ActionVideo, Picture
-from datamodules.common.errors import ConfigurationError, ImageError, VideoError
+from datamodules.common.errors import ImageError, VideoError
 from datamodules.images.upright import read_picture
 from datamodules.video.limits import Deadline
 from datamodules.video.reading.contract import FrameChunk, FrameConsumer, VideoInfo
@@ -24,29 +24,6 @@ from datamodules.video.reading.survey import CannotOpenError, survey
 
 # decord's first error on a file that PyAV cannot open moves the process' stderr for a moment: one thread at a time
 _ODD_FILE = threading.Lock()
-_SMALLEST = 8
-
-
-@dataclass(frozen=True)
-class FrameReading:
-    """How frames are read.
-
-    Args:
-        size: Side of the square that each whole frame is resized to, in pixels.
-        sampling: Which frames.
-        timeout: Seconds that one file may take.
-
-    Raises:
-        ConfigurationError: If the size is below 8.
-    """
-
-    size: int = 224
-    sampling: FrameSampling = field(default_factory=FrameSampling)
-    timeout: float = 60.0
-
-    def __post_init__(self) -> None:
-        if self.size < _SMALLEST:
-            raise ConfigurationError(f"frame_size is {self.size}; it must be at least {_SMALLEST}")
 
 
 class SparseFrames:
@@ -62,7 +39,7 @@ class SparseFrames:
         times: Those of the frames that were written.
     """
 
-    def __init__(self, stream: IO[bytes], video: ActionVideo, reading: FrameReading) -> None:
+    def __init__(self, stream: IO[bytes], video: ActionVideo, reading: ActionFrameSettings) -> None:
         self.all_times: NDArray[np.float64] | None = None
         self.times: list[float] = []
         self._stream = stream
@@ -74,11 +51,11 @@ class SparseFrames:
         self._stream.seek(0)
         self._stream.truncate()
         self.times = []
-        return wanted_frames(info, self.all_times, self._video, self._reading.sampling)
+        return wanted_frames(info, self.all_times, self._video, self._reading)
 
     def add(self, chunk: FrameChunk) -> None:
         """Resize and write frames."""
-        self._stream.write(resized(chunk.frames, self._reading.size).tobytes())
+        self._stream.write(resized(chunk.frames, self._reading.frame_size).tobytes())
         self.times += chunk.times.tolist()
 
 
@@ -123,7 +100,7 @@ def resized(frames: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     return np.ascontiguousarray(pictures.numpy())
 
 
-def read_frames(video: ActionVideo, reading: FrameReading, target: Path) -> tuple[list[float], list[str]]:
+def read_frames(video: ActionVideo, reading: ActionFrameSettings, target: Path) -> tuple[list[float], list[str]]:
     """Write the chosen frames of a video to a file, uint8 ``(M, 3, size, size)``.
 
     Args:
@@ -173,22 +150,22 @@ def read_timed(path: str, consumer: TimedConsumer, timeout: float, threads: int)
     read_video(path, consumer, timeout=timeout, threads=threads)
 
 
-def _read_file(video: ActionVideo, reading: FrameReading, stream: IO[bytes]) -> list[float]:
+def _read_file(video: ActionVideo, reading: ActionFrameSettings, stream: IO[bytes]) -> list[float]:
     frames = SparseFrames(stream, video, reading)
-    read_timed(video.path, frames, reading.timeout, 1)  # one thread: several files are read at a time
+    read_timed(video.path, frames, reading.decode_timeout, 1)  # one thread: several files are read at a time
     return frames.times
 
 
 def _read_pictures(
-    pictures: Sequence[Picture], reading: FrameReading, stream: IO[bytes]
+    pictures: Sequence[Picture], reading: ActionFrameSettings, stream: IO[bytes]
 ) -> tuple[list[float], list[str]]:
     known = np.array([picture.time for picture in pictures])
     times: list[float] = []
     errors: list[str] = []
-    for position in reading.sampling.choose(known, default=None).tolist():
+    for position in reading.choose(known, default=None).tolist():
         picture = pictures[position]
         try:
-            frame = read_resized(picture.path, reading.size)
+            frame = read_resized(picture.path, reading.frame_size)
         except VideoError as error:
             errors.append(str(error))
             continue

@@ -14,7 +14,7 @@ import shutil
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,8 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from datamodules.action.frames.sampling import DEFAULT_FRAMES
-from datamodules.action.frames.sparse import FrameReading, read_frames
+from datamodules.action.frames.settings import ActionFrameSettings
+from datamodules.action.frames.sparse import read_frames
 from datamodules.action.lists.records import ActionVideo
 from datamodules.common.cache_folder import cache_folder
 from datamodules.common.errors import VideoError
@@ -92,7 +93,7 @@ class FrameStore:
         return {**self.__dict__, "_frames": None}
 
 
-def frame_store(videos: Sequence[ActionVideo], reading: FrameReading) -> FrameStore:
+def frame_store(videos: Sequence[ActionVideo], reading: ActionFrameSettings) -> FrameStore:
     """Decode the chosen frames of all videos, unless they are kept from before.
 
     Processes that ask at the same time wait for the one that decodes. Files that cannot be read are named and skipped.
@@ -118,14 +119,14 @@ def frame_store(videos: Sequence[ActionVideo], reading: FrameReading) -> FrameSt
                 f"Cannot keep the frames in {folder}: {error}; free some disk space or name another folder by the "
                 "environment variable APPRAISE_CACHE."
             ) from error
-    store = FrameStore(folder, reading.size)
+    store = FrameStore(folder, reading.frame_size)
     if not len(store.frames):
         reason = f": {store.errors[0]}" if store.errors else ""
         raise VideoError(f"Not one frame of the {len(videos)} videos can be read{reason}")
     return store
 
 
-def store_key(videos: Sequence[ActionVideo], reading: FrameReading) -> str:
+def store_key(videos: Sequence[ActionVideo], reading: ActionFrameSettings) -> str:
     """Name of the store: the same for the same files in the same state, parts and options."""
     listed = [
         [video.path, *([_state(picture.path), picture.path, picture.time] for picture in video.pictures)]
@@ -133,7 +134,12 @@ def store_key(videos: Sequence[ActionVideo], reading: FrameReading) -> str:
         else [video.path, _state(video.path), video.start, video.end]
         for video in videos
     ]
-    return config_digest({"version": STORE_VERSION, **asdict(reading), "videos": listed})[:20]
+    options = {
+        "size": reading.frame_size,
+        "sampling": {"frames_per_video": reading.frames_per_video, "sampling_rate": reading.sampling_rate},
+        "timeout": reading.decode_timeout,
+    }
+    return config_digest({"version": STORE_VERSION, **options, "videos": listed})[:20]
 
 
 def _state(path: str) -> str:
@@ -143,11 +149,11 @@ def _state(path: str) -> str:
         return "absent"
 
 
-def _make(folder: Path, videos: Sequence[ActionVideo], reading: FrameReading) -> None:
+def _make(folder: Path, videos: Sequence[ActionVideo], reading: ActionFrameSettings) -> None:
     """Fill a partial folder, then give it its name; the caller holds the lock."""
     partial = folder.with_suffix(".partial")
     partial.mkdir(exist_ok=True)
-    done = _resume(partial, reading.size)
+    done = _resume(partial, reading.frame_size)
     _check_space(partial, videos[len(done) :], reading)
     with (
         (partial / _FRAMES).open("ab") as frames,
@@ -165,11 +171,11 @@ def _make(folder: Path, videos: Sequence[ActionVideo], reading: FrameReading) ->
         for stream in (frames, journal):
             os.fsync(stream.fileno())
     partial.replace(folder)
-    _report(FrameStore(folder, reading.size))
+    _report(FrameStore(folder, reading.frame_size))
 
 
 def _decoded(
-    folder: Path, videos: Sequence[ActionVideo], reading: FrameReading, first: int
+    folder: Path, videos: Sequence[ActionVideo], reading: ActionFrameSettings, first: int
 ) -> Iterator[tuple[Path, list[float], list[str]]]:
     """Decode videos in threads, each into a file of its own, and yield them in order."""
     workers = max(1, min(_WORKERS, os.cpu_count() or 1, len(videos) - first))
@@ -223,17 +229,18 @@ def _read_journal(path: Path) -> list[StoredVideo]:
     return videos
 
 
-def _check_space(folder: Path, videos: Sequence[ActionVideo], reading: FrameReading) -> None:
+def _check_space(folder: Path, videos: Sequence[ActionVideo], reading: ActionFrameSettings) -> None:
     """Stop before the work where the frames cannot fit; how many a rate gives is not known before decoding."""
-    if reading.sampling.sampling_rate is not None:
+    if reading.sampling_rate is not None:
         return
-    count = reading.sampling.frames_per_video
+    count = reading.frames_per_video
     frames = sum(min(len(v.pictures), count or len(v.pictures)) or count or DEFAULT_FRAMES for v in videos)
-    needed, free = frames * 3 * reading.size**2, shutil.disk_usage(folder).free
+    needed, free = frames * 3 * reading.frame_size**2, shutil.disk_usage(folder).free
     if needed > free:
         raise VideoError(
-            f"{frames} frames of {reading.size} px need {needed / 1e9:.1f} GB but {folder} has {free / 1e9:.1f} GB "
-            "free; take fewer frames_per_video or name another folder by the environment variable APPRAISE_CACHE"
+            f"{frames} frames of {reading.frame_size} px need {needed / 1e9:.1f} GB but {folder} has "
+            f"{free / 1e9:.1f} GB free; take fewer frames_per_video or name another folder by the environment "
+            "variable APPRAISE_CACHE"
         )
 
 

@@ -8,47 +8,45 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from datamodules.action.lists.records import SPLITS, ActionVideo, SplitName
 from datamodules.common.errors import ConfigurationError, LabelError
+from datamodules.common.settings import argument, settings
 
 SplitUnit = Literal["video", "frame"]
 
 
-@dataclass(frozen=True)
+@settings(kw_only=False)
 class ActionSplitSettings:
-    """How one list becomes three.
+    """How one list becomes three."""
 
-    Args:
-        parts: Shares of training, validation and test; their sum is 1.
-        unit: What stays whole: videos (with all others of their group), or only single frames.
-        stratified: Give each class these shares, as far as its number of videos allows.
-        val_is_test: The test split validates as well, and nothing is set aside for validation.
-        seed: Another seed gives another split; the same seed the same, whatever the order of the list.
+    split: tuple[float, float, float] = argument(
+        default=(0.7, 0.15, 0.15), help="Shares of train, val and test, where a list names no splits."
+    )
+    split_by: SplitUnit = argument(
+        default="video",
+        help=(
+            '"video" keeps each video, and its group, in one split; "frame" parts even neighbouring frames, as '
+            "the original script did, and measures memory."
+        ),
+    )
+    stratified: bool = argument(default=True, help="Give each class these shares.")
+    split_seed: int = argument(default=0, help="Seed of the split.")
+    val_is_test: bool = argument(default=False, help="Select the model on the test split, as the original script did.")
 
-    Raises:
-        ConfigurationError: If the shares leave nothing to train on.
-    """
-
-    parts: tuple[float, float, float] = (0.7, 0.15, 0.15)
-    unit: SplitUnit = "video"
-    stratified: bool = True
-    val_is_test: bool = False
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if len(self.parts) != 3 or min(self.parts) < 0 or abs(sum(self.parts) - 1) > 1e-6 or self.parts[0] <= 0:
+    def check(self) -> None:
+        """Refuse shares that leave nothing to train on."""
+        if len(self.split) != 3 or min(self.split) < 0 or abs(sum(self.split) - 1) > 1e-6 or self.split[0] <= 0:
             raise ConfigurationError(
-                f"split is {list(self.parts)}; it must be the shares of train, val and test, none below 0, with "
+                f"split is {list(self.split)}; it must be the shares of train, val and test, none below 0, with "
                 "something to train on and the sum 1"
             )
 
     @property
     def held_out(self) -> dict[SplitName, float]:
         """Shares of the splits that are set aside from training."""
-        _, val, test = self.parts
+        _, val, test = self.split
         shares: dict[SplitName, float] = {"test": test} if self.val_is_test else {"val": val, "test": test}
         return {split: share for split, share in shares.items() if share > 0}
 
@@ -128,7 +126,7 @@ def cut(
         strata[label if settings.stratified else ""].append(name)
     moved: dict[str, SplitName] = {}
     for names in strata.values():
-        names.sort(key=lambda name: hashlib.sha256(f"{settings.seed} {name}".encode()).digest())
+        names.sort(key=lambda name: hashlib.sha256(f"{settings.split_seed} {name}".encode()).digest())
         start = 0
         for split, count in _counts(len(names), wanted).items():
             moved.update(dict.fromkeys(names[start : start + count], split))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, cast
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from datamodules.common.errors import ConfigurationError, LabelError
 from datamodules.common.progress import file_progress
+from datamodules.common.settings import texts
 from datamodules.faces.lists.celeba import (
     ATTRIBUTE_LIST,
     IDENTITY_LIST,
@@ -23,13 +24,13 @@ from datamodules.faces.lists.celeba import (
 from datamodules.faces.lists.index import images_at
 from datamodules.faces.lists.pubfig import read_pubfig
 from datamodules.faces.lists.records import FaceList, SplitName, split_of, unlabelled
+from datamodules.faces.lists.settings import FaceListSettings, LabelFormat
 from datamodules.faces.lists.table import boxes_for, read_csv_list
 from datamodules.faces.schema import AttributeSchema
 from datamodules.images.size import picture_size
 
 _log = logging.getLogger(__name__)
 
-LabelFormat = Literal["auto", "demo", "list", "pubfig", "lfw", "celeba", "csv", "images"]
 KnownFormat = Literal["demo", "pubfig", "lfw", "celeba", "csv", "images"]
 _BOX_LISTS = ("dev_urls.txt", "eval_urls.txt")  # PubFig's
 _LISTS: dict[str, KnownFormat] = {
@@ -41,135 +42,94 @@ _LISTS: dict[str, KnownFormat] = {
 }
 
 
-@dataclass(frozen=True)
-class FaceSources:
-    """The arguments of the data module that say where pictures and labels are.
-
-    Args:
-        root: Folder of the pictures; by default the folder of the list.
-        labels: The list of attributes; by default the usual one in ``root``, if it is there.
-        label_format: What they are; "auto" looks, and so does "list", which takes neither the demo nor bare pictures.
-        boxes: Lists of face boxes: PubFig's, CelebA's, or a csv; None looks for PubFig's beside its list, since its
-            pictures are whole photographs; () takes none.
-        identities: CelebA's list of identities, or any text of two columns: picture and person.
-        partition: CelebA's list of splits, or any text of two columns: picture or person, and split.
-        missing_margin: Absolute value below which an attribute of a list of real values is missing.
-        excluded: Attributes left out on purpose.
+def resolved(settings: FaceListSettings) -> tuple[KnownFormat, FaceListSettings]:
+    """What the data is, and the settings with the lists that were found in ``root``.
 
     Raises:
-        ConfigurationError: If they contradict each other.
+        ConfigurationError: If a list tells nothing about what it is.
     """
+    kind, found = _with_list(settings)
+    return kind, found if found.boxes is not None else replace(found, boxes=_own_boxes(found, kind))
 
-    root: str | None = None
-    labels: str | None = None
-    label_format: LabelFormat = "auto"
-    boxes: tuple[str, ...] | None = None
-    identities: str | None = None
-    partition: str | None = None
-    missing_margin: float = 0.0
-    excluded: tuple[str, ...] = ()
 
-    def __post_init__(self) -> None:
-        if self.missing_margin < 0:
-            raise ConfigurationError(f"missing_margin is {self.missing_margin}; it must be 0 or more")
-        nothing = self.root is None and self.labels is None
-        if self.label_format == "demo" and not nothing:
-            raise ConfigurationError("label_format is demo but root or labels is given; leave them out, or the format")
-        if self.label_format in ("list", "pubfig", "lfw", "celeba", "csv") and nothing:
-            raise ConfigurationError(
-                f"label_format is {self.label_format} but there is no list; name it as labels, or as root the folder "
-                "that holds it and the pictures"
-            )
-        if self.label_format == "images" and (self.labels is not None or self.root is None):
-            raise ConfigurationError("label_format images takes bare pictures: give root, and leave labels out")
-        if self.root is not None and not Path(self.root).exists():
-            raise ConfigurationError(f"root {self.root} is no folder; name the folder of the pictures")
-        if self.labels is not None and not Path(self.labels).is_file():
-            raise ConfigurationError(f"labels is {self.labels}, and there is no such file; name the list of attributes")
+def _own_boxes(settings: FaceListSettings, kind: KnownFormat) -> list[str]:
+    """PubFig's lists of boxes that lie beside its attributes."""
+    if kind != "pubfig" or settings.labels is None:
+        return []
+    files = [Path(settings.labels).parent / name for name in _BOX_LISTS]
+    found = [str(file) for file in files if file.is_file()]
+    if found:
+        _log.info("face boxes: %s", ", ".join(found))
+    return found
 
-    def resolved(self) -> tuple[KnownFormat, FaceSources]:
-        """What the data is, and the sources with the lists that were found in ``root``.
 
-        Raises:
-            ConfigurationError: If a list tells nothing about what it is.
-        """
-        kind, sources = self._with_list()
-        return kind, sources if sources.boxes is not None else replace(sources, boxes=sources._own_boxes(kind))
+def _with_list(settings: FaceListSettings) -> tuple[KnownFormat, FaceListSettings]:
+    if not settings.has_lists:
+        return "demo", settings
+    if settings.labels is not None:
+        return _known(settings.label_format) or detect_format(settings.labels), settings
+    if settings.label_format == "images":
+        return "images", settings
+    assert settings.root is not None  # one of the two is given
+    for name, kind in _LISTS.items():
+        if (Path(settings.root) / name).is_file() and _known(settings.label_format) in (None, kind):
+            return kind, replace(settings, labels=str(Path(settings.root) / name))
+    if settings.label_format != "auto":
+        kinds = "PubFig, LFW or CelebA" if settings.label_format == "list" else settings.label_format
+        raise ConfigurationError(f"root {settings.root} holds no list of {kinds}; name the list as labels")
+    return "images", settings
 
-    def _own_boxes(self, kind: KnownFormat) -> tuple[str, ...]:
-        """PubFig's lists of boxes that lie beside its attributes."""
-        if kind != "pubfig" or self.labels is None:
-            return ()
-        files = [Path(self.labels).parent / name for name in _BOX_LISTS]
-        found = tuple(str(file) for file in files if file.is_file())
-        if found:
-            _log.info("face boxes: %s", ", ".join(found))
-        return found
 
-    def _with_list(self) -> tuple[KnownFormat, FaceSources]:
-        if self.root is None and self.labels is None:
-            return "demo", self
-        if self.labels is not None:
-            return _known(self.label_format) or detect_format(self.labels), self
-        if self.label_format == "images":
-            return "images", self
-        assert self.root is not None  # one of the two is given
-        for name, kind in _LISTS.items():
-            if (Path(self.root) / name).is_file() and _known(self.label_format) in (None, kind):
-                return kind, replace(self, labels=str(Path(self.root) / name))
-        if self.label_format != "auto":
-            kinds = "PubFig, LFW or CelebA" if self.label_format == "list" else self.label_format
-            raise ConfigurationError(f"root {self.root} holds no list of {kinds}; name the list as labels")
-        return "images", self
+def read_faces(settings: FaceListSettings, schema: AttributeSchema) -> FaceList:
+    """Read all faces, in the order of their list or sorted by path; boxes reach into their pictures.
 
-    def load(self, schema: AttributeSchema) -> FaceList:
-        """Read all faces, in the order of their list or sorted by path; boxes reach into their pictures.
+    Raises:
+        ConfigurationError: If nothing fits.
+        LabelError: If a list is wrong; the message names file and line.
+    """
+    kind, settings = resolved(settings)
+    faces = _with_facts(settings, _read(settings, kind, schema), kind)
+    return clip_boxes(faces) if not np.isnan(faces.boxes).all() else faces
 
-        Raises:
-            ConfigurationError: If nothing fits.
-            LabelError: If a list is wrong; the message names file and line.
-        """
-        kind, sources = self.resolved()
-        faces = sources._read(kind, schema)
-        faces = sources._with_facts(faces, kind)
-        return clip_boxes(faces) if not np.isnan(faces.boxes).all() else faces
 
-    def _read(self, kind: KnownFormat, schema: AttributeSchema) -> FaceList:
-        labels = self.labels or ""
-        root = self.root if self.root is not None else Path(labels).parent
-        if kind in ("pubfig", "lfw"):
-            return read_pubfig(
-                labels,
-                root,
-                schema,
-                boxes=self.boxes or (),
-                missing_margin=self.missing_margin,
-                excluded=self.excluded,
-                lfw=kind == "lfw",
-            )
-        lists = self.boxes or ()
-        if len(lists) > 1:
-            raise ConfigurationError(f"boxes names {len(lists)} lists; only PubFig has more than one")
-        boxes = lists[0] if lists else None
-        if kind == "celeba":
-            return read_celeba(labels, root, schema, boxes=boxes, excluded=self.excluded)
-        if kind == "csv":
-            margin = self.missing_margin
-            return read_csv_list(labels, self.root, schema, boxes=boxes, missing_margin=margin, excluded=self.excluded)
-        return pictures([str(root)], schema, boxes)
+def _read(settings: FaceListSettings, kind: KnownFormat, schema: AttributeSchema) -> FaceList:
+    labels = settings.labels or ""
+    root = settings.root if settings.root is not None else Path(labels).parent
+    excluded = settings.exclude_attributes or ()
+    if kind in ("pubfig", "lfw"):
+        return read_pubfig(
+            labels,
+            root,
+            schema,
+            boxes=texts(settings.boxes),
+            missing_margin=settings.missing_margin,
+            excluded=excluded,
+            lfw=kind == "lfw",
+        )
+    lists = texts(settings.boxes)
+    if len(lists) > 1:
+        raise ConfigurationError(f"boxes names {len(lists)} lists; only PubFig has more than one")
+    boxes = lists[0] if lists else None
+    if kind == "celeba":
+        return read_celeba(labels, root, schema, boxes=boxes, excluded=excluded)
+    if kind == "csv":
+        margin = settings.missing_margin
+        return read_csv_list(labels, settings.root, schema, boxes=boxes, missing_margin=margin, excluded=excluded)
+    return pictures([str(root)], schema, boxes)
 
-    def _with_facts(self, faces: FaceList, kind: KnownFormat) -> FaceList:
-        """Add the identities and splits of lists of their own."""
-        identities, partition = self.identities, self.partition
-        if kind == "celeba" and self.labels is not None:
-            identities = identities or beside(self.labels, IDENTITY_LIST)
-            partition = partition or beside(self.labels, PARTITION_LIST)
-        if identities is not None:
-            people = pairs_of(identities)
-            faces = replace(faces, identities=[people.get(name, "") for name in faces.names])
-        if partition is None:
-            return faces
-        return replace(faces, splits=_splits(partition, faces))
+
+def _with_facts(settings: FaceListSettings, faces: FaceList, kind: KnownFormat) -> FaceList:
+    """Add the identities and splits of lists of their own."""
+    identities, partition = settings.identities, settings.partition
+    if kind == "celeba" and settings.labels is not None:
+        identities = identities or beside(settings.labels, IDENTITY_LIST)
+        partition = partition or beside(settings.labels, PARTITION_LIST)
+    if identities is not None:
+        people = pairs_of(identities)
+        faces = replace(faces, identities=[people.get(name, "") for name in faces.names])
+    if partition is None:
+        return faces
+    return replace(faces, splits=_splits(partition, faces))
 
 
 def detect_format(path: str | Path) -> KnownFormat:

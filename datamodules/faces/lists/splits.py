@@ -4,50 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules.common.errors import ConfigurationError, LabelError
+from datamodules.common.errors import LabelError
 from datamodules.faces.lists.records import SPLITS, FaceList, SplitName
-
-Trained = Literal["train", "judge"]
-
-
-@dataclass(frozen=True)
-class FaceSplitSettings:
-    """How one list becomes several.
-
-    Args:
-        parts: Shares of training, validation and test; their sum is 1.
-        identity_disjoint: Keep all pictures of a person in one split; a picture of nobody known is its own person.
-        judge_share: Share of the training people that is kept apart for judges, which no network that is judged sees.
-        fit_on: Which of the training people make the split "train".
-        seed: Another seed gives another split; the same seed the same, whatever the order of the list.
-
-    Raises:
-        ConfigurationError: If the shares leave nothing to train on.
-    """
-
-    parts: tuple[float, float, float] = (0.7, 0.15, 0.15)
-    identity_disjoint: bool = True
-    judge_share: float = 0.0
-    fit_on: Trained = "train"
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if len(self.parts) != 3 or min(self.parts) < 0 or abs(sum(self.parts) - 1) > 1e-6 or self.parts[0] <= 0:
-            raise ConfigurationError(
-                f"split is {list(self.parts)}; it must be the shares of train, val and test, none below 0, with "
-                "something to train on and the sum 1"
-            )
-        if not 0 <= self.judge_share < 1:
-            raise ConfigurationError(f"judge_share is {self.judge_share}; it must lie in 0 <= s < 1")
+from datamodules.faces.lists.settings import FaceListSettings
 
 
-def split_faces(faces: FaceList, settings: FaceSplitSettings) -> dict[SplitName, FaceList]:
+def split_faces(faces: FaceList, settings: FaceListSettings) -> dict[SplitName, FaceList]:
     """Give each face its split.
 
     A list that names train, val and test is taken at its word; one that names no val gives people of its train to
@@ -82,7 +48,7 @@ def check_people(faces: FaceList, splits: Sequence[SplitName]) -> None:
             )
 
 
-def _assign(faces: FaceList, settings: FaceSplitSettings) -> list[SplitName]:
+def _assign(faces: FaceList, settings: FaceListSettings) -> list[SplitName]:
     named = [split for split in faces.splits if split is not None]
     if 0 < len(named) < len(faces):
         row = next(row for row, split in enumerate(faces.splits) if split is None)
@@ -90,29 +56,29 @@ def _assign(faces: FaceList, settings: FaceSplitSettings) -> list[SplitName]:
     given: list[SplitName] = [split or "train" for split in faces.splits]
     if settings.identity_disjoint:
         check_people(faces, given)
-    _, val, test = settings.parts
+    _, val, test = settings.split
     wanted: dict[SplitName, float] = {"val": val, "test": test}
     if named:
         wanted = {} if "val" in named else {"val": val}
     people = _people(faces, settings)
     training = sorted({person for person, split in zip(people, given, strict=True) if split == "train"})
-    moved = _cut(training, {split: share for split, share in wanted.items() if share > 0}, f"{settings.seed}")
+    moved = _cut(training, {split: share for split, share in wanted.items() if share > 0}, f"{settings.split_seed}")
     return [
         moved.get(person, "train") if split == "train" else split for person, split in zip(people, given, strict=True)
     ]
 
 
-def _judges(faces: FaceList, splits: Sequence[SplitName], settings: FaceSplitSettings) -> NDArray[np.bool_]:
+def _judges(faces: FaceList, splits: Sequence[SplitName], settings: FaceListSettings) -> NDArray[np.bool_]:
     """Faces of the training people that are kept for judges, bool ``(N,)``."""
     if settings.judge_share == 0:
         return np.zeros(len(faces), dtype=bool)
     people = _people(faces, settings)
     training = sorted({person for person, split in zip(people, splits, strict=True) if split == "train"})
-    kept = _cut(training, {"test": settings.judge_share}, f"{settings.seed} judges")
+    kept = _cut(training, {"test": settings.judge_share}, f"{settings.split_seed} judges")
     return np.array([person in kept for person in people], dtype=bool)
 
 
-def _people(faces: FaceList, settings: FaceSplitSettings) -> list[str]:
+def _people(faces: FaceList, settings: FaceListSettings) -> list[str]:
     """What stays whole: the person, or the picture where nobody is named or persons may be parted."""
     if not settings.identity_disjoint:
         return [f"\0{name}" for name in faces.names]

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from datamodules.common.counted_draws import row_draws
 from datamodules.inspection.batch import IGNORE, InspectionBatch
-from datamodules.inspection.batches.settings import AugmentationSettings
 from datamodules.inspection.batches.warping import warp
+from datamodules.inspection.settings import AugmentationSettings
 
 _DRAWS = ("across", "down", "turn", "rotation", "scale", "shift across", "shift down", "brightness", "contrast")
 

@@ -25,28 +25,10 @@ from datamodules.inspection.batches.decoded import (
     read_baseline_map,
 )
 from datamodules.inspection.labels.records import LabelledImage
+from datamodules.inspection.settings import InspectionDataSettings
 
 SIZE_MULTIPLE = 32  # sides of a batch: every stride up to it divides them
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class ImageSettings:
-    """How images become tensors.
-
-    Args:
-        num_classes: Number of classes.
-        image_size: Pixels of the longer side; None keeps the size of the file.
-        crop_size: Side of the training crops in pixels; None trains on whole images.
-        box_fill: Share of a labelled box's sides that becomes class in the mask; the frame around it is unknown.
-        seed: Seed of the crops.
-    """
-
-    num_classes: int
-    image_size: int | None = None
-    crop_size: int | None = None
-    box_fill: float = 1.0
-    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -78,6 +60,7 @@ class InspectionDataset(Dataset[InspectionItem]):
     Args:
         images: The images, in the order of their list.
         settings: How they become tensors.
+        num_classes: Number of classes.
         training: Cut random crops, drawn from ``(seed, epoch, repeat, row)``.
         cache: Keeps decoded images; each worker process has its own copy of it.
         on_error: "raise" stops at a file that cannot be read; "report" warns and gives a row with ``valid`` False.
@@ -86,7 +69,8 @@ class InspectionDataset(Dataset[InspectionItem]):
     def __init__(
         self,
         images: Sequence[LabelledImage],
-        settings: ImageSettings,
+        settings: InspectionDataSettings,
+        num_classes: int,
         *,
         training: bool = False,
         cache: ImageCache | None = None,
@@ -94,6 +78,7 @@ class InspectionDataset(Dataset[InspectionItem]):
     ) -> None:
         self.images = list(images)
         self.settings = settings
+        self._num_classes = num_classes
         self._training = training
         self._cache = cache if cache is not None else ImageCache(0)
         self._on_error = on_error
@@ -124,7 +109,7 @@ class InspectionDataset(Dataset[InspectionItem]):
     def _decoded(self, record: LabelledImage) -> DecodedImage:
         kept = self._cache.get(record)
         if kept is None:
-            kept = decode(record, self.settings.num_classes, self.settings.image_size, self.settings.box_fill)
+            kept = decode(record, self._num_classes, self.settings.image_size, self.settings.box_fill)
             self._cache.put(record, kept)
         return kept
 

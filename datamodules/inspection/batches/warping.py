@@ -9,7 +9,7 @@ from torch import Tensor
 
 from datamodules.images.affine import about_centre, turned
 from datamodules.inspection.batch import IGNORE, PADDING, InspectionBatch
-from datamodules.inspection.batches.settings import AugmentationSettings
+from datamodules.inspection.settings import AugmentationSettings
 
 _SMALLEST_VISIBLE = 0.25  # share of a box that must stay inside for it to stay a box
 

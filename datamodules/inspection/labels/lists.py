@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -15,8 +13,8 @@ from datamodules.inspection.labels.mentored import mentored_images
 from datamodules.inspection.labels.records import LabelledImage
 from datamodules.inspection.labels.sources import ImageSources, Split
 from datamodules.inspection.labels.splits import check_paths
+from datamodules.inspection.settings import InspectionDataSettings
 
-NewTraining = Literal["none", "mentored", "full"]
 _HINTS: dict[Split, str] = {
     "train": "give labelled images of the original domain",
     "val": "name split val in the list, or raise val_fraction",
@@ -25,58 +23,23 @@ _HINTS: dict[Split, str] = {
 }
 
 
-@dataclass(frozen=True)
-class NewDomain:
-    """What is trained on from the new domain.
-
-    Args:
-        training: Nothing, images with answers alone, or images with complete labels.
-        limit: Only so many of them; None takes all.
-        seed: Seed of that choice.
-        store: Feedback store with the answers.
-        runs: Runs whose answers count; None takes all.
-        maps: Folder of stored maps; None takes those of the runs.
-        deployed: Checkpoint that the store must have been mined with; None takes any.
-
-    Raises:
-        ConfigurationError: If answers are wanted without a store, or the limit is below 1.
-    """
-
-    training: NewTraining = "none"
-    limit: int | None = None
-    seed: int = 0
-    store: str | None = None
-    runs: tuple[int, ...] | None = None
-    maps: str | None = None
-    deployed: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.training == "mentored" and self.store is None:
-            raise ConfigurationError("new_training is mentored but no store is given; name the feedback store")
-        if self.limit is not None and self.limit < 1:
-            raise ConfigurationError(f"new_limit is {self.limit}; it must be at least 1")
-
-
 class ImageLists:
     """Images of each split, read when they are first asked for.
 
     Args:
-        sources: Where labelled images come from.
-        new: What is trained on from the new domain.
-        demo: What the generated demo holds, where that is the data.
+        settings: Where labelled images come from, and what is trained on from the new domain.
     """
 
-    def __init__(self, sources: ImageSources, new: NewDomain, demo: InspectionDemoSettings) -> None:
-        self.class_names = sources.class_names()
-        self._sources = sources
-        self._new = new
-        self._demo = demo
+    def __init__(self, settings: InspectionDataSettings) -> None:
+        self._settings = settings
+        self._sources = ImageSources(settings)
+        self.class_names = self._sources.class_names()
         self._listed: list[LabelledImage] | None = None
         self._of_split: dict[Split, list[LabelledImage]] = {}
 
     def prepare(self) -> None:
         """Make the demo where it is the data."""
-        if self._sources.is_demo:
+        if self._settings.is_demo:
             self._demo_folder()
 
     def images(self, split: Split, domain: int | None = None) -> list[LabelledImage]:
@@ -102,18 +65,20 @@ class ImageLists:
         return self._labelled_in(split)
 
     def _new_images(self) -> list[LabelledImage]:
-        if self._new.training == "none":
+        if self._settings.new_training == "none":
             return []
-        new = self._answered() if self._new.training == "mentored" else self._labelled_in("train", NEW)
-        if self._new.limit is None or self._new.limit >= len(new):
+        new = self._answered() if self._settings.new_training == "mentored" else self._labelled_in("train", NEW)
+        limit = self._settings.new_limit
+        if limit is None or limit >= len(new):
             return new
-        chosen = np.random.default_rng((self._new.seed, len(new))).permutation(len(new))[: self._new.limit]
+        chosen = np.random.default_rng((self._settings.seed, len(new))).permutation(len(new))[:limit]
         return [new[row] for row in sorted(chosen)]
 
     def _answered(self) -> list[LabelledImage]:
-        assert self._new.store is not None
+        settings = self._settings
+        assert settings.store is not None
         answered = mentored_images(
-            self._new.store, self.class_names or (), self._new.runs, self._new.maps, self._new.deployed
+            settings.store, self.class_names or (), settings.store_runs, settings.baseline_maps, settings.deployed
         )
         check_paths([*self._listed_in("val"), *self._listed_in("test"), *answered])
         return answered
@@ -124,11 +89,11 @@ class ImageLists:
     def _listed_in(self, split: Split, domain: int | None = None) -> list[LabelledImage]:
         """Images of the lists; they are read once."""
         if self._listed is None:
-            folder = self._demo_folder() if self._sources.is_demo else None
+            folder = self._demo_folder() if self._settings.is_demo else None
             self._listed = self._sources.load(self.class_names or (), folder)
         return [image for image in self._listed if image.split == split and domain in (None, image.domain)]
 
     def _demo_folder(self) -> Path:
         from datamodules.inspection.demo.making import make_inspection_demo  # drawing is not needed elsewhere
 
-        return make_inspection_demo(self._demo)
+        return make_inspection_demo(self._settings.demo or InspectionDemoSettings())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -19,59 +18,22 @@ from datamodules.inspection.labels.folder_masks import read_class_folders, read_
 from datamodules.inspection.labels.magnetic_tile import read_magnetic_tile
 from datamodules.inspection.labels.manifest import read_manifest
 from datamodules.inspection.labels.records import LabelledImage, RawImage, resolve
-from datamodules.inspection.labels.splits import SplitSettings, assign_splits, check_groups, check_paths
+from datamodules.inspection.labels.splits import assign_splits, check_groups, check_paths
 from datamodules.inspection.labels.yolo import read_yolo, yolo_classes
+from datamodules.inspection.settings import InspectionDataSettings, LabelFormat
 
-LabelFormat = Literal["manifest", "folder", "class_folders", "coco", "yolo", "magnetic_tile", "deeppcb"]
 Split = Literal["train", "val", "test", "predict"]
-_NEED_LIST: tuple[LabelFormat, ...] = ("manifest", "coco")
-_KNOW_DOMAINS: tuple[LabelFormat, ...] = ("magnetic_tile", "deeppcb")
 
 
-@dataclass(frozen=True)
 class ImageSources:
-    """The arguments of the data module that say where images and labels are.
+    """Reads the labelled images, and those to mine.
 
-    Raises:
-        ConfigurationError: If they contradict each other.
+    Args:
+        settings: Where they are.
     """
 
-    root: str | None = None
-    label_format: LabelFormat | None = None
-    labels: str | None = None
-    new_root: str | None = None
-    new_labels: str | None = None
-    path: str | None = None
-    classes: tuple[str, ...] | None = None
-    split: SplitSettings = field(default_factory=SplitSettings)
-
-    def __post_init__(self) -> None:
-        if self._is_given and self.label_format is None:
-            raise ConfigurationError(
-                f"root or labels are given without label_format; name it ({', '.join(get_args(LabelFormat))}), it is "
-                "never guessed"
-            )
-        if (self.new_root or self.new_labels) and not (self.root or self.labels):
-            raise ConfigurationError("new_root or new_labels are given without the original domain's root or labels")
-        if self.label_format in _NEED_LIST and self._is_given and self.labels is None:
-            raise ConfigurationError(f"label_format {self.label_format} needs labels, the file of the list")
-        if self.label_format not in _NEED_LIST and self._is_given and self.root is None:
-            raise ConfigurationError(f"label_format {self.label_format} needs root, the folder of the images")
-        if self.label_format in _KNOW_DOMAINS and (self.new_root or self.new_labels):
-            raise ConfigurationError(
-                f"label_format {self.label_format} holds both domains in one folder; leave new_root and new_labels out"
-            )
-        if self.classes is not None and (not self.classes or len(set(self.classes)) != len(self.classes)):
-            raise ConfigurationError(f"classes {list(self.classes)} must be different names, at least one")
-
-    @property
-    def _is_given(self) -> bool:
-        return any((self.root, self.labels, self.new_root, self.new_labels))
-
-    @property
-    def is_demo(self) -> bool:
-        """True when nothing is given: the generated demo is the data."""
-        return not self._is_given and self.path is None
+    def __init__(self, settings: InspectionDataSettings) -> None:
+        self.settings = settings
 
     def class_names(self) -> list[str] | None:
         """Names of the classes; None where nothing but a folder to mine is given.
@@ -82,11 +44,11 @@ class ImageSources:
         Raises:
             LabelError: If a list is wrong, or names no class.
         """
-        if self.classes is not None:
-            return list(self.classes)
-        if self.is_demo:
+        if self.settings.classes is not None:
+            return list(self.settings.classes)
+        if self.settings.is_demo:
             return list(DEFECT_CLASSES)
-        if not self._is_given:
+        if not self.settings.has_lists:
             return None
         listed = self._format_classes()
         if listed is not None:
@@ -94,8 +56,8 @@ class ImageSources:
         found = sorted(set().union(*(image.class_names for image in self._read())))
         if not found:
             raise LabelError(
-                f"{self.labels or self.root}: the labels write no name of a class; give classes, or a file classes.txt "
-                "with one name a line beside the list"
+                f"{self.settings.labels or self.settings.root}: the labels write no name of a class; give classes, or "
+                "a file classes.txt with one name a line beside the list"
             )
         return found
 
@@ -115,7 +77,7 @@ class ImageSources:
         images = [
             resolve(raw, split, class_names)
             for source in _joined(sources)
-            for raw, split in zip(source, assign_splits(source, self.split), strict=True)
+            for raw, split in zip(source, assign_splits(source, self.settings), strict=True)
         ]
         check_paths(images)
         check_groups((image.group, image.split, image.source) for image in images if image.group != image.name)
@@ -123,10 +85,10 @@ class ImageSources:
 
     def mined(self) -> list[LabelledImage] | None:
         """Images of ``path`` without labels; None where it is not given."""
-        if self.path is None:
+        if self.settings.path is None:
             return None
-        files = images_at(self.path)
-        folder = Path(self.path).absolute()
+        files = images_at(self.settings.path)
+        folder = Path(self.settings.path).absolute()
         return [
             LabelledImage(
                 path=str(file),
@@ -135,25 +97,25 @@ class ImageSources:
                 split="test",
                 group=file.name,
                 labelled=False,
-                source=str(self.path),
+                source=str(self.settings.path),
             )
             for file in files
         ]
 
     def _sources(self) -> list[list[RawImage]]:
         """Records of each list; one list may hold both domains, a second one is the new domain."""
-        if not self._is_given:
+        if not self.settings.has_lists:
             return []
-        two = self.new_root is not None or self.new_labels is not None
-        first = self._read_one(self.root, self.labels, ORIGINAL if two else None)
-        return [first, self._read_one(self.new_root, self.new_labels, NEW)] if two else [first]
+        two = self.settings.new_root is not None or self.settings.new_labels is not None
+        first = self._read_one(self.settings.root, self.settings.labels, ORIGINAL if two else None)
+        return [first, self._read_one(self.settings.new_root, self.settings.new_labels, NEW)] if two else [first]
 
     def _read(self) -> list[RawImage]:
         return [image for source in self._sources() for image in source]
 
     def _read_one(self, root: str | None, labels: str | None, domain: int | None) -> list[RawImage]:
         """Records of one domain, or of both where ``domain`` is None and the list tells it."""
-        match self.label_format:
+        match self.settings.label_format:
             case "manifest":
                 return read_manifest(_required(labels, "labels"), root, domain)
             case "coco":
@@ -163,33 +125,33 @@ class ImageSources:
             case "class_folders":
                 return read_class_folders(_required(root, "root"), domain)
             case "yolo":
-                return read_yolo(_required(root, "root"), domain, self.classes)
+                return read_yolo(_required(root, "root"), domain, tuple(self.settings.classes or ()) or None)
             case "magnetic_tile":
                 return read_magnetic_tile(_required(root, "root"))
             case "deeppcb":
-                return read_deeppcb(_required(root, "root"), self.split.val_fraction)
+                return read_deeppcb(_required(root, "root"), self.settings.val_fraction)
             case _:
                 allowed = ", ".join(get_args(LabelFormat))
-                raise ConfigurationError(f"label_format is {self.label_format!r}; allowed are {allowed}")
+                raise ConfigurationError(f"label_format is {self.settings.label_format!r}; allowed are {allowed}")
 
     def _format_classes(self) -> list[str] | None:
         """Classes that the format itself knows, in its order."""
-        match self.label_format:
+        match self.settings.label_format:
             case "magnetic_tile":
                 return list(magnetic_tile.CLASSES)
             case "deeppcb":
                 return list(deeppcb.CLASSES)
             case "coco":
-                return coco_classes(_required(self.labels, "labels"))
-            case "yolo" if self.root is not None and (Path(self.root) / "data.yaml").is_file():
-                return list(yolo_classes(Path(self.root)))
+                return coco_classes(_required(self.settings.labels, "labels"))
+            case "yolo" if self.settings.root is not None and (Path(self.settings.root) / "data.yaml").is_file():
+                return list(yolo_classes(Path(self.settings.root)))
             case _:
                 return self._listed_classes()
 
     def _listed_classes(self) -> list[str] | None:
         """Lines of ``classes.txt`` beside the list or in the root."""
-        folders = [Path(self.labels).parent] if self.labels is not None else []
-        folders += [Path(self.root)] if self.root is not None else []
+        folders = [Path(self.settings.labels).parent] if self.settings.labels is not None else []
+        folders += [Path(self.settings.root)] if self.settings.root is not None else []
         for folder in folders:
             file = folder / "classes.txt"
             if file.is_file():

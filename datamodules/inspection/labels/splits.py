@@ -5,43 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
-from datamodules.common.errors import ConfigurationError, LabelError
+from datamodules.common.errors import LabelError
 from datamodules.inspection.labels.records import LabelledImage, RawImage, SplitName
+from datamodules.inspection.settings import InspectionDataSettings
 
 _NO_CLASS = ""
 
 
-@dataclass(frozen=True)
-class SplitSettings:
-    """How a list without splits is split.
-
-    Args:
-        val_fraction: Part of the groups that validates (of the training groups where the list names train and test).
-        test_fraction: Part of the groups that tests.
-        seed: Another seed gives another split; the same seed the same, whatever the order of the list.
-
-    Raises:
-        ConfigurationError: If the fractions leave nothing to train on.
-    """
-
-    val_fraction: float = 0.15
-    test_fraction: float = 0.15
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("val_fraction", "test_fraction"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ConfigurationError(f"{name} is {getattr(self, name)}; it must lie in 0 <= f < 1")
-        if self.val_fraction + self.test_fraction >= 1:
-            raise ConfigurationError(
-                f"val_fraction {self.val_fraction} and test_fraction {self.test_fraction} leave nothing to train on; "
-                "their sum must be below 1"
-            )
-
-
-def assign_splits(images: Sequence[RawImage], settings: SplitSettings) -> list[SplitName]:
+def assign_splits(images: Sequence[RawImage], settings: InspectionDataSettings) -> list[SplitName]:
     """Give each image of one list its split.
 
     A list that names train, val and test is taken at its word; one that names no val gives groups of its train to
@@ -65,7 +37,7 @@ def assign_splits(images: Sequence[RawImage], settings: SplitSettings) -> list[S
     if not named:
         parts.append(("test", settings.test_fraction))
     wanted = [(split, fraction) for split, fraction in parts if fraction > 0]
-    moved = _cut([images[row] for row in rows], wanted, settings.seed)
+    moved = _cut([images[row] for row in rows], wanted, settings.split_seed)
     for row in rows:
         given[row] = moved.get(_group(images[row]), "train")
     return given

@@ -21,10 +21,7 @@ from datamodules.action.demo.settings import ActionDemoSettings
 from datamodules.action.frames.augmentation import ActionAugmentation
 from datamodules.action.frames.balanced_sampler import BalancedSampler
 from datamodules.action.frames.labelled import LabelledFrames
-from datamodules.action.frames.sampling import FrameSampling
-from datamodules.action.frames.sparse import FrameReading
-from datamodules.action.lists.sources import ActionSources
-from datamodules.action.lists.splits import ActionSplitSettings
+from datamodules.action.frames.settings import ActionFrameSettings
 from datamodules.common.errors import ConfigurationError, LabelError
 
 MakeClip = Callable[..., Path]
@@ -80,8 +77,7 @@ def module(root: Path | None, **options: object) -> ActionDataModule:
 
 def labelled(root: Path) -> LabelledFrames:
     """The frames of :func:`module`, as they are stored."""
-    reading = FrameReading(SIZE, FrameSampling(4, None), 60.0)
-    return LabelledFrames(ActionSources(str(root)), reading, ActionSplitSettings(), ActionDemoSettings())
+    return LabelledFrames(ActionFrameSettings(root=str(root), frame_size=SIZE, frames_per_video=4))
 
 
 def trainer(**options: object) -> L.Trainer:

@@ -117,6 +117,33 @@ def test_others_see_the_arguments_flat() -> None:
     assert "    rate: Of the optimiser." in (Toy.__doc__ or "").splitlines()
 
 
+def test_a_class_may_take_all_its_fields_by_position_those_it_extends_first() -> None:
+    @settings(kw_only=False)
+    class Sources:
+        """Where from."""
+
+        root: str | None = argument(default=None, help="A folder.")
+        labels: str | None = argument(default=None, help="A list.")
+
+    @settings(kw_only=False)
+    class DataSettings(Sources):
+        """Arguments of `Data`."""
+
+        size: int = argument(default=1, help="Of it.")
+        path: str | None = argument(default=None, help="Another.", kw_only=True)
+
+    class Data:
+        """Data."""
+
+        @takes(DataSettings)
+        def __init__(self, settings: DataSettings) -> None:
+            self.settings = settings
+
+    assert Data("a", "b", 3).settings == DataSettings(root="a", labels="b", size=3)
+    with pytest.raises(TypeError, match="too many positional arguments"):
+        Data("a", "b", 3, "c")  # type: ignore[call-arg]  # by name alone
+
+
 def test_the_command_line_reads_types_defaults_and_help(capsys: pytest.CaptureFixture[str]) -> None:
     parser = ArgumentParser()
     parser.add_class_arguments(Toy, "model")

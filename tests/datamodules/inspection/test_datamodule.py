@@ -18,9 +18,9 @@ from torch import Tensor
 
 from datamodules.common.errors import ConfigurationError, LabelError
 from datamodules.inspection.batch import InspectionBatch
-from datamodules.inspection.batches.settings import AugmentationSettings
 from datamodules.inspection.datamodule import InspectionDataModule
 from datamodules.inspection.demo.settings import DEFECT_CLASSES, InspectionDemoSettings
+from datamodules.inspection.settings import AugmentationSettings
 
 NO_FLIPS = AugmentationSettings(flip_horizontal=0, flip_vertical=0)
 
@@ -85,7 +85,7 @@ def test_a_limit_chooses_new_images_by_the_seed(parts: Path) -> None:
     ("options", "message"),
     [
         ({"new_training": "full", "batch_size": 5}, "batch_size 5 must be even"),
-        ({"batch_size": 0}, "batch_size is 0; it must be at least 1"),
+        ({"batch_size": 0}, "batch_size is 0, but must be at least 1"),
         ({"box_fill": 0}, "box_fill is 0"),
         ({"new_limit": 0}, "new_limit is 0"),
         ({"crop_size": 4}, "crop_size is 4"),
@@ -226,7 +226,7 @@ from pathlib import Path
 from zlib import crc32
 import torch
 from lightning.pytorch import LightningModule, Trainer
-from datamodules.inspection.batches.settings import AugmentationSettings
+from datamodules.inspection.settings import AugmentationSettings
 from datamodules.inspection.datamodule import InspectionDataModule
 
 class Counter(LightningModule):

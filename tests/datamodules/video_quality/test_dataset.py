@@ -13,15 +13,21 @@ import torch
 
 from datamodules.common.errors import VideoError
 from datamodules.common.sampler import SampleIndex
-from datamodules.video.fragments import FragmentGrid
 from datamodules.video.reading import contract
 from datamodules.video.reading.reader import KeepFrames, decord_available, read_video
-from datamodules.video_quality.clip_sampler import ClipSettings
 from datamodules.video_quality.dataset import VideoQualityDataset, VideoQualityItem, collate
 from datamodules.video_quality.labels import LabelledVideo
+from datamodules.video_quality.settings import ClipSettings
 
 SMALL = ClipSettings(
-    FragmentGrid(3, 16, 2), clip_length=6, frame_interval=2, clips=2, num_key_frames=3, content_size=28
+    grid_size=3,
+    fragment_size=16,
+    aligned=2,
+    clip_length=6,
+    train_clips=2,
+    eval_clips=2,
+    num_key_frames=3,
+    content_size=28,
 )
 MakeClip = Callable[..., Path]
 

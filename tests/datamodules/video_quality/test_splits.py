@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from datamodules.common.errors import ConfigurationError
 from datamodules.video_quality.labels import LabelledVideo
-from datamodules.video_quality.splits import SplitSettings, split_by_column, split_by_reference
+from datamodules.video_quality.settings import VideoListSettings
+from datamodules.video_quality.splits import split_by_column, split_by_reference
 
 
 def videos(references: int, versions: int = 3) -> list[LabelledVideo]:
@@ -30,7 +31,7 @@ def videos(references: int, versions: int = 3) -> list[LabelledVideo]:
 )
 def test_versions_of_a_source_stay_together(references: int, val: float, test: float, seed: int) -> None:
     listed = videos(references)
-    splits = split_by_reference(listed, SplitSettings(val, test, seed))
+    splits = split_by_reference(listed, VideoListSettings(val_fraction=val, test_fraction=test, split_seed=seed))
     sides = {name: {video.reference for video in part} for name, part in splits.items()}
     assert not sides["train"] & sides["val"]
     assert not sides["train"] & sides["test"]
@@ -44,7 +45,7 @@ def test_the_split_follows_the_seed_alone() -> None:
     listed = videos(20)
     shuffled = random.Random(0).sample(listed, len(listed))
     first, again, other = (
-        {v.name for v in split_by_reference(given, SplitSettings(seed=seed))["test"]}
+        {v.name for v in split_by_reference(given, VideoListSettings(split_seed=seed))["test"]}
         for given, seed in ((listed, 0), (shuffled, 0), (listed, 1))
     )
     assert first == again
@@ -55,7 +56,7 @@ def test_folds_cover_every_reference_once() -> None:
     listed = videos(11)
     tested = []
     for fold in range(5):
-        splits = split_by_reference(listed, SplitSettings(0.1, 0.2, 0, folds=5, fold=fold))
+        splits = split_by_reference(listed, VideoListSettings(folds=5, fold=fold))
         tested += [video.name for video in splits["test"]]
         assert splits["val"]
         assert sum(map(len, splits.values())) == len(listed)
@@ -64,7 +65,7 @@ def test_folds_cover_every_reference_once() -> None:
 
 def test_a_video_without_a_reference_is_its_own() -> None:
     listed = [LabelledVideo(f"/v/{number}.mp4", f"{number}.mp4", 3.0) for number in range(10)]
-    assert len(split_by_reference(listed, SplitSettings(0.1, 0.2))["test"]) == 2
+    assert len(split_by_reference(listed, VideoListSettings())["test"]) == 2
 
 
 def test_versions_without_references_cannot_be_split() -> None:
@@ -72,7 +73,7 @@ def test_versions_without_references_cannot_be_split() -> None:
         LabelledVideo(f"/v/{number}.mp4", f"{number}.mp4", 3.0, pattern=1, line=number + 1) for number in range(9)
     ]
     with pytest.raises(ConfigurationError, match="line 1 of the list names a processing pattern but no reference"):
-        split_by_reference(listed, SplitSettings())
+        split_by_reference(listed, VideoListSettings())
 
 
 @pytest.mark.parametrize(
@@ -87,14 +88,14 @@ def test_versions_without_references_cannot_be_split() -> None:
 )
 def test_settings_are_checked(options: dict[str, float], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
-        SplitSettings(**options)  # type: ignore[arg-type]
+        VideoListSettings(**options)  # type: ignore[arg-type]
 
 
 def test_too_few_references() -> None:
     with pytest.raises(ConfigurationError, match="cannot be split"):
-        split_by_reference(videos(1), SplitSettings())
+        split_by_reference(videos(1), VideoListSettings())
     with pytest.raises(ConfigurationError, match="5 folds need"):
-        split_by_reference(videos(4), SplitSettings(folds=5))
+        split_by_reference(videos(4), VideoListSettings(folds=5))
 
 
 def with_splits(*names: str | None) -> list[LabelledVideo]:

@@ -14,7 +14,8 @@ from PIL import Image
 
 from datamodules.action.frames import store as frame_store_file
 from datamodules.action.frames.sampling import FrameSampling
-from datamodules.action.frames.sparse import FrameReading, resized
+from datamodules.action.frames.settings import ActionFrameSettings
+from datamodules.action.frames.sparse import resized
 from datamodules.action.frames.store import FrameStore, frame_store, store_key
 from datamodules.action.lists.records import ActionVideo, Picture
 from datamodules.common.cache_folder import cache_folder
@@ -34,8 +35,8 @@ def video(path: Path, label: str = "a", **options: object) -> ActionVideo:
     return ActionVideo(str(path), path.name, label, path.name, **options)  # type: ignore[arg-type]  # varied
 
 
-def reading(**options: object) -> FrameReading:
-    return FrameReading(SIZE, FrameSampling(**options))  # type: ignore[arg-type]  # varied
+def reading(**options: object) -> ActionFrameSettings:
+    return ActionFrameSettings(frame_size=SIZE, **options)  # type: ignore[arg-type]  # varied
 
 
 def decoded(path: Path, indices: list[int]) -> NDArray[np.uint8]:

@@ -9,7 +9,8 @@ import pytest
 
 from datamodules.action.lists.class_folders import folder_kind, read_class_folders
 from datamodules.action.lists.public import read_kinetics, read_ucf
-from datamodules.action.lists.sources import ActionSources, detect_format
+from datamodules.action.lists.settings import ActionListSettings
+from datamodules.action.lists.sources import detect_format, read_videos
 from datamodules.action.lists.table import read_video_list
 from datamodules.common.errors import ConfigurationError, LabelError
 
@@ -210,27 +211,27 @@ class TestSources:
 
     def test_only_some_classes(self, tmp_path: Path) -> None:
         touch(tmp_path, "cooking/a.mp4", "drinking/a.mp4", "reading/a.mp4")
-        kept = ActionSources(root=str(tmp_path), classes=("cooking", "reading")).load()
+        kept = read_videos(ActionListSettings(root=str(tmp_path), classes=["cooking", "reading"]))
         assert [video.label for video in kept] == ["cooking", "reading"]
         with pytest.raises(ConfigurationError, match="'coking', which no video has: did you mean cooking"):
-            ActionSources(root=str(tmp_path), classes=("coking",)).load()
+            read_videos(ActionListSettings(root=str(tmp_path), classes=["coking"]))
 
     def test_names_of_a_checkpoint_that_lack_a_class(self, tmp_path: Path) -> None:
         touch(tmp_path, "cooking/a.mp4", "drinking/a.mp4")
         with pytest.raises(LabelError, match=r"drinking/a.mp4 has class 'drinking', which is not among"):
-            ActionSources(root=str(tmp_path), class_names=("cooking", "reading")).load()
+            read_videos(ActionListSettings(root=str(tmp_path), class_names=["cooking", "reading"]))
 
     @pytest.mark.parametrize(
         ("options", "message"),
         [
             ({"label_format": "csv"}, "no list is given"),
             ({"label_format": "videos"}, "give root"),
-            ({"classes": ()}, "at least one class"),
-            ({"class_names": ("a", "a")}, "each once"),
+            ({"classes": []}, "at least one class"),
+            ({"class_names": ["a", "a"]}, "each once"),
             ({"fold": 0}, "fold is 0"),
-            ({"labels": ("a", "b"), "label_format": "ucf"}, "folder of the lists"),
+            ({"labels": ["a", "b"], "label_format": "ucf"}, "folder of the lists"),
         ],
     )
     def test_contradictions(self, options: dict[str, object], message: str) -> None:
         with pytest.raises(ConfigurationError, match=message):
-            ActionSources(**options)  # type: ignore[arg-type]  # varied on purpose
+            ActionListSettings(**options)  # type: ignore[arg-type]  # varied on purpose

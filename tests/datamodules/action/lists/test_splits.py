@@ -9,13 +9,10 @@ from typing import Any
 
 import pytest
 
-from datamodules.action.demo.settings import ActionDemoSettings
 from datamodules.action.frames.labelled import LabelledFrames
 from datamodules.action.frames.rows import rows_of_splits
-from datamodules.action.frames.sampling import FrameSampling
-from datamodules.action.frames.sparse import FrameReading
+from datamodules.action.frames.settings import ActionFrameSettings
 from datamodules.action.lists.records import ActionVideo, SplitName
-from datamodules.action.lists.sources import ActionSources
 from datamodules.action.lists.splits import ActionSplitSettings, assign_frames, assign_videos
 from datamodules.common.errors import ConfigurationError, LabelError
 
@@ -50,13 +47,13 @@ def test_shares_of_each_class() -> None:
 
 def test_groups_stay_together_and_order_does_not_count() -> None:
     listed = videos(40, "a", per_group=4)
-    splits = dict(zip((v.name for v in listed), assign_videos(listed, ActionSplitSettings(seed=3)), strict=True))
+    splits = dict(zip((v.name for v in listed), assign_videos(listed, ActionSplitSettings(split_seed=3)), strict=True))
     for group in {video.group for video in listed}:
         assert len({splits[video.name] for video in listed if video.group == group}) == 1
     turned = list(reversed(listed))
-    again = dict(zip((v.name for v in turned), assign_videos(turned, ActionSplitSettings(seed=3)), strict=True))
+    again = dict(zip((v.name for v in turned), assign_videos(turned, ActionSplitSettings(split_seed=3)), strict=True))
     assert splits == again
-    other = dict(zip((v.name for v in listed), assign_videos(listed, ActionSplitSettings(seed=4)), strict=True))
+    other = dict(zip((v.name for v in listed), assign_videos(listed, ActionSplitSettings(split_seed=4)), strict=True))
     assert splits != other
 
 
@@ -89,7 +86,7 @@ def test_wrong_splits_of_the_list() -> None:
 
 def test_frames_of_one_video_on_all_sides() -> None:
     keys = [(f"v{i // 50} {i}", "a" if i < 100 else "b") for i in range(200)]
-    settings = ActionSplitSettings((0.75, 0.0, 0.25), unit="frame", val_is_test=True)
+    settings = ActionSplitSettings((0.75, 0.0, 0.25), split_by="frame", val_is_test=True)
     splits = assign_frames(keys, settings)
     assert Counter(zip((label for _, label in keys), splits, strict=True)) == {
         ("a", "train"): 75,
@@ -108,8 +105,7 @@ def test_impossible_shares(parts: tuple[float, float, float]) -> None:
 
 def test_what_is_wrong_with_the_labelled_side_is_named(tmp_path: Path) -> None:
     def frames(labels: Path) -> LabelledFrames:
-        reading = FrameReading(16, FrameSampling(4, None), 60.0)
-        return LabelledFrames(ActionSources(None, [str(labels)]), reading, ActionSplitSettings(), ActionDemoSettings())
+        return LabelledFrames(ActionFrameSettings(labels=str(labels), frame_size=16, frames_per_video=4))
 
     with pytest.raises(LabelError, match="no such list"):
         frames(tmp_path / "absent.csv").videos()

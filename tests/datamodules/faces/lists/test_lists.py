@@ -16,7 +16,8 @@ from datamodules.faces.lists.celeba import pairs_of, read_celeba
 from datamodules.faces.lists.index import images_at
 from datamodules.faces.lists.pubfig import read_boxes, read_pubfig, read_tabbed
 from datamodules.faces.lists.records import FaceList
-from datamodules.faces.lists.sources import FaceSources, LabelFormat, detect_format, pictures
+from datamodules.faces.lists.settings import FaceListSettings, LabelFormat
+from datamodules.faces.lists.sources import detect_format, pictures, read_faces, resolved
 from datamodules.faces.lists.values import attributes_of, warn_of_rare
 from datamodules.faces.schema import AttributeSchema
 
@@ -76,16 +77,16 @@ def _load(
     excluded: tuple[str, ...] = (),
 ) -> FaceList:
     """Load faces from files."""
-    sources = FaceSources(
+    sources = FaceListSettings(
         root=None if root is None else str(root),
         labels=None if labels is None else str(labels),
         label_format=label_format,
-        boxes=tuple(map(str, boxes)),
+        boxes=list(map(str, boxes)),
         partition=None if partition is None else str(partition),
         missing_margin=missing_margin,
-        excluded=excluded,
+        exclude_attributes=list(excluded),
     )
-    return sources.load(schema)
+    return read_faces(sources, schema)
 
 
 # PubFig and LFW
@@ -110,8 +111,8 @@ def test_values_near_zero_are_missing(pubfig: Path) -> None:
 
 def test_address_lists_beside_the_attributes_give_their_boxes(pubfig: Path, tmp_path: Path) -> None:
     _box_list(tmp_path / "eval_urls.txt", dict.fromkeys(PHOTOS, "5,10,25,30"))
-    np.testing.assert_array_equal(FaceSources(labels=str(pubfig)).load(SCHEMA).boxes, [[5, 10, 25, 30]] * 3)
-    assert np.isnan(FaceSources(labels=str(pubfig), boxes=()).load(SCHEMA).boxes).all()
+    np.testing.assert_array_equal(read_faces(FaceListSettings(labels=str(pubfig)), SCHEMA).boxes, [[5, 10, 25, 30]] * 3)
+    assert np.isnan(read_faces(FaceListSettings(labels=str(pubfig), boxes=[]), SCHEMA).boxes).all()
 
 
 def test_boxes_of_the_address_lists(pubfig: Path, tmp_path: Path) -> None:
@@ -350,22 +351,22 @@ def test_bare_pictures(tmp_path: Path) -> None:
 
 def test_what_sources_cannot_be(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="there is no such file"):
-        FaceSources(labels=str(tmp_path / "x.txt"))
+        FaceListSettings(labels=str(tmp_path / "x.txt"))
     for wanted in ("pubfig", "list"):  # never the demo in place of a forgotten folder
         with pytest.raises(
             ConfigurationError, match=f"label_format is {wanted} but there is no list; name it as labels"
         ):
-            FaceSources(label_format=wanted)
+            FaceListSettings(label_format=wanted)
     with pytest.raises(ConfigurationError, match="holds no list of PubFig, LFW or CelebA; name the list as labels"):
-        FaceSources(root=str(tmp_path), label_format="list").resolved()
+        resolved(FaceListSettings(root=str(tmp_path), label_format="list"))
     with pytest.raises(ConfigurationError, match="label_format is demo but root"):
-        FaceSources(root=str(tmp_path), label_format="demo")
+        FaceListSettings(root=str(tmp_path), label_format="demo")
     with pytest.raises(ConfigurationError, match="missing_margin is -1"):
-        FaceSources(missing_margin=-1)
+        FaceListSettings(missing_margin=-1)
     with pytest.raises(ConfigurationError, match="holds no list of lfw"):
-        FaceSources(root=str(tmp_path), label_format="lfw").resolved()
+        resolved(FaceListSettings(root=str(tmp_path), label_format="lfw"))
     with pytest.raises(ConfigurationError, match="root nowhere is no folder"):
-        FaceSources(root="nowhere")
+        FaceListSettings(root="nowhere")
     text = tmp_path / "notes.txt"
     text.write_text("hello\n")
     with pytest.raises(ConfigurationError, match="name its label_format"):
@@ -464,10 +465,10 @@ def test_a_list_of_celeba_without_a_picture(tmp_path: Path) -> None:
 def test_sources_that_contradict_their_format(tmp_path: Path) -> None:
     labels = _celeba(tmp_path)
     with pytest.raises(ConfigurationError, match="label_format images takes bare pictures"):
-        FaceSources(labels=str(labels), label_format="images")
-    boxes = (str(labels), str(labels))
+        FaceListSettings(labels=str(labels), label_format="images")
+    boxes = [str(labels), str(labels)]
     with pytest.raises(ConfigurationError, match="boxes names 2 lists; only PubFig has more than one"):
-        FaceSources(labels=str(labels), label_format="celeba", boxes=boxes).load(SCHEMA)
+        read_faces(FaceListSettings(labels=str(labels), label_format="celeba", boxes=boxes), SCHEMA)
     with pytest.raises(ConfigurationError, match="which cannot be read"):
         detect_format(tmp_path / "absent.txt")
     with pytest.raises(ConfigurationError, match="does not exist; give pictures"):

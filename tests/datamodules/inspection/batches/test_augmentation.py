@@ -12,7 +12,7 @@ from torch import Tensor
 from datamodules.common.errors import ConfigurationError
 from datamodules.inspection.batch import IGNORE, PADDING, InspectionBatch
 from datamodules.inspection.batches.augmentation import augment
-from datamodules.inspection.batches.settings import AugmentationSettings
+from datamodules.inspection.settings import AugmentationSettings
 
 NONE = AugmentationSettings(flip_horizontal=0, flip_vertical=0)
 

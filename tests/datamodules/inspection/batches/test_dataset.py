@@ -19,7 +19,7 @@ from datamodules.common.sampler import SampleIndex
 from datamodules.images.upright import read_picture
 from datamodules.inspection.batch import IGNORE, PADDING
 from datamodules.inspection.batches.crops import crop_answers, crop_image, draw_window
-from datamodules.inspection.batches.dataset import ImageSettings, InspectionDataset, collate
+from datamodules.inspection.batches.dataset import InspectionDataset, collate
 from datamodules.inspection.batches.decoded import (
     DecodedImage,
     DrawnAnswers,
@@ -30,8 +30,9 @@ from datamodules.inspection.batches.decoded import (
 )
 from datamodules.inspection.labels.masks import class_mask
 from datamodules.inspection.labels.records import Answer, LabelledImage
+from datamodules.inspection.settings import InspectionDataSettings
 
-SETTINGS = ImageSettings(num_classes=3)
+SETTINGS = InspectionDataSettings()
 
 
 def rle(mask: NDArray[np.bool_]) -> str:
@@ -56,7 +57,7 @@ def part(folder: Path, height: int = 40, width: int = 60, **values: object) -> L
 
 def test_a_batch_is_padded_to_the_largest_and_to_32(tmp_path: Path) -> None:
     images = [part(tmp_path), part(tmp_path, 70, 33, domain=1)]
-    batch = collate([InspectionDataset(images, SETTINGS)[row] for row in range(2)])
+    batch = collate([InspectionDataset(images, SETTINGS, 3)[row] for row in range(2)])
     assert batch["image"].shape == (2, 3, 96, 64)
     assert batch["size"].tolist() == [[40, 60], [70, 33]] == batch["source_size"].tolist()
     assert batch["domain"].tolist() == [0, 1]
@@ -79,7 +80,7 @@ def test_a_batch_is_padded_to_the_largest_and_to_32(tmp_path: Path) -> None:
 
 
 def test_resizing_moves_boxes_and_masks_alike(tmp_path: Path) -> None:
-    item = InspectionDataset([part(tmp_path, 40, 80)], replace(SETTINGS, image_size=160))[0]
+    item = InspectionDataset([part(tmp_path, 40, 80)], replace(SETTINGS, image_size=160), 3)[0]
     batch = collate([item])
     assert batch["size"].tolist() == [[80, 160]]
     assert batch["source_size"].tolist() == [[40, 80]]
@@ -90,7 +91,7 @@ def test_resizing_moves_boxes_and_masks_alike(tmp_path: Path) -> None:
 
 def test_unlabelled_and_padding_rows_know_nothing(tmp_path: Path) -> None:
     images = [part(tmp_path), part(tmp_path, labelled=False, is_healthy=True)]
-    dataset = InspectionDataset(images, SETTINGS)
+    dataset = InspectionDataset(images, SETTINGS, 3)
     batch = collate([dataset[0], dataset[1], dataset[SampleIndex(0, valid=False)]])
     assert batch["labelled"].tolist() == [True, False, False]
     assert batch["is_healthy"].tolist() == [False, True, False]
@@ -102,7 +103,7 @@ def test_unlabelled_and_padding_rows_know_nothing(tmp_path: Path) -> None:
 
 
 def test_a_labelled_image_without_defect_is_healthy(tmp_path: Path) -> None:
-    batch = collate([InspectionDataset([part(tmp_path, mask=None)], SETTINGS)[0]])
+    batch = collate([InspectionDataset([part(tmp_path, mask=None)], SETTINGS, 3)[0]])
     assert batch["is_healthy"].tolist() == [True]
     assert batch["boxes"].shape == (1, 0, 4)
 
@@ -135,7 +136,7 @@ def test_answers_are_drawn_in_pixels_of_the_network(tmp_path: Path) -> None:
     anchors = ((18.0, 6.0, 30.0, 18.0), (16.0, 4.0, 28.0, 16.0))
     answers = (Answer(1, -1, (20, 8, 28, 16), rle(region)), Answer(0, 2, (4, 4, 8, 10), None, anchors))
     image = part(tmp_path, labelled=False, answers=answers)
-    batch = collate([InspectionDataset([image], replace(SETTINGS, image_size=120))[0]])
+    batch = collate([InspectionDataset([image], replace(SETTINGS, image_size=120), 3)[0]])
     assert batch["answer_class"].tolist() == [[1, 0]]
     assert batch["answer_truth"].tolist() == [[-1, 2]]
     assert torch.equal(batch["answer_mask"][0, 0, 16:32, 40:56], torch.ones(16, 16, dtype=torch.bool))
@@ -145,7 +146,7 @@ def test_answers_are_drawn_in_pixels_of_the_network(tmp_path: Path) -> None:
     assert batch["answer_boxes"][0, 0, 0].tolist() == [40, 16, 56, 32]  # a region: its own box
     assert bool(batch["answer_boxes"][0, 0, 1].isnan().all())
     assert batch["answer_boxes"][0, 1].tolist() == [[36, 12, 60, 36], [32, 8, 56, 32]]
-    padded = collate([InspectionDataset([image], SETTINGS)[0], InspectionDataset([part(tmp_path)], SETTINGS)[0]])
+    padded = collate([InspectionDataset([image], SETTINGS, 3)[0], InspectionDataset([part(tmp_path)], SETTINGS, 3)[0]])
     assert padded["answer_truth"].tolist() == [[-1, 2], [PADDING, PADDING]]
 
 
@@ -186,8 +187,8 @@ def test_unreadable_files_stop_or_are_reported(tmp_path: Path, caplog: pytest.Lo
     image = part(tmp_path, mask=None)
     Path(image.path).write_bytes(b"no image")
     with pytest.raises(LabelError, match=r"list, line 2: image .*40x60.png cannot be read"):
-        InspectionDataset([image], SETTINGS)[0]
-    item = InspectionDataset([image], SETTINGS, on_error="report")[0]
+        InspectionDataset([image], SETTINGS, 3)[0]
+    item = InspectionDataset([image], SETTINGS, 3, on_error="report")[0]
     assert not item.valid
     assert "skipped: list, line 2" in caplog.text
 
@@ -196,7 +197,7 @@ def test_the_cache_keeps_to_its_budget(tmp_path: Path) -> None:
     first, second = part(tmp_path), part(tmp_path, 70, 33)
     size = decode(first, 3, None, 1.0).nbytes
     cache = ImageCache(1.5 * size / 1e6)
-    dataset = InspectionDataset([first, second], SETTINGS, cache=cache)
+    dataset = InspectionDataset([first, second], SETTINGS, 3, cache=cache)
     items = [dataset[0], dataset[1], dataset[0]]
     assert items[2].image is items[0].image
     assert cache.get(second) is None
@@ -266,7 +267,7 @@ def test_half_of_the_crops_hold_the_defect() -> None:
 
 def test_crops_follow_from_seed_epoch_and_repeat(tmp_path: Path) -> None:
     settings = replace(SETTINGS, crop_size=16)
-    dataset = InspectionDataset([part(tmp_path)], settings, training=True)
+    dataset = InspectionDataset([part(tmp_path)], settings, 3, training=True)
 
     def corner(index: SampleIndex, made: InspectionDataset = dataset) -> list[int]:
         item = made[index]
@@ -277,7 +278,7 @@ def test_crops_follow_from_seed_epoch_and_repeat(tmp_path: Path) -> None:
     assert corner(first) == corner(first)
     others = [replace(first, epoch=2), replace(first, repeat=1)]
     corners = [corner(index) for index in (first, *others)]
-    corners.append(corner(first, InspectionDataset([part(tmp_path)], replace(settings, seed=5), training=True)))
+    corners.append(corner(first, InspectionDataset([part(tmp_path)], replace(settings, seed=5), 3, training=True)))
     assert len({tuple(found) for found in corners}) == 4
-    whole = InspectionDataset([part(tmp_path)], settings)[first]
+    whole = InspectionDataset([part(tmp_path)], settings, 3)[first]
     assert whole.image.size == (40, 60)  # evaluation sees whole images

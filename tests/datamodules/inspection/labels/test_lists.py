@@ -20,7 +20,7 @@ from datamodules.inspection.labels.magnetic_tile import read_magnetic_tile
 from datamodules.inspection.labels.masks import class_mask, labelled_boxes
 from datamodules.inspection.labels.records import LabelledImage
 from datamodules.inspection.labels.sources import ImageSources
-from datamodules.inspection.labels.splits import SplitSettings
+from datamodules.inspection.settings import InspectionDataSettings
 
 Files = dict[str, str | NDArray[np.uint8]]
 
@@ -46,8 +46,12 @@ def spot(value: int = 1, rows: slice = slice(4, 9), columns: slice = slice(10, 1
 
 
 def load(**options: Any) -> list[LabelledImage]:
-    sources = ImageSources(**options)
+    sources = ImageSources(InspectionDataSettings(**options))
     return sources.load(sources.class_names() or ())
+
+
+def unsplit(**options: Any) -> ImageSources:
+    return ImageSources(InspectionDataSettings(val_fraction=0, test_fraction=0, **options))
 
 
 def boxes_of(image: LabelledImage, classes: int = 3) -> list[tuple[list[float], int]]:
@@ -246,7 +250,7 @@ def test_a_folder_for_each_class(tmp_path: Path) -> None:
     files: Files = {"images/dent/a.png": grey(), "masks/dent/a.png": spot(255), "images/good/b.png": grey()}
     files |= {"images/crack/c.png": grey(), "masks/crack/c.bmp": spot(1)}
     write(tmp_path, files)
-    sources = ImageSources(root=str(tmp_path), label_format="class_folders", split=SplitSettings(0, 0))
+    sources = unsplit(root=str(tmp_path), label_format="class_folders")
     assert sources.class_names() == ["crack", "dent"]
     crack, dent, good = sources.load(["crack", "dent"])
     assert boxes_of(dent) == [([10, 4, 16, 9], 1)]
@@ -306,7 +310,7 @@ def coco(folder: Path, change: Callable[[dict[str, Any]], object] = lambda conte
 
 
 def test_coco_boxes_polygons_run_lengths_and_crowds(tmp_path: Path) -> None:
-    sources = ImageSources(labels=str(coco(tmp_path)), label_format="coco", split=SplitSettings(0, 0))
+    sources = unsplit(labels=str(coco(tmp_path)), label_format="coco")
     assert sources.class_names() == ["scratch", "dent"]  # by id
     a, b = sources.load(["scratch", "dent"])
     assert boxes_of(a) == [([10, 4, 16, 9], 1), ([20, 10, 28, 18], 0)]
@@ -406,7 +410,7 @@ def test_what_is_wrong_with_yolo_is_named(tmp_path: Path, text: str, yaml: str |
 
 def test_yolo_without_data_yaml_takes_the_classes_that_are_given(tmp_path: Path) -> None:
     root = yolo(tmp_path, "1 0.5 0.5 0.2 0.3", None)
-    assert load(root=str(root), label_format="yolo", classes=("u", "v"))[0].box_classes == (1,)
+    assert load(root=str(root), label_format="yolo", classes=["u", "v"])[0].box_classes == (1,)
 
 
 # ---- arguments
@@ -421,13 +425,13 @@ def test_yolo_without_data_yaml_takes_the_classes_that_are_given(tmp_path: Path)
         ({"labels": "x", "label_format": "folder"}, r"label_format folder needs root"),
         ({"root": "x", "new_root": "y", "label_format": "deeppcb"}, r"holds both domains in one folder"),
         ({"root": "x", "label_format": "csv"}, r"label_format is 'csv'; allowed are manifest"),
-        ({"classes": ("a", "a")}, r"must be different names"),
+        ({"classes": ["a", "a"]}, r"must be different names"),
         ({"path": "/nowhere"}, r"path '/nowhere' does not exist"),
     ],
 )
 def test_arguments_that_contradict_each_other(options: Any, message: str) -> None:
     def use() -> None:
-        sources = ImageSources(**options)
+        sources = ImageSources(InspectionDataSettings(**options))
         sources.mined()
         sources.class_names()
 
@@ -437,17 +441,17 @@ def test_arguments_that_contradict_each_other(options: Any, message: str) -> Non
 
 def test_a_folder_to_mine(tmp_path: Path) -> None:
     write(tmp_path, {"sub/a.png": grey(), "b.jpg": grey(), "notes.txt": "no image", ".hidden.png": grey()})
-    mined = ImageSources(path=str(tmp_path)).mined()
+    mined = ImageSources(InspectionDataSettings(path=str(tmp_path))).mined()
     assert mined is not None
     assert [(image.name, image.domain, image.labelled) for image in mined] == [
         ("b.jpg", 1, False),
         ("sub/a.png", 1, False),
     ]
-    (one,) = ImageSources(path=str(tmp_path / "b.jpg")).mined() or []
+    (one,) = ImageSources(InspectionDataSettings(path=str(tmp_path / "b.jpg"))).mined() or []
     assert one.path == str(tmp_path / "b.jpg")
     (tmp_path / "empty").mkdir()
     with pytest.raises(ConfigurationError, match="holds no image"):
-        ImageSources(path=str(tmp_path / "empty")).mined()
+        ImageSources(InspectionDataSettings(path=str(tmp_path / "empty"))).mined()
 
 
 TILES = "image,mask,defect_class,exposure,tile_group,split\n"
