@@ -20,7 +20,7 @@ from datamodules import ActionDataModule, FaceAttributeDataModule, InspectionDat
 from datamodules.action.frames.balanced_sampler import BalancedSampler
 from datamodules.face_attributes.augmentation import FaceAugmentation
 from datamodules.inspection.batches.settings import AugmentationSettings
-from tests.quiet import quiet_trainer
+from tests.running import quiet_trainer
 
 ROWS = 12
 Make = Callable[..., L.LightningDataModule]

@@ -10,7 +10,7 @@ import lightning as L
 import pytest
 import torch
 
-from tests.quiet import quiet_trainer
+from tests.running import quiet_trainer
 
 BATCHES = 4  # of an epoch, two a step
 

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from callbacks.action.classification_report import ClassificationReport, make_report, mean_per_video
 from callbacks.action.confusion_figure import draw_confusion
 from datamodules.common.errors import ConfigurationError
-from tests.quiet import quiet_trainer
+from tests.running import quiet_trainer
 
 NAMES = ["cooking", "drinking", "飲む", "idle"]
 #        label, answer, video

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from callbacks.face_attributes.label_writer import AttributeWriter, read_answers
 from datamodules.common.errors import ConfigurationError
-from tests.quiet import quiet_trainer
+from tests.running import quiet_trainer
 
 
 class Says(L.LightningModule):

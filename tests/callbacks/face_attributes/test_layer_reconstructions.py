@@ -13,7 +13,7 @@ from PIL import Image
 
 from callbacks.face_attributes.layer_reconstructions import LayerReconstructions
 from lightning_modules.face_attributes.inversion.reconstruction import LayerReconstruction
-from tests.quiet import quiet_trainer
+from tests.running import quiet_trainer
 
 SIDE = 16
 

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from callbacks.face_attributes.normality import NormalityFigure
 from datamodules.faces.schema import AttributeSchema
 from lightning_modules.face_attributes.statistics.collecting import AttributeStatistics
-from tests.quiet import quiet_trainer
+from tests.running import quiet_trainer
 
 SCHEMA = AttributeSchema.from_file()
 FACES = 400

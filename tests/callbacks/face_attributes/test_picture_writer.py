@@ -20,7 +20,7 @@ from callbacks.figures.sheet import SheetFace, draw_grid, draw_sheet, draw_strip
 from datamodules.face_attributes.request_datamodule import AttributeRequestDataModule
 from datamodules.faces.schema import AttributeSchema
 from lightning_modules.face_attributes.statistics.collecting import AttributeStatistics
-from tests.quiet import quiet_trainer
+from tests.running import quiet_trainer
 
 SCHEMA = AttributeSchema.from_file()
 SIZE, STEPS = 24, 50

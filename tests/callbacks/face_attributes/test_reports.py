@@ -26,7 +26,7 @@ from callbacks.face_attributes.model_card import ModelCard
 from callbacks.face_attributes.report import AttributeReport
 from datamodules.common.errors import ConfigurationError
 from datamodules.faces.schema import AttributeSchema
-from tests.quiet import quiet_trainer
+from tests.running import quiet_trainer
 
 SCHEMA = AttributeSchema.from_file()
 FACES = 160

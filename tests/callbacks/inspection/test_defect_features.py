@@ -16,7 +16,7 @@ from callbacks.inspection.defect_features import DefectFeatures, FeatureDraw, do
 from callbacks.inspection.feature_figure import class_colours
 from datamodules.inspection.batch import InspectionBatch
 from lightning_modules import MentoringSegmenter
-from tests.quiet import quiet_trainer
+from tests.running import quiet_trainer
 
 SIDE = 32
 

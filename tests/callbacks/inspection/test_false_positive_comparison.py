@@ -25,7 +25,7 @@ from callbacks.inspection.new_false_positives import NewFalsePositives
 from datamodules.common.errors import CheckpointError, ConfigurationError
 from datamodules.inspection.batch import Box, Detection, InspectionBatch
 from lightning_modules import MentoringSegmenter
-from tests.quiet import quiet_trainer
+from tests.running import quiet_trainer
 
 CLASSES = ["scratch", "pit"]
 SIDE = 32

@@ -17,7 +17,7 @@ from callbacks.inspection.feedback_store_writer import FeedbackStoreWriter, writ
 from datamodules.common.errors import StoreError
 from datamodules.inspection.batch import Detection
 from datamodules.inspection.store.feedback import FeedbackStore
-from tests.quiet import quiet_trainer
+from tests.running import quiet_trainer
 
 CLASSES = ["dent", "scratch"]
 

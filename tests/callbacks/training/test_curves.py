@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 from callbacks.training.curves import PANELS, BestEpoch, TrainingCurves, draw_curves, table_text
-from tests.quiet import quiet_trainer
+from tests.running import quiet_trainer
 
 LOADER = DataLoader(TensorDataset(torch.ones(2, 1)))
 

@@ -32,7 +32,7 @@ from datamodules.action.datamodule import ActionDataModule
 from datamodules.action.frames.augmentation import ActionAugmentation
 from datamodules.common.errors import CheckpointError, ConfigurationError
 from lightning_modules.action.module import FrameAveragingActionRecognizer
-from tests.quiet import quiet_trainer
+from tests.running import quiet_trainer
 
 SIDE = 32
 CLASSES = ["cooking", "drinking", "idle"]

@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from callbacks.training.epoch_numbers import EpochRow
 from callbacks.training.remote_monitor import RemoteMonitor
 from datamodules.common.errors import ConfigurationError
-from tests.quiet import quiet_trainer
+from tests.running import quiet_trainer
 
 
 class Toy(L.LightningModule):

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from callbacks.training.restore_best_weights import RestoreBestWeights
 from datamodules.common.errors import CheckpointError, ConfigurationError
-from tests.quiet import quiet_trainer
+from tests.running import quiet_trainer
 
 LOSSES = [3.0, 1.0, 2.0, 4.0]
 

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from callbacks.training.run_comparison import ComparedRun, RunComparison, draw_runs, read_runs
 from datamodules.common.errors import ConfigurationError
-from tests.quiet import quiet_trainer
+from tests.running import quiet_trainer
 
 
 class Line(L.LightningModule):

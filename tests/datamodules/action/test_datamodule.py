@@ -26,7 +26,7 @@ from datamodules.action.frames.sparse import FrameReading
 from datamodules.action.lists.sources import ActionSources
 from datamodules.action.lists.splits import ActionSplitSettings
 from datamodules.common.errors import ConfigurationError, LabelError
-from tests.quiet import quiet_trainer
+from tests.running import quiet_trainer
 
 MakeClip = Callable[..., Path]
 SIZE = 16

@@ -21,7 +21,7 @@ from datamodules.inspection.batch import InspectionBatch
 from datamodules.inspection.batches.settings import AugmentationSettings
 from datamodules.inspection.datamodule import InspectionDataModule
 from datamodules.inspection.demo.settings import DEFECT_CLASSES, InspectionDemoSettings
-from tests.quiet import quiet_trainer
+from tests.running import quiet_trainer
 
 NO_FLIPS = AugmentationSettings(flip_horizontal=0, flip_vertical=0)
 

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from datamodules.action.batch import ActionBatch, StreamBatch
 from lightning_modules.action.module import FrameAveragingActionRecognizer
-from tests.quiet import quiet_trainer
+from tests.running import quiet_trainer
 
 SIDE = 32
 

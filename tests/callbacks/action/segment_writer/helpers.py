@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from callbacks.action.segment_writer import SegmentWriter
 from datamodules.action.batch import StreamBatch, StreamPrediction
 from datamodules.action.datamodule import ActionDataModule
-from tests.quiet import quiet_trainer
+from tests.running import quiet_trainer
 
 NAMES = ["drinking", "cooking", "飲む"]
 COLOURS = torch.tensor([(200.0, 40, 40), (40, 200, 40), (40, 40, 200)])

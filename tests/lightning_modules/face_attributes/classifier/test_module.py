@@ -24,7 +24,7 @@ from lightning_modules.face_attributes.classifier.layers import CutNetwork
 from lightning_modules.face_attributes.classifier.module import FaceAttributeClassifier
 from lightning_modules.face_attributes.classifier.settings import PRESETS
 from lightning_modules.face_attributes.classifier.vgg import VGGSettings
-from tests.quiet import quiet_trainer
+from tests.running import quiet_trainer
 
 SIDE = 16
 SCHEMA = AttributeSchema(

@@ -22,7 +22,7 @@ from lightning_modules.face_attributes.generator.presets import resolve_preset
 from lightning_modules.face_attributes.generator.settings import GeneratorSettings
 from lightning_modules.face_attributes.inversion.settings import PAPER, InversionSettings
 from lightning_modules.face_attributes.statistics.equal_sets import draw_equal_sets
-from tests.quiet import quiet_trainer
+from tests.running import quiet_trainer
 
 SIDE = 32
 # The last is never drawn.

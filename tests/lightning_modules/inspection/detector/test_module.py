@@ -18,7 +18,7 @@ from callbacks.training.parameter_ema import ParameterEMA
 from datamodules.common.errors import CheckpointError, ConfigurationError
 from datamodules.inspection.batch import IGNORE, REJECTED, InspectionBatch
 from lightning_modules.inspection.detector.module import MentoringDetector
-from tests.quiet import quiet_trainer
+from tests.running import quiet_trainer
 
 SMALLEST: dict[str, Any] = {"class_names": ["dent", "scratch"], "backbone": "small", "width": 8, "num_anchors": 2}
 SIDES = ((10, 10), (22, 12))  # width and height of the defects of each class

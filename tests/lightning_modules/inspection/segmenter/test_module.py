@@ -16,7 +16,7 @@ from datamodules.common.errors import CheckpointError, ConfigurationError
 from datamodules.inspection.batch import InspectionBatch
 from lightning_modules.inspection.measures.stage import DomainMetrics
 from lightning_modules.inspection.segmenter.module import MentoringSegmenter
-from tests.quiet import quiet_trainer
+from tests.running import quiet_trainer
 
 Batch = Callable[..., InspectionBatch]
 SMALLEST: dict[str, Any] = {"class_names": ["dent", "scratch"], "backbone": "small", "width": 4}
