@@ -132,7 +132,7 @@ def _oddness(font: FontFile, bold: bool, scripts: set[str]) -> int:
 
 @functools.cache
 def system_fonts() -> tuple[FontFile, ...]:
-    """Fonts of the system, looked up once."""
+    """Fonts of this machine; of very many, those for many scripts first."""
     paths = sorted(font_manager.findSystemFonts())
     if len(paths) > _MANY:
         paths.sort(key=lambda path: (not Path(path).stem.lower().startswith(("noto", "dejavu", "unifont")), path))

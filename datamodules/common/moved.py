@@ -76,7 +76,7 @@ _MOVES = (
         "datamodules.faces.renderer",
         "demo_settings=settings face_canvas=canvas face_colours=colours face_drawing=drawing "
         "face_features=features face_head=head face_labels=labels face_light=light face_parameters=parameters "
-        "face_renderer=rendering face_requests=requests face_surroundings=surroundings face_wear=wear",
+        "face_renderer=rendering face_surroundings=surroundings face_wear=wear",
     ),
     ("datamodules.face_attributes", "datamodules.images", "image_reading=upright"),
     ("datamodules.faces.renderer", "datamodules.common", "counted_draws"),
@@ -138,7 +138,7 @@ _MOVES = (
         "lightning_modules.commands",
         "lightning_modules.commands.faces",
         "evaluate_faces=evaluate face_evaluation=evaluation face_independence=independence face_judges=judges "
-        "face_making=making face_measures=measures face_networks=networks face_pages=pages face_requests=requests "
+        "face_making=making face_measures=measures face_networks=networks face_pages=pages "
         "face_settings=settings face_tables=tables generate",
     ),
     (

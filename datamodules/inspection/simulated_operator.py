@@ -45,11 +45,6 @@ class SimulatedSession:
     images: int
     minutes: float
 
-    @property
-    def rejected_share(self) -> float:
-        """Share of the answers that said no, 0..1; decides what the masked loss alone does to precision."""
-        return self.rejected / self.answers if self.answers else 0.0
-
 
 def simulate_answers(
     store: FeedbackStore,

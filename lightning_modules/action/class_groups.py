@@ -74,16 +74,6 @@ class ClassGroups:
         return scores @ self._matrix.to(scores)
 
 
-def group_scores(scores: Tensor, labels: Sequence[str], groups: Groups, other: str | None = "other") -> Tensor:
-    """Add up the probabilities ``(T, C)`` of labels to those ``(T, G)`` of groups; see `ClassGroups`.
-
-    Example:
-        >>> group_scores(torch.tensor([[0.5, 0.2, 0.3]]), ["a", "b", "c"], {"x": ["a", "c"]}, other=None)
-        tensor([[0.8000]])
-    """
-    return ClassGroups(labels, groups, other).scores(scores)
-
-
 def read_groups(groups: str | Groups) -> Groups:
     """Groups from a YAML or JSON file, or as they are.
 

@@ -146,29 +146,6 @@ def parts_before(module: nn.Module, count: int) -> list[str]:
     return parts
 
 
-class Frozen(Freezable):
-    """Any module, frozen and run without gradient.
-
-    Args:
-        module: The network; it is changed in place (`freeze_batch_norms`) and reachable as ``.module``.
-
-    Example:
-        >>> frozen = Frozen(nn.Linear(2, 1))
-        >>> frozen(torch.ones(1, 2, requires_grad=True)).requires_grad
-        False
-    """
-
-    def __init__(self, module: nn.Module) -> None:
-        super().__init__()
-        self.module = module
-        self.freeze()
-
-    def forward(self, *inputs: Tensor) -> Tensor:
-        """Run the module without gradient; inputs and output are those of the module."""
-        with torch.no_grad():
-            return cast(Tensor, self.module(*inputs))
-
-
 class PartlyFrozen(Freezable):
     """A network whose named parts are frozen for good, while the others learn; `freeze` fixes the whole of it.
 

@@ -13,7 +13,7 @@ import math
 from typing import Literal, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
 from datamodules.common.errors import ConfigurationError
@@ -46,27 +46,6 @@ def gradient_reversal(x: Tensor, strength: float) -> Tensor:
         tensor([-1.5000, -1.5000])
     """
     return cast(Tensor, _Reversal.apply(x, strength))
-
-
-class GradientReversal(nn.Module):
-    """`gradient_reversal` as a layer.
-
-    Args:
-        strength: The paper's lambda; a plain attribute, to be set before each step. It is a function of the step alone
-            (`reversal_strength`), so nothing of it needs to be saved.
-    """
-
-    def __init__(self, strength: float = 1.0) -> None:
-        super().__init__()
-        self.strength = strength
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The input itself, any shape."""
-        return gradient_reversal(x, self.strength)
-
-    def extra_repr(self) -> str:
-        """The strength, for ``print``."""
-        return f"strength={self.strength:g}"
 
 
 def reversal_strength(progress: float, schedule: ReversalSchedule = "ganin", gamma: float = 10.0) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from datamodules.common.errors import ConfigurationError
@@ -155,59 +155,6 @@ def token_labels(pattern: Tensor, tokens_per_video: int, video: Tensor | None = 
     if video is None:
         video = torch.arange(len(pattern), device=pattern.device)
     return torch.where(pattern >= 0, pattern, -2 - video).repeat_interleave(tokens_per_video)
-
-
-class PLCCLoss(nn.Module):
-    """Module of :func:`plcc_loss`.
-
-    Example:
-        >>> float(PLCCLoss()(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 2.0]))) < 1e-6
-        True
-    """
-
-    def forward(self, pred: Tensor, target: Tensor) -> Tensor:
-        """Compare ``(B,)`` with ``(B,)``."""
-        return plcc_loss(pred, target)
-
-
-class PairwiseRankLoss(nn.Module):
-    """Module of :func:`pairwise_rank_loss`.
-
-    Example:
-        >>> PairwiseRankLoss()(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 2.0]))
-        tensor(0.)
-    """
-
-    def forward(self, pred: Tensor, target: Tensor) -> Tensor:
-        """Compare ``(B,)`` with ``(B,)``."""
-        return pairwise_rank_loss(pred, target)
-
-
-class SupervisedContrastiveLoss(nn.Module):
-    """Module of :func:`supervised_contrastive_loss`.
-
-    Args:
-        temperature: Above 0.
-        max_tokens: Draw this many tokens at random when there are more; None keeps all.
-        generator: Source of that draw; the attribute of that name may be set at any time.
-
-    Example:
-        >>> loss = SupervisedContrastiveLoss()
-        >>> loss(torch.eye(2), torch.tensor([0, 1]))
-        tensor(0.)
-    """
-
-    def __init__(
-        self, temperature: float = 0.1, max_tokens: int | None = None, generator: torch.Generator | None = None
-    ) -> None:
-        super().__init__()
-        self.temperature = temperature
-        self.max_tokens = max_tokens
-        self.generator = generator
-
-    def forward(self, tokens: Tensor, labels: Tensor) -> Tensor:
-        """Contrast tokens ``(N, D)`` of labels ``(N,)``."""
-        return supervised_contrastive_loss(tokens, labels, self.temperature, self.max_tokens, self.generator)
 
 
 def _flatten_pair(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
+
+from tests.datamodules.feedback import helpers
 
 KEYS = 200
 PACE = 150  # ms between two keys: four times as fast as a person decides
@@ -41,24 +40,12 @@ DECODE = """async (count) => {
 }"""
 
 
-def load_helpers(repository: Path) -> ModuleType:
-    path = repository / "tests/datamodules/feedback/helpers.py"
-    spec = importlib.util.spec_from_file_location("feedback_page_helpers", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
 def quantiles(times: list[float]) -> str:
     return f"median {np.median(times):.1f} ms, p95 {np.quantile(times, 0.95):.1f} ms"
 
 
 @pytest.mark.benchmark
-def test_from_key_to_next_image(repository: Path, tmp_path: Path) -> None:
-    helpers = load_helpers(repository)
+def test_from_key_to_next_image(tmp_path: Path) -> None:
     helpers.chromium()
     store = helpers.make_store(tmp_path, images=KEYS + 20, each=1, size=(640, 640))
     with helpers.serving(store) as server, helpers.browser() as opened, helpers.new_page(opened) as page:
@@ -66,7 +53,7 @@ def test_from_key_to_next_image(repository: Path, tmp_path: Path) -> None:
         helpers.wait_ready(page)
         decoding: list[float] = page.evaluate(DECODE, 60)
         page.evaluate(MEASURE)
-        waits = press_keys(helpers, page)
+        waits = press_keys(page)
     ratio = np.quantile(waits, 0.95) / np.quantile(decoding, 0.95)
     line = f"key to next image painted: {quantiles(waits)}; decoding alone: {quantiles(decoding)}; ratio {ratio:.1f}"
     print(f"\n{line}")  # noqa: T201 (a benchmark prints)
@@ -74,7 +61,7 @@ def test_from_key_to_next_image(repository: Path, tmp_path: Path) -> None:
     assert np.quantile(waits, 0.95) < BOUND
 
 
-def press_keys(helpers: ModuleType, page: Any) -> list[float]:
+def press_keys(page: Any) -> list[float]:
     for number in range(KEYS):
         page.keyboard.press("y" if number % 2 else "n")
         helpers.wait_until(page, f"waits.length > {number}")

@@ -20,6 +20,7 @@ from datamodules import ActionDataModule, FaceAttributeDataModule, InspectionDat
 from datamodules.action.frames.balanced_sampler import BalancedSampler
 from datamodules.face_attributes.augmentation import FaceAugmentation
 from datamodules.inspection.settings import AugmentationSettings
+from tests.running import quiet_trainer
 
 ROWS = 12
 Make = Callable[..., L.LightningDataModule]
@@ -118,10 +119,7 @@ class Watcher(L.LightningModule):
 def fit(data: L.LightningDataModule, watcher: Watcher | None = None, **options: Any) -> Watcher:
     watcher = watcher if watcher is not None else Watcher()
     path = options.pop("ckpt_path", None)
-    quiet: dict[str, Any] = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
-    run = L.Trainer(
-        accelerator="cpu", max_epochs=2, limit_val_batches=0, enable_checkpointing=False, **{**quiet, **options}
-    )
+    run = quiet_trainer(None, max_epochs=2, limit_val_batches=0, **options)
     run.fit(watcher, data, ckpt_path=path, weights_only=True if path else None)
     return watcher
 

@@ -10,6 +10,8 @@ import lightning as L
 import pytest
 import torch
 
+from tests.running import quiet_trainer
+
 BATCHES = 4  # of an epoch, two a step
 
 
@@ -34,11 +36,9 @@ def check_noise(tmp_path: Path) -> Callable[..., None]:
 
     def fit(module: L.LightningModule, data: Any, checkpoint: str | None = None) -> list[float]:
         losses = _Losses(tmp_path / "middle.ckpt")
-        quiet: dict[str, Any] = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
-        run = L.Trainer(
-            accelerator="cpu", max_epochs=2, accumulate_grad_batches=2, limit_train_batches=BATCHES,
-            limit_val_batches=0, enable_checkpointing=False, callbacks=[losses], default_root_dir=tmp_path, **quiet,
-        )  # fmt: skip
+        run = quiet_trainer(
+            tmp_path, losses, max_epochs=2, accumulate_grad_batches=2, limit_train_batches=BATCHES, limit_val_batches=0
+        )
         run.fit(module, data, ckpt_path=checkpoint, weights_only=True if checkpoint else None)
         return losses.seen
 

@@ -1,1 +1,1 @@
-"""Faces drawn from parameters by chance: what is drawn, what is true of it, and requests for it."""
+"""Faces drawn from parameters by chance: what is drawn, and what is true of it."""

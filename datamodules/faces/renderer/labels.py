@@ -124,19 +124,6 @@ RULES: dict[str, Shown] = {
 _BY_SPELLING = {normalised(name): rule for name, rule in RULES.items()}
 
 
-def renderable_attributes() -> tuple[str, ...]:
-    """The attributes that the renderer draws, by their names in the lists of Kumar et al., ICCV 2009.
-
-    Not drawn, since a drawing cannot tell them truthfully: Male, the four ethnicities, the five ages, Posed Photo,
-    Attractive Man and Attractive Woman.
-
-    Example:
-        >>> len(renderable_attributes())
-        60
-    """
-    return tuple(RULES)
-
-
 def rule_of(name: str) -> Shown | None:
     """When an attribute is there, however its name is spelt; None for one that is not drawn."""
     return _BY_SPELLING.get(normalised(name))

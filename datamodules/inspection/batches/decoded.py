@@ -11,7 +11,6 @@ from PIL import Image
 
 from datamodules.common.errors import LabelError
 from datamodules.images.upright import read_picture
-from datamodules.inspection.batch import IGNORE
 from datamodules.inspection.labels.masks import class_mask, decode_region, labelled_boxes, pixel_slices
 from datamodules.inspection.labels.records import Answer, LabelledImage
 
@@ -193,11 +192,6 @@ def read_baseline_map(path: str, size: tuple[int, int]) -> NDArray[np.float32]:
     rows, columns = _area_of_pixel(size, (score.shape[0], score.shape[1]))
     spread: NDArray[np.float32] = score[rows[:, None], columns[None, :]]
     return spread
-
-
-def unknown_mask(size: tuple[int, int]) -> NDArray[np.uint8]:
-    """A class mask in which nothing is known."""
-    return np.full(size, IGNORE, dtype=np.uint8)
 
 
 def _area_of_pixel(size: tuple[int, int], areas: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

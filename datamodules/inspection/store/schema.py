@@ -15,8 +15,6 @@ WAIT_SECONDS = 5.0  # how long a writer waits for another one
 
 _PASSING = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 
-VERDICTS = ("confirm", "reject", "reclass", "skip", "healthy", "undo")
-
 TABLES = """
 CREATE TABLE image (
     id INTEGER PRIMARY KEY,

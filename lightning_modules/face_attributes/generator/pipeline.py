@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
@@ -93,11 +93,6 @@ class FaceGenerator:
         self._settings = settings
         self._makers: dict[tuple[TargetMode, TargetOptions], TargetMaker] = {}
         self._space: ImageSpace | None = None
-
-    @property
-    def target_makers(self) -> Mapping[tuple[TargetMode, TargetOptions], TargetMaker]:
-        """What made the targets so far, with its fits."""
-        return self._makers
 
     def __call__(
         self,

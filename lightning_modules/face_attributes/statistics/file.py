@@ -83,16 +83,6 @@ def load_statistics(
         raise CheckpointError(f"{file}: {error}") from error
 
 
-def read_provenance(path: str | Path) -> Provenance:
-    """What the statistics of a file belong to, without their tensors.
-
-    Raises:
-        CheckpointError: If the file is missing, unreadable or of another kind.
-    """
-    with _opened(Path(path)) as content:
-        return _provenance(Path(path), content.metadata())
-
-
 def check_provenance(saved: Provenance, wanted: Provenance, origin: str, offered: Offered | None = None) -> None:
     """Make sure that statistics belong to a model.
 

@@ -1,4 +1,4 @@
-"""The weights of the Gaussians: the exact minimum of eq. 3, and the ways of finding it that the exact one replaces.
+"""The weights of the Gaussians: the exact minimum of eq. 3.
 
 Cate, Dalvi, Hussain, "DeepFace: Face Generation using Deep Learning" (2016), predict the activations of face i by
 ``sum_j w_j u_ij v_j``. By eq. 4, u_ij is one over the number of attributes of face i if it has attribute j, else 0, and
@@ -9,15 +9,13 @@ linear equations.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from datamodules.common.errors import ConfigurationError
-
-PAPER_STEP = 1e-11  # the authors' learning rate
 
 _OWN_SHARE = 1e-13  # rounding alone leaves about 1e-16 times the number of attributes
 
@@ -53,22 +51,6 @@ def loss_from_statistics(problem: WeightProblem, weights: Tensor, ridge: float =
 def gradient(problem: WeightProblem, weights: Tensor, ridge: float = 0.0) -> Tensor:
     """The gradient of eq. 3 at some weights, ``(K,)``."""
     return 2.0 * (problem.hessian @ weights + ridge * weights - problem.cross)
-
-
-def numerical_gradient(loss: Callable[[Tensor], Tensor], weights: Tensor, step: float = 1e-5) -> Tensor:
-    """Central differences of any loss of weights, to check a gradient by.
-
-    Args:
-        loss: Maps float64 ``(K,)`` to a value.
-        weights: Where, float64 ``(K,)``.
-        step: Half the distance of the two points, relative to the size of each weight, at least to 1.
-    """
-    slopes = torch.zeros_like(weights)
-    for place in range(len(weights)):
-        move = torch.zeros_like(weights)
-        move[place] = step * max(1.0, abs(float(weights[place])))
-        slopes[place] = (loss(weights + move) - loss(weights - move)) / (2.0 * move[place])
-    return slopes
 
 
 def solve_weights(problem: WeightProblem, ridge: float) -> Tensor:
@@ -170,63 +152,3 @@ def cross_validated_lambda(
         total += faces * torch.stack([loss_from_statistics(own, weights) for weights in path])
     faces = sum(count for _, _, count in folds)
     return CrossValidation(tuple(ridges), tuple((total / faces).tolist()))
-
-
-def sgd_weights(
-    problem: WeightProblem, ridge: float, step: float, steps: int, start: Tensor | None = None
-) -> tuple[Tensor, list[float]]:
-    """Gradient descent on eq. 3 over all faces at once.
-
-    Args:
-        problem: The quadratic.
-        ridge: lambda.
-        step: Learning rate; below 1 over the greatest eigenvalue of S o M'M + lambda it converges.
-        steps: Number of steps.
-        start: First weights ``(K,)``; None takes ones, as the paper.
-
-    Returns:
-        The last weights, and the loss before each step and after the last.
-    """
-    weights = torch.ones_like(problem.cross) if start is None else start.clone()
-    losses = [float(loss_from_statistics(problem, weights, ridge))]
-    for _ in range(steps):
-        weights = weights - step * gradient(problem, weights, ridge)
-        losses.append(float(loss_from_statistics(problem, weights, ridge)))
-    return weights, losses
-
-
-def image_sgd_weights(
-    activations: Tensor,
-    shares: Tensor,
-    means: Tensor,
-    *,
-    ridge: float,
-    seed: int,
-    step: float = PAPER_STEP,
-    steps: int = 2000,
-    batch: int = 25,
-) -> Tensor:
-    """Stochastic gradient descent on eq. 3 over the images themselves: the paper's way.
-
-    Args:
-        activations: float64 ``(N, F)``.
-        shares: One over the number of attributes of face i where it has attribute j, else 0, float64 ``(N, K)``.
-        means: float64 ``(F, K)``.
-        ridge: lambda.
-        seed: Gives the images of each step, drawn with replacement.
-        step: Learning rate.
-        steps: Number of steps.
-        batch: Images a step.
-
-    Returns:
-        The last weights, float64 ``(K,)``, begun at ones.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    weights = torch.ones(means.shape[1], dtype=torch.float64)
-    for _ in range(steps):
-        rows = torch.randint(len(activations), (batch,), generator=generator)
-        part = shares[rows]
-        error = (part * weights) @ means.T - activations[rows]
-        slope = 2.0 * (part * (error @ means)).mean(0) + 2.0 * ridge * weights
-        weights = weights - step * slope
-    return weights

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from callbacks.action.classification_report import ClassificationReport, make_report, mean_per_video
 from callbacks.action.confusion_figure import draw_confusion
 from datamodules.common.errors import ConfigurationError
+from tests.running import quiet_trainer
 
 NAMES = ["cooking", "drinking", "飲む", "idle"]
 #        label, answer, video
@@ -61,14 +62,7 @@ class Toy(L.LightningModule):
 
 
 def run_test(folder: Path, report: ClassificationReport, module: L.LightningModule) -> dict[str, float]:
-    trainer = L.Trainer(
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        default_root_dir=folder,
-        callbacks=[report],
-    )
+    trainer = quiet_trainer(folder, report)
     (metrics,) = trainer.test(module, DataLoader(Frames(), batch_size=4), verbose=False)
     return dict(metrics)
 

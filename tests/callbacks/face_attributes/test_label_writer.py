@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from callbacks.face_attributes.label_writer import AttributeWriter, read_answers
 from datamodules.common.errors import ConfigurationError
+from tests.running import quiet_trainer
 
 
 class Says(L.LightningModule):
@@ -41,13 +42,7 @@ class Faces(Dataset[Any]):
 
 
 def predict(folder: Path, module: L.LightningModule) -> None:
-    trainer = L.Trainer(
-        accelerator="cpu",
-        default_root_dir=folder,
-        callbacks=[AttributeWriter(str(folder / "out"))],
-        logger=False,
-        enable_progress_bar=False,
-    )
+    trainer = quiet_trainer(folder, AttributeWriter(str(folder / "out")))
     trainer.predict(module, DataLoader(Faces(), batch_size=None), return_predictions=False)
 
 

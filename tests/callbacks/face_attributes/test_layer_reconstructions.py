@@ -13,6 +13,7 @@ from PIL import Image
 
 from callbacks.face_attributes.layer_reconstructions import LayerReconstructions
 from lightning_modules.face_attributes.inversion.reconstruction import LayerReconstruction
+from tests.running import quiet_trainer
 
 SIDE = 16
 
@@ -24,7 +25,7 @@ def found(offset: float) -> dict[str, torch.Tensor]:
 
 
 def trainer(folder: Path) -> L.Trainer:
-    return L.Trainer(accelerator="cpu", logger=False, default_root_dir=folder, enable_progress_bar=False)
+    return quiet_trainer(folder)
 
 
 def batch(valid: list[bool]) -> dict[str, object]:

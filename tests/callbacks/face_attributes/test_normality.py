@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 from callbacks.face_attributes.normality import NormalityFigure
 from datamodules.faces.schema import AttributeSchema
 from lightning_modules.face_attributes.statistics.collecting import AttributeStatistics
+from tests.running import quiet_trainer
 
 SCHEMA = AttributeSchema.from_file()
 FACES = 400
@@ -42,15 +43,7 @@ class Collector(L.LightningModule):
 
 
 def collect(folder: Path, faces: int = FACES, **options: Any) -> None:
-    trainer = L.Trainer(
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=folder,
-        callbacks=[NormalityFigure(**options)],
-    )
+    trainer = quiet_trainer(folder, NormalityFigure(**options))
     trainer.validate(Collector(faces), DataLoader([0]), verbose=False)  # type: ignore[arg-type]  # a list is enough
 
 

@@ -20,6 +20,7 @@ from callbacks.figures.sheet import SheetFace, draw_grid, draw_sheet, draw_strip
 from datamodules.face_attributes.request_datamodule import AttributeRequestDataModule
 from datamodules.faces.schema import AttributeSchema
 from lightning_modules.face_attributes.statistics.collecting import AttributeStatistics
+from tests.running import quiet_trainer
 
 SCHEMA = AttributeSchema.from_file()
 SIZE, STEPS = 24, 50
@@ -78,13 +79,7 @@ class Maker(L.LightningModule):
 
 
 def writing_trainer(folder: Path, **options: Any) -> L.Trainer:
-    return L.Trainer(
-        accelerator="cpu",
-        logger=False,
-        enable_progress_bar=False,
-        default_root_dir=folder,
-        callbacks=[FaceWriter(**options)],
-    )
+    return quiet_trainer(folder, FaceWriter(**options))
 
 
 def generate(folder: Path, model: Maker, faces: int = 6, brighter: int = 0, **options: Any) -> None:

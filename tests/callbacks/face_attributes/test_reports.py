@@ -26,6 +26,7 @@ from callbacks.face_attributes.model_card import ModelCard
 from callbacks.face_attributes.report import AttributeReport
 from datamodules.common.errors import ConfigurationError
 from datamodules.faces.schema import AttributeSchema
+from tests.running import quiet_trainer
 
 SCHEMA = AttributeSchema.from_file()
 FACES = 160
@@ -92,15 +93,7 @@ class Toy(L.LightningModule):
 def run_test(
     folder: Path, callback: Callback, table: dict[str, Tensor] | None = None, schema: AttributeSchema = SCHEMA
 ) -> None:
-    trainer = L.Trainer(
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=folder,
-        callbacks=[callback],
-    )
+    trainer = quiet_trainer(folder, callback)
     trainer.test(Toy(schema), Data(make_faces(schema) if table is None else table), verbose=False)
 
 

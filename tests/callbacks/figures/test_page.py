@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -15,6 +14,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from callbacks.figures.page import Page
+from tests.datamodules.feedback.helpers import browser
 
 HOSTILE = [
     "<script>document.title = 'broken in'</script>",
@@ -101,13 +101,7 @@ def test_what_does_not_fit_is_an_error() -> None:
 
 @pytest.fixture(scope="module")
 def chrome() -> Iterator[Any]:
-    path = Path(__file__).parents[2] / "datamodules" / "feedback" / "helpers.py"
-    spec = importlib.util.spec_from_file_location("feedback_helpers", path)
-    assert spec is not None
-    assert spec.loader is not None
-    helpers = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(helpers)
-    with helpers.browser() as opened:  # skipped where there is none
+    with browser() as opened:  # skipped where there is none
         yield opened
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-import lightning as L
 import numpy as np
 import pytest
 import torch
@@ -17,6 +16,7 @@ from callbacks.inspection.defect_features import DefectFeatures, FeatureDraw, do
 from callbacks.inspection.feature_figure import class_colours
 from datamodules.inspection.batch import InspectionBatch
 from lightning_modules import MentoringSegmenter
+from tests.running import quiet_trainer
 
 SIDE = 32
 
@@ -122,10 +122,7 @@ def test_too_few_images_give_no_number() -> None:
 def test_files_and_number_of_a_test_run(tmp_path: Path) -> None:
     torch.manual_seed(0)
     module = MentoringSegmenter(["scratch", "pit"], backbone="small", width=4)
-    trainer = L.Trainer(
-        accelerator="cpu", logger=False, default_root_dir=tmp_path, callbacks=[DefectFeatures(max_per_class=10)],
-        enable_progress_bar=False, enable_model_summary=False, enable_checkpointing=False,
-    )  # fmt: skip
+    trainer = quiet_trainer(tmp_path, DefectFeatures(max_per_class=10))
     trainer.test(module, DataLoader([make_batch(8, first) for first in (0, 8, 16)], batch_size=None), verbose=False)
     assert 0 <= float(trainer.callback_metrics["test/domain_classifier_accuracy"]) <= 1
     with np.load(tmp_path / "defect_features.npz", allow_pickle=False) as areas:
@@ -139,10 +136,7 @@ def test_healthy_images_write_nothing(tmp_path: Path) -> None:
     module = MentoringSegmenter(["scratch", "pit"], backbone="small", width=4)
     batch = make_batch(4)
     batch["class_mask"][:] = 0
-    trainer = L.Trainer(
-        accelerator="cpu", logger=False, default_root_dir=tmp_path, callbacks=[DefectFeatures()],
-        enable_progress_bar=False, enable_model_summary=False, enable_checkpointing=False,
-    )  # fmt: skip
+    trainer = quiet_trainer(tmp_path, DefectFeatures())
     trainer.test(module, DataLoader([batch], batch_size=None), verbose=False)
     assert "test/domain_classifier_accuracy" not in trainer.callback_metrics
     assert list(tmp_path.iterdir()) == []

@@ -25,6 +25,7 @@ from callbacks.inspection.new_false_positives import NewFalsePositives
 from datamodules.common.errors import CheckpointError, ConfigurationError
 from datamodules.inspection.batch import Box, Detection, InspectionBatch
 from lightning_modules import MentoringSegmenter
+from tests.running import quiet_trainer
 
 CLASSES = ["scratch", "pit"]
 SIDE = 32
@@ -84,10 +85,7 @@ class Scripted(MentoringSegmenter):
 def run_test(
     module: L.LightningModule, batches: Sequence[InspectionBatch], callback: L.Callback, folder: Path
 ) -> dict[str, float]:
-    trainer = L.Trainer(
-        accelerator="cpu", logger=False, default_root_dir=folder, callbacks=[callback],
-        enable_progress_bar=False, enable_model_summary=False, enable_checkpointing=False,
-    )  # fmt: skip
+    trainer = quiet_trainer(folder, callback)
     with torch.random.fork_rng():
         trainer.test(module, DataLoader(list(batches), batch_size=None), verbose=False)
     return {name: float(value) for name, value in trainer.callback_metrics.items()}

@@ -17,6 +17,7 @@ from callbacks.inspection.feedback_store_writer import FeedbackStoreWriter, writ
 from datamodules.common.errors import StoreError
 from datamodules.inspection.batch import Detection
 from datamodules.inspection.store.feedback import FeedbackStore
+from tests.running import quiet_trainer
 
 CLASSES = ["dent", "scratch"]
 
@@ -65,14 +66,7 @@ class Parts(L.LightningDataModule):
 
 
 def mine(store: Path, paths: list[str]) -> None:
-    trainer = L.Trainer(
-        accelerator="cpu",
-        logger=False,
-        callbacks=[FeedbackStoreWriter(str(store))],
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=store.parent,
-    )
+    trainer = quiet_trainer(store.parent, FeedbackStoreWriter(str(store)))
     trainer.predict(Miner(CLASSES), datamodule=Parts(paths), return_predictions=False)
 
 

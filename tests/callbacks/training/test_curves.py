@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 from callbacks.training.curves import PANELS, BestEpoch, TrainingCurves, draw_curves, table_text
+from tests.running import quiet_trainer
 
 LOADER = DataLoader(TensorDataset(torch.ones(2, 1)))
 
@@ -50,15 +51,8 @@ class Toy(L.LightningModule):
 
 
 def trainer_with(folder: Path, *callbacks: Callback, **options: object) -> L.Trainer:
-    settings: dict[str, object] = {"max_epochs": 4, "logger": False, **options}
-    return L.Trainer(
-        accelerator="cpu",
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=folder,
-        callbacks=[ModelCheckpoint(folder, "best", monitor="val/loss"), *callbacks],
-        **settings,  # type: ignore[arg-type]  # of the trainer
-    )
+    settings = {"max_epochs": 4, "enable_checkpointing": True, **options}
+    return quiet_trainer(folder, ModelCheckpoint(folder, "best", monitor="val/loss"), *callbacks, **settings)
 
 
 def table(folder: Path) -> list[dict[str, str]]:

@@ -32,6 +32,7 @@ from datamodules.action.datamodule import ActionDataModule
 from datamodules.action.frames.augmentation import ActionAugmentation
 from datamodules.common.errors import CheckpointError, ConfigurationError
 from lightning_modules.action.module import FrameAveragingActionRecognizer
+from tests.running import quiet_trainer
 
 SIDE = 32
 CLASSES = ["cooking", "drinking", "idle"]
@@ -77,18 +78,7 @@ def make_model(seed: int = 0, **options: Any) -> FrameAveragingActionRecognizer:
 
 
 def make_trainer(folder: Path, *callbacks: Callback, epochs: int = 2, **options: Any) -> L.Trainer:
-    return L.Trainer(
-        max_epochs=epochs,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=folder,
-        use_distributed_sampler=False,
-        callbacks=[*callbacks],
-        **options,
-    )
+    return quiet_trainer(folder, *callbacks, max_epochs=epochs, use_distributed_sampler=False, **options)
 
 
 class Spy(Callback):

@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from callbacks.training.epoch_numbers import EpochRow
 from callbacks.training.remote_monitor import RemoteMonitor
 from datamodules.common.errors import ConfigurationError
+from tests.running import quiet_trainer
 
 
 class Toy(L.LightningModule):
@@ -95,17 +96,7 @@ def inbox() -> Iterator[Inbox]:
 def fit(monitor: RemoteMonitor, folder: Path, epochs: int = 3) -> float:
     """Train and return the seconds that it took."""
     loader = DataLoader(TensorDataset(torch.ones(2, 1)))
-    trainer = L.Trainer(
-        max_epochs=epochs,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=folder,
-        check_val_every_n_epoch=2,
-        callbacks=[monitor],
-    )
+    trainer = quiet_trainer(folder, monitor, max_epochs=epochs, check_val_every_n_epoch=2)
     started = time.monotonic()
     trainer.fit(Toy(), loader, loader)
     return time.monotonic() - started

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from callbacks.training.restore_best_weights import RestoreBestWeights
 from datamodules.common.errors import CheckpointError, ConfigurationError
+from tests.running import quiet_trainer
 
 LOSSES = [3.0, 1.0, 2.0, 4.0]
 
@@ -48,17 +49,8 @@ LOADER = DataLoader(TensorDataset(torch.ones(1, 1)))
 
 
 def trainer_with(folder: Path, *callbacks: Callback, **options: object) -> L.Trainer:
-    return L.Trainer(
-        max_epochs=len(LOSSES),
-        accelerator="cpu",
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=folder,
-        num_sanity_val_steps=0,
-        callbacks=[*callbacks],
-        **options,  # type: ignore[arg-type]  # of the trainer
-    )
+    settings = {"max_epochs": len(LOSSES), "num_sanity_val_steps": 0, "enable_checkpointing": True, **options}
+    return quiet_trainer(folder, *callbacks, **settings)
 
 
 def saver(monitor: str = "val/loss", mode: str = "min") -> ModelCheckpoint:

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from callbacks.training.run_comparison import ComparedRun, RunComparison, draw_runs, read_runs
 from datamodules.common.errors import ConfigurationError
+from tests.running import quiet_trainer
 
 
 class Line(L.LightningModule):
@@ -37,16 +38,8 @@ class Line(L.LightningModule):
 
 
 def run(folder: Path, freeze_below: str, **options: Any) -> L.Trainer:
-    trainer = L.Trainer(
-        accelerator="cpu",
-        default_root_dir=folder,
-        callbacks=[RunComparison("freeze_below")],
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        **{"max_epochs": 3, **options},
+    trainer = quiet_trainer(
+        folder, RunComparison("freeze_below"), num_sanity_val_steps=0, **{"max_epochs": 3, **options}
     )
     torch.manual_seed(0)
     loader = DataLoader(torch.ones(4, 1), batch_size=2)
@@ -81,30 +74,13 @@ def test_a_test_from_a_checkpoint_keeps_the_curve_and_a_resumed_run_continues_it
     loader = DataLoader(torch.ones(4, 1), batch_size=2)
     trainer.test(Line("fc6"), loader, ckpt_path=str(tmp_path / "two.ckpt"), verbose=False, weights_only=True)
     assert (rows(tmp_path)[0]["freeze_below"], rows(tmp_path)[0]["epochs"]) == ("fc6", "2")
-    resumed = L.Trainer(
-        accelerator="cpu",
-        default_root_dir=tmp_path / "2",
-        callbacks=[RunComparison(["freeze_below"])],
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        max_epochs=4,
-    )
+    resumed = quiet_trainer(tmp_path / "2", RunComparison(["freeze_below"]), num_sanity_val_steps=0, max_epochs=4)
     resumed.fit(Line("fc6"), loader, loader, ckpt_path=str(tmp_path / "two.ckpt"), weights_only=True)
     assert [row["epochs"] for row in rows(tmp_path)] == ["2", "4"]
 
 
 def test_a_test_alone_is_no_run_and_writes_nothing(tmp_path: Path) -> None:
-    trainer = L.Trainer(
-        accelerator="cpu",
-        default_root_dir=tmp_path / "tested",
-        callbacks=[RunComparison("freeze_below")],
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-    )
+    trainer = quiet_trainer(tmp_path / "tested", RunComparison("freeze_below"))
     trainer.test(Line("fc6"), DataLoader(torch.ones(4, 1), batch_size=2), verbose=False)
     assert list(tmp_path.rglob("run_comparison*")) == []
 
@@ -138,13 +114,7 @@ def test_nothing_is_written_under_fast_dev_run(tmp_path: Path) -> None:
 
 
 def test_an_unknown_hyper_parameter_is_an_error(tmp_path: Path) -> None:
-    trainer = L.Trainer(
-        accelerator="cpu",
-        default_root_dir=tmp_path,
-        callbacks=[RunComparison("frozen")],
-        logger=False,
-        enable_checkpointing=False,
-    )
+    trainer = quiet_trainer(tmp_path, RunComparison("frozen"))
     with pytest.raises(
         ConfigurationError, match="'frozen', which is no hyper-parameter of Line: name one of freeze_be"
     ):

@@ -23,6 +23,7 @@ from datamodules.action.frames.balanced_sampler import BalancedSampler
 from datamodules.action.frames.labelled import LabelledFrames
 from datamodules.action.frames.settings import ActionFrameSettings
 from datamodules.common.errors import ConfigurationError, LabelError
+from tests.running import quiet_trainer
 
 MakeClip = Callable[..., Path]
 SIZE = 16
@@ -80,17 +81,6 @@ def labelled(root: Path) -> LabelledFrames:
     return LabelledFrames(ActionFrameSettings(root=str(root), frame_size=SIZE, frames_per_video=4))
 
 
-def trainer(**options: object) -> L.Trainer:
-    quiet: dict[str, object] = {
-        "logger": False,
-        "enable_checkpointing": False,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-        "accelerator": "cpu",
-    }
-    return L.Trainer(**{**quiet, **options})  # type: ignore[arg-type]  # varied
-
-
 def of(watcher: Watcher, stage: str) -> Iterator[ActionBatch]:
     return (batch for name, _, batch in watcher.seen if name == stage)
 
@@ -98,7 +88,7 @@ def of(watcher: Watcher, stage: str) -> Iterator[ActionBatch]:
 @pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:.*is smaller than the logging interval")
 def test_training_sees_every_frame_once_an_epoch(root: Path) -> None:
     data, watcher = module(root), Watcher()
-    trainer(max_epochs=2).fit(watcher, data)
+    quiet_trainer(None, max_epochs=2).fit(watcher, data)
     epochs = [[b for name, e, b in watcher.seen if name == "train" and e == epoch] for epoch in (0, 1)]
     orders = [torch.cat([batch["index"] for batch in own]).tolist() for own in epochs]
     assert sorted(orders[0]) == sorted(orders[1]) == list(range(len(data.rows("train"))))
@@ -138,7 +128,7 @@ def test_only_training_is_augmented_and_repeats(root: Path) -> None:
     runs = []
     for _ in range(2):
         data, watcher = module(root), Watcher()
-        runner = trainer(max_epochs=2)
+        runner = quiet_trainer(None, max_epochs=2)
         runner.fit(watcher, data)
         runner.test(watcher, data, verbose=False)
         runs.append(watcher)
@@ -168,7 +158,7 @@ def test_cached_features_take_the_place_of_frames(root: Path, tmp_path: Path) ->
             rows = torch.arange(count, dtype=torch.float32)[:, None] + 1000 * view
             save_file({"features": rows.half()}, tmp_path / f"{split}.view{view}.safetensors")
     data.use_features(tmp_path)
-    trainer(max_epochs=3).fit(watcher, data)
+    quiet_trainer(None, max_epochs=3).fit(watcher, data)
     for name, epoch, batch in watcher.seen:
         assert "frames" not in batch
         assert batch["features"].dtype == torch.float32

@@ -20,6 +20,7 @@ import torch
 
 from datamodules.action.batch import StreamBatch
 from datamodules.action.stream import ActionStream
+from tests.running import free_port
 
 SIDE = 32
 SECONDS = 3
@@ -39,12 +40,6 @@ def sender(url: str) -> Iterator[None]:
     finally:
         process.kill()
         process.wait()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def connected(port: int, **options: object) -> Iterator[StreamBatch]:

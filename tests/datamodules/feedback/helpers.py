@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ from PIL import Image
 
 from datamodules.inspection.batch import Detection
 from datamodules.inspection.store.feedback import FeedbackStore
+from tests.running import free_port
 
 CLASSES = [
     "scratch", "dent", "pit", "crack", "stain", "burr", "chip", "inclusion", "scale", "pore", "fold", "rust", "gouge",
@@ -83,12 +83,6 @@ def detection(random: np.random.Generator, region: tuple[int, NDArray[np.bool_]]
     rle = pycocotools.mask.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"].decode("ascii")
     entropy = float(-score * np.log(score) - (1 - score) * np.log(1 - score))
     return Detection(kind, score, box, score - 0.5, entropy, rle=rle)
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 class Server:

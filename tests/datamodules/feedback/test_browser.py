@@ -11,8 +11,9 @@ import pytest
 
 from datamodules.inspection.store.feedback import FeedbackStore
 from datamodules.inspection.store.rows import StoredAnswer
+from tests.running import free_port
 
-from .helpers import Server, browser, free_port, make_store, new_page, serving, wait_ready, wait_until
+from .helpers import Server, browser, make_store, new_page, serving, wait_ready, wait_until
 
 
 def read(store: Path) -> list[StoredAnswer]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import LightningModule
 from PIL import Image
 from torch import Tensor
 
@@ -21,6 +21,7 @@ from datamodules.inspection.batch import InspectionBatch
 from datamodules.inspection.datamodule import InspectionDataModule
 from datamodules.inspection.demo.settings import DEFECT_CLASSES, InspectionDemoSettings
 from datamodules.inspection.settings import AugmentationSettings
+from tests.running import quiet_trainer
 
 NO_FLIPS = AugmentationSettings(flip_horizontal=0, flip_vertical=0)
 
@@ -203,9 +204,7 @@ class Recorder(LightningModule):
 
 def fit(data: InspectionDataModule) -> Recorder:
     module = Recorder()
-    quiet: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
-    trainer = Trainer(accelerator="cpu", max_epochs=2, enable_model_summary=False, **quiet)
-    trainer.fit(module, datamodule=data)
+    quiet_trainer(None, max_epochs=2).fit(module, datamodule=data)
     return module
 
 

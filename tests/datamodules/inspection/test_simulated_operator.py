@@ -76,7 +76,6 @@ def test_answers_follow_the_labels(line: Line) -> None:
     assert session == SimulatedSession(
         answers=5, accepted=2, rejected=3, reclassed=0, flagged=1, images=3, minutes=pytest.approx(0.5)
     )
-    assert session.rejected_share == 0.6
     mentored = line.store.mentored_images()
     assert [[answer.truth for answer in image.answers] for image in mentored] == [
         ["scratch", None],

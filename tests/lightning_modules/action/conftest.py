@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from datamodules.action.batch import ActionBatch, StreamBatch
 from lightning_modules.action.module import FrameAveragingActionRecognizer
+from tests.running import quiet_trainer
 
 SIDE = 32
 
@@ -97,11 +98,7 @@ def trainer(tmp_path: Path) -> Callable[..., L.Trainer]:
     """Makes a quiet trainer on the CPU."""
 
     def make(**options: Any) -> L.Trainer:
-        quiet: dict[str, Any] = {
-            "max_epochs": 1, "logger": False, "accelerator": "cpu", "enable_progress_bar": False,
-            "enable_checkpointing": False, "enable_model_summary": False, "default_root_dir": tmp_path,
-            "num_sanity_val_steps": 0, "use_distributed_sampler": False,
-        }  # fmt: skip
-        return L.Trainer(**(quiet | options))
+        settings = {"max_epochs": 1, "num_sanity_val_steps": 0, "use_distributed_sampler": False, **options}
+        return quiet_trainer(tmp_path, **settings)
 
     return make

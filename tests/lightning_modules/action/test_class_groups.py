@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from datamodules.common.errors import ConfigurationError
-from lightning_modules.action.class_groups import ClassGroups, group_scores, read_groups
+from lightning_modules.action.class_groups import ClassGroups, read_groups
 
 LABELS = ["drinking beer", "drinking shots", "juggling balls", "cooking egg"]
 GROUPS = {"drinking": ["drinking beer", "drinking shots"], "cooking": ["cooking egg"]}
@@ -17,21 +17,20 @@ SCORES = torch.tensor([[0.125, 0.25, 0.5, 0.125], [1.0, 0.0, 0.0, 0.0]])
 
 
 def test_probabilities_are_added() -> None:
-    assert torch.equal(group_scores(SCORES, LABELS, GROUPS), torch.tensor([[0.375, 0.125, 0.5], [1.0, 0.0, 0.0]]))
-    assert torch.equal(group_scores(SCORES, LABELS, GROUPS, None), torch.tensor([[0.375, 0.125], [1.0, 0.0]]))
+    with_rest = torch.tensor([[0.375, 0.125, 0.5], [1.0, 0.0, 0.0]])
+    assert torch.equal(ClassGroups(LABELS, GROUPS).scores(SCORES), with_rest)
+    assert torch.equal(ClassGroups(LABELS, GROUPS, None).scores(SCORES), with_rest[:, :2])
     assert ClassGroups(LABELS, GROUPS, "rest").names == ["drinking", "cooking", "rest"]
 
 
 def test_a_row_without_scores_stays_without() -> None:
-    assert group_scores(torch.full((1, 4), torch.nan), LABELS, GROUPS).isnan().all()
-    assert group_scores(torch.zeros(0, 4), LABELS, GROUPS).shape == (0, 3)
+    assert ClassGroups(LABELS, GROUPS).scores(torch.full((1, 4), torch.nan)).isnan().all()
+    assert ClassGroups(LABELS, GROUPS).scores(torch.zeros(0, 4)).shape == (0, 3)
 
 
 def test_case_and_underscores_do_not_matter() -> None:
-    assert torch.equal(
-        group_scores(SCORES, LABELS, {"drinking": ["Drinking_Beer", "drinking  shots"]}, None),
-        torch.tensor([[0.375], [1.0]]),
-    )
+    groups = ClassGroups(LABELS, {"drinking": ["Drinking_Beer", "drinking  shots"]}, None)
+    assert torch.equal(groups.scores(SCORES), torch.tensor([[0.375], [1.0]]))
 
 
 def test_files(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import torch
 from timm.layers import BatchNormAct2d
 from torch import nn
 
-from lightning_modules.nn.frozen import Freezable, Frozen, FrozenBatchNorm, PartlyFrozen, freeze_batch_norms
+from lightning_modules.nn.frozen import Freezable, FrozenBatchNorm, PartlyFrozen, freeze_batch_norms
 
 
 def small() -> nn.Sequential:
@@ -19,7 +19,7 @@ def test_nothing_changes_in_a_frozen_network() -> None:
     x = torch.randn(2, 3, 6, 6)
     network = small()
     expected = network.eval()(x)
-    frozen = Frozen(network).train()
+    frozen = PartlyFrozen(network).freeze().train()
     before = {key: value.clone() for key, value in frozen.state_dict().items()}
     for _ in range(2):
         torch.testing.assert_close(frozen(x), expected)
@@ -31,7 +31,7 @@ def test_nothing_changes_in_a_frozen_network() -> None:
 
 def test_input_gets_no_gradient() -> None:
     x = torch.randn(2, 3, 6, 6, requires_grad=True)
-    assert not Frozen(small())(x).requires_grad
+    assert not PartlyFrozen(small()).freeze()(x).requires_grad
 
 
 def test_frozen_batch_norm_keeps_the_names_and_escapes_synchronisation() -> None:
@@ -68,7 +68,7 @@ def test_gradient_may_flow_through_a_freezable() -> None:
 
 def test_channels_last_survives() -> None:
     x = torch.randn(2, 3, 6, 6).contiguous(memory_format=torch.channels_last)
-    assert Frozen(small())(x).is_contiguous(memory_format=torch.channels_last)
+    assert PartlyFrozen(small()).freeze()(x).is_contiguous(memory_format=torch.channels_last)
 
 
 def test_a_batch_norm_with_an_activation_keeps_it() -> None:
@@ -76,7 +76,7 @@ def test_a_batch_norm_with_an_activation_keeps_it() -> None:
     network(torch.randn(8, 3, 6, 6))
     x = torch.randn(2, 3, 6, 6)
     expected = network.eval()(x)
-    frozen = Frozen(network).train()
+    frozen = PartlyFrozen(network).freeze().train()
     assert (expected >= 0).all()
     torch.testing.assert_close(frozen(x), expected)
     torch.testing.assert_close(frozen(x), expected)  # no statistic has moved

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from datamodules.common.errors import ConfigurationError
-from lightning_modules.nn.gradient_reversal import GradientReversal, gradient_reversal, reversal_strength
+from lightning_modules.nn.gradient_reversal import gradient_reversal, reversal_strength
 
 
 def _parts() -> tuple[nn.Module, nn.Module, Tensor]:
@@ -63,15 +63,6 @@ def test_half_precision_gradient() -> None:
     x = torch.randn(64, dtype=torch.bfloat16, requires_grad=True)
     gradient_reversal(x, 0.3).square().sum().backward()
     torch.testing.assert_close(x.grad, -0.3 * 2 * x.detach(), rtol=2e-2, atol=0)
-
-
-def test_layer_reads_its_strength_at_each_call() -> None:
-    layer, x = GradientReversal(), torch.ones(1, requires_grad=True)
-    layer.strength = 0.5
-    layer(x).sum().backward()
-    assert x.grad == -0.5
-    assert not layer.state_dict()
-    assert "0.5" in repr(layer)
 
 
 @given(st.floats(-1.0, 2.0), st.sampled_from(["ganin", "linear", "constant"]))

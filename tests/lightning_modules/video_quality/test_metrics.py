@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -23,6 +21,7 @@ from lightning_modules.video_quality.metrics import (
     srcc,
 )
 from lightning_modules.video_quality.score_map import fit_four_parameter_logistic, four_parameter_logistic
+from tests.running import run_two_processes
 
 
 def pairs(count: int, seed: int, levels: int | None = None) -> tuple[Tensor, Tensor]:
@@ -196,8 +195,8 @@ import torch
 import torch.distributed as dist
 from lightning_modules.video_quality.metrics import QualityMetrics
 
-rank, folder = int(sys.argv[1]), sys.argv[2]
-dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
+dist.init_process_group("gloo")
+rank, folder = dist.get_rank(), sys.argv[1]
 data = torch.load(f"{folder}/data.pt", weights_only=True)
 result = []
 for split in data:  # what each of the two processes sees
@@ -210,7 +209,7 @@ dist.destroy_process_group()
 """
 
 
-def test_two_processes_give_the_metrics_of_one(tmp_path: Path, repository: Path) -> None:
+def test_two_processes_give_the_metrics_of_one(tmp_path: Path) -> None:
     pred, target = (part.float() for part in pairs(31, 3))
     yes = torch.ones(31, dtype=torch.bool)
     padded = [torch.cat([part, part[:1]]) for part in (pred, target)] + [torch.cat([yes, ~yes[:1]])]
@@ -218,17 +217,7 @@ def test_two_processes_give_the_metrics_of_one(tmp_path: Path, repository: Path)
     lopsided: list[list[list[Tensor]]] = [[[pred, target, yes]], []]  # the second process saw no batch at all
     invalid = [[[pred, target, yes]], [[pred[:3], target[:3], ~yes[:3]]]]
     torch.save([interleaved, lopsided, invalid], tmp_path / "data.pt")
-    workers = [
-        subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-c", WORKER, str(rank), str(tmp_path)],
-            cwd=repository,
-            stderr=subprocess.PIPE,
-        )
-        for rank in range(2)
-    ]
-    for worker in workers:
-        _, errors = worker.communicate(timeout=120)
-        assert worker.returncode == 0, errors.decode()
+    run_two_processes("-c", WORKER, str(tmp_path))
     alone = QualityMetrics()
     alone.update(pred, target)
     expected = {name: float(value) for name, value in alone.compute().items()}

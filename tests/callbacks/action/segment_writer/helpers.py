@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from callbacks.action.segment_writer import SegmentWriter
 from datamodules.action.batch import StreamBatch, StreamPrediction
 from datamodules.action.datamodule import ActionDataModule
+from tests.running import quiet_trainer
 
 NAMES = ["drinking", "cooking", "飲む"]
 COLOURS = torch.tensor([(200.0, 40, 40), (40, 200, 40), (40, 40, 200)])
@@ -66,15 +67,7 @@ def annotate(
 ) -> dict[str, Any]:
     """Run a prediction; the content of summary.json."""
     writer = SegmentWriter(**{"seconds": 0.5, "mode": "centred", "video": False, "figures": False, **options})
-    trainer = L.Trainer(
-        accelerator="cpu",
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        enable_checkpointing=False,
-        default_root_dir=output,
-        callbacks=[writer],
-    )
+    trainer = quiet_trainer(output, writer)
     stream = ActionDataModule(path=str(source), frame_size=16, **(data or {}))
     trainer.predict(module or ColourClassifier(), datamodule=stream, return_predictions=False)
     return dict(json.loads((output / "summary.json").read_text(encoding="utf-8")))

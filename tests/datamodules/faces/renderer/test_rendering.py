@@ -12,7 +12,7 @@ from torch import Tensor
 from datamodules.common.errors import ConfigurationError
 from datamodules.faces.renderer import canvas as face_canvas
 from datamodules.faces.renderer.drawing import PERSON_FACTORS, PHOTO_FACTORS, draw_parameters, person_names
-from datamodules.faces.renderer.labels import RULES, labels, renderable_attributes, rule_of
+from datamodules.faces.renderer.labels import RULES, labels, rule_of
 from datamodules.faces.renderer.parameters import CATEGORIES, FaceParameters, changed
 from datamodules.faces.renderer.rendering import render
 from datamodules.faces.renderer.settings import FaceDemoSettings
@@ -135,18 +135,18 @@ def test_a_side_out_of_range_is_said(size: int) -> None:
 
 
 def test_sixty_attributes_are_drawn_and_all_are_in_the_lists(schema: AttributeSchema) -> None:
-    assert len(renderable_attributes()) == 60
-    assert set(renderable_attributes()) <= set(schema.attributes)
+    assert len(RULES) == 60
+    assert set(RULES) <= set(schema.attributes)
     table = labels(_faces(), schema)
     missing = {name for k, name in enumerate(schema.attributes) if bool((table[:, k] == -1).all())}
-    assert missing == set(schema.attributes) - set(renderable_attributes())
+    assert missing == set(schema.attributes) - set(RULES)
 
 
 @pytest.mark.parametrize("correlation", [0.0, 0.5, 1.0])
 def test_every_attribute_is_neither_rare_nor_everywhere(schema: AttributeSchema, correlation: float) -> None:
     settings = FaceDemoSettings(correlation=correlation)
     table = labels(draw_parameters(100, "train", torch.arange(8000), 0, settings), schema)
-    for name in renderable_attributes():
+    for name in RULES:
         column = table[:, schema.index(name)]
         known = column >= 0
         assert known.float().mean() > 0.3, name

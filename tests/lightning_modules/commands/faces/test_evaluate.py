@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,9 +23,9 @@ from lightning_modules.commands.faces.requests import draw_requests, images_of, 
 from lightning_modules.commands.faces.settings import EvaluationSettings
 from lightning_modules.commands.front.config_files import resolve_config_options
 from lightning_modules.commands.front.errors import CommandLineError
+from tests.lightning_modules.commands.faces import small_faces
 
 Command = Callable[..., Any]
-HELPERS = Path(__file__).parents[1] / "helpers"
 DEMO = FaceDemoSettings(seed=100, train=96, val=40, test=96)
 OPTIONS = [
     "--data.demo.seed=100", "--data.demo.train=96", "--data.demo.val=40", "--data.demo.test=96", "--requests=8",
@@ -44,15 +43,10 @@ class Files(NamedTuple):
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
     """A generator, and two judges of another shape."""
-    sys.path.insert(0, str(HELPERS))
-    import small_faces
-
     folder = tmp_path_factory.mktemp("judged")
     classifier = small_faces.save_classifier(folder)
     judges = [str(small_faces.save_classifier(folder, seed, widths)) for seed, widths in ((1, (6,)), (2, (4, 4, 6)))]
-    files = Files(classifier, *small_faces.collect(folder, classifier), judges)
-    sys.path.remove(str(HELPERS))
-    return files
+    return Files(classifier, *small_faces.collect(folder, classifier), judges)
 
 
 def test_lists_may_take_several_words() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,9 +13,9 @@ from PIL import Image
 from datamodules.common.errors import CheckpointError
 from lightning_modules.commands.faces.generate import predict_arguments
 from lightning_modules.commands.front.errors import CommandLineError
+from tests.lightning_modules.commands.faces import small_faces
 
 Command = Callable[..., Any]
-HELPERS = Path(__file__).parents[1] / "helpers"
 
 
 class Files(NamedTuple):
@@ -28,14 +27,9 @@ class Files(NamedTuple):
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
     """A classifier, its statistics, and the generator of both."""
-    sys.path.insert(0, str(HELPERS))
-    import small_faces
-
     folder = tmp_path_factory.mktemp("generator")
     classifier = small_faces.save_classifier(folder)
-    files = Files(classifier, *small_faces.collect(folder, classifier))
-    sys.path.remove(str(HELPERS))
-    return files
+    return Files(classifier, *small_faces.collect(folder, classifier))
 
 
 def test_bare_names_reach_model_data_and_writer(files: Files) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,9 +19,10 @@ from lightning_modules.commands.faces.independence import check_people, learnt_f
 from lightning_modules.face_attributes.classifier.module import FaceAttributeClassifier
 from lightning_modules.face_attributes.classifier.vgg import VGG, VGGSettings
 from lightning_modules.face_attributes.judging.descent import correlation, have_one_architecture, share_descent
+from tests.lightning_modules.commands.faces import small_faces
+from tests.running import quiet_trainer
 
 Command = Callable[..., Any]
-HELPERS = Path(__file__).parents[1] / "helpers"
 DEMO = FaceDemoSettings(seed=100, train=96, val=40, test=96)
 OPTIONS = [
     "--data.demo.seed=100", "--data.demo.train=96", "--data.demo.val=40", "--data.demo.test=96", "--requests=4",
@@ -42,14 +42,10 @@ class Files(NamedTuple):
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
     """A generator, a judge of another shape, and one of the generator's shape with weights of its own."""
-    sys.path.insert(0, str(HELPERS))
-    import small_faces
-
     folder = tmp_path_factory.mktemp("independence")
     classifier = small_faces.save_classifier(folder)
     _, generator = small_faces.collect(folder, classifier)
     judge, twin = small_faces.save_classifier(folder, 1, (6,)), small_faces.save_classifier(folder, 2)
-    sys.path.remove(str(HELPERS))
     return Files(folder, classifier, generator, judge, twin)
 
 
@@ -163,10 +159,6 @@ def test_one_judge_is_not_two(appraise: Command, files: Files) -> None:
 
 
 def test_two_judges_of_one_architecture_are_named(appraise: Command, files: Files, workdir: Path) -> None:
-    sys.path.insert(0, str(HELPERS))
-    import small_faces
-
-    sys.path.remove(str(HELPERS))
     other = small_faces.save_classifier(files.folder, 3, (6,))
     result = appraise(
         "evaluate-faces", "--ckpt_path", str(files.generator), "--judges", str(files.judge), str(other), *OPTIONS
@@ -234,15 +226,11 @@ def test_people_of_the_generator_count_whatever_the_data(files: Files) -> None:
 
 
 def test_a_checkpoint_names_the_people_of_all_its_trainings(tmp_path: Path) -> None:
-    sys.path.insert(0, str(HELPERS))
-    import small_faces
-
-    sys.path.remove(str(HELPERS))
     first = with_people(small_faces.save_classifier(tmp_path), "first.ckpt", ["Ann", "Bob"])
     tuned = FaceAttributeClassifier(
         image_size=32, backbone="small_vgg", vgg=VGGSettings((4, 8), (1, 1), (16,), norm=True), weights=str(first)
     )
-    owner = small_faces.trainer(tmp_path)
+    owner = quiet_trainer(tmp_path)
     owner.strategy.connect(tuned)
     owner.save_checkpoint(tmp_path / "second.ckpt", weights_only=True)
     second = with_people(tmp_path / "second.ckpt", "third.ckpt", ["Eve"])

@@ -24,6 +24,7 @@ from lightning_modules.face_attributes.classifier.layers import CutNetwork
 from lightning_modules.face_attributes.classifier.module import FaceAttributeClassifier
 from lightning_modules.face_attributes.classifier.settings import PRESETS
 from lightning_modules.face_attributes.classifier.vgg import VGGSettings
+from tests.running import quiet_trainer
 
 SIDE = 16
 SCHEMA = AttributeSchema(
@@ -95,15 +96,7 @@ def build(**options: Any) -> FaceAttributeClassifier:
 @pytest.fixture
 def trainer(tmp_path: Path) -> Iterator[Any]:
     def make(**options: Any) -> L.Trainer:
-        return L.Trainer(
-            accelerator="cpu",
-            logger=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            enable_checkpointing=False,
-            default_root_dir=tmp_path,
-            **{"max_epochs": 1, **options},
-        )
+        return quiet_trainer(tmp_path, **{"max_epochs": 1, **options})
 
     return make
 

@@ -19,8 +19,10 @@ from lightning_modules.face_attributes.classifier.module import FaceAttributeCla
 from lightning_modules.face_attributes.classifier.vgg import VGGSettings
 from lightning_modules.face_attributes.generator.module import AttributeFaceGenerator
 from lightning_modules.face_attributes.generator.presets import resolve_preset
+from lightning_modules.face_attributes.generator.settings import GeneratorSettings
 from lightning_modules.face_attributes.inversion.settings import PAPER, InversionSettings
 from lightning_modules.face_attributes.statistics.equal_sets import draw_equal_sets
+from tests.running import quiet_trainer
 
 SIDE = 32
 # The last is never drawn.
@@ -41,10 +43,7 @@ def data(**options: Any) -> FaceAttributeDataModule:
 
 
 def trainer(folder: Path) -> L.Trainer:
-    return L.Trainer(
-        accelerator="cpu", logger=False, default_root_dir=folder, enable_progress_bar=False,
-        enable_model_summary=False, enable_checkpointing=False, use_distributed_sampler=False,
-    )  # fmt: skip
+    return quiet_trainer(folder, use_distributed_sampler=False)
 
 
 @pytest.fixture(scope="module")
@@ -312,11 +311,11 @@ def test_reconstruction_by_layer_of_faces_and_of_sources(collected: tuple[Path, 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"name": "best"}, "no preset 'best'; choose one of default, paper"),
+        ({"preset": "best"}, "no preset 'best'; choose one of default, paper"),
         ({"contrast": -1.0}, "contrast is -1"),
         ({"ridge": -0.5}, "ridge -0.5"),
     ],
 )
 def test_presets_that_cannot_be(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
-        resolve_preset(**{"name": "default", "known": ["conv1_1", "relu1_1", "fc6"], **options})
+        resolve_preset(GeneratorSettings(**options), ["conv1_1", "relu1_1", "fc6"])

@@ -17,7 +17,6 @@ from lightning_modules.face_attributes.statistics.collecting import AttributeSta
 from lightning_modules.face_attributes.statistics.file import (
     Provenance,
     load_statistics,
-    read_provenance,
     save_statistics,
 )
 from lightning_modules.face_attributes.statistics.fingerprints import layer_fingerprints, preprocessing_facts
@@ -62,7 +61,6 @@ def test_what_is_read_is_what_was_written(path: Path, statistics: FaceStatistics
     assert torch.equal(
         make_targets(found, request, "sample")["fc6"], make_targets(statistics, request, "sample")["fc6"]
     )
-    assert read_provenance(path) == make_provenance()
 
 
 def test_fewer_layers_than_collected_are_enough(path: Path) -> None:
@@ -153,15 +151,6 @@ def test_files_of_another_kind_are_named(tmp_path: Path, path: Path) -> None:
     save_file({"weight": torch.zeros(1)}, tmp_path / "weights.safetensors")
     with pytest.raises(CheckpointError, match="holds no statistics of the format"):
         load_statistics(tmp_path / "weights.safetensors")
-
-
-def test_what_a_file_belongs_to_is_read_alone(path: Path, tmp_path: Path) -> None:
-    assert read_provenance(path) == make_provenance()
-    save_file({"a": torch.zeros(1)}, tmp_path / "weights.safetensors")
-    (tmp_path / "torn.safetensors").write_bytes(b"torn")
-    for name, sentence in (("absent", "no statistics at"), ("weights", "holds no statistics"), ("torn", "cannot be")):
-        with pytest.raises(CheckpointError, match=sentence):
-            read_provenance(tmp_path / f"{name}.safetensors")
 
 
 def test_an_unknown_layer_has_no_fingerprint() -> None:

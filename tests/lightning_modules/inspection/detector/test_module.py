@@ -18,6 +18,7 @@ from callbacks.training.parameter_ema import ParameterEMA
 from datamodules.common.errors import CheckpointError, ConfigurationError
 from datamodules.inspection.batch import IGNORE, REJECTED, InspectionBatch
 from lightning_modules.inspection.detector.module import MentoringDetector
+from tests.running import quiet_trainer
 
 SMALLEST: dict[str, Any] = {"class_names": ["dent", "scratch"], "backbone": "small", "width": 8, "num_anchors": 2}
 SIDES = ((10, 10), (22, 12))  # width and height of the defects of each class
@@ -103,9 +104,7 @@ def _one_thread() -> None:
 
 
 def trainer(folder: Path, **options: Any) -> L.Trainer:
-    defaults: dict[str, Any] = {"max_epochs": 1, "logger": False, "accelerator": "cpu", "enable_progress_bar": False}
-    defaults |= {"enable_checkpointing": False, "enable_model_summary": False, "num_sanity_val_steps": 1}
-    return L.Trainer(**(defaults | {"default_root_dir": folder} | options))
+    return quiet_trainer(folder, **{"max_epochs": 1, "num_sanity_val_steps": 1, **options})
 
 
 def build(**options: Any) -> MentoringDetector:

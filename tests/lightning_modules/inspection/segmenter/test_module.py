@@ -16,6 +16,7 @@ from datamodules.common.errors import CheckpointError, ConfigurationError
 from datamodules.inspection.batch import InspectionBatch
 from lightning_modules.inspection.measures.stage import DomainMetrics
 from lightning_modules.inspection.segmenter.module import MentoringSegmenter
+from tests.running import quiet_trainer
 
 Batch = Callable[..., InspectionBatch]
 SMALLEST: dict[str, Any] = {"class_names": ["dent", "scratch"], "backbone": "small", "width": 4}
@@ -46,9 +47,7 @@ def loaders(random_batch: Batch) -> tuple[DataLoader[Any], DataLoader[Any]]:
 
 
 def trainer(folder: Path, **options: Any) -> L.Trainer:
-    defaults: dict[str, Any] = {"max_epochs": 1, "logger": False, "accelerator": "cpu", "enable_progress_bar": False}
-    defaults |= {"enable_checkpointing": False, "enable_model_summary": False}
-    return L.Trainer(**(defaults | {"default_root_dir": folder} | options))
+    return quiet_trainer(folder, **{"max_epochs": 1, **options})
 
 
 def build(**options: Any) -> MentoringSegmenter:

@@ -1,10 +1,8 @@
-"""One of several processes that share a batch: gradients of the whole sum of losses, as DDP averages them."""
+"""Gradients of a method's whole sum of losses; run, one of two processes that share a batch, as DDP averages them."""
 
 from __future__ import annotations
 
-import importlib.util
 import sys
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,17 +10,10 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from lightning_modules.inspection.detector.module import MentoringDetector
 from lightning_modules.inspection.segmenter.module import MentoringSegmenter
-
-
-def made_batches() -> Any:  # a module that is found by its path
-    spec = importlib.util.spec_from_file_location("made_batches", Path(__file__).parents[1] / "conftest.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
+from tests.lightning_modules.inspection.conftest import random_batch
+from tests.lightning_modules.inspection.detector.test_module import made_batch
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "fixes": {"domain_weight": 0.5, "omnia_epsilon": 0.01, "healthy_knowledge": True},
@@ -30,12 +21,13 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "distillation": {"distillation_weight": 0.5},
 }
 PRECISIONS = ("float32", "bf16")
+Method = MentoringSegmenter | MentoringDetector
 
 
 class Step(nn.Module):
     """The sum of losses as a forward pass, so that DDP sees it."""
 
-    def __init__(self, method: MentoringSegmenter) -> None:
+    def __init__(self, method: Method) -> None:
         super().__init__()
         self.method = method
 
@@ -43,10 +35,24 @@ class Step(nn.Module):
         return self.method.losses(batch, 0.7)["loss"]
 
 
-def method(**options: Any) -> MentoringSegmenter:
+def segmenter(**options: Any) -> MentoringSegmenter:
     torch.manual_seed(0)
     built = MentoringSegmenter(["a", "b"], backbone="small", width=4, **options)
     return built.eval()  # norm layers take their running statistics, whatever the process sees
+
+
+def detector() -> MentoringDetector:
+    torch.manual_seed(0)
+    built = MentoringDetector(
+        ["a", "b"], backbone="small", width=4, anchors=[[10.0, 10.0], [22.0, 12.0]], domain_weight=0.5,
+        omnia_epsilon=0.01, area_average="split", reject_class=True, box_weight=1.0, class_weight=1.0,
+    )  # fmt: skip
+    return built.eval()
+
+
+def made(name: str) -> tuple[Method, Any]:
+    """The detector, or the segmenter of some options, and a batch."""
+    return (detector(), made_batch(5)) if name == "detector" else (segmenter(**OPTIONS[name]), random_batch(8, 64))
 
 
 def rows_of(batch: Any, rank: int, processes: int) -> Any:
@@ -68,16 +74,15 @@ def precision(name: str) -> Any:
 def main(output: str) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo")
-    batch = made_batches().random_batch(8, 64)
     found: dict[str, dict[str, Tensor]] = {}
-    for name, options in OPTIONS.items():
+    for name in (*OPTIONS, "detector"):
         for bits in PRECISIONS:
-            step = Step(method(**options))
-            wrapped = DistributedDataParallel(step)
+            method, batch = made(name)
+            wrapped = DistributedDataParallel(Step(method))  # must outlive the backward pass
             with precision(bits):
                 loss = wrapped(rows_of(batch, dist.get_rank(), dist.get_world_size()))
             loss.backward()
-            found[f"{name} {bits}"] = gradients(step.method)
+            found[f"{name} {bits}"] = gradients(method)
     if dist.get_rank() == 0:
         torch.save(found, output)
     dist.destroy_process_group()

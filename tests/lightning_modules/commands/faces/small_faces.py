@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import lightning as L
 import torch
 
 from datamodules.face_attributes.datamodule import FaceAttributeDataModule
@@ -13,22 +12,10 @@ from lightning_modules.face_attributes.classifier.module import FaceAttributeCla
 from lightning_modules.face_attributes.classifier.vgg import VGGSettings
 from lightning_modules.face_attributes.generator.module import AttributeFaceGenerator
 from lightning_modules.face_attributes.inversion.settings import InversionSettings
+from tests.running import quiet_trainer
 
 SIZE = 32
 DEMO = {"seed": 100, "train": 96, "val": 40, "test": 96}
-
-
-def trainer(folder: Path) -> L.Trainer:
-    """A trainer that writes nothing by itself."""
-    return L.Trainer(
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-        default_root_dir=folder,
-    )
 
 
 def save_classifier(folder: Path, seed: int = 0, widths: tuple[int, ...] = (4, 8)) -> Path:
@@ -36,7 +23,7 @@ def save_classifier(folder: Path, seed: int = 0, widths: tuple[int, ...] = (4, 8
     torch.manual_seed(seed)
     shape = VGGSettings(widths, (1,) * len(widths), (16,), norm=True)
     model = FaceAttributeClassifier(image_size=SIZE, backbone="small_vgg", vgg=shape)
-    owner = trainer(folder)
+    owner = quiet_trainer(folder, use_distributed_sampler=False)
     owner.strategy.connect(model)
     path = folder / f"classifier_{seed}.ckpt"
     owner.save_checkpoint(path, weights_only=True)
@@ -53,5 +40,5 @@ def collect(folder: Path, classifier: Path) -> tuple[Path, Path]:
         inversion=InversionSettings(steps=4, components=8, strip=3),
     )
     data = FaceAttributeDataModule(image_size=SIZE, validate_on="train", demo=FaceDemoSettings(**DEMO))  # type: ignore[arg-type]  # all whole numbers
-    trainer(folder).validate(model, data, verbose=False)
+    quiet_trainer(folder, use_distributed_sampler=False).validate(model, data, verbose=False)
     return folder / "statistics.safetensors", folder / "generator.ckpt"

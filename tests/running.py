@@ -1,0 +1,41 @@
+"""What tests run things with: a quiet trainer, processes that are ranks of one group, free ports."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def quiet_trainer(folder: Path | None, *callbacks: L.Callback, **options: Any) -> L.Trainer:
+    """A trainer on the CPU that writes and shows nothing by itself."""
+    shown = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
+    settings: dict[str, Any] = {"callbacks": [*callbacks], **dict.fromkeys(shown, False), **options}
+    return L.Trainer(accelerator="cpu", default_root_dir=folder, **settings)
+
+
+def free_port() -> int:
+    """A port that nobody listens at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def run_two_processes(*arguments: str) -> None:
+    """Run Python twice, as the two ranks of a group that ``init_process_group("gloo")`` joins."""
+    group = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": "2"}
+    common = {**os.environ, **group, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
+    command = [sys.executable, "-W", "ignore", *arguments]
+    running = [
+        subprocess.Popen(command, env={**common, "RANK": str(rank)}, stderr=subprocess.PIPE, text=True)
+        for rank in range(2)
+    ]
+    errors = [process.communicate(timeout=240)[1] for process in running]
+    assert [process.returncode for process in running] == [0, 0], errors
