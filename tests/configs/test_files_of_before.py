@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,8 @@ def test_a_store_is_read_and_answered(tmp_path: Path) -> None:
         assert store.map_path(run.id, item.image_id).is_file()
 
 
-def test_old_paths_of_classes_are_known() -> None:
+def test_old_paths_of_classes_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "lightning_modules.inspection.detector_module", raising=False)
     with pytest.warns(FutureWarning, match=r"import lightning_modules\.inspection\.detector\.module"):
         from lightning_modules.inspection.detector_module import MentoringDetector
 
