@@ -123,7 +123,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except OSError as error:
-        from lightning_modules.commands.front.streams import reader_left, silence
+        from lightning_modules.commands.front.broken_pipes import reader_left, silence
 
         left = error.errno == errno.EPIPE and reader_left()  # as in `appraise list | head`
         if not left and (error.errno not in FULL or os.environ.get("APPRAISE_DEBUG") == "1"):
@@ -187,7 +187,7 @@ def _fail(name: str, sentence: str, code: int) -> int:
         sys.stderr.write(f"{name}: {sentence}\n")
         sys.stderr.flush()
     except OSError:  # nobody can be told; the exit code still tells
-        from lightning_modules.commands.front.streams import silence
+        from lightning_modules.commands.front.broken_pipes import silence
 
         silence(sys.stderr)
     return code

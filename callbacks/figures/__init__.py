@@ -1,1 +1,1 @@
-"""What pictures of all domains share: fonts, sheets, results gathered over a test, saving and sending."""
+"""What callbacks of all domains share: fonts, sheets, pages, a test gathered, predictions written, pictures sent."""

@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from datamodules.action.batch import ActionBatch, StreamBatch
-from datamodules.action.frames.half import FrameDataModule
+from datamodules.action.frames.training_half import FrameDataModule
 from datamodules.action.settings import ActionDataSettings
 from datamodules.action.stream import ActionStream, predict_loader, sources_of
 from datamodules.common.errors import ConfigurationError

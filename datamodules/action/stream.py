@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from datamodules.action.batch import StreamBatch, StreamInfo
 from datamodules.common.errors import ConfigurationError, VideoError
-from datamodules.video.pump import Pump
+from datamodules.video.read_ahead import Pump
 from datamodules.video.streaming.chunks import ChunkBuilder, ChunkPlan
 from datamodules.video.streaming.live import LiveFrames, MaxLag
 from datamodules.video.streaming.reader import SourceFacts, StreamReader

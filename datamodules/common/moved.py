@@ -53,8 +53,8 @@ _MOVES = (
     (
         "datamodules.action",
         "datamodules.action.frames",
-        "augmentation balanced_sampler dataset frame_datamodule=half frame_loaders=loaders frame_rows=rows "
-        "frame_sampling=sampling frame_store=store labelled_frames=labelled sparse_frames=sparse",
+        "augmentation balanced_sampler dataset frame_datamodule=training_half frame_loaders=loaders frame_rows=rows "
+        "frame_sampling=sampling frame_store=store labelled_frames=labelled sparse_frames=chosen",
     ),
     (
         "datamodules.action",
@@ -63,7 +63,7 @@ _MOVES = (
     ),
     ("datamodules.action", "datamodules.video.streaming", "stream_chunks=chunks"),
     ("datamodules.action", "lightning_modules.commands", "extract_frames"),
-    ("datamodules.face_attributes", "datamodules.common", "counted_draws"),
+    ("datamodules.face_attributes", "datamodules.common", "counted_draws=seeded_draws"),
     ("datamodules.face_attributes", "datamodules.faces", "schema"),
     (
         "datamodules.face_attributes",
@@ -79,7 +79,6 @@ _MOVES = (
         "face_renderer=rendering face_surroundings=surroundings face_wear=wear",
     ),
     ("datamodules.face_attributes", "datamodules.images", "image_reading=upright"),
-    ("datamodules.faces.renderer", "datamodules.common", "counted_draws"),
     ("datamodules.inspection", "datamodules", "page=feedback"),
     ("datamodules.inspection", "datamodules.images", "image_files=finding"),
     (
@@ -96,13 +95,14 @@ _MOVES = (
     (
         "datamodules.inspection",
         "datamodules.inspection.labels",
-        "checks coco deeppcb folder_masks image_lists=lists label_masks=masks magnetic_tile manifest_list=manifest "
+        "checks coco deeppcb folder_masks image_lists=images_by_split label_masks=masks magnetic_tile "
+        "manifest_list=manifest "
         "mentored polygons records sources splits yolo",
     ),
     (
         "datamodules.inspection",
         "datamodules.inspection.store",
-        "agreement feedback_store=feedback queue_order=order store_columns=columns store_effective=effective "
+        "agreement feedback_store=feedback queue_order=order store_columns=columns store_effective=answers_that_count "
         "store_file=file store_merge=merge store_reader=reader store_rows=rows store_schema=schema",
     ),
     (
@@ -121,6 +121,7 @@ _MOVES = (
         "live_reader=live stream_reader=reader stream_sources=sources",
     ),
     ("datamodules.video", "datamodules.video.writing", "annotated_writer=annotated audio_track encode picture_encoder"),
+    ("datamodules.video", "datamodules.video", "pump=read_ahead"),
     ("datamodules.video_quality", "datamodules.video", "files=finding"),
     (
         "datamodules.video_quality",
@@ -155,7 +156,8 @@ _MOVES = (
     (
         "lightning_modules.face_attributes",
         "lightning_modules.face_attributes.classifier",
-        "backbones freezing heads labelled labelling=legacy_labels layers losses mean_image=training_facts metrics "
+        "backbones freezing heads labelled=taught_attributes labelling=legacy_labels layers losses "
+        "mean_image=training_facts metrics "
         "module network preprocess presets=settings training_facts transfer vgg vgg_weights",
     ),
     (
@@ -212,7 +214,7 @@ _SPLIT = {
     "callbacks.score_writer": ("callbacks.figures.run_key",),
     "datamodules.inspection.augmentation": ("datamodules.inspection.settings",),
     "datamodules.video.reader": ("datamodules.video.reading.contract",),
-    "lightning_modules.commands.face_independence": ("lightning_modules.face_attributes.judging.descent",),
+    "lightning_modules.commands.face_independence": ("lightning_modules.face_attributes.judging.common_origin",),
     "lightning_modules.face_attributes.agreement": (
         "lightning_modules.face_attributes.judging.knowledge",
         "lightning_modules.face_attributes.judging.short_requests",

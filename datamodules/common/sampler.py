@@ -10,7 +10,7 @@ import torch
 import torch.distributed
 from torch.utils.data import Dataset, DistributedSampler
 
-from datamodules.common.counted_draws import key_of
+from datamodules.common.seeded_draws import key_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,10 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from datamodules.common.counted_draws import row_draws
 from datamodules.common.errors import ConfigurationError
 from datamodules.common.resuming import ResumableLoader
 from datamodules.common.sampler import PaddedDistributedSampler
+from datamodules.common.seeded_draws import row_draws
 from datamodules.common.settings import takes, texts
 from datamodules.face_attributes.augmentation import DRAWS, augment
 from datamodules.face_attributes.batch import FaceBatch

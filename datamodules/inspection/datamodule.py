@@ -22,7 +22,7 @@ from datamodules.inspection.batches.augmentation import augment
 from datamodules.inspection.batches.dataset import InspectionDataset, InspectionItem, collate
 from datamodules.inspection.batches.decoded import ImageCache, decode, network_size
 from datamodules.inspection.batches.domain_sampler import BalancedDomainSampler
-from datamodules.inspection.labels.lists import ImageLists
+from datamodules.inspection.labels.images_by_split import ImageLists
 from datamodules.inspection.labels.records import LabelledImage
 from datamodules.inspection.labels.sources import Split
 from datamodules.inspection.settings import AugmentationSettings, InspectionDataSettings

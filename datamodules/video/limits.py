@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from datamodules.common.errors import VideoError
-from datamodules.video.pump import Item, ThreadedItems
+from datamodules.video.read_ahead import Item, ThreadedItems
 
 _AHEAD = 1  # items decoded while the consumer works on one: overlap without a growing queue
 

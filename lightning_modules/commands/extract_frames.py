@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from datamodules.action.frames.chosen import read_timed, wanted_frames
 from datamodules.action.frames.sampling import DEFAULT_FRAMES, FrameSampling
-from datamodules.action.frames.sparse import read_timed, wanted_frames
 from datamodules.action.lists.class_folders import FRAME_COLUMNS, FRAME_LIST, OPTIONAL_FRAME_COLUMNS
 from datamodules.action.lists.records import ActionVideo
 from datamodules.action.lists.settings import ActionListSettings

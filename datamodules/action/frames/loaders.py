@@ -16,9 +16,9 @@ from datamodules.action.frames.dataset import ActionFrameDataset, FeatureShards
 from datamodules.action.frames.labelled import LabelledFrames
 from datamodules.action.frames.settings import ActionFrameSettings
 from datamodules.action.lists.records import SplitName
-from datamodules.common.counted_draws import row_draws
 from datamodules.common.resuming import ResumableLoader
 from datamodules.common.sampler import PaddedDistributedSampler
+from datamodules.common.seeded_draws import row_draws
 
 
 class FrameLoaders:

@@ -21,9 +21,9 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
+from datamodules.action.frames.chosen import read_frames
 from datamodules.action.frames.sampling import DEFAULT_FRAMES
 from datamodules.action.frames.settings import ActionFrameSettings
-from datamodules.action.frames.sparse import read_frames
 from datamodules.action.lists.records import ActionVideo
 from datamodules.common.cache_folder import cache_folder
 from datamodules.common.errors import VideoError

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from datamodules.common.counted_draws import key_of, uniforms
+from datamodules.common.seeded_draws import key_of, uniforms
 from datamodules.faces.renderer.parameters import (
     PERSON_VARIATION,
     PHOTO_VARIATION,

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from datamodules.common.counted_draws import key_of
+from datamodules.common.seeded_draws import key_of
 from datamodules.faces.renderer.canvas import Canvas, column
 from datamodules.faces.renderer.parameters import FaceParameters
 

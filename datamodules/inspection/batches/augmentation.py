@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from datamodules.common.counted_draws import row_draws
+from datamodules.common.seeded_draws import row_draws
 from datamodules.inspection.batch import IGNORE, InspectionBatch
 from datamodules.inspection.batches.warping import warp
 from datamodules.inspection.settings import AugmentationSettings

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datamodules.common.errors import StoreError
-from datamodules.inspection.store import effective
+from datamodules.inspection.store import answers_that_count
 from datamodules.inspection.store.agreement import Agreement
 from datamodules.inspection.store.columns import clipped_box
 from datamodules.inspection.store.file import Value
@@ -214,7 +214,7 @@ class FeedbackStore(StoreWriter):
             exclude: Detections to leave out: those that a page holds already.
         """
         with self.reading():
-            done, skipped = effective.settled(self.connection, run_id, annotator)
+            done, skipped = answers_that_count.settled(self.connection, run_id, annotator)
             left_out = {*done, *skipped, *exclude}
             ids = [one for one in self._ranking(run_id, order, seed) if one not in left_out][:limit]
             ids += [one for one in skipped if one not in exclude][: max(0, limit - len(ids))]
@@ -228,12 +228,12 @@ class FeedbackStore(StoreWriter):
     def progress(self, run_id: int, annotator: str) -> Progress:
         """How far an annotator is in a run."""
         with self.reading():
-            return effective.progress(self.connection, self.run(run_id), annotator)
+            return answers_that_count.progress(self.connection, self.run(run_id), annotator)
 
     def open_questions(self, run_id: int | None = None) -> int:
         """Detections of a run that nobody has answered or skipped; None takes the newest run."""
         with self.reading():
-            return effective.open_questions(self.connection, self.run(run_id).id)
+            return answers_that_count.open_questions(self.connection, self.run(run_id).id)
 
     def operator_minutes(self, run_ids: Sequence[int] | None = None) -> float:
         """Minutes that all answers took together, those that were taken back too; None takes all runs."""
@@ -245,19 +245,19 @@ class FeedbackStore(StoreWriter):
     def confirmed_detections(self, image_id: int) -> set[int]:
         """Detections of an image that some annotator says are defects, of the shown class or another."""
         with self.reading():
-            rows = effective.in_force(self.connection, "AND image_id = ?", (image_id,))
+            rows = answers_that_count.in_force(self.connection, "AND image_id = ?", (image_id,))
         return {row["detection_id"] for row in rows if row["verdict"] in ("confirm", "reclass")}
 
     def is_healthy(self, image_id: int) -> bool:
         """Whether some annotator's flag says that the whole image is free of defects."""
         with self.reading():
-            rows = effective.in_force(self.connection, "AND image_id = ?", (image_id,))
+            rows = answers_that_count.in_force(self.connection, "AND image_id = ?", (image_id,))
         return any(row["verdict"] == "healthy" for row in rows)
 
     def agreement(self, run_ids: Sequence[int] | None = None) -> Agreement:
         """How far annotators agree, over all runs or some."""
         with self.reading():
-            return effective.agreement(self.connection, self._run_ids(run_ids))
+            return answers_that_count.agreement(self.connection, self._run_ids(run_ids))
 
     def mentored_images(self, run_ids: Sequence[int] | None = None) -> list[MentoredImage]:
         """Images with at least one answer in force, by path: what training takes.
@@ -269,7 +269,7 @@ class FeedbackStore(StoreWriter):
             run_ids: Runs to take answers from; None takes all.
         """
         with self.reading():
-            return effective.mentored_images(self.connection, self._run_ids(run_ids))
+            return answers_that_count.mentored_images(self.connection, self._run_ids(run_ids))
 
     # ---- other stores
 
@@ -319,7 +319,7 @@ class FeedbackStore(StoreWriter):
         against = {"healthy": ("confirm", "reclass"), "confirm": ("healthy",), "reclass": ("healthy",)}.get(verdict)
         if against is None:
             return
-        for row in effective.in_force(self.connection, "AND image_id = ?", (image_id,)):
+        for row in answers_that_count.in_force(self.connection, "AND image_id = ?", (image_id,)):
             if row["verdict"] in against:
                 path = Path(self.image(image_id).path).name
                 raise StoreError(

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from datamodules.common.errors import VideoError
-from datamodules.video.pump import StoppedError
+from datamodules.video.read_ahead import StoppedError
 from datamodules.video.streaming.reader import SourceFacts, StreamReader, TimedFrame
 from datamodules.video.streaming.sources import STANDARD_INPUT
 

@@ -17,7 +17,7 @@ from datamodules.face_attributes.datamodule import FaceAttributeDataModule
 from datamodules.faces.lists.people import Overlap, joined, overlap
 from datamodules.faces.lists.records import SplitName
 from lightning_modules.face_attributes.classifier.transfer import learnt_in
-from lightning_modules.face_attributes.judging.descent import are_equal, have_one_architecture, share_descent
+from lightning_modules.face_attributes.judging.common_origin import are_equal, have_one_architecture, share_descent
 
 GENERATOR = "the generator"
 _TRAINING: SplitName = "train"

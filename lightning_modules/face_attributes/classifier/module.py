@@ -28,8 +28,6 @@ from lightning_modules.face_attributes.classifier.backbones import (
 from lightning_modules.face_attributes.classifier.freezing import freeze_below as freeze_parts
 from lightning_modules.face_attributes.classifier.freezing import rate_groups, scale_rates
 from lightning_modules.face_attributes.classifier.heads import AttributeHeads
-from lightning_modules.face_attributes.classifier.labelled import KEY as LABELLED
-from lightning_modules.face_attributes.classifier.labelled import labelled_of, without_unlabelled
 from lightning_modules.face_attributes.classifier.layers import plain_backbone
 from lightning_modules.face_attributes.classifier.legacy_labels import legacy_random_labels
 from lightning_modules.face_attributes.classifier.losses import ClassWeights, attribute_losses
@@ -37,6 +35,8 @@ from lightning_modules.face_attributes.classifier.metrics import AttributeMetric
 from lightning_modules.face_attributes.classifier.network import FaceAttributeNetwork
 from lightning_modules.face_attributes.classifier.preprocess import FacePreprocess
 from lightning_modules.face_attributes.classifier.settings import PRESETS, ClassifierSettings
+from lightning_modules.face_attributes.classifier.taught_attributes import KEY as LABELLED
+from lightning_modules.face_attributes.classifier.taught_attributes import labelled_of, without_unlabelled
 from lightning_modules.face_attributes.classifier.training_facts import (
     training_labelled,
     training_mean,

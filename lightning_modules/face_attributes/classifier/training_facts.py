@@ -13,9 +13,9 @@ from datamodules.common.errors import ConfigurationError
 from datamodules.face_attributes.batch import FaceBatch
 from datamodules.faces.schema import AttributeSchema
 from lightning_modules.face_attributes.classifier.heads import AttributeHeads
-from lightning_modules.face_attributes.classifier.labelled import labelled_in
 from lightning_modules.face_attributes.classifier.losses import ClassWeights, balanced_weights
 from lightning_modules.face_attributes.classifier.preprocess import FacePreprocess
+from lightning_modules.face_attributes.classifier.taught_attributes import labelled_in
 
 log = logging.getLogger(__name__)
 

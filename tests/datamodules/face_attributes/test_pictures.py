@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from datamodules.common.counted_draws import row_draws
 from datamodules.common.errors import ConfigurationError, ImageError
+from datamodules.common.seeded_draws import row_draws
 from datamodules.face_attributes.augmentation import DRAWS, FaceAugmentation, augment
 from datamodules.faces.lists.crops import cut_face, square_of
 from datamodules.images.size import picture_size

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from datamodules.action.frames.augmentation import DRAWS, ActionAugmentation, augment
-from datamodules.common.counted_draws import row_draws
 from datamodules.common.errors import ConfigurationError
+from datamodules.common.seeded_draws import row_draws
 
 STILL = {"rotation": 0.0, "zoom": 0.0, "shift": 0.0, "shear": 0.0, "flip": False}
 

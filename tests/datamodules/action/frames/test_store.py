@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from datamodules.action.frames import store as frame_store_file
+from datamodules.action.frames.chosen import resized
 from datamodules.action.frames.sampling import FrameSampling
 from datamodules.action.frames.settings import ActionFrameSettings
-from datamodules.action.frames.sparse import resized
 from datamodules.action.frames.store import FrameStore, frame_store, store_key
 from datamodules.action.lists.records import ActionVideo, Picture
 from datamodules.common.cache_folder import cache_folder

@@ -18,7 +18,7 @@ from datamodules.faces.renderer.settings import FaceDemoSettings
 from lightning_modules.commands.faces.independence import check_people, learnt_from
 from lightning_modules.face_attributes.classifier.module import FaceAttributeClassifier
 from lightning_modules.face_attributes.classifier.vgg import VGG, VGGSettings
-from lightning_modules.face_attributes.judging.descent import correlation, have_one_architecture, share_descent
+from lightning_modules.face_attributes.judging.common_origin import correlation, have_one_architecture, share_descent
 from tests.lightning_modules.commands.faces import small_faces
 from tests.running import quiet_trainer
 

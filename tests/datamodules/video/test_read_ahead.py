@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from datamodules.common.errors import VideoError
-from datamodules.video.pump import Pump
+from datamodules.video.read_ahead import Pump
 
 
 def test_items_come_in_order_and_at_most_so_many_ahead() -> None:
