@@ -6,10 +6,14 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import lightning as L
+import torch
+import torch.distributed as dist
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -39,3 +43,16 @@ def run_two_processes(*arguments: str) -> None:
     ]
     errors = [process.communicate(timeout=240)[1] for process in running]
     assert [process.returncode for process in running] == [0, 0], errors
+
+
+def run_two_ranks(work: Callable[..., None], folder: Path, *arguments: object) -> None:
+    """Call ``work(rank, folder, *arguments)`` in two processes of one group."""
+    torch.multiprocessing.spawn(_rank, args=(work, folder, arguments), nprocs=2)
+
+
+def _rank(rank: int, work: Callable[..., None], folder: Path, arguments: tuple[object, ...]) -> None:
+    torch.set_num_threads(1)
+    rendezvous = f"file://{folder}/rendezvous"
+    dist.init_process_group("gloo", init_method=rendezvous, rank=rank, world_size=2, timeout=timedelta(seconds=120))
+    work(rank, folder, *arguments)
+    dist.destroy_process_group()

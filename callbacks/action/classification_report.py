@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import logging
 from collections.abc import Mapping, Sequence
@@ -19,8 +17,9 @@ from torch import Tensor
 
 from callbacks.action.confusion_figure import draw_confusion
 from callbacks.figures.collect import CollectTestResults
-from callbacks.figures.pictures import send_picture
-from datamodules.common.atomic_write import atomic_path, write_text
+from callbacks.figures.pictures import save_figure
+from datamodules.common.atomic_write import write_text
+from datamodules.common.csv_table import csv_text
 from datamodules.common.errors import ConfigurationError
 
 log = logging.getLogger(__name__)
@@ -93,16 +92,14 @@ class ClassificationReport(CollectTestResults):
         ending = "" if unit == "frames" else f"_{unit}"
         base = folder / f"classification_report{ending}"
         write_text(base.with_suffix(".txt"), report.text)
-        write_text(base.with_suffix(".csv"), csv_text(report))
+        write_text(base.with_suffix(".csv"), report_csv(report))
         write_text(base.with_suffix(".json"), json.dumps(plain(report, unit), indent=2, ensure_ascii=False) + "\n")
         table = f"\n{report.text.rstrip()}" if len(report.class_names) <= _SHOWN else ""
         log.info("classification report of %s: %s%s", unit, base.with_suffix(".txt"), table)
         if not self.figures:
             return
-        picture = folder / f"confusion_matrix{ending}.png"
-        with atomic_path(picture) as temporary:
-            draw_confusion(report.confusion, report.class_names, unit).savefig(temporary, dpi=150, format="png")
-        send_picture(trainer, f"test/confusion_{unit}", picture)
+        figure = draw_confusion(report.confusion, report.class_names, unit)
+        save_figure(trainer, figure, folder / f"confusion_matrix{ending}.png", f"test/confusion_{unit}")
 
 
 class Report(NamedTuple):
@@ -176,22 +173,20 @@ def distinct(names: Sequence[str]) -> list[str]:
     return [name if taken.count(name) == 1 else f"{name} (class {index})" for index, name in enumerate(names)]
 
 
-def csv_text(report: Report) -> str:
+def report_csv(report: Report) -> str:
     """The rows of a report as csv; a class that does not occur has a support of 0 and empty numbers."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["class", "precision", "recall", "f1", "support"])
+    rows: list[list[object]] = []
     total = int(report.confusion.sum())
     for name in [*report.class_names, *_AVERAGES]:
         row = report.rows.get(name)
         if name == "accuracy":
-            writer.writerow([name, "", "", f"{row:.6g}", total])
+            rows.append([name, "", "", f"{row:.6g}", total])
         elif row is None:
-            writer.writerow([name, "", "", "", 0])
+            rows.append([name, "", "", "", 0])
         else:
             numbers = [f"{row[key]:.6g}" for key in ("precision", "recall", "f1-score")]
-            writer.writerow([name, *numbers, int(row["support"])])
-    return stream.getvalue()
+            rows.append([name, *numbers, int(row["support"])])
+    return csv_text(["class", "precision", "recall", "f1", "support"], rows)
 
 
 def plain(report: Report, unit: Unit) -> dict[str, Any]:

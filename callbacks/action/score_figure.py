@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +14,6 @@ from numpy.typing import NDArray
 
 from callbacks.figures.fonts import figure_families
 from callbacks.figures.palette import Look, distinct_looks
-from datamodules.common.atomic_write import atomic_path
 
 Floats = NDArray[np.float64]
 
@@ -141,12 +139,6 @@ def draw_scores(
         below.xaxis.set_major_formatter(FuncFormatter(lambda value, _: clock(value)))
     below.set_xlabel("time" if end - start > 180 else "time in seconds")
     return figure
-
-
-def save_figure(figure: Figure, path: Path) -> None:
-    """Write a PNG, whole or not at all."""
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=130, format="png")
 
 
 def clock(seconds: float) -> str:

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from callbacks.action.frame_states import FrameStates, SegmentSettings, StateStream
 from callbacks.action.live_window import LiveWindow
 from callbacks.action.picture_annotator import PictureAnnotator, PictureWriter
-from callbacks.action.score_figure import DrawnSegment, ScoreTrack, clock, draw_scores, save_figure
+from callbacks.action.score_figure import DrawnSegment, ScoreTrack, clock, draw_scores
 from callbacks.action.segment_evaluation import SourceEvaluation, Tally
+from callbacks.figures.pictures import write_figure
 from datamodules.action.batch import StreamBatch, StreamInfo
 from datamodules.video.writing.annotated import AnnotatedVideoWriter
 from lightning_modules.action.segments.files import write_segment_csv, write_srt, write_vtt
@@ -379,7 +380,7 @@ class SourceAnnotation:
                 enter=self._settings.enter or None,
                 action=self._settings.action,
             )
-            save_figure(figure, self._new_path(".png"))
+            write_figure(figure, self._new_path(".png"), dpi=130)
 
 
 class _Clock:

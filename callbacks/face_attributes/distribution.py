@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
 import logging
 import math
 from collections.abc import Mapping, Sequence
@@ -20,6 +18,7 @@ from callbacks.face_attributes.bars import draw_shares
 from callbacks.face_attributes.measures import schema_of
 from callbacks.figures.pictures import save_figure
 from datamodules.common.atomic_write import write_text
+from datamodules.common.csv_table import csv_text
 from datamodules.common.errors import ConfigurationError
 from datamodules.faces.schema import ABSENT, MISSING, PRESENT
 
@@ -52,7 +51,7 @@ class AttributeDistribution(Callback):
             return
         schema = schema_of(module)
         counts = {split: count(labels) for split, labels in tables.items()}
-        write_text(folder / "attribute_distribution.csv", csv_text(schema.attributes, counts))
+        write_text(folder / "attribute_distribution.csv", table_text(schema.attributes, counts))
         path = folder / "attribute_distribution.png"
         figure = distribution_figure(schema.attributes, counts)
         save_figure(trainer, figure, path, "data/attribute_distribution")
@@ -85,15 +84,11 @@ def count(labels: Tensor) -> Counts:
     return present, absent, missing
 
 
-def csv_text(names: Sequence[str], counts: Mapping[str, Counts]) -> str:
+def table_text(names: Sequence[str], counts: Mapping[str, Counts]) -> str:
     """A row an attribute, in the order of the schema."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
     kinds = ("present", "absent", "missing")
-    writer.writerow(["attribute", *(f"{split}_{kind}" for split in counts for kind in kinds)])
-    for row, name in enumerate(names):
-        writer.writerow([name, *(column[row] for columns in counts.values() for column in columns)])
-    return stream.getvalue()
+    rows = zip(names, *(column for columns in counts.values() for column in columns), strict=True)
+    return csv_text(["attribute", *(f"{split}_{kind}" for split in counts for kind in kinds)], rows)
 
 
 def distribution_figure(names: Sequence[str], counts: Mapping[str, Counts]) -> Figure:

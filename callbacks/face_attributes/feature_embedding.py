@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import logging
 import math
 from collections.abc import Mapping, Sequence
@@ -24,6 +22,7 @@ from callbacks.face_attributes.measures import pick_facts, schema_of
 from callbacks.figures.collect import CollectTestResults
 from callbacks.figures.pictures import save_figure
 from datamodules.common.atomic_write import write_text
+from datamodules.common.csv_table import csv_text
 from datamodules.faces.schema import ABSENT, MISSING, PRESENT
 
 log = logging.getLogger(__name__)
@@ -73,7 +72,13 @@ class FeatureEmbedding(CollectTestResults):
         features, labels = table["features"][rows].float(), table["attributes"][rows].numpy()
         places = map_features(features, self.seed)
         names = schema_of(module).attributes
-        write_text(folder / "feature_embedding.csv", csv_text(table["index"][rows].tolist(), places, labels, names))
+        lines = (
+            [index, f"{x:.5g}", f"{y:.5g}", *marks]
+            for index, (x, y), marks in zip(
+                table["index"][rows].tolist(), places.tolist(), labels.tolist(), strict=True
+            )
+        )
+        write_text(folder / "feature_embedding.csv", csv_text(["index", "x", "y", *names], lines))
         save_figure(trainer, draw_embedding(places, labels, names), folder / "feature_embedding.png", "test/features")
         log.info("map of the features: %s", folder / "feature_embedding.png")
 
@@ -139,13 +144,3 @@ def _draw_panel(axes: Axes, places: NDArray[Any], labels: NDArray[Any], name: st
         axes.scatter(x, y, s=3.5, c=colour, linewidths=0, alpha=0.8, rasterized=True)
     found = clustering(places, labels)
     axes.set_title(name if math.isnan(found) else f"{name} {found:.2f}", fontsize=7, pad=2)
-
-
-def csv_text(index: Sequence[int], places: NDArray[Any], labels: NDArray[Any], names: Sequence[str]) -> str:
-    """A row a face: its index, place, and labels."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["index", "x", "y", *names])
-    for row, place, marks in zip(index, places.tolist(), labels.tolist(), strict=True):
-        writer.writerow([row, f"{place[0]:.5g}", f"{place[1]:.5g}", *marks])
-    return stream.getvalue()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import logging
 import math
@@ -20,6 +18,7 @@ from callbacks.face_attributes.measures import pick_facts, schema_of
 from callbacks.figures.collect import CollectTestResults
 from callbacks.figures.pictures import save_figure
 from datamodules.common.atomic_write import write_text
+from datamodules.common.csv_table import csv_text, short_numbers
 from datamodules.common.errors import ConfigurationError
 from datamodules.faces.schema import ABSENT, PRESENT, AttributeSchema, normalised
 from lightning_modules.face_attributes.classifier.metrics import known_mean
@@ -95,7 +94,7 @@ class GroupErrors(CollectTestResults):
         if not rows:
             log.warning("no group has %d faces of each class of an attribute: no errors a group", self.fewest)
             return
-        write_text(folder / "group_errors.csv", csv_text(rows))
+        write_text(folder / "group_errors.csv", csv_text(GroupRow._fields, map(short_numbers, rows)))
         write_text(folder / "group_errors.json", json.dumps(summary(rows), indent=2, ensure_ascii=False) + "\n")
         save_figure(trainer, draw_groups(rows), folder / "group_errors.png", "test/group_errors")
         log.info("errors a group: %s", folder / "group_errors.csv")
@@ -180,16 +179,6 @@ def summary(rows: Sequence[GroupRow]) -> list[dict[str, Any]]:
             }
         )
     return result
-
-
-def csv_text(rows: Sequence[GroupRow]) -> str:
-    """Rows as csv."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(GroupRow._fields)
-    for row in rows:
-        writer.writerow([f"{value:.6g}" if isinstance(value, float) else value for value in row])
-    return stream.getvalue()
 
 
 def draw_groups(rows: Sequence[GroupRow]) -> Figure:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import logging
 import math
@@ -16,6 +14,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 
 from callbacks.figures.prediction_writer import PredictionWriter
 from datamodules.common.atomic_write import write_text
+from datamodules.common.csv_table import csv_text
 from datamodules.common.errors import ConfigurationError
 from datamodules.face_attributes.batch import FaceBatch
 from datamodules.faces.schema import MISSING
@@ -173,8 +172,4 @@ def list_text(names: Sequence[str], rows: Sequence[tuple[str, Sequence[float | N
         file,Smiling,Bald
         a.png,1,0
     """
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["file", *names])
-    writer.writerows([file, *values] for file, values in rows)
-    return stream.getvalue()
+    return csv_text(["file", *names], ([file, *values] for file, values in rows))

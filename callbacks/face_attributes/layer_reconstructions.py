@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +15,7 @@ from torch import Tensor
 from callbacks.figures.prediction_writer import PredictionWriter
 from callbacks.figures.sheet import Picture, draw_grid
 from datamodules.common.atomic_write import atomic_path, write_text
+from datamodules.common.csv_table import csv_text
 from datamodules.face_attributes.batch import FaceBatch
 
 log = logging.getLogger(__name__)
@@ -76,11 +75,7 @@ class LayerReconstructions(PredictionWriter[FaceBatch]):
         self._write(self.folder(trainer), rows, pictures)
 
     def _write(self, folder: Path, rows: list[dict[str, Any]], pictures: dict[int, list[Picture]]) -> None:
-        text = io.StringIO()
-        writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        write_text(folder / "reconstructions.csv", text.getvalue())
+        write_text(folder / "reconstructions.csv", csv_text(list(rows[0]), (list(row.values()) for row in rows)))
         layers = list(dict.fromkeys(str(row["layer"]) for row in rows))
         means = {layer: [row for row in rows if row["layer"] == layer] for layer in layers}
         for layer, own in means.items():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import logging
 import math
@@ -21,6 +19,7 @@ from matplotlib.figure import Figure
 from callbacks.face_attributes.measures import schema_of
 from callbacks.figures.pictures import save_figure
 from datamodules.common.atomic_write import write_text
+from datamodules.common.csv_table import csv_text, short_numbers
 from lightning_modules.face_attributes.statistics.collecting import FaceStatistics
 from lightning_modules.face_attributes.statistics.normality import (
     LEAST_FACES,
@@ -71,7 +70,7 @@ class NormalityFigure(Callback):
         for layer in self.layers or list(statistics.layers):
             test = layer_normality(statistics, layer, names, level=self.level, units=self.units)
             found.append(test)
-            write_text(folder / f"normality_{layer}.csv", csv_text(test.rows))
+            write_text(folder / f"normality_{layer}.csv", rows_text(test.rows))
             save_figure(trainer, draw_normality(test), folder / f"normality_{layer}.png", f"val/normality_{layer}")
             log.info("normality of %s: %s", layer, sentence(test))
         write_text(folder / "normality.json", json.dumps([plain(test) for test in found], indent=1) + "\n")
@@ -99,16 +98,10 @@ def plain(test: LayerNormality) -> dict[str, Any]:
     }
 
 
-def csv_text(rows: Sequence[AttributeNormality]) -> str:
+def rows_text(rows: Sequence[AttributeNormality]) -> str:
     """Rows as csv; a number that cannot be said is an empty field."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
     names = [field.name for field in fields(AttributeNormality)]
-    writer.writerow(names)
-    for row in rows:
-        values = [getattr(row, name) for name in names]
-        writer.writerow([_field(value) for value in values])
-    return stream.getvalue()
+    return csv_text(names, (short_numbers(getattr(row, name) for name in names) for row in rows))
 
 
 def draw_normality(test: LayerNormality) -> Figure:
@@ -178,9 +171,3 @@ def _draw_quantiles(axes: Axes, unit: UnitSample) -> None:
 
 def _number(value: object) -> object:
     return None if isinstance(value, float) and math.isnan(value) else value
-
-
-def _field(value: object) -> object:
-    if isinstance(value, float):
-        return "" if math.isnan(value) else f"{value:.5g}"
-    return value

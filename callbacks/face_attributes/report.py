@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import logging
 import math
@@ -17,6 +15,7 @@ from callbacks.face_attributes.bars import draw_attributes
 from callbacks.face_attributes.measures import AttributeResults, AttributeTest
 from callbacks.figures.pictures import save_figure
 from datamodules.common.atomic_write import write_text
+from datamodules.common.csv_table import csv_text, short_numbers
 from lightning_modules.face_attributes.classifier.metrics import WELL_KNOWN, AttributeScores, HeadScores, known_mean
 
 log = logging.getLogger(__name__)
@@ -45,8 +44,8 @@ class AttributeReport(AttributeTest):
         if not any(row.present + row.absent for row in attributes):
             log.warning("no face of the test split has a label: there is nothing to report")
             return
-        write_text(folder / "attribute_report.csv", csv_text(attributes))
-        write_text(folder / "head_report.csv", csv_text(heads))
+        write_text(folder / "attribute_report.csv", rows_text(attributes))
+        write_text(folder / "head_report.csv", rows_text(heads))
         content = json.dumps(plain(attributes, heads, len(tested.labels)), indent=2, ensure_ascii=False)
         write_text(folder / "attribute_report.json", content + "\n")
         log.info("attribute report: %s", folder / "attribute_report.csv")
@@ -72,14 +71,9 @@ def plain(attributes: Sequence[AttributeScores], heads: Sequence[HeadScores], fa
     }
 
 
-def csv_text(rows: Sequence[AttributeScores] | Sequence[HeadScores]) -> str:
+def rows_text(rows: Sequence[AttributeScores] | Sequence[HeadScores]) -> str:
     """Rows as csv; a number that cannot be said is an empty field."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(rows[0]._fields)
-    for row in rows:
-        writer.writerow([_field(value) for value in row])
-    return stream.getvalue()
+    return csv_text(rows[0]._fields, map(short_numbers, rows))
 
 
 def _plain_row(row: AttributeScores | HeadScores) -> dict[str, Any]:
@@ -88,9 +82,3 @@ def _plain_row(row: AttributeScores | HeadScores) -> dict[str, Any]:
 
 def _number(value: float) -> float | None:
     return None if math.isnan(value) else value
-
-
-def _field(value: object) -> object:
-    if isinstance(value, float):
-        return "" if math.isnan(value) else f"{value:.6g}"
-    return value

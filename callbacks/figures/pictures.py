@@ -23,8 +23,13 @@ def send_picture(trainer: L.Trainer, name: str, saved: Path) -> None:
             logger.log_image(name, [str(saved)])
 
 
-def save_figure(trainer: L.Trainer, figure: Figure, path: Path, name: str) -> None:
-    """Save a figure as PNG, whole or not at all, and log it where pictures are logged."""
+def write_figure(figure: Figure, path: Path, dpi: int = 150) -> None:
+    """Write a figure as PNG, whole or not at all."""
     with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=150, format="png")
+        figure.savefig(temporary, dpi=dpi, format="png")
+
+
+def save_figure(trainer: L.Trainer, figure: Figure, path: Path, name: str, dpi: int = 150) -> None:
+    """Write a figure as PNG and log it where pictures are logged."""
+    write_figure(figure, path, dpi)
     send_picture(trainer, name, path)

@@ -20,7 +20,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
-from callbacks.figures.pictures import send_picture
+from callbacks.figures.pictures import save_figure
 from callbacks.inspection.deployed_model import mentoring_method
 from callbacks.inspection.feature_figure import draw_features
 from datamodules.common.atomic_write import atomic_path
@@ -113,10 +113,8 @@ class DefectFeatures(Callback):
     ) -> None:
         places = embed(areas["features"], self.seed)
         figure = draw_features(places, areas["class_index"], areas["domain"], class_names, accuracy)
-        with atomic_path(path) as temporary:
-            figure.savefig(temporary, dpi=150, format="png")
+        save_figure(trainer, figure, path, "test/defect_features")
         log.info("features of defective areas: %s", path)
-        send_picture(trainer, "test/defect_features", path)
 
 
 class FeatureDraw:

@@ -13,11 +13,10 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 from torch import Tensor
 
-from callbacks.figures.pictures import send_picture
+from callbacks.figures.pictures import save_figure
 from callbacks.inspection.crop_pairs import SheetEntry, draw_sheet
 from callbacks.inspection.deployed_model import load_deployed_model, mentoring_method
 from callbacks.inspection.false_detections import FalseDetectionRule, apart_from, false_detections, in_batch_pixels
-from datamodules.common.atomic_write import atomic_path
 from datamodules.common.errors import ConfigurationError
 from datamodules.inspection.batch import NEW, Detection, InspectionBatch
 from datamodules.inspection.matching import region_pixels
@@ -123,10 +122,8 @@ class FalsePositiveSheet(Callback):
         if len(entries) < gone:
             heading += f", the {len(entries)} surest images shown"
         figure = draw_sheet(entries, heading)
-        with atomic_path(folder / self.filename) as temporary:
-            figure.savefig(temporary, dpi=110, format="png")
+        save_figure(trainer, figure, folder / self.filename, "test/false_positives_gone", dpi=110)
         log.info("false positives that went away: %s", folder / self.filename)
-        send_picture(trainer, "test/false_positives_gone", folder / self.filename)
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Let the deployed model go."""

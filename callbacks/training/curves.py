@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import logging
 import math
 from collections import Counter
@@ -19,9 +17,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from callbacks.figures.palette import dash
-from callbacks.figures.pictures import send_picture
+from callbacks.figures.pictures import save_figure
 from callbacks.training.epoch_numbers import EpochNumbers, EpochRow
-from datamodules.common.atomic_write import atomic_path, write_text
+from datamodules.common.atomic_write import write_text
+from datamodules.common.csv_table import csv_text
 
 log = logging.getLogger(__name__)
 
@@ -117,10 +116,8 @@ class TrainingCurves(EpochNumbers):
         if figure is None:
             return
         path = self._folder / self.filename
-        with atomic_path(path) as temporary:
-            figure.savefig(temporary, dpi=150, format="png")
+        save_figure(trainer, figure, path, "train/curves")
         log.info("training curves: %s", path)
-        send_picture(trainer, "train/curves", path)
 
 
 def table_text(rows: Mapping[int, Mapping[str, float]]) -> str:
@@ -133,12 +130,10 @@ def table_text(rows: Mapping[int, Mapping[str, float]]) -> str:
         1,0.1,
     """
     names = sorted({name for values in rows.values() for name in values})
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["epoch", *names])
-    for epoch, values in sorted(rows.items()):
-        writer.writerow([epoch, *(f"{values[name]:.6g}" if name in values else "" for name in names)])
-    return stream.getvalue()
+    table = [
+        [epoch, *(f"{values[n]:.6g}" if n in values else "" for n in names)] for epoch, values in sorted(rows.items())
+    ]
+    return csv_text(["epoch", *names], table)
 
 
 def best_epoch(trainer: L.Trainer, rows: Mapping[int, Mapping[str, float]]) -> BestEpoch | None:

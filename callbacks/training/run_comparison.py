@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import logging
 import math
@@ -18,9 +16,10 @@ from matplotlib.ticker import MaxNLocator
 
 from callbacks.figures.fonts import figure_families
 from callbacks.figures.palette import distinct_looks
-from callbacks.figures.pictures import send_picture
+from callbacks.figures.pictures import save_figure
 from callbacks.training.epoch_numbers import EpochNumbers, EpochRow
-from datamodules.common.atomic_write import atomic_path, write_text
+from datamodules.common.atomic_write import write_text
+from datamodules.common.csv_table import csv_text, short_numbers
 from datamodules.common.errors import ConfigurationError
 
 log = logging.getLogger(__name__)
@@ -134,10 +133,8 @@ class RunComparison(EpochNumbers):
         runs, by = read_runs(folder, self._place), ", ".join(self.by)
         write_text(folder / "run_comparison.csv", table_text(runs, by, self.metric, self.columns))
         picture = folder / "run_comparison.png"
-        with atomic_path(picture) as temporary:
-            draw_runs(runs, by, self.metric).savefig(temporary, dpi=150, format="png")
+        save_figure(trainer, draw_runs(runs, by, self.metric), picture, "runs/comparison")
         log.info("comparison of %d runs: %s", len(runs), picture)
-        send_picture(trainer, "runs/comparison", picture)
 
 
 def read_runs(folder: Path, own: Path | None = None) -> list[ComparedRun]:
@@ -168,15 +165,12 @@ def table_text(runs: Sequence[ComparedRun], by: str, metric: str, columns: Seque
         freeze_below,run,epochs,smallest val/loss,test/accuracy
         fc6,a,2,1,0.75
     """
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow([by, "run", "epochs", f"smallest {metric}", *columns])
+    rows = []
     for run in runs:
         smallest = min((values[metric] for values in run.epochs.values() if metric in values), default=math.nan)
         numbers = [smallest, *(run.final.get(name, math.nan) for name in columns)]
-        texts = ["" if math.isnan(number) else f"{number:.6g}" for number in numbers]
-        writer.writerow([run.label, run.run, len(run.epochs), *texts])
-    return stream.getvalue()
+        rows.append([run.label, run.run, len(run.epochs), *short_numbers(numbers)])
+    return csv_text([by, "run", "epochs", f"smallest {metric}", *columns], rows)
 
 
 def draw_runs(runs: Sequence[ComparedRun], by: str, metric: str) -> Figure:

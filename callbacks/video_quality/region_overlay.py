@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
+from callbacks.figures.pictures import write_figure
 from callbacks.figures.prediction_writer import PredictionWriter
-from datamodules.common.atomic_write import atomic_path
 from datamodules.video.reading.reader import KeepFrames, read_video
 from datamodules.video.writing.encode import encode_video
 from datamodules.video_quality.batch import VideoQualityBatch
@@ -141,8 +141,7 @@ def write_sheet(path: Path, frames: Tensor, group: Tensor, windows: Tensor, heat
             axes[row, column].set_axis_off()
     figure.colorbar(shown, ax=axes[1, :].tolist(), shrink=0.8, label="importance (cosine)")
     figure.suptitle(title, fontsize=10)
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=120, format="png")
+    write_figure(figure, path, dpi=120)
 
 
 def write_overlay_video(path: Path, frames: Tensor, group: Tensor, windows: Tensor, heat: Tensor, fps: float) -> None:

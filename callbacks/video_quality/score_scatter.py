@@ -13,8 +13,9 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from callbacks.figures.collect import CollectTestResults
-from callbacks.figures.pictures import send_picture
-from datamodules.common.atomic_write import atomic_path
+from callbacks.figures.pictures import save_figure
+from datamodules.common.atomic_write import write_text
+from datamodules.common.csv_table import csv_text, short_numbers
 from lightning_modules.video_quality.metrics import plcc, srcc
 from lightning_modules.video_quality.score_map import four_parameter_logistic
 
@@ -49,14 +50,10 @@ class ScoreScatter(CollectTestResults):
         params = getattr(module, "score_map", None)
         figure = draw_scatter(scores, mos, params if isinstance(params, Tensor) else None)
         folder.mkdir(parents=True, exist_ok=True)
-        with atomic_path(folder / self.filename) as temporary:
-            figure.savefig(temporary, dpi=150, format="png")
         rows = zip(table["index"][known].tolist(), scores.tolist(), mos.tolist(), strict=True)
-        with atomic_path(folder / "test_scores.csv") as temporary:
-            lines = ["index,score_raw,mos", *(f"{index},{score:.6g},{value:.6g}" for index, score, value in rows)]
-            temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        write_text(folder / "test_scores.csv", csv_text(["index", "score_raw", "mos"], map(short_numbers, rows)))
+        save_figure(trainer, figure, folder / self.filename, "test/scatter")
         log.info("scatter plot: %s", folder / self.filename)
-        send_picture(trainer, "test/scatter", folder / self.filename)
 
 
 def draw_scatter(scores: Tensor, mos: Tensor, score_map: Tensor | None = None) -> Figure:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from filelock import FileLock
@@ -62,20 +60,6 @@ def made_once(
             "folder by the environment variable APPRAISE_CACHE."
         ) from error
     return folder
-
-
-def csv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Text of a csv file with a header.
-
-    Example:
-        >>> csv_text(("file", "mos"), [("a.mp4", 3)]).splitlines()
-        ['file,mos', 'a.mp4,3']
-    """
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
-    return stream.getvalue()
 
 
 def check_fractions(val_fraction: float, test_fraction: float) -> None:

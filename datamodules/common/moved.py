@@ -214,6 +214,10 @@ _SPLIT = {
     "callbacks.score_writer": ("callbacks.figures.run_key",),
     "datamodules.inspection.augmentation": ("datamodules.inspection.settings",),
     "datamodules.video.reader": ("datamodules.video.reading.contract",),
+    "lightning_modules.action.segment_files": ("lightning_modules.action.segments.frame_files",),
+    "lightning_modules.action.segment_metrics": ("lightning_modules.action.segments.flicker",),
+    "datamodules.action.demo": ("datamodules.action.demo.settings",),
+    "datamodules.inspection.feedback_store": ("datamodules.inspection.store.rows",),
     "lightning_modules.commands.face_independence": ("lightning_modules.face_attributes.judging.common_origin",),
     "lightning_modules.face_attributes.agreement": (
         "lightning_modules.face_attributes.judging.knowledge",

@@ -16,8 +16,6 @@ from scipy.ndimage import maximum_filter
 from datamodules.common.errors import LabelError
 from datamodules.inspection.batch import IGNORE, Box
 
-__all__ = ["box_iou", "is_true_box", "is_true_region", "region_pixels", "region_shares"]
-
 Mask = NDArray[np.uint8]
 
 

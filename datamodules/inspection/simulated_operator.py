@@ -15,10 +15,8 @@ from datamodules.common.errors import ConfigurationError, LabelError
 from datamodules.inspection.labels.masks import class_mask, labelled_boxes
 from datamodules.inspection.labels.records import LabelledImage
 from datamodules.inspection.matching import is_true_box, is_true_region
-from datamodules.inspection.store.feedback import FeedbackStore, StoredDetection
-from datamodules.inspection.store.rows import Verdict
-
-__all__ = ["SimulatedSession", "simulate_answers"]
+from datamodules.inspection.store.feedback import FeedbackStore
+from datamodules.inspection.store.rows import StoredDetection, Verdict
 
 _BOX_IOU = 0.5
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from itertools import pairwise
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ from datamodules.faces.renderer.settings import FaceDemoSettings
 from datamodules.faces.schema import DEFAULT_SCHEMA, AttributeSchema
 from datamodules.inspection.store.feedback import FeedbackStore
 from datamodules.video.writing.encode import encode_video
+from tests.configs.shipped import trained_shortly
 
 REFERENCES = 5
 VERSIONS = 7  # a source and its six processed versions
@@ -90,9 +90,7 @@ def small_demo() -> list[str]:
 def checkpoint(small_demo: list[str], smallest_network: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Checkpoint of a short training on the demo."""
     folder = tmp_path_factory.mktemp("fit")
-    fit = ["fit", "--config", "video_quality/demo", *small_demo, *smallest_network, f"--output={folder}"]
-    assert cli.main([*fit, "--trainer.max_epochs=1", "--test_after_fit=false"]) == 0
-    return next(folder.rglob("best.ckpt"))
+    return trained_shortly(folder, "--config", "video_quality/demo", *small_demo, *smallest_network)
 
 
 @pytest.fixture(scope="session")
@@ -141,9 +139,7 @@ def deployed(part_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple
     options += [f"--data.init_args.root={part_tree}", "--data.init_args.crop_size=64", "--data.init_args.batch_size=4"]
     options += ["--data.init_args.val_fraction=0.25", "--data.init_args.test_fraction=0.25"]
     options += ["--model.init_args.backbone=small", "--model.init_args.width=4", "--trainer.accelerator=cpu"]
-    options += ["--trainer.max_epochs=1", "--test_after_fit=false", f"--output={folder / 'base'}"]
-    assert cli.main(["fit", *options]) == 0
-    checkpoint = next((folder / "base").rglob("best.ckpt"))
+    checkpoint = trained_shortly(folder / "base", *options)
     mining = ["predict", "--config", "inspection/mine", f"--ckpt_path={checkpoint}", "--trainer.accelerator=cpu"]
     mining += [f"--data.init_args.path={part_tree / 'templates'}", f"--output={folder / 'mined'}"]
     assert cli.main([*mining, "--model.init_args.threshold=0.0001"]) == 0
@@ -189,11 +185,10 @@ def clip_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def recogniser(clip_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Checkpoint of the smallest recogniser of actions, trained for one epoch."""
     output = tmp_path_factory.mktemp("recogniser")
-    words = ["fit", "--config", "action/finetune", f"--data.init_args.root={clip_tree}", f"--output={output}"]
+    words = ["--config", "action/finetune", f"--data.init_args.root={clip_tree}"]
     words += ["--model.init_args.backbone=test_efficientnet", "--model.init_args.pretrained=false"]
     words += ["--data.init_args.frame_size=32", "--data.init_args.frames_per_video=4", "--trainer.accelerator=cpu"]
-    assert cli.main([*words, "--trainer.max_epochs=1", "--test_after_fit=false"]) == 0
-    return next(output.rglob("best.ckpt"))
+    return trained_shortly(output, *words)
 
 
 FACES = 60
@@ -244,18 +239,18 @@ def small_faces() -> list[str]:
 def face_classifier(small_faces: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Checkpoint of a short training on drawn faces."""
     output = tmp_path_factory.mktemp("face_classifier")
-    words = ["fit", "--config", "face_attributes/demo", *small_faces, f"--output={output}", "--trainer.max_epochs=1"]
-    assert cli.main([*words, "--test_after_fit=false", "--trainer.check_val_every_n_epoch=1"]) == 0
-    return next(output.rglob("best.ckpt"))
+    return trained_shortly(
+        output, "--config", "face_attributes/demo", *small_faces, "--trainer.check_val_every_n_epoch=1"
+    )
 
 
 @pytest.fixture(scope="session")
 def face_judge(small_faces: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Checkpoint of a judge after a few steps."""
     output = tmp_path_factory.mktemp("face_judge")
-    words = ["fit", "--config", "face_attributes/judge_b", *small_faces, f"--output={output}", "--trainer.max_epochs=1"]
-    assert cli.main([*words, "--test_after_fit=false", "--trainer.check_val_every_n_epoch=1"]) == 0
-    return next(output.rglob("best.ckpt"))
+    return trained_shortly(
+        output, "--config", "face_attributes/judge_b", *small_faces, "--trainer.check_val_every_n_epoch=1"
+    )
 
 
 @pytest.fixture(scope="session")
@@ -266,18 +261,3 @@ def face_generator(face_classifier: Path, small_faces: list[str], tmp_path_facto
     words += [f"--model.init_args.classifier_weights={face_classifier}", "--model.init_args.kept=32"]
     assert cli.main([*words, "--trainer.accelerator=cpu"]) == 0
     return output / "generator.ckpt"
-
-
-@pytest.fixture(scope="session")
-def check_comments() -> Callable[[Path], None]:
-    """Fails where a value of a configuration file has no comment above it."""
-    structural = ("model", "data", "trainer", "init_args", "callbacks", "class_path")
-
-    def check(path: Path) -> None:
-        for above, line in pairwise(path.read_text().splitlines()):
-            key = line.strip()
-            item = key.startswith("- ") and ":" not in key  # of a list whose key has the comment
-            known = not key or item or key.startswith("#") or key.split(":")[0].lstrip("- ") in structural
-            assert known or above.strip().startswith("#"), f"{path.name}: no comment above {line!r}"
-
-    return check

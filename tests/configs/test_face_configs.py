@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import re
-import shlex
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,23 +11,10 @@ import torch
 from PIL import Image
 
 import cli
+from tests.configs.shipped import CONFIGS, command_words, configs_of, name_of, run_fast, trained
 
-CONFIGS = Path(cli.__file__).parent / "configs"
-FACES = sorted((CONFIGS / "face_attributes").rglob("*.yaml"))
-TRAINING = [path for path in FACES if shlex.split(path.read_text().splitlines()[0])[3] == "fit"]
+TRAINING = [path for path in configs_of("face_attributes") if command_words(path)[0] == "fit"]
 ON_LISTS = {"imagenet": "list_attr_celeba.txt", "pubfig": "pubfig_attributes.txt", "paper": "pubfig_attributes.txt"}
-
-
-def name_of(path: Path) -> str:
-    return path.relative_to(CONFIGS).with_suffix("").as_posix()
-
-
-@pytest.mark.parametrize("path", FACES, ids=name_of)
-def test_first_line_and_comments(path: Path, check_comments: Callable[[Path], None]) -> None:
-    first = path.read_text().splitlines()[0]
-    assert re.match(r"# python cli\.py (fit|validate|predict|generate|evaluate-faces) --", first), first
-    assert f"configs/{name_of(path)}.yaml" in first or path.name == "generate.yaml"
-    check_comments(path)
 
 
 def small_options(path: Path, tree: Path, small_faces: list[str], classifier: Path) -> list[str]:
@@ -71,17 +55,16 @@ def test_fit_test_and_predict(
 ) -> None:
     monkeypatch.chdir(CONFIGS.parent)
     options = small_options(path, face_tree, small_faces, face_classifier)
-    common = ["--config", str(path), *options, f"--output={tmp_path / 'run'}"]
+    common = ["--config", str(path), *options]
     if fast:
-        assert cli.main(["fit", *common, "--trainer.fast_dev_run=1", "--test_after_fit=false"]) == 0
+        run_fast(tmp_path, *common)
         return
-    assert cli.main(["fit", *common]) == 0
-    checkpoint = next((tmp_path / "run").rglob("best.ckpt"))
+    checkpoint = trained(tmp_path / "run", *common)
     assert (checkpoint.parents[1] / "run.json").is_file()
     saved = torch.load(checkpoint, map_location="cpu", weights_only=True)["hyper_parameters"]
     assert saved["image_size"] == 32
     assert len(saved["attribute_schema"]["attributes"]) == (40 if path.stem == "imagenet" else 73)
-    assert cli.main(["test", *common, f"--ckpt_path={checkpoint}"]) == 0
+    assert cli.main(["test", *common, f"--ckpt_path={checkpoint}", f"--output={tmp_path / 'run'}"]) == 0
     words = ["predict", "--config", "face_attributes/predict", f"--ckpt_path={checkpoint}", "--trainer.accelerator=cpu"]
     words += [f"--data.init_args.path={face_tree / 'images'}", f"--output={tmp_path / 'said'}"]
     assert cli.main(words) == 0

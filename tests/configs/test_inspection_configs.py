@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,25 +11,17 @@ import cli
 from datamodules.inspection.store.feedback import FeedbackStore
 from lightning_modules.commands.mentoring.loop import Loop, parse
 from lightning_modules.commands.mentoring.tasks import option_arguments
+from tests.configs.shipped import CONFIGS, command_words, configs_of, name_of, run_fast, trained
 
-CONFIGS = Path(cli.__file__).parent / "configs"
-INSPECTION = sorted((CONFIGS / "inspection").rglob("*.yaml"))
+INSPECTION = configs_of("inspection")
 LOOPS = [path for path in INSPECTION if path.name.startswith("loop")]
 TRAINING = [path for path in INSPECTION if path not in LOOPS and path.name != "mine.yaml"]
 SMALL_DEMO = {f"{domain}_{split}": 8 for domain in ("original", "new") for split in ("train", "val", "test")}
 
 
-def name_of(path: Path) -> str:
-    return path.relative_to(CONFIGS).with_suffix("").as_posix()
-
-
-def command_words(path: Path) -> list[str]:
-    return shlex.split(path.read_text().splitlines()[0].removeprefix("#"))[3:]
-
-
 def own_options(path: Path, tree: Path, store: Path | None, checkpoint: Path | None) -> list[str]:
     """The words after the program in the file's first line, with real paths, and the smallest sizes."""
-    words = command_words(path)
+    words = command_words(path)[1:]
     if path.name.startswith(("deeppcb", "magnetic_tile")):  # their list has one name
         list_file = tree / ("tiles.csv" if path.name.startswith("magnetic") else "boards.csv")
         (tree / "manifest.csv").write_text(list_file.read_text())
@@ -50,14 +40,6 @@ def own_options(path: Path, tree: Path, store: Path | None, checkpoint: Path | N
     return [*words, *option_arguments(small)]
 
 
-@pytest.mark.parametrize("path", INSPECTION, ids=name_of)
-def test_first_line_and_comments(path: Path, check_comments: Callable[[Path], None]) -> None:
-    lines = path.read_text().splitlines()
-    assert re.match(r"# python cli\.py (fit|predict|mentor-loop) --config configs/", lines[0]), lines[0]
-    assert f"configs/{name_of(path)}.yaml" in lines[0]
-    check_comments(path)
-
-
 @pytest.mark.parametrize("path", TRAINING, ids=name_of)
 @pytest.mark.parametrize("fast", [True, False], ids=["fast_dev_run", "real"])
 def test_fit_test_and_predict(
@@ -69,14 +51,13 @@ def test_fit_test_and_predict(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(CONFIGS.parent)
-    options = [*own_options(path, part_tree, *deployed), f"--output={tmp_path / 'run'}"]
+    options = own_options(path, part_tree, *deployed)
     if fast:
-        assert cli.main(["fit", *options, "--trainer.fast_dev_run=1", "--test_after_fit=false"]) == 0
+        run_fast(tmp_path, *options)
         return
-    assert cli.main(["fit", *options]) == 0
-    checkpoint = next((tmp_path / "run").rglob("best.ckpt"))
+    checkpoint = trained(tmp_path / "run", *options)
     asked = [word for word in options if "weights" not in word and word != str(deployed[1])]
-    assert cli.main(["test", *asked, f"--ckpt_path={checkpoint}"]) == 0
+    assert cli.main(["test", *asked, f"--ckpt_path={checkpoint}", f"--output={tmp_path / 'run'}"]) == 0
     mining = ["predict", "--config", "inspection/mine", f"--ckpt_path={checkpoint}", "--trainer.accelerator=cpu"]
     mining += [f"--data.init_args.path={part_tree / 'images'}", f"--output={tmp_path / 'mined'}"]
     assert cli.main([*mining, "--model.init_args.threshold=0.0001"]) == 0
@@ -86,7 +67,7 @@ def test_fit_test_and_predict(
 
 @pytest.mark.parametrize("path", LOOPS, ids=name_of)
 def test_loop_parses_and_its_rows_are_options_of_its_training(path: Path, tmp_path: Path) -> None:
-    words = [str(tmp_path) if word == "FOLDER" else word for word in command_words(path)]
+    words = [str(tmp_path) if word == "FOLDER" else word for word in command_words(path)[1:]]
     settings = parse(words)
     loop = Loop(settings)
     assert settings.baseline == "baseline"
@@ -97,7 +78,7 @@ def test_loop_parses_and_its_rows_are_options_of_its_training(path: Path, tmp_pa
 
 @pytest.mark.parametrize("path", LOOPS, ids=name_of)
 def test_rows_of_a_loop_are_accepted_by_fit(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = [str(tmp_path) if word == "FOLDER" else word for word in command_words(path)]
+    words = [str(tmp_path) if word == "FOLDER" else word for word in command_words(path)[1:]]
     settings = parse(words)
     for row in settings.rows.values():
         filled = {

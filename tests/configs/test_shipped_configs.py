@@ -1,33 +1,17 @@
-"""Every shipped configuration parses and runs: fit, test and predict, with and without ``fast_dev_run``."""
+"""Every shipped configuration of video quality parses and runs: fit, test and predict."""
 
 from __future__ import annotations
 
 import csv
 import math
-import re
-import shlex
-from collections.abc import Callable
-from itertools import product
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import cli
+from tests.configs.shipped import CONFIGS, config_options, configs_of, run_fast, runs, trained
 
-CONFIGS = Path(cli.__file__).parent / "configs"
-QUALITY = sorted((CONFIGS / "video_quality").rglob("*.yaml"))
-TRAINING = [path for path in QUALITY if path.name != "score.yaml"]
-
-
-def name_of(path: Path) -> str:
-    return path.relative_to(CONFIGS).with_suffix("").as_posix()
-
-
-def config_options(path: Path) -> list[str]:
-    """The ``--config`` options of the command in the file's first line."""
-    words = shlex.split(path.read_text().splitlines()[0].removeprefix("#"))
-    return [word for at, word in enumerate(words) if word == "--config" or (at and words[at - 1] == "--config")]
+TRAINING = [path for path in configs_of("video_quality") if path.name != "score.yaml"]
 
 
 def data_options(path: Path, tree: Path) -> list[str]:
@@ -57,30 +41,7 @@ TRAINER = [
 ]
 
 
-@pytest.mark.parametrize("path", QUALITY, ids=name_of)
-def test_first_line_is_the_command_that_runs_it(path: Path) -> None:
-    first = path.read_text().splitlines()[0]
-    assert re.match(r"# python cli\.py (fit|predict) --config configs/", first), first
-    assert f"configs/{name_of(path)}.yaml" in first
-    for option in config_options(path)[1::2]:
-        assert (CONFIGS.parent / option).is_file(), option
-
-
-@pytest.mark.parametrize("path", QUALITY, ids=name_of)
-def test_every_key_has_a_comment(path: Path, check_comments: Callable[[Path], None]) -> None:
-    check_comments(path)
-
-
-def runs() -> list[Any]:
-    """Every configuration, fast and real; the real runs of the ablations differ by a switch alone and take minutes."""
-    cases = []
-    for path, fast in product(TRAINING, (True, False)):
-        marks = [pytest.mark.slow] if path.parent.name == "ablations" and not fast else []
-        cases.append(pytest.param(path, fast, id=f"{name_of(path)}-{'fast_dev_run' if fast else 'real'}", marks=marks))
-    return cases
-
-
-@pytest.mark.parametrize(("path", "fast"), runs())
+@pytest.mark.parametrize(("path", "fast"), runs(TRAINING))
 def test_fit_test_and_predict(
     path: Path,
     fast: bool,
@@ -91,18 +52,17 @@ def test_fit_test_and_predict(
 ) -> None:
     monkeypatch.chdir(CONFIGS.parent)
     common = [*config_options(path), *data_options(path, video_tree), *smallest_network, *TRAINER]
-    common += ["--data.init_args.clip_length=8", f"--output={tmp_path / 'run'}"]
+    common.append("--data.init_args.clip_length=8")
     if fast:
-        assert cli.main(["fit", *common, "--trainer.fast_dev_run=1", "--test_after_fit=false"]) == 0
+        run_fast(tmp_path, *common)
         return
-    assert cli.main(["fit", *common]) == 0
-    checkpoint = next((tmp_path / "run").rglob("best.ckpt"))
+    checkpoint = trained(tmp_path / "run", *common)
     run = checkpoint.parents[1]
     assert (run / "config.yaml").is_file()
     assert (run / "run.json").is_file()
     assert (run / "test_scatter.png").is_file()
 
-    assert cli.main(["test", *common, f"--ckpt_path={checkpoint}"]) == 0
+    assert cli.main(["test", *common, f"--ckpt_path={checkpoint}", f"--output={tmp_path / 'run'}"]) == 0
     command = ["predict", "--config", "video_quality/score", f"--ckpt_path={checkpoint}", "--trainer.accelerator=cpu"]
     command += [f"--data.init_args.path={video_tree / 'train' / '0001.mp4'}", f"--output={tmp_path / 'scores'}"]
     assert cli.main(command) == 0

@@ -12,24 +12,13 @@ from pathlib import Path
 
 from datamodules.action.demo.settings import (
     DEMO_CLASSES,
-    FRAME_CLASSES,
-    PAIR_CLASSES,
     ActionDemoSettings,
 )
 from datamodules.action.demo.videos import LONG_SETS, ClipJob, LongJob, make_clip, make_long, truth_of
+from datamodules.common.csv_table import csv_text
 from datamodules.common.errors import VideoError
-from datamodules.common.generated import csv_text, generated_folder, made_once
+from datamodules.common.generated import generated_folder, made_once
 from datamodules.common.progress import file_progress
-
-__all__ = [
-    "DEMO_CLASSES",
-    "DEMO_VERSION",
-    "FRAME_CLASSES",
-    "PAIR_CLASSES",
-    "ActionDemoSettings",
-    "action_demo_folder",
-    "make_action_demo",
-]
 
 DEMO_VERSION = 1  # raise it whenever the same settings would give other videos
 _COLUMNS = ("video", "class", "split", "group")

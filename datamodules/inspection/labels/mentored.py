@@ -10,7 +10,8 @@ from datamodules.common.errors import LabelError
 from datamodules.common.fingerprint import file_sha256
 from datamodules.inspection.batch import NEW, REJECTED
 from datamodules.inspection.labels.records import Answer, LabelledImage
-from datamodules.inspection.store.feedback import EffectiveAnswer, FeedbackStore, MentoredImage
+from datamodules.inspection.store.feedback import FeedbackStore
+from datamodules.inspection.store.rows import EffectiveAnswer, MentoredImage
 
 _log = logging.getLogger(__name__)
 

@@ -15,12 +15,10 @@ from datamodules.inspection.store.merge import merge_stores
 from datamodules.inspection.store.order import Order, possible_orders, ranked
 from datamodules.inspection.store.rows import (
     Box,
-    EffectiveAnswer,
     MentoredImage,
     Progress,
     StoredAnswer,
     StoredDetection,
-    StoredRun,
     Verdict,
 )
 from datamodules.inspection.store.schema import WAIT_SECONDS
@@ -28,8 +26,6 @@ from datamodules.inspection.store.writer import StoreWriter, now
 
 if TYPE_CHECKING:  # the contract imports torch, and the page starts without
     pass
-
-__all__ = ["EffectiveAnswer", "FeedbackStore", "MentoredImage", "StoredAnswer", "StoredDetection", "StoredRun"]
 
 
 class FeedbackStore(StoreWriter):

@@ -20,13 +20,12 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Literal, get_args
 
+from datamodules.common.csv_table import csv_text
 from datamodules.common.errors import VideoError
-from datamodules.common.generated import csv_text, generated_folder, made_once
+from datamodules.common.generated import generated_folder, made_once
 from datamodules.common.progress import file_progress
 from datamodules.video_quality.demo.sources import DemoSettings, split_of
 from datamodules.video_quality.demo.worker import ClipRecord, record_path
-
-__all__ = ["DEMO_VERSION", "DemoSettings", "demo_folder", "make_demo"]
 
 DEMO_VERSION = 2  # raise it whenever the same settings would give other clips or other scores
 _MANIFEST_COLUMNS = ("file", "mos", "pattern", "reference", "split", "x1", "y1", "x2", "y2")

@@ -12,22 +12,7 @@ from typing import Literal, NamedTuple
 
 from datamodules.common.atomic_write import write_text
 from datamodules.common.errors import LabelError
-from lightning_modules.action.segments.frame_files import FrameScoreWriter, TimeLabelWriter, write_time_label
 from lightning_modules.action.segments.machine import Segment
-
-__all__ = [
-    "ActivityNetFile",
-    "FrameScoreWriter",
-    "TimeLabelWriter",
-    "fit_segments",
-    "read_activitynet",
-    "read_segment_csv",
-    "write_activitynet",
-    "write_segment_csv",
-    "write_srt",
-    "write_time_label",
-    "write_vtt",
-]
 
 VERSION = "VERSION 1.3"  # of the ActivityNet challenge whose layout this is
 FIELDS = ("label", "start", "end", "duration", "score")

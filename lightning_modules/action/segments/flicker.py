@@ -12,8 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from lightning_modules.action.segments.machine import COMPUTING
 
-__all__ = ["HeldAgreement", "SwitchCounter", "action_or_other", "agreement", "held_states", "switches_per_minute"]
-
 Floats = NDArray[np.float64]
 States = NDArray[np.int64]
 

@@ -16,25 +16,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lightning_modules.action.segments.flicker import agreement, held_states, switches_per_minute
+from lightning_modules.action.segments.flicker import agreement
 from lightning_modules.action.segments.machine import COMPUTING, Segment
-
-__all__ = [
-    "agreement",
-    "boundary_errors",
-    "edit_score",
-    "frame_accuracy",
-    "held_states",
-    "keep_labels",
-    "onset_errors",
-    "segment_average_precision",
-    "segment_f1",
-    "segment_map",
-    "segment_report",
-    "switches_per_minute",
-    "temporal_iou",
-    "true_states",
-]
 
 Segments = Sequence[Segment] | Mapping[str, Sequence[Segment]]
 Floats = NDArray[np.float64]

@@ -13,7 +13,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from datamodules.common.atomic_write import atomic_path, write_text
+from callbacks.figures.pictures import write_figure
+from datamodules.common.atomic_write import write_text
 from datamodules.face_attributes.datamodule import FaceAttributeDataModule
 from lightning_modules.commands.faces.independence import NOBODY, check_people
 from lightning_modules.commands.faces.judges import Judge, load_judges
@@ -29,7 +30,7 @@ from lightning_modules.commands.faces.pages import (
 )
 from lightning_modules.commands.faces.requests import KINDS, Kind, RequestSet, draw_requests, real_faces
 from lightning_modules.commands.faces.settings import EvaluationSettings
-from lightning_modules.commands.faces.tables import comparison, csv_text, draw_evaluation, markdown
+from lightning_modules.commands.faces.tables import comparison, draw_evaluation, markdown, measures_csv
 from lightning_modules.commands.front.console import RESULTS
 from lightning_modules.face_attributes.generator.module import AttributeFaceGenerator
 from lightning_modules.face_attributes.generator.pipeline import GeneratorMode
@@ -115,7 +116,7 @@ class Evaluation:
             log.warning("warning: no candidate keeps within the bounds of realism on the validation requests")
         scores = {mode: _score(rows[mode]) for mode in realistic or candidates}
         chosen = max(scores, key=lambda mode: scores[mode])
-        write_text(self.folder / "validation.csv", csv_text(rows))
+        write_text(self.folder / "validation.csv", measures_csv(rows))
         for mode, score in scores.items():
             log.info("validation: %s agrees %.3f", mode, score)
         results.info("chosen on validation requests: %s", chosen)
@@ -164,11 +165,10 @@ class Evaluation:
         return {**measure(made.images, requests, self._real, self._benches, own), **made.facts}
 
     def _write(self, rows: _Rows, chosen: str) -> None:
-        write_text(self.folder / "evaluation.csv", csv_text(rows))
+        write_text(self.folder / "evaluation.csv", measures_csv(rows))
         write_text(self.folder / "evaluation.md", markdown_page(*self._told(rows, chosen)))
         write_text(self.folder / "evaluation.json", json.dumps(self._plain(rows, chosen), indent=1) + "\n")
-        with atomic_path(self.folder / "evaluation.png") as temporary:
-            draw_evaluation(rows, chosen).savefig(temporary, dpi=150, format="png")
+        write_figure(draw_evaluation(rows, chosen), self.folder / "evaluation.png")
         results.info("%s", markdown(rows, chosen).rstrip())
         for line in sentences(rows, chosen):
             results.info("%s", line)

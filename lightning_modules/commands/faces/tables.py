@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -13,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from datamodules.common.csv_table import csv_text, short_numbers
 from lightning_modules.commands.faces.measures import NEAREST, VARIATION, Values
 
 Rows = Mapping[str, Mapping[str, Values]]  # mode -> kind of request -> measures
@@ -90,7 +89,7 @@ def _kind_table(title: str, shown: Mapping[str, Values]) -> KindTable:
     return KindTable(title, used, list(shown), found)
 
 
-def csv_text(rows: Rows) -> str:
+def measures_csv(rows: Rows) -> str:
     """All measures, a line a mode and kind of request; those of a judge begin with its name."""
     flat = [
         {"mode": mode, "requests": kind, **_flat(values)}
@@ -98,12 +97,7 @@ def csv_text(rows: Rows) -> str:
         for kind, values in kinds.items()
     ]
     names = list(dict.fromkeys(name for line in flat for name in line))
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, names, lineterminator="\n", restval="")
-    writer.writeheader()
-    for line in flat:
-        writer.writerow({name: _field(value) for name, value in line.items()})
-    return stream.getvalue()
+    return csv_text(names, (short_numbers(line.get(name, "") for name in names) for line in flat))
 
 
 def comparison(rows: Rows, chosen: str) -> dict[str, dict[str, float]]:
@@ -194,9 +188,3 @@ def _flat(values: Values) -> dict[str, Any]:
 
 def _text(value: float, digits: int) -> str:
     return "-" if math.isnan(value) else f"{value:.{digits}f}"
-
-
-def _field(value: object) -> object:
-    if isinstance(value, float):
-        return "" if math.isnan(value) else f"{value:.6g}"
-    return value

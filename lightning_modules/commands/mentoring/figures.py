@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
+from callbacks.figures.pictures import write_figure
 from callbacks.inspection.defect_features import domain_classifier_accuracy, embed
 from callbacks.inspection.feature_figure import class_colours, legends, scatter_areas
 from datamodules.common.atomic_write import atomic_path
@@ -54,8 +55,7 @@ def draw_feature_panels(panels: Sequence[Panel], picture: Path, seed: int = 0) -
         said = "" if accuracy is None else f"\ndomain classifier {accuracy:.2f} (0.50 is chance)"
         place.set_title(f"{panel.title}{said}", fontsize=11)
     legends(axes[-1], sorted(present), names)
-    with atomic_path(picture) as temporary:
-        figure.savefig(temporary, dpi=150, format="png")
+    write_figure(figure, picture)
     return picture
 
 

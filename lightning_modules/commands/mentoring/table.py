@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from scipy import stats
+
+from datamodules.common.csv_table import csv_text
 
 # Header, metric (or fact of the row), digits after the point.
 COLUMNS: tuple[tuple[str, str, int], ...] = (
@@ -90,10 +90,9 @@ def markdown(rows: RowValues) -> str:
 def per_seed_csv(rows: RowValues, seeds: Sequence[int]) -> str:
     """All values, a line for each row and seed, as csv text."""
     names = sorted({name for values in rows.values() for value in values for name in value})
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["row", "seed", *names])
-    for title, values in rows.items():
-        for seed, value in zip(seeds, values, strict=False):  # a stopped loop has fewer values than seeds
-            writer.writerow([title, seed, *(value.get(name, "") for name in names)])
-    return stream.getvalue()
+    lines = (
+        [title, seed, *(value.get(name, "") for name in names)]
+        for title, values in rows.items()
+        for seed, value in zip(seeds, values, strict=False)  # a stopped loop has fewer values than seeds
+    )
+    return csv_text(["row", "seed", *names], lines)

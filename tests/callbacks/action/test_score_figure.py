@@ -9,7 +9,8 @@ import pytest
 from matplotlib.colors import to_hex
 from PIL import Image
 
-from callbacks.action.score_figure import DrawnSegment, ScoreTrack, draw_scores, save_figure
+from callbacks.action.score_figure import DrawnSegment, ScoreTrack, draw_scores
+from callbacks.figures.pictures import write_figure
 
 
 @pytest.mark.parametrize("block", [1, 7, 5000])
@@ -59,7 +60,7 @@ def test_the_picture_has_every_segment_and_the_true_ones(tmp_path: Path, action:
     above, below = figure.axes
     assert len(above.get_lines()) == (3 if action is None else 2)  # with the threshold
     assert len(below.patches) == 3
-    save_figure(figure, tmp_path / "scores.png")
+    write_figure(figure, tmp_path / "scores.png", dpi=130)
     assert Image.open(tmp_path / "scores.png").size[0] > 1000
 
 

@@ -26,7 +26,7 @@ from callbacks.face_attributes.model_card import ModelCard
 from callbacks.face_attributes.report import AttributeReport
 from datamodules.common.errors import ConfigurationError
 from datamodules.faces.schema import AttributeSchema
-from tests.running import quiet_trainer
+from tests.running import quiet_trainer, run_two_ranks
 
 SCHEMA = AttributeSchema.from_file()
 FACES = 160
@@ -292,13 +292,12 @@ def test_card_names_what_was_never_labelled(tmp_path: Path, monkeypatch: pytest.
 def test_two_processes_report_what_one_does(tmp_path: Path) -> None:
     table = make_faces(SCHEMA)
     run_test(tmp_path / "one", AttributeReport(figures=False), table)
-    torch.multiprocessing.spawn(_run_rank, args=(str(tmp_path), table), nprocs=2)
+    run_two_ranks(_run_rank, tmp_path, table)
     for name in ("attribute_report.csv", "head_report.csv", "attribute_report.json"):
         assert (tmp_path / "two" / name).read_bytes() == (tmp_path / "one" / name).read_bytes()
 
 
-def _run_rank(rank: int, folder: str, table: dict[str, Tensor]) -> None:
-    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+def _run_rank(rank: int, folder: Path, table: dict[str, Tensor]) -> None:
     report = AttributeReport(figures=False)
     module: Any = Toy()
     module.all_gather = lambda column: torch.stack(_gathered(column))
@@ -313,7 +312,6 @@ def _run_rank(rank: int, folder: str, table: dict[str, Tensor]) -> None:
     batch = {name: column[rows % FACES] for name, column in table.items()} | {"valid": rows < FACES}
     report.on_test_batch_end(trainer, module, batch, batch, 0)
     report.on_test_epoch_end(trainer, module)
-    torch.distributed.destroy_process_group()
 
 
 def _gathered(column: Tensor) -> list[Tensor]:

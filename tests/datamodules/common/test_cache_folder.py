@@ -9,8 +9,10 @@ import pytest
 from datamodules.action.demo.making import action_demo_folder
 from datamodules.action.demo.settings import ActionDemoSettings
 from datamodules.common.cache_folder import cache_folder
-from datamodules.inspection.demo.making import InspectionDemoSettings, inspection_demo_folder
-from datamodules.video_quality.demo.making import DemoSettings, demo_folder
+from datamodules.inspection.demo.making import inspection_demo_folder
+from datamodules.inspection.demo.settings import InspectionDemoSettings
+from datamodules.video_quality.demo.making import demo_folder
+from datamodules.video_quality.demo.sources import DemoSettings
 
 
 def test_a_setting_then_the_variables_then_the_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch.nn import functional as F
 
 from lightning_modules.action.metrics import FrameMetrics
+from tests.running import run_two_ranks
 
 
 def rows(count: int = 60) -> dict[str, torch.Tensor]:
@@ -78,21 +76,17 @@ def test_ties_go_to_the_first_class() -> None:
     assert metrics.compute()["video_accuracy"] == 0.5
 
 
-def in_process(rank: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    rendezvous = f"file://{folder}/rendezvous"
-    dist.init_process_group("gloo", init_method=rendezvous, rank=rank, world_size=2, timeout=timedelta(seconds=120))
+def in_process(rank: int, folder: Path) -> None:
     metrics = FrameMetrics(3)
     metrics.update(**{name: value[rank::2] for name, value in rows().items()})  # each video is seen by both
-    torch.save(metrics.compute(), Path(folder) / f"{rank}.pt")
-    dist.destroy_process_group()
+    torch.save(metrics.compute(), folder / f"{rank}.pt")
 
 
 @pytest.mark.slow
 def test_two_processes_measure_what_one_does(tmp_path: Path) -> None:
     metrics = FrameMetrics(3)
     metrics.update(**rows())
-    mp.spawn(in_process, (str(tmp_path),), nprocs=2)
+    run_two_ranks(in_process, tmp_path)
     for rank in range(2):
         found = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
         for name, value in metrics.compute().items():

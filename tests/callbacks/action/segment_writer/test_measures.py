@@ -8,9 +8,14 @@ import numpy as np
 import pytest
 
 from callbacks.action.segment_evaluation import evaluate
-from lightning_modules.action.segments.flicker import HeldAgreement, SwitchCounter
+from lightning_modules.action.segments.flicker import (
+    HeldAgreement,
+    SwitchCounter,
+    agreement,
+    held_states,
+    switches_per_minute,
+)
 from lightning_modules.action.segments.machine import Segment
-from lightning_modules.action.segments.measures import agreement, held_states, switches_per_minute
 
 from .helpers import FPS, NAMES, PART, annotate, pictures, table
 

@@ -13,14 +13,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from datamodules.action.demo.making import (
-    DEMO_CLASSES,
-    FRAME_CLASSES,
-    PAIR_CLASSES,
-    ActionDemoSettings,
-    action_demo_folder,
-    make_action_demo,
-)
+from datamodules.action.demo.making import action_demo_folder, make_action_demo
+from datamodules.action.demo.settings import DEMO_CLASSES, FRAME_CLASSES, PAIR_CLASSES, ActionDemoSettings
 from datamodules.action.demo.videos import ClipJob, LongJob, clip_scene, long_scene, make_clip, make_long, truth_of
 from datamodules.common.errors import ConfigurationError, VideoError
 

@@ -13,13 +13,9 @@ from PIL import Image
 from datamodules.common.errors import ConfigurationError, StoreError
 from datamodules.inspection.demo.defects import EDGE_CLASSES, draw_defect
 from datamodules.inspection.demo.lookalikes import LOOKALIKES, draw_lookalike
-from datamodules.inspection.demo.making import (
-    DEFECT_CLASSES,
-    InspectionDemoSettings,
-    inspection_demo_folder,
-    make_inspection_demo,
-)
+from datamodules.inspection.demo.making import inspection_demo_folder, make_inspection_demo
 from datamodules.inspection.demo.parts import draw_part
+from datamodules.inspection.demo.settings import DEFECT_CLASSES, InspectionDemoSettings
 from datamodules.inspection.demo.surface import NEW_SETUP, ORIGINAL_SETUP, Setup, Surface, blank_part, photograph
 
 SETUPS = pytest.mark.parametrize("setup", [ORIGINAL_SETUP, NEW_SETUP], ids=["original", "new"])

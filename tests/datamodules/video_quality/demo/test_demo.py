@@ -14,8 +14,15 @@ import pytest
 from scipy.stats import spearmanr
 
 from datamodules.common.errors import ConfigurationError, VideoError
-from datamodules.video_quality.demo.making import DemoSettings, demo_folder, make_demo
-from datamodules.video_quality.demo.sources import QP_INTERVALS, decode, draw_source, draw_version, split_of
+from datamodules.video_quality.demo.making import demo_folder, make_demo
+from datamodules.video_quality.demo.sources import (
+    QP_INTERVALS,
+    DemoSettings,
+    decode,
+    draw_source,
+    draw_version,
+    split_of,
+)
 from datamodules.video_quality.demo.worker import make_source, record_path
 
 Row = dict[str, str]

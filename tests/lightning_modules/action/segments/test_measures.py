@@ -9,21 +9,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lightning_modules.action.segments.flicker import SwitchCounter, action_or_other
+from lightning_modules.action.segments.flicker import (
+    SwitchCounter,
+    action_or_other,
+    agreement,
+    held_states,
+    switches_per_minute,
+)
 from lightning_modules.action.segments.machine import Segment
 from lightning_modules.action.segments.measures import (
-    agreement,
     boundary_errors,
     edit_score,
     frame_accuracy,
-    held_states,
     keep_labels,
     onset_errors,
     segment_average_precision,
     segment_f1,
     segment_map,
     segment_report,
-    switches_per_minute,
     temporal_iou,
     true_states,
 )

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import math
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, f1_score
 from torch import Tensor
 from torch.nn import functional as F
@@ -20,6 +17,7 @@ from lightning_modules.face_attributes.classifier.heads import AttributeHeads, L
 from lightning_modules.face_attributes.classifier.legacy_labels import legacy_random_labels
 from lightning_modules.face_attributes.classifier.losses import ClassWeights, attribute_losses, balanced_weights
 from lightning_modules.face_attributes.classifier.metrics import AttributeMetrics
+from tests.running import run_two_ranks
 
 # The columns are not in the order of the heads, as in the list of PubFig.
 MIXED = AttributeSchema(
@@ -301,23 +299,19 @@ def test_faces_without_labels_have_no_measures() -> None:
     assert metrics.table() == []
 
 
-def in_process(rank: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    rendezvous = f"file://{folder}/rendezvous"
-    dist.init_process_group("gloo", init_method=rendezvous, rank=rank, world_size=2, timeout=timedelta(seconds=120))
+def in_process(rank: int, folder: Path) -> None:
     metrics = AttributeMetrics(MIXED)
     metrics.update(**{name: value[rank::2] for name, value in answers().items()})
     values = metrics.compute()
     rows = [list(row[2:]) for row in metrics.table()]
-    torch.save({**values, "table": torch.tensor(rows, dtype=torch.float64)}, Path(folder) / f"{rank}.pt")
-    dist.destroy_process_group()
+    torch.save({**values, "table": torch.tensor(rows, dtype=torch.float64)}, folder / f"{rank}.pt")
 
 
 @pytest.mark.slow
 def test_two_processes_measure_what_one_does(tmp_path: Path) -> None:
     metrics = AttributeMetrics(MIXED)
     metrics.update(**answers())
-    mp.spawn(in_process, (str(tmp_path),), nprocs=2)
+    run_two_ranks(in_process, tmp_path)
     expected = metrics.compute()
     table = torch.tensor([list(row[2:]) for row in metrics.table()], dtype=torch.float64)
     for rank in range(2):

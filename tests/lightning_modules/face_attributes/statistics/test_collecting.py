@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch import Tensor
 
 from datamodules.common.errors import CheckpointError, ConfigurationError
@@ -17,6 +14,7 @@ from lightning_modules.face_attributes.statistics.equal_sets import draw_equal_s
 from lightning_modules.face_attributes.statistics.kept_faces import FaceSampler
 from lightning_modules.face_attributes.statistics.label_columns import index_hash
 from lightning_modules.face_attributes.targets.linear_fits import fit_regression, fit_weights
+from tests.running import run_two_ranks
 
 FACES, ATTRIBUTES, SIDE = 90, 6, 8
 LAYERS = {"conv4_2": (3, 4), "fc6": (20,)}
@@ -195,19 +193,15 @@ def test_what_does_not_fit_is_named() -> None:
 
 
 def test_two_processes_find_what_one_does(tmp_path: Path) -> None:
-    mp.spawn(_process, args=(str(tmp_path),), nprocs=2, join=True)
+    run_two_ranks(_process, tmp_path)
     expected = collect(torch.arange(FACES), 16)
     for rank in range(2):
         state = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
         assert_equal_statistics(FaceStatistics.from_state(state), expected, 1e-10)
 
 
-def _process(rank: int, folder: str) -> None:
+def _process(rank: int, folder: Path) -> None:
     """Rank 0 sees all faces but seven, rank 1 those and one that pads."""
-    torch.set_num_threads(1)
-    path = Path(folder)
-    timeout = timedelta(seconds=60)
-    dist.init_process_group("gloo", init_method=f"file://{path / 'store'}", rank=rank, world_size=2, timeout=timeout)
     order = torch.arange(FACES - 7) if rank == 0 else torch.arange(FACES - 7, FACES)
     sums = running(order, 16)
     if rank == 1:
@@ -215,8 +209,7 @@ def _process(rank: int, folder: str) -> None:
         activations = {name: part[:1] for name, part in layers.items()}
         sums.update(activations, attributes[:1], torch.zeros(1) > 0, index[:1], images[:1])
     sums.all_reduce()
-    torch.save(sums.finish().state(), path / f"{rank}.pt")
-    dist.destroy_process_group()
+    torch.save(sums.finish().state(), folder / f"{rank}.pt")
 
 
 @pytest.mark.parametrize("missing", ["shape", "labels", "kept/index", "layer/fc6/cross", "layer/pixels/"])

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch import Tensor
 
 from lightning_modules.inspection.measures.areas import AreaMetrics
 from lightning_modules.inspection.measures.images import ImageMetrics
+from tests.running import run_two_ranks
 
 ROWS = 8
 
@@ -62,19 +60,15 @@ def test_states_gathered_from_two_processes_measure_what_one_does(split: int) ->
     assert_same(read(mine), read(updated(slice(0, ROWS))))
 
 
-def in_process(rank: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    rendezvous = f"file://{folder}/rendezvous"
-    dist.init_process_group("gloo", init_method=rendezvous, rank=rank, world_size=2, timeout=timedelta(seconds=120))
+def in_process(rank: int, folder: Path) -> None:
     for split in (3, ROWS):
-        torch.save(read(updated((slice(0, split), slice(split, ROWS))[rank])), Path(folder) / f"{split}-{rank}.pt")
-    dist.destroy_process_group()
+        torch.save(read(updated((slice(0, split), slice(split, ROWS))[rank])), folder / f"{split}-{rank}.pt")
 
 
 @pytest.mark.slow
 def test_two_processes_measure_what_one_does(tmp_path: Path) -> None:
     expected = read(updated(slice(0, ROWS)))
-    mp.spawn(in_process, (str(tmp_path),), nprocs=2)
+    run_two_ranks(in_process, tmp_path)
     files = sorted(tmp_path.glob("*.pt"))
     assert len(files) == 4
     for file in files:

@@ -1,0 +1,60 @@
+"""The shipped configurations, the commands in their first lines, and trainings as they ask for them."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import cli
+
+CONFIGS = Path(cli.__file__).parent / "configs"
+
+
+def configs_of(domain: str) -> list[Path]:
+    return sorted((CONFIGS / domain).rglob("*.yaml"))
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(CONFIGS).with_suffix("").as_posix()
+
+
+def command_words(path: Path) -> list[str]:
+    """The words of the command in the file's first line, from the name of the command on."""
+    return shlex.split(path.read_text().splitlines()[0].removeprefix("#"))[2:]
+
+
+def config_options(path: Path) -> list[str]:
+    """The ``--config`` options of that command."""
+    words = command_words(path)
+    return [word for at, word in enumerate(words) if word == "--config" or words[at - 1] == "--config"]
+
+
+def runs(training: Sequence[Path]) -> list[Any]:
+    """Every configuration, fast and real; the real runs of the ablations differ by a switch alone and take minutes."""
+    cases = []
+    for path, fast in product(training, (True, False)):
+        marks = [pytest.mark.slow] if path.parent.name == "ablations" and not fast else []
+        cases.append(pytest.param(path, fast, id=f"{name_of(path)}-{'fast_dev_run' if fast else 'real'}", marks=marks))
+    return cases
+
+
+def trained(folder: Path, *options: str) -> Path:
+    """Best checkpoint of a training, which is tested at its end where its configuration says so."""
+    assert cli.main(["fit", *options, f"--output={folder}"]) == 0
+    return next(folder.rglob("best.ckpt"))
+
+
+def trained_shortly(folder: Path, *options: str) -> Path:
+    """Best checkpoint of one epoch, without a test."""
+    return trained(folder, *options, "--trainer.max_epochs=1", "--test_after_fit=false")
+
+
+def run_fast(folder: Path, *options: str) -> None:
+    """One batch of everything."""
+    words = ["--trainer.fast_dev_run=1", "--test_after_fit=false", f"--output={folder}"]
+    assert cli.main(["fit", *options, *words]) == 0
