@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from callbacks.inspection.defect_features import DefectFeatures, FeatureDraw, do
 from callbacks.inspection.feature_figure import class_colours
 from datamodules.inspection.batch import InspectionBatch
 from lightning_modules import MentoringSegmenter
+from tests.inspection_batches import blank_batch
 from tests.running import quiet_trainer
 
 SIDE = 32
@@ -29,25 +29,10 @@ def make_batch(rows: int, first: int = 0) -> InspectionBatch:
         y, x = torch.randint(0, 2, (2,), generator=generator).tolist()
         mask[row, 8 * y : 8 * y + 8, 8 * x : 8 * x + 8] = 1
         mask[row, 16 + 8 * y : 24 + 8 * y, 8 * x : 8 * x + 8] = 2
-    return InspectionBatch(
+    return blank_batch(
+        rows, SIDE, SIDE, boxes=1, answers=1, first=first, class_mask=mask, domain=torch.arange(rows) % 2,
         image=torch.randint(0, 255, (rows, 3, SIDE, SIDE), dtype=torch.uint8, generator=generator),
-        size=torch.full((rows, 2), SIDE),
-        source_size=torch.full((rows, 2), SIDE),
-        class_mask=mask,
-        boxes=torch.full((rows, 1, 4), math.nan),
-        box_class=torch.full((rows, 1), -1),
-        answer_mask=torch.zeros(rows, 1, SIDE, SIDE, dtype=torch.bool),
-        answer_boxes=torch.full((rows, 1, 1, 4), math.nan),
-        answer_class=torch.full((rows, 1), -2),
-        answer_truth=torch.full((rows, 1), -2),
-        baseline_map=torch.full((rows, SIDE, SIDE), math.nan),
-        domain=torch.arange(rows) % 2,
-        labelled=torch.ones(rows, dtype=torch.bool),
-        is_healthy=torch.zeros(rows, dtype=torch.bool),
-        index=torch.arange(first, first + rows),
-        valid=torch.ones(rows, dtype=torch.bool),
-        path=[f"/images/{row}.png" for row in range(first, first + rows)],
-    )
+    )  # fmt: skip
 
 
 def make_cells(batch: InspectionBatch, width: int = 6) -> tuple[Tensor, Tensor]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from callbacks.inspection.new_false_positives import NewFalsePositives
 from datamodules.common.errors import CheckpointError, ConfigurationError
 from datamodules.inspection.batch import Box, Detection, InspectionBatch
 from lightning_modules import MentoringSegmenter
+from tests.inspection_batches import blank_batch
 from tests.running import quiet_trainer
 
 CLASSES = ["scratch", "pit"]
@@ -35,25 +35,11 @@ def make_batch(rows: int = 4, first: int = 0) -> InspectionBatch:
     """Labelled images of the new domain with a scratch in the upper left quarter; sources are twice as large."""
     mask = torch.zeros(rows, SIDE, SIDE, dtype=torch.uint8)
     mask[:, 0:16, 0:16] = 1
-    return InspectionBatch(
+    return blank_batch(
+        rows, SIDE, SIDE, boxes=1, answers=1, first=first, class_mask=mask,
         image=torch.randint(0, 255, (rows, 3, SIDE, SIDE), dtype=torch.uint8),
-        size=torch.full((rows, 2), SIDE),
-        source_size=torch.full((rows, 2), 2 * SIDE),
-        class_mask=mask,
-        boxes=torch.full((rows, 1, 4), math.nan),
-        box_class=torch.full((rows, 1), -1),
-        answer_mask=torch.zeros(rows, 1, SIDE, SIDE, dtype=torch.bool),
-        answer_boxes=torch.full((rows, 1, 1, 4), math.nan),
-        answer_class=torch.full((rows, 1), -2),
-        answer_truth=torch.full((rows, 1), -2),
-        baseline_map=torch.full((rows, SIDE, SIDE), math.nan),
-        domain=torch.ones(rows, dtype=torch.int64),
-        labelled=torch.ones(rows, dtype=torch.bool),
-        is_healthy=torch.zeros(rows, dtype=torch.bool),
-        index=torch.arange(first, first + rows),
-        valid=torch.ones(rows, dtype=torch.bool),
-        path=[f"/images/{row}.png" for row in range(first, first + rows)],
-    )
+        source_size=torch.full((rows, 2), 2 * SIDE), domain=torch.ones(rows, dtype=torch.int64),
+    )  # fmt: skip
 
 
 def region(x1: int, y1: int, x2: int, y2: int, class_index: int = 0, score: float = 0.9) -> Detection:

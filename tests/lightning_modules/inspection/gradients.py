@@ -12,7 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from lightning_modules.inspection.detector.module import MentoringDetector
 from lightning_modules.inspection.segmenter.module import MentoringSegmenter
-from tests.lightning_modules.inspection.conftest import random_batch
+from tests.inspection_batches import random_batch
 from tests.lightning_modules.inspection.detector.test_module import made_batch
 
 OPTIONS: dict[str, dict[str, Any]] = {

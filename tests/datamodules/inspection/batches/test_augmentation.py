@@ -13,6 +13,7 @@ from datamodules.common.errors import ConfigurationError
 from datamodules.inspection.batch import IGNORE, PADDING, InspectionBatch
 from datamodules.inspection.batches.augmentation import augment
 from datamodules.inspection.settings import AugmentationSettings
+from tests.inspection_batches import blank_batch
 
 NONE = AugmentationSettings(flip_horizontal=0, flip_vertical=0)
 
@@ -22,25 +23,12 @@ def make_batch(
 ) -> InspectionBatch:
     """Rows whose picture says where each pixel was, with one defect, one answer and a map that follow from it."""
     generator = np.random.default_rng(seed)
-    batch = InspectionBatch(
-        image=torch.zeros(rows, 3, height, width, dtype=torch.uint8),
-        size=torch.zeros(rows, 2, dtype=torch.int64),
-        source_size=torch.full((rows, 2), 100),
+    batch = blank_batch(
+        rows, height, width, boxes=2, answers=2,
+        image=torch.zeros(rows, 3, height, width, dtype=torch.uint8), source_size=torch.full((rows, 2), 100),
         class_mask=torch.full((rows, height, width), IGNORE, dtype=torch.uint8),
-        boxes=torch.full((rows, 2, 4), torch.nan),
-        box_class=torch.full((rows, 2), -1),
-        answer_mask=torch.zeros(rows, 2, height, width, dtype=torch.bool),
         answer_boxes=torch.full((rows, 2, 3, 4), torch.nan),
-        answer_class=torch.full((rows, 2), PADDING),
-        answer_truth=torch.full((rows, 2), PADDING),
-        baseline_map=torch.full((rows, height, width), torch.nan),
-        domain=torch.zeros(rows, dtype=torch.int64),
-        labelled=torch.ones(rows, dtype=torch.bool),
-        is_healthy=torch.zeros(rows, dtype=torch.bool),
-        index=torch.arange(rows),
-        valid=torch.ones(rows, dtype=torch.bool),
-        path=[""] * rows,
-    )
+    )  # fmt: skip
     for row in range(rows):
         h, w = (height - 16, width - 24) if padded and row % 2 else (height, width)
         batch["size"][row] = torch.tensor([h, w])

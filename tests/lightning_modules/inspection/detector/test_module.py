@@ -18,6 +18,7 @@ from callbacks.training.parameter_ema import ParameterEMA
 from datamodules.common.errors import CheckpointError, ConfigurationError
 from datamodules.inspection.batch import IGNORE, REJECTED, InspectionBatch
 from lightning_modules.inspection.detector.module import MentoringDetector
+from tests.inspection_batches import blank_batch
 from tests.running import quiet_trainer
 
 SMALLEST: dict[str, Any] = {"class_names": ["dent", "scratch"], "backbone": "small", "width": 8, "num_anchors": 2}
@@ -43,25 +44,17 @@ def made_batch(seed: int, *, rows: int = 8, side: int = 64, labelled: bool = Fal
     wrong = (boxes + side // 2) % side
     wrong[..., 2:] = wrong[..., :2] + boxes[..., 2:] - boxes[..., :2]
     unknown = ~complete[:, None]
-    return InspectionBatch(
-        image=image,
-        size=torch.full((rows, 2), side),
+    batch = blank_batch(
+        rows, side, side, answers=2, image=image, class_mask=mask, domain=domain, labelled=complete,
         source_size=torch.full((rows, 2), 2 * side),
-        class_mask=mask,
-        boxes=boxes.masked_fill(unknown[..., None], torch.nan),
         box_class=kinds.masked_fill(unknown, -1),
-        answer_mask=torch.zeros(rows, 2, side, side, dtype=torch.bool),
         answer_boxes=torch.stack((boxes, wrong), dim=1).masked_fill(~unknown[..., None, None], torch.nan),
         answer_class=kinds.expand(-1, 2).masked_fill(~unknown, -2),
         answer_truth=torch.cat((kinds, torch.full_like(kinds, REJECTED)), dim=1).masked_fill(~unknown, -2),
         baseline_map=torch.full((rows, side, side), 0.005),
-        domain=domain,
-        labelled=complete,
-        is_healthy=torch.zeros(rows, dtype=torch.bool),
-        index=torch.arange(rows),
-        valid=torch.ones(rows, dtype=torch.bool),
-        path=[f"/images/{row}.png" for row in range(rows)],
-    )
+    )  # fmt: skip
+    batch["boxes"] = boxes.masked_fill(unknown[..., None], torch.nan)
+    return batch
 
 
 class Batches(Dataset[InspectionBatch]):

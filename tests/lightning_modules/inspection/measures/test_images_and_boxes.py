@@ -13,29 +13,12 @@ from datamodules.common.errors import ConfigurationError
 from datamodules.inspection.batch import Detection, InspectionBatch
 from lightning_modules.inspection.measures.boxes import BoxMetrics, labelled_boxes
 from lightning_modules.inspection.measures.images import ImageMetrics, image_truth
+from tests.inspection_batches import blank_batch
 
 
-def make_batch(rows: int = 4, side: int = 32) -> InspectionBatch:
+def make_batch(rows: int = 4) -> InspectionBatch:
     """Labelled healthy images without answers."""
-    return InspectionBatch(
-        image=torch.zeros(rows, 3, side, side, dtype=torch.uint8),
-        size=torch.full((rows, 2), side),
-        source_size=torch.full((rows, 2), side),
-        class_mask=torch.zeros(rows, side, side, dtype=torch.uint8),
-        boxes=torch.full((rows, 2, 4), math.nan),
-        box_class=torch.full((rows, 2), -1),
-        answer_mask=torch.zeros(rows, 1, side, side, dtype=torch.bool),
-        answer_boxes=torch.full((rows, 1, 1, 4), math.nan),
-        answer_class=torch.full((rows, 1), -2),
-        answer_truth=torch.full((rows, 1), -2),
-        baseline_map=torch.full((rows, side, side), math.nan),
-        domain=torch.zeros(rows, dtype=torch.int64),
-        labelled=torch.ones(rows, dtype=torch.bool),
-        is_healthy=torch.zeros(rows, dtype=torch.bool),
-        index=torch.arange(rows),
-        valid=torch.ones(rows, dtype=torch.bool),
-        path=[f"/images/{row}.png" for row in range(rows)],
-    )
+    return blank_batch(rows, boxes=2, answers=1)
 
 
 def test_image_measures_agree_with_sklearn() -> None:
