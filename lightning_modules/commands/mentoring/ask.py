@@ -54,13 +54,6 @@ def build_parser() -> argparse.ArgumentParser:
 def run(command: str, arguments: Sequence[str]) -> int:
     """Serve the page until Ctrl-C, or export, or import.
 
-    Args:
-        command: ``mentor``.
-        arguments: What follows it.
-
-    Returns:
-        Exit code 0.
-
     Raises:
         ConfigurationError: If options cannot work together, or the port is taken.
         StoreError: If the store cannot be used.
