@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -56,6 +58,23 @@ def shipped_fonts() -> Iterator[None]:
         fonts.system_fonts.cache_clear()
         yield
     fonts.system_fonts.cache_clear()
+
+
+@pytest.fixture
+def display() -> Iterator[str]:
+    """A display without a screen."""
+    program = shutil.which("Xvfb")
+    if program is None:
+        pytest.skip("Xvfb is not installed")
+    pytest.importorskip("tkinter", reason="this Python has no tkinter")
+    reading, writing = os.pipe()
+    command = [program, "-displayfd", str(writing), "-screen", "0", "800x600x24"]
+    with subprocess.Popen(command, pass_fds=[writing], stderr=subprocess.DEVNULL) as server:
+        os.close(writing)
+        with os.fdopen(reading) as answer:
+            number = answer.readline().strip()
+        yield f":{number}"
+        server.terminate()
 
 
 MakeClip = Callable[..., Path]

@@ -25,6 +25,13 @@ def quiet_trainer(folder: Path | None, *callbacks: L.Callback, **options: Any) -
     return L.Trainer(accelerator="cpu", default_root_dir=folder, **settings)
 
 
+class StopAfterOneEpoch(L.Callback):
+    """Ends a training that was planned longer, as Ctrl-C would."""
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        trainer.should_stop = True
+
+
 def free_port() -> int:
     """A port that nobody listens at."""
     with socket.socket() as probe:

@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from callbacks.figures.pictures import write_image
 from callbacks.figures.prediction_writer import PredictionWriter
 from callbacks.figures.sheet import Picture, draw_grid
-from datamodules.common.atomic_write import atomic_path, write_text
+from datamodules.common.atomic_write import write_text
 from datamodules.common.csv_table import csv_text
 from datamodules.face_attributes.batch import FaceBatch
 
@@ -84,8 +85,7 @@ class LayerReconstructions(PredictionWriter[FaceBatch]):
         faces = sorted(pictures)
         files = {int(row["face"]): Path(str(row["file"])).name for row in rows}
         grid = draw_grid([pictures[face] for face in faces], [files[face] for face in faces], ["source", *layers])
-        with atomic_path(folder / "reconstructions.png") as temporary:
-            grid.save(temporary)
+        write_image(grid, folder / "reconstructions.png")
 
 
 def _picture(image: Tensor) -> Picture:

@@ -16,10 +16,11 @@ from PIL import Image
 from torch import Tensor
 
 from callbacks.face_attributes.measures import schema_of
+from callbacks.figures.pictures import write_image
 from callbacks.figures.prediction_writer import PredictionWriter
 from callbacks.figures.run_key import run_key
 from callbacks.figures.sheet import Picture, SheetFace, draw_sheet, draw_strip
-from datamodules.common.atomic_write import atomic_path, write_text
+from datamodules.common.atomic_write import write_text
 from datamodules.common.fingerprint import config_digest, tensors_digest
 from datamodules.face_attributes.batch import AttributeRequestBatch
 from datamodules.face_attributes.request_datamodule import AttributeRequestDataModule
@@ -127,7 +128,7 @@ class FaceWriter(PredictionWriter[AttributeRequestBatch]):
                 steps = strip_steps(len(strip), _planned(module), int(facts["steps"]))
                 pictures[f"strips/{name}.png"] = draw_strip(strip, steps)
             for file, picture in pictures.items():
-                _save(picture, folder / file)
+                write_image(picture, folder / file)
             # The facts come last: a face that has them is whole.
             facts |= {"files": sorted(pictures), "strips": self.strips, "key": key, "run": self._run_key}
             write_text(folder / f"{name}.json", json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
@@ -151,7 +152,7 @@ class FaceWriter(PredictionWriter[AttributeRequestBatch]):
         for number, start in enumerate(range(0, len(faces), self.sheet_faces), start=1):
             part = [_sheet_face(folder, facts) for facts in faces[start : start + self.sheet_faces]]
             ending = "" if number == 1 else f"_{number}"
-            _save(draw_sheet(part, self.columns), folder / f"sheet{ending}.png")
+            write_image(draw_sheet(part, self.columns), folder / f"sheet{ending}.png")
         # Sheets of an earlier command that made more.
         while (old := folder / f"sheet_{number + 1}.png").is_file():
             old.unlink()
@@ -334,8 +335,3 @@ def _names(schema: AttributeSchema, attributes: Tensor, value: int) -> list[str]
 def _picture(image: Tensor) -> Picture:
     """A picture ``(3, S, S)`` uint8 as an array ``(S, S, 3)``."""
     return np.ascontiguousarray(image.detach().cpu().permute(1, 2, 0).numpy())
-
-
-def _save(image: Image.Image, path: Path) -> None:
-    with atomic_path(path) as temporary:
-        image.save(temporary, format="PNG")

@@ -9,6 +9,7 @@ import numpy as np
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from matplotlib.figure import Figure
 from matplotlib.image import imread
+from PIL.Image import Image
 
 from datamodules.common.atomic_write import atomic_path
 
@@ -27,6 +28,12 @@ def write_figure(figure: Figure, path: Path, dpi: int = 150) -> None:
     """Write a figure as PNG, whole or not at all."""
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=dpi, format="png")
+
+
+def write_image(image: Image, path: Path) -> None:
+    """Write an image as PNG, whole or not at all."""
+    with atomic_path(path) as temporary:
+        image.save(temporary, format="PNG")
 
 
 def save_figure(trainer: L.Trainer, figure: Figure, path: Path, name: str, dpi: int = 150) -> None:

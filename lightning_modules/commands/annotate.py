@@ -23,13 +23,6 @@ _NAMES_MODEL = (*ASKING, "ckpt_path", "model", "config")
 def run(command: str, arguments: Sequence[str]) -> int:
     """Annotate a source.
 
-    Args:
-        command: ``annotate``.
-        arguments: What follows it on the command line.
-
-    Returns:
-        0; everything else is an exception.
-
     Raises:
         CommandLineError: If the arguments cannot work.
     """

@@ -32,6 +32,7 @@ from datamodules.common.errors import AppraiseError, ConfigurationError, VideoEr
 from datamodules.common.manifest import read_rows
 from datamodules.common.progress import file_progress
 from datamodules.video.reading.contract import FrameChunk, VideoInfo
+from lightning_modules.commands.front.errors import CommandLineError
 
 OPTIONS_FILE = "extract.json"
 _COLUMNS = (*FRAME_COLUMNS, *OPTIONAL_FRAME_COLUMNS)
@@ -40,16 +41,10 @@ _QUALITY = 95  # of the JPEG files
 _log = logging.getLogger(__name__)
 
 
-class ExtractUsageError(ConfigurationError):
-    """Options that cannot work; the process exits with code 2."""
-
-    exit_code = 2
-
-
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise one sentence where argparse would print two lines and leave."""
-        raise ExtractUsageError(f"{message}; `appraise extract-frames --help` lists the options")
+        raise CommandLineError(f"{message}; `appraise extract-frames --help` lists the options")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -88,9 +83,9 @@ def run(command: str, arguments: Sequence[str]) -> int:
     """
     options = build_parser().parse_args(arguments)
     if options.every is not None and not options.every > 0:
-        raise ExtractUsageError(f"--every is {options.every:g} s; it must be above 0")
+        raise CommandLineError(f"--every is {options.every:g} s; it must be above 0")
     if options.size is not None and options.size < 8:
-        raise ExtractUsageError(f"--size is {options.size}; it must be at least 8")
+        raise CommandLineError(f"--size is {options.size}; it must be at least 8")
     sampling = FrameSampling(options.count, None if options.every is None else 1 / options.every)
     videos = listed_videos(options.source, options.root, options.label)
     try:
@@ -114,7 +109,7 @@ def listed_videos(source: str, root: str | None, label: str | None) -> list[Acti
     """
     path = Path(source)
     if not path.exists():
-        raise ExtractUsageError(f"{source} does not exist; give a folder of class folders, a list or a video")
+        raise CommandLineError(f"{source} does not exist; give a folder of class folders, a list or a video")
     if path.is_dir():
         videos = read_videos(ActionListSettings(root=source, label_format="videos"))
     elif path.suffix.lower() in (".csv", ".txt"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import torch
 
 import cli
 from tests.configs.shipped import CONFIGS, config_options, configs_of, run_fast, runs, trained
+from tests.tables import csv_rows
 
 TRAINING = [path for path in configs_of("action") if not path.name.startswith(("annotate", "kinetics"))]
 SMALL_DEMO = {
@@ -53,8 +53,7 @@ def test_fit_test_and_annotate(
     source = next(clip_tree.rglob("*.mp4"))
     words = ["annotate", str(source), "--ckpt_path", str(checkpoint), "--output", str(tmp_path / "annotated")]
     assert cli.main([*words, "--trainer.accelerator=cpu", "--seconds=0.3", "--enter=0.01"]) == 0
-    with (tmp_path / "annotated" / "summary.csv").open() as file:
-        (row,) = csv.DictReader(file)
+    (row,) = csv_rows(tmp_path / "annotated" / "summary.csv")
     assert row["status"] == "ok"
     assert int(row["frames"]) == 10
     found = json.loads((tmp_path / "annotated" / "segments.json").read_text())["results"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from PIL import Image
 
 import cli
 from tests.configs.shipped import CONFIGS, command_words, configs_of, name_of, run_fast, trained
+from tests.tables import csv_rows
 
 TRAINING = [path for path in configs_of("face_attributes") if command_words(path)[0] == "fit"]
 ON_LISTS = {"imagenet": "list_attr_celeba.txt", "pubfig": "pubfig_attributes.txt", "paper": "pubfig_attributes.txt"}
@@ -68,8 +68,7 @@ def test_fit_test_and_predict(
     words = ["predict", "--config", "face_attributes/predict", f"--ckpt_path={checkpoint}", "--trainer.accelerator=cpu"]
     words += [f"--data.init_args.path={face_tree / 'images'}", f"--output={tmp_path / 'said'}"]
     assert cli.main(words) == 0
-    with (tmp_path / "said" / "attributes.csv").open() as file:
-        rows = list(csv.DictReader(file))
+    rows = csv_rows(tmp_path / "said" / "attributes.csv")
     assert len(rows) == 60
     assert set(saved["attribute_schema"]["attributes"]) <= set(rows[0])
 

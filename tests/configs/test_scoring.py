@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import shutil
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 import cli
 from callbacks.video_quality.score_writer import FIELDS
 from datamodules.video.writing.encode import encode_video
+from tests.tables import csv_rows
 
 # Files that must not be readable, and the folder they are in.
 UNREADABLE = {"error_test.mp4", "corrupted.mp4"}
@@ -23,8 +23,7 @@ def predict(checkpoint: Path, path: Path, output: Path, *more: str) -> list[dict
     command = ["predict", "--config", "video_quality/score", f"--ckpt_path={checkpoint}", f"--output={output}"]
     command += [f"--data.init_args.path={path}", "--trainer.accelerator=cpu", *more]
     assert cli.main(command) == 0
-    with (output / "scores.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = csv_rows(output / "scores.csv")
     lines = [json.loads(line) for line in (output / "scores.jsonl").read_text().splitlines()]
     assert [line["file"] for line in lines] == [row["file"] for row in rows]
     return rows

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 
 import cli
 from tests.configs.shipped import CONFIGS, config_options, configs_of, run_fast, runs, trained
+from tests.tables import csv_rows
 
 TRAINING = [path for path in configs_of("video_quality") if path.name != "score.yaml"]
 
@@ -66,8 +66,7 @@ def test_fit_test_and_predict(
     command = ["predict", "--config", "video_quality/score", f"--ckpt_path={checkpoint}", "--trainer.accelerator=cpu"]
     command += [f"--data.init_args.path={video_tree / 'train' / '0001.mp4'}", f"--output={tmp_path / 'scores'}"]
     assert cli.main(command) == 0
-    with (tmp_path / "scores" / "scores.csv").open() as file:
-        rows = list(csv.DictReader(file))
+    rows = csv_rows(tmp_path / "scores" / "scores.csv")
     assert len(rows) == 1
     assert rows[0]["status"] == "ok"
     assert math.isfinite(float(rows[0]["score_raw"]))

@@ -8,7 +8,7 @@ import math
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from types import TracebackType
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,7 +16,20 @@ from numpy.typing import ArrayLike
 COMPUTING_TEXT = "computing..."
 
 
-class FrameScoreWriter:
+class _Closing:
+    """Closes itself at the end of a ``with`` block."""
+
+    def close(self) -> None:
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.close()
+
+
+class FrameScoreWriter(_Closing):
     """Write a CSV with a row a frame: its time, its state, and the mean score of each class.
 
     The columns are ``time`` (seconds), ``state`` (a class or "computing...") and ``mean:<class>``; a mean that is not
@@ -54,16 +67,8 @@ class FrameScoreWriter:
         """Close the file; a second call does nothing."""
         self._stream.close()
 
-    def __enter__(self) -> FrameScoreWriter:
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-class TimeLabelWriter:
+class TimeLabelWriter(_Closing):
     """Write ``timeLabel.json`` as Gjorjian's script does: the frames of one action, ``[milliseconds, score]`` each.
 
     The script hands the action and this list to a helper that is not printed ("Deep Learning Action Recognition:
@@ -107,14 +112,6 @@ class TimeLabelWriter:
         os.fsync(self._stream.fileno())
         self._stream.close()
         self._part.replace(self.path)
-
-    def __enter__(self) -> TimeLabelWriter:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def write_time_label(path: str | Path, action: str, rows: Iterable[tuple[float, float]]) -> None:

@@ -31,13 +31,6 @@ _NOT_MODEL = ("classifier_weights", "statistics_weights", "classifier", "attribu
 def run(command: str, arguments: Sequence[str]) -> int:
     """Make faces.
 
-    Args:
-        command: ``generate``.
-        arguments: What follows it on the command line.
-
-    Returns:
-        0; everything else is an exception.
-
     Raises:
         CommandLineError: If the arguments cannot work.
         CheckpointError: If the checkpoint is of another method.

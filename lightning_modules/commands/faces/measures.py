@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from lightning_modules.commands.faces.judges import Judge, Verdict
 from lightning_modules.commands.faces.requests import RealFaces, RequestSet
+from lightning_modules.face_attributes.classifier.metrics import known_mean
 from lightning_modules.face_attributes.judging.agreement import full_agreement, short_agreement
 from lightning_modules.face_attributes.judging.knowledge import Knowledge, judge_knowledge
 from lightning_modules.nn.realism.distance import kernel_distance
@@ -67,7 +67,7 @@ def measure(images: Tensor, requests: RequestSet, real: RealFaces, benches: Sequ
     known = torch.stack([bench.knowledge.known for bench in benches]).any(dim=0)
     return {
         "faces": len(images),
-        "agreement": _mean([values["agreement"] for values in judged.values()]),
+        "agreement": known_mean([values["agreement"] for values in judged.values()]),
         "own_opinion": _agreement(own, requests, known)["agreement"],
         **_realism(images, requests, real),
         "judges": judged,
@@ -79,7 +79,7 @@ def agreement_alone(decision: Tensor, requests: RequestSet, benches: Sequence[Be
     judged = {bench.judge.name: _agreement(decision, requests, bench.knowledge.known) for bench in benches}
     return {
         "faces": len(decision),
-        "agreement": _mean([values["agreement"] for values in judged.values()]),
+        "agreement": known_mean([values["agreement"] for values in judged.values()]),
         "judges": judged,
     }
 
@@ -126,8 +126,3 @@ def _realism(images: Tensor, requests: RequestSet, real: RealFaces) -> Values:
         "spectrum_slope": spectrum_slope(made).mean().item(),
         "diversity_ratio": diversity(blurred) / diversity(held_out),
     }
-
-
-def _mean(values: Sequence[float]) -> float:
-    known = [value for value in values if not math.isnan(value)]
-    return math.fsum(known) / len(known) if known else math.nan

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-from PIL import Image
 from torch import Tensor
 
 from callbacks.face_attributes.picture_writer import caption_of
 from callbacks.figures.page import Cell, Page
+from callbacks.figures.pictures import write_image
 from callbacks.figures.sheet import Picture, SheetFace, draw_grid, draw_sheet
-from datamodules.common.atomic_write import atomic_path
 from datamodules.faces.schema import ABSENT, PRESENT, AttributeSchema
 from lightning_modules.commands.faces.measures import Bench, is_realistic
 from lightning_modules.commands.faces.requests import Kind, RequestSet
@@ -150,12 +149,14 @@ def draw_sheets(
     titles = [f"{name} (chosen)" if name == chosen else name for name in columns]
     titles = [title.replace("_", " ") for title in titles]  # where a long name may be broken
     heading = f"the same {requests.kind} requests in every mode"
-    _save(draw_grid(grid, [captions[row] for row in shown], titles, heading), folder / f"modes_{requests.kind}.png")
+    write_image(
+        draw_grid(grid, [captions[row] for row in shown], titles, heading), folder / f"modes_{requests.kind}.png"
+    )
     for name, images in made.items():
         rows = range(min(4 * number, len(captions)))
         faces = [SheetFace((_picture(images[row]),), captions[row]) for row in rows]
         sheet = draw_sheet(faces, _COLUMNS, f"{name}, {requests.kind} requests")
-        _save(sheet, folder / "sheets" / f"{name}_{requests.kind}.png")
+        write_image(sheet, folder / "sheets" / f"{name}_{requests.kind}.png")
 
 
 def _caption(request: Tensor, schema: AttributeSchema, kind: Kind) -> str:
@@ -175,8 +176,3 @@ def _finite(value: object) -> object:
 
 def _picture(image: Tensor) -> Picture:
     return np.ascontiguousarray(image.permute(1, 2, 0).numpy())
-
-
-def _save(image: Image.Image, path: Path) -> None:
-    with atomic_path(path) as temporary:
-        image.save(temporary, format="PNG")

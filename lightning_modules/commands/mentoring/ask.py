@@ -15,6 +15,7 @@ from typing import NoReturn
 from datamodules.common.errors import ConfigurationError
 from datamodules.inspection.store.feedback import FeedbackStore
 from datamodules.inspection.store.order import ORDERS
+from lightning_modules.commands.front.errors import CommandLineError
 
 FORMATS = ("coco", "yolo", "label-studio", "csv")
 PORT = 8350
@@ -23,13 +24,7 @@ PORT = 8350
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise one sentence where argparse would print two lines and leave."""
-        raise UsageError(f"{message}; `appraise mentor --help` lists the options")
-
-
-class UsageError(ConfigurationError):
-    """Options that cannot work; the process exits with code 2."""
-
-    exit_code = 2
+        raise CommandLineError(f"{message}; `appraise mentor --help` lists the options")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -59,20 +54,13 @@ def build_parser() -> argparse.ArgumentParser:
 def run(command: str, arguments: Sequence[str]) -> int:
     """Serve the page until Ctrl-C, or export, or import.
 
-    Args:
-        command: ``mentor``.
-        arguments: What follows it.
-
-    Returns:
-        Exit code 0.
-
     Raises:
         ConfigurationError: If options cannot work together, or the port is taken.
         StoreError: If the store cannot be used.
     """
     options = build_parser().parse_args(arguments)
     if options.export is not None and options.output is None:
-        raise UsageError("--export needs a folder: add --output DIR")
+        raise CommandLineError("--export needs a folder: add --output DIR")
     with FeedbackStore(options.store, create=options.source is not None) as store:
         if options.source is not None:
             return _import(store, options)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from callbacks.action.classification_report import ClassificationReport, make_re
 from callbacks.action.confusion_figure import draw_confusion
 from datamodules.common.errors import ConfigurationError
 from tests.running import quiet_trainer
+from tests.tables import csv_rows
 
 NAMES = ["cooking", "drinking", "飲む", "idle"]
 #        label, answer, video
@@ -88,8 +88,7 @@ def test_files_of_frames_and_videos(tmp_path: Path, caplog: pytest.LogCaptureFix
     text = (tmp_path / "classification_report.txt").read_text(encoding="utf-8")
     assert "飲む" in text
     assert "neither labelled nor answered: idle" in text
-    with (tmp_path / "classification_report.csv").open(encoding="utf-8", newline="") as stream:
-        rows = {row["class"]: row for row in csv.DictReader(stream)}
+    rows = {row["class"]: row for row in csv_rows(tmp_path / "classification_report.csv")}
     assert list(rows) == [*NAMES, "accuracy", "macro avg", "weighted avg"]
     assert float(rows["drinking"]["recall"]) == pytest.approx(0.6)
     assert rows["idle"] == {"class": "idle", "precision": "", "recall": "", "f1": "", "support": "0"}

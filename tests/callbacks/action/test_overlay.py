@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -171,23 +170,6 @@ assert not other.show(picture)
 other.close()
 print("fine")
 """
-
-
-@pytest.fixture
-def display() -> Iterator[str]:
-    """A display without a screen."""
-    program = shutil.which("Xvfb")
-    if program is None:
-        pytest.skip("Xvfb is not installed")
-    pytest.importorskip("tkinter", reason="this Python has no tkinter")
-    reading, writing = os.pipe()
-    command = [program, "-displayfd", str(writing), "-screen", "0", "800x600x24"]
-    with subprocess.Popen(command, pass_fds=[writing], stderr=subprocess.DEVNULL) as server:
-        os.close(writing)
-        with os.fdopen(reading) as answer:
-            number = answer.readline().strip()
-        yield f":{number}"
-        server.terminate()
 
 
 def test_the_window_shows_pictures_until_it_is_asked_to_end(display: str, repository: Path) -> None:

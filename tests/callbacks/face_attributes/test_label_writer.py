@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from callbacks.face_attributes.label_writer import AttributeWriter, read_answers
 from datamodules.common.errors import ConfigurationError
 from tests.running import quiet_trainer
+from tests.tables import csv_rows
 
 
 class Says(L.LightningModule):
@@ -46,18 +46,13 @@ def predict(folder: Path, module: L.LightningModule) -> None:
     trainer.predict(module, DataLoader(Faces(), batch_size=None), return_predictions=False)
 
 
-def rows(file: Path) -> list[dict[str, str]]:
-    with file.open(encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
-
-
 def test_both_lists_hold_every_face_in_order(tmp_path: Path) -> None:
     predict(tmp_path, Says())
-    table = rows(tmp_path / "out" / "attributes.csv")
+    table = csv_rows(tmp_path / "out" / "attributes.csv")
     assert [row["file"] for row in table] == [f"ü{number}.png" for number in range(5)]  # the padding is left out
     assert [row["Smiling"] for row in table] == ["1", "0", "1", "0", "1"]
     assert {row["Bald, nearly"] for row in table} == {"0"}
-    assert rows(tmp_path / "out" / "probabilities.csv")[0] == {
+    assert csv_rows(tmp_path / "out" / "probabilities.csv")[0] == {
         "file": "ü0.png",
         "Smiling": "0.9",
         "Bald, nearly": "0.25",
@@ -76,7 +71,7 @@ def test_what_cannot_be_said_stays_empty(tmp_path: Path, caplog: pytest.LogCaptu
         predict(tmp_path, Silent())
     assert "no training face had a label for them: Bald, nearly" in caplog.text
     for name in ("attributes.csv", "probabilities.csv"):
-        table = rows(tmp_path / "out" / name)
+        table = csv_rows(tmp_path / "out" / name)
         assert [row["Bald, nearly"] for row in table] == [""] * 5
         assert all(row["Smiling"] for row in table)
 
@@ -84,7 +79,7 @@ def test_what_cannot_be_said_stays_empty(tmp_path: Path, caplog: pytest.LogCaptu
 def test_a_run_that_breaks_off_leaves_valid_lists(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="stop"):
         predict(tmp_path, Says(stop_at=2))
-    assert len(rows(tmp_path / "out" / "attributes.csv")) == 4
+    assert len(csv_rows(tmp_path / "out" / "attributes.csv")) == 4
 
 
 def test_a_line_that_was_cut_off_is_dropped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

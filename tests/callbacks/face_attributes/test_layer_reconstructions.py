@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from PIL import Image
 from callbacks.face_attributes.layer_reconstructions import LayerReconstructions
 from lightning_modules.face_attributes.inversion.reconstruction import LayerReconstruction
 from tests.running import quiet_trainer
+from tests.tables import csv_rows
 
 SIDE = 16
 
@@ -43,7 +43,7 @@ def test_a_row_for_each_face_and_layer_and_one_picture(tmp_path: Path) -> None:
     outputs = {"layers": {"conv1_1": found(30), "fc6": found(10)}}
     writer.on_predict_batch_end(run, module, outputs, batch([True, True]), 0)  # type: ignore[arg-type]  # the parts it reads
     writer.on_predict_end(run, module)
-    rows = list(csv.DictReader((tmp_path / "reconstructions.csv").open()))
+    rows = csv_rows(tmp_path / "reconstructions.csv")
     assert [(row["file"], row["layer"]) for row in rows] == [
         ("a.png", "conv1_1"), ("a.png", "fc6"), ("b.png", "conv1_1"), ("b.png", "fc6"),
     ]  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from callbacks.face_attributes.normality import NormalityFigure
 from datamodules.faces.schema import AttributeSchema
 from lightning_modules.face_attributes.statistics.collecting import AttributeStatistics
 from tests.running import quiet_trainer
+from tests.tables import csv_rows
 
 SCHEMA = AttributeSchema.from_file()
 FACES = 400
@@ -56,8 +56,7 @@ def test_normal_and_skewed_layers(tmp_path: Path) -> None:
     assert normal["passed_rectified"] < 0.1
     assert normal["zeros"] == pytest.approx(0.5, abs=0.03)
     assert skewed["passed"] < 0.1
-    with (tmp_path / "normality_fc6.csv").open(encoding="utf-8", newline="") as stream:
-        rows = {row["attribute"]: row for row in csv.DictReader(stream)}
+    rows = {row["attribute"]: row for row in csv_rows(tmp_path / "normality_fc6.csv")}
     assert len(rows) == 74
     assert rows["Bald"] == {**rows["Bald"], "faces": "0", "passed": ""}
     assert imread(tmp_path / "normality_fc6.png").shape[1] > 1000

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 from pathlib import Path
@@ -27,6 +26,7 @@ from callbacks.face_attributes.report import AttributeReport
 from datamodules.common.errors import ConfigurationError
 from datamodules.faces.schema import AttributeSchema
 from tests.running import quiet_trainer, run_two_ranks
+from tests.tables import csv_rows
 
 SCHEMA = AttributeSchema.from_file()
 FACES = 160
@@ -97,16 +97,11 @@ def run_test(
     trainer.test(Toy(schema), Data(make_faces(schema) if table is None else table), verbose=False)
 
 
-def read_rows(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as stream:
-        return list(csv.DictReader(stream))
-
-
 def test_report_of_attributes_and_heads(tmp_path: Path) -> None:
     table = make_faces(SCHEMA)
     table["attributes"][:, SCHEMA.index("Indian")] = 0  # nobody shows it
     run_test(tmp_path, AttributeReport(), table)
-    rows = {row["name"]: row for row in read_rows(tmp_path / "attribute_report.csv")}
+    rows = {row["name"]: row for row in csv_rows(tmp_path / "attribute_report.csv")}
     assert list(rows) == list(SCHEMA.attributes)
     column = SCHEMA.index("Smiling")
     labels, decision = table["attributes"][:, column], table["decision"][:, column]
@@ -126,7 +121,7 @@ def test_report_of_attributes_and_heads(tmp_path: Path) -> None:
     assert float(smiling["average_precision"]) > 0.7
     assert smiling["head"] == "expression"
     assert rows["Indian"]["balanced_accuracy"] == rows["Indian"]["average_precision"] == ""
-    heads = {row["name"]: row for row in read_rows(tmp_path / "head_report.csv")}
+    heads = {row["name"]: row for row in csv_rows(tmp_path / "head_report.csv")}
     assert len(heads) == 42
     columns = SCHEMA.indices(next(head for head in SCHEMA.heads if head.name == "expression"))
     known = table["attributes"][:, columns] >= 0
@@ -179,7 +174,7 @@ def test_a_model_without_attributes(tmp_path: Path) -> None:
 def test_distribution_of_all_splits(tmp_path: Path) -> None:
     table = make_faces(SCHEMA)
     run_test(tmp_path, AttributeDistribution(), table)
-    rows = {row["attribute"]: row for row in read_rows(tmp_path / "attribute_distribution.csv")}
+    rows = {row["attribute"]: row for row in csv_rows(tmp_path / "attribute_distribution.csv")}
     assert list(rows["Bald"]) == ["attribute", *(f"{s}_{k}" for s in ("train", "val") for k in _KINDS)]
     labels = table["attributes"][:, SCHEMA.index("Bald")]
     assert [int(rows["Bald"][f"train_{kind}"]) for kind in _KINDS] == [int((labels == v).sum()) for v in (1, 0, -1)]
@@ -194,7 +189,7 @@ def test_map_of_features(tmp_path: Path) -> None:
     schema = SCHEMA.without(SCHEMA.attributes[:60])
     table = make_faces(schema)
     run_test(tmp_path, FeatureEmbedding(faces=120), table, schema)
-    rows = read_rows(tmp_path / "feature_embedding.csv")
+    rows = csv_rows(tmp_path / "feature_embedding.csv")
     assert len(rows) == 120
     assert {int(row["index"]) for row in rows} < set(range(FACES))
     places = np.array([[float(row["x"]), float(row["y"])] for row in rows])
@@ -224,7 +219,7 @@ def test_groups_that_are_served_worse(tmp_path: Path) -> None:
     found = json.loads((tmp_path / "group_errors.json").read_text(encoding="utf-8"))
     assert [entry["group"] for entry in found] == ["Wearing Hat", "Male"]
     assert "Bangs" in found[0]["largest_gaps"]
-    assert read_rows(tmp_path / "group_errors.csv")[0]["group"] == "Wearing Hat"
+    assert csv_rows(tmp_path / "group_errors.csv")[0]["group"] == "Wearing Hat"
     assert imread(tmp_path / "group_errors.png").shape[1] > 1000
 
 
@@ -270,7 +265,7 @@ def test_card_names_groups_and_their_opposites(tmp_path: Path) -> None:
 def test_the_list_of_celeba_spells_its_groups_otherwise(tmp_path: Path) -> None:
     schema = AttributeSchema.from_file("celeba").without(["Bald"])
     run_test(tmp_path / "groups", GroupErrors(fewest=5), make_faces(schema), schema)
-    groups = {row["group"] for row in read_rows(tmp_path / "groups" / "group_errors.csv")}
+    groups = {row["group"] for row in csv_rows(tmp_path / "groups" / "group_errors.csv")}
     assert groups == {"Male", "Young", "Pale_Skin", "Eyeglasses", "Wearing_Hat", "Heavy_Makeup", "Blurry"}
     run_test(tmp_path / "card", ModelCard(), make_faces(schema), schema)
     card = (tmp_path / "card" / "model_card.md").read_text(encoding="utf-8")

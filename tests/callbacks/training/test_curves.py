@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import lightning as L
@@ -17,6 +16,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from callbacks.training.curves import PANELS, BestEpoch, TrainingCurves, draw_curves, table_text
 from tests.running import quiet_trainer
+from tests.tables import csv_rows
 
 LOADER = DataLoader(TensorDataset(torch.ones(2, 1)))
 
@@ -56,8 +56,7 @@ def trainer_with(folder: Path, *callbacks: Callback, **options: object) -> L.Tra
 
 
 def table(folder: Path) -> list[dict[str, str]]:
-    with (folder / "training_curves.csv").open(encoding="utf-8", newline="") as stream:
-        return list(csv.DictReader(stream))
+    return csv_rows(folder / "training_curves.csv")
 
 
 def test_table_and_picture_without_a_logger(tmp_path: Path) -> None:

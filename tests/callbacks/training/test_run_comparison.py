@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from torch.utils.data import DataLoader
 from callbacks.training.run_comparison import ComparedRun, RunComparison, draw_runs, read_runs
 from datamodules.common.errors import ConfigurationError
 from tests.running import quiet_trainer
+from tests.tables import csv_rows
 
 
 class Line(L.LightningModule):
@@ -50,7 +50,7 @@ def run(folder: Path, freeze_below: str, **options: Any) -> L.Trainer:
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
-    return list(csv.DictReader((folder / "run_comparison.csv").open()))
+    return csv_rows(folder / "run_comparison.csv")
 
 
 def test_two_runs_make_one_figure_and_two_rows(tmp_path: Path) -> None:

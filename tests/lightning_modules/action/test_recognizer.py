@@ -17,6 +17,7 @@ from datamodules.action.batch import ActionBatch, StreamBatch
 from datamodules.common.errors import CheckpointError, ConfigurationError
 from lightning_modules.action.losses import l1_norm
 from lightning_modules.action.module import FrameAveragingActionRecognizer
+from tests.running import StopAfterOneEpoch
 
 Build = Callable[..., FrameAveragingActionRecognizer]
 MakeTrainer = Callable[..., L.Trainer]
@@ -74,7 +75,7 @@ def test_a_resumed_run_ends_at_the_same_weights(
     options = {"time_decay": 0.5, "learning_rate": 0.01}
     straight = build(**options)
     trainer(max_epochs=2).fit(straight, loader, loader)
-    half = trainer(max_epochs=2, callbacks=[_StopAfterOne()])
+    half = trainer(max_epochs=2, callbacks=[StopAfterOneEpoch()])
     half.fit(build(**options), loader, loader)
     half.save_checkpoint(tmp_path / "half.ckpt")
     resumed = build(**options)
@@ -87,11 +88,6 @@ def test_each_micro_batch_draws_its_own_noise(check_noise: Callable[..., None], 
     check_noise(
         lambda **options: build(dropout=0.5, schedule="constant", **options), DataLoader([batch] * 4, batch_size=None)
     )
-
-
-class _StopAfterOne(L.Callback):
-    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        trainer.should_stop = True
 
 
 def test_a_frozen_backbone_stays_as_it_was(build: Build, trainer: MakeTrainer, loader: Loader) -> None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -26,6 +24,7 @@ from datamodules.video.writing.encode import encode_video
 from lightning_modules.action.module import FrameAveragingActionRecognizer
 from lightning_modules.commands.annotate import predict_arguments
 from lightning_modules.commands.front.errors import CommandLineError
+from tests.tables import csv_rows
 
 Command = Callable[..., Any]
 NAMES = ["drinking", "cooking", "飲む"]
@@ -106,8 +105,7 @@ def test_everything_is_written(appraise: Command, recognizer: Path, video: Path,
     for suffix in (".mp4", ".segments.csv", ".srt", ".vtt", ".frames.csv", ".png", ".timeLabel.json"):
         assert f"küche{suffix}" in written
     assert {"segments.json", "summary.json", "summary.csv"} <= written
-    with (workdir / "out" / "küche.frames.csv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = csv_rows(workdir / "out" / "küche.frames.csv")
     assert len(rows) == 20
     assert {row["state"] for row in rows} <= {"飲む", "computing..."}
     summary = json.loads((workdir / "out" / "summary.json").read_text(encoding="utf-8"))
@@ -248,7 +246,7 @@ def test_ctrl_c_leaves_valid_files_and_the_same_command_goes_on(
     assert "stopped by Ctrl-C; anything written so far is kept" in said
     summary = json.loads((output / "summary.json").read_text(encoding="utf-8"))
     assert [one["status"] for one in summary["sources"]] == ["ok", "stopped"]
-    rows = list(csv.DictReader(table.open(encoding="utf-8")))
+    rows = csv_rows(table)
     assert 60 <= len(rows) == summary["sources"][1]["frames"] < 2500
     with av.open(str(output / "b.mp4")) as container:
         assert sum(1 for _ in container.decode(video=0)) == len(rows)
@@ -262,27 +260,18 @@ def test_ctrl_c_leaves_valid_files_and_the_same_command_goes_on(
 
 
 @pytest.mark.slow
-def test_the_live_window_on_a_display_without_a_screen(recognizer: Path, video: Path, tmp_path: Path) -> None:
-    program = shutil.which("Xvfb")
-    if program is None:
-        pytest.skip("Xvfb is not installed")
-    pytest.importorskip("tkinter", reason="this Python has no tkinter")
-    reading, writing = os.pipe()
-    command = [program, "-displayfd", str(writing), "-screen", "0", "800x600x24"]
-    with subprocess.Popen(command, pass_fds=[writing], stderr=subprocess.DEVNULL) as server:
-        os.close(writing)
-        with os.fdopen(reading) as answer:
-            display = f":{answer.readline().strip()}"
-        # In a process of its own: Xlib ends the process when its server goes away.
-        arguments = ["annotate", str(video), "--ckpt_path", str(recognizer), "--show", "--trainer.accelerator", "cpu"]
-        run = subprocess.run(
-            [sys.executable, "-m", "cli", *arguments, "--output", str(tmp_path / "out")],
-            env={**os.environ, "DISPLAY": display},
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-        server.terminate()
+def test_the_live_window_on_a_display_without_a_screen(
+    recognizer: Path, video: Path, display: str, tmp_path: Path
+) -> None:
+    # In a process of its own: Xlib ends the process when its server goes away.
+    arguments = ["annotate", str(video), "--ckpt_path", str(recognizer), "--show", "--trainer.accelerator", "cpu"]
+    run = subprocess.run(
+        [sys.executable, "-m", "cli", *arguments, "--output", str(tmp_path / "out")],
+        env={**os.environ, "DISPLAY": display},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert run.returncode == 0, run.stderr
     assert "1 annotated" in run.stdout
     assert (tmp_path / "out" / "küche.mp4").is_file()

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from callbacks.training.parameter_ema import ParameterEMA
 from datamodules.common.errors import ConfigurationError
 from lightning_modules.video_quality.module import KSVQE
+from tests.running import StopAfterOneEpoch, quiet_trainer
 
 SMALLEST: dict[str, Any] = {
     "preset": "tiny",
@@ -63,8 +64,7 @@ def loader(count: int = 8, clips: int = 1) -> DataLoader[dict[str, Any]]:
 
 
 def trainer(folder: Path, **options: Any) -> L.Trainer:
-    defaults: dict[str, Any] = {"max_epochs": 1, "logger": False, "accelerator": "cpu", "enable_progress_bar": False}
-    return L.Trainer(**(defaults | {"default_root_dir": folder, "enable_model_summary": False} | options))
+    return quiet_trainer(folder, **{"max_epochs": 1, "enable_checkpointing": True, **options})
 
 
 def fit(folder: Path, module: KSVQE, **options: Any) -> L.Trainer:
@@ -98,7 +98,7 @@ def test_resume_repeats_the_run_that_was_not_stopped(tmp_path: Path) -> None:
     fit(tmp_path / "whole", whole, max_epochs=2)
     # The schedule must not depend on where the run stops, so both are planned for two epochs.
     first = build()
-    half = trainer(tmp_path / "half", max_epochs=2, callbacks=[_StopAfterFirstEpoch()])
+    half = trainer(tmp_path / "half", max_epochs=2, callbacks=[StopAfterOneEpoch()])
     half.fit(first, loader(), loader())
     half.save_checkpoint(tmp_path / "half.ckpt")
     resumed = build()
@@ -116,11 +116,6 @@ def test_each_micro_batch_draws_its_own_noise(check_noise: Callable[..., None]) 
 
     one = next(iter(loader()))
     check_noise(build, DataLoader([one] * 4, batch_size=None))
-
-
-class _StopAfterFirstEpoch(L.Callback):
-    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        trainer.should_stop = True
 
 
 def test_checkpoint_rebuilds_the_module_without_any_other_file(tmp_path: Path) -> None:

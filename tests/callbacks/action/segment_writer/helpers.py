@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,11 +70,6 @@ def annotate(
     stream = ActionDataModule(path=str(source), frame_size=16, **(data or {}))
     trainer.predict(module or ColourClassifier(), datamodule=stream, return_predictions=False)
     return dict(json.loads((output / "summary.json").read_text(encoding="utf-8")))
-
-
-def table(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def pictures(path: Path) -> NDArray[np.uint8]:

@@ -21,8 +21,9 @@ from datamodules.common.errors import VideoError
 from datamodules.video.writing.annotated import AnnotatedVideoWriter
 from datamodules.video.writing.encode import encode_video
 from lightning_modules.action.segments.files import read_activitynet, read_segment_csv
+from tests.tables import csv_rows
 
-from .helpers import COLOURS, FPS, NAMES, PART, ColourClassifier, annotate, frames, pictures, table
+from .helpers import COLOURS, FPS, NAMES, PART, ColourClassifier, annotate, frames, pictures
 
 
 def test_every_file_of_a_folder_of_videos(clips: Path, tmp_path: Path) -> None:
@@ -31,7 +32,7 @@ def test_every_file_of_a_folder_of_videos(clips: Path, tmp_path: Path) -> None:
     for name, parts in (("kitchen", 4), ("кухня", 3)):
         for suffix in (".mp4", ".segments.csv", ".srt", ".vtt", ".frames.csv", ".png"):
             assert (tmp_path / f"{name}{suffix}").stat().st_size > 0, suffix
-        assert len(table(tmp_path / f"{name}.frames.csv")) == parts * PART
+        assert len(csv_rows(tmp_path / f"{name}.frames.csv")) == parts * PART
         assert len(pictures(tmp_path / f"{name}.mp4")) == parts * PART
     assert summary["metrics"]["frame_accuracy"] >= 0.95
     assert summary["metrics"]["segment_f1_50"] == 1
@@ -45,7 +46,7 @@ def test_every_file_of_a_folder_of_videos(clips: Path, tmp_path: Path) -> None:
         "cooking",
     ]
     assert "飲む" in (tmp_path / "kitchen.srt").read_text(encoding="utf-8")
-    assert [row["status"] for row in table(tmp_path / "summary.csv")] == ["ok", "ok"]
+    assert [row["status"] for row in csv_rows(tmp_path / "summary.csv")] == ["ok", "ok"]
 
 
 @pytest.mark.parametrize("mode", ["trailing", "centred", "exponential"])
@@ -75,7 +76,7 @@ def test_the_label_in_a_picture_is_that_of_its_time(clips: Path, tmp_path: Path)
     # Letters that every machine draws alike.
     module = ColourClassifier(["drinking", "cooking", "washing"])
     annotate(clips / "videos" / "kitchen.mp4", tmp_path, module, mode="trailing", video=True)
-    states = [row["state"] for row in table(tmp_path / "kitchen.frames.csv")]
+    states = [row["state"] for row in csv_rows(tmp_path / "kitchen.frames.csv")]
     boxes = pictures(tmp_path / "kitchen.mp4")[:, 2:12, 2:40].astype(int)
     red, green = boxes[..., 0].max(axis=(1, 2)), boxes[..., 1].max(axis=(1, 2))
     assert states[0] == "computing..."
@@ -127,7 +128,7 @@ def test_legacy_is_the_original_loop(clips: Path, tmp_path: Path) -> None:
         clips / "videos" / "kitchen.mp4", tmp_path, legacy=True, seconds=None, mode="trailing", window=30,
         action="drinking", video=True,
     )  # fmt: skip
-    means = list(table(tmp_path / "kitchen.frames.csv"))
+    means = list(csv_rows(tmp_path / "kitchen.frames.csv"))
     scores = [
         torch.softmax(-torch.cdist(COLOURS[[place // PART % 3]], COLOURS) / 60, dim=1)[0].numpy() for place in range(80)
     ]

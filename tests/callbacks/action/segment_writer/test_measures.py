@@ -16,8 +16,9 @@ from lightning_modules.action.segments.flicker import (
     switches_per_minute,
 )
 from lightning_modules.action.segments.machine import Segment
+from tests.tables import csv_rows
 
-from .helpers import FPS, NAMES, PART, annotate, pictures, table
+from .helpers import FPS, NAMES, PART, annotate, pictures
 
 
 @pytest.mark.parametrize("mode", ["trailing", "centred"])
@@ -27,7 +28,7 @@ def test_a_rate_reports_its_agreement_with_all_frames(clips: Path, tmp_path: Pat
     data = {"rate": 5.0, "compare_rate": True, "chunk_frames": 9}
     compared = annotate(source, tmp_path / "compared", data=data, mode=mode, video=True)
     alone = annotate(source, tmp_path / "alone", data={"rate": 5.0}, mode=mode, video=True)
-    rows = {name: table(tmp_path / name / "kitchen.frames.csv") for name in ("whole", "compared", "alone")}
+    rows = {name: csv_rows(tmp_path / name / "kitchen.frames.csv") for name in ("whole", "compared", "alone")}
     assert rows["compared"] == rows["alone"]
     assert len(rows["alone"]) == 20
     numbers = [*NAMES, "computing..."]

@@ -22,8 +22,9 @@ from callbacks.action.source_annotation import Outputs, SourceAnnotation
 from callbacks.action.summary import append_result, read_results
 from datamodules.action.batch import StreamBatch, StreamInfo
 from lightning_modules.action.segments.files import read_activitynet, read_segment_csv
+from tests.tables import csv_rows
 
-from .helpers import NAMES, PART, ColourClassifier, annotate, pictures, table
+from .helpers import NAMES, PART, ColourClassifier, annotate, pictures
 
 
 def test_a_second_run_takes_what_is_done_and_leaves_its_own_videos_alone(clips: Path, tmp_path: Path) -> None:
@@ -63,7 +64,7 @@ def test_a_stopped_run_leaves_valid_files_and_goes_on(clips: Path, tmp_path: Pat
     first = read_results(tmp_path)[str(clips / "videos" / "kitchen.mp4")]
     assert first.status == ("stopped" if isinstance(stop, KeyboardInterrupt) else "error")
     assert len(pictures(tmp_path / "kitchen.mp4")) == 40
-    assert len(table(tmp_path / "kitchen.frames.csv")) == 40
+    assert len(csv_rows(tmp_path / "kitchen.frames.csv")) == 40
     assert read_segment_csv(tmp_path / "kitchen.segments.csv")[-1].end == pytest.approx(2.0)
     assert (tmp_path / "kitchen.png").is_file()
     assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
@@ -85,7 +86,7 @@ def test_files_of_one_name_from_several_folders_share_an_output(
     assert (tmp_path / "out" / "clip.frames.csv").read_bytes() == first
     found = read_activitynet(tmp_path / "out" / "segments.json").segments
     assert {name: len(segments) for name, segments in found.items()} == {"clip": 4, "clip_2": 3}
-    assert [row["name"] for row in table(tmp_path / "out" / "summary.csv")] == ["clip", "clip_2"]
+    assert [row["name"] for row in csv_rows(tmp_path / "out" / "summary.csv")] == ["clip", "clip_2"]
     with caplog.at_level(logging.INFO):
         again = annotate(tmp_path / "1", tmp_path / "out", enter=0.7)
     assert "the summary keeps the results of 1 other source" in caplog.text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import itertools
 import json
 from collections import Counter
@@ -17,6 +16,7 @@ from datamodules.action.demo.making import action_demo_folder, make_action_demo
 from datamodules.action.demo.settings import DEMO_CLASSES, FRAME_CLASSES, PAIR_CLASSES, ActionDemoSettings
 from datamodules.action.demo.videos import ClipJob, LongJob, clip_scene, long_scene, make_clip, make_long, truth_of
 from datamodules.common.errors import ConfigurationError, VideoError
+from tests.tables import csv_rows
 
 SMALL = {
     "clips": 4,
@@ -48,8 +48,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_list_names_every_clip_with_split_and_group(folder: Path) -> None:
-    with (folder / "clips.csv").open(encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream))
+    rows = csv_rows(folder / "clips.csv")
     assert list(rows[0]) == ["video", "class", "split", "group"]
     assert Counter(row["class"] for row in rows) == dict.fromkeys(DEMO_CLASSES, 4)
     assert {row["video"] for row in rows} == {f"clips/{p.parent.name}/{p.name}" for p in folder.glob("clips/*/*.mp4")}

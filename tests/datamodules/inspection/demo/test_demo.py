@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from datamodules.inspection.demo.making import inspection_demo_folder, make_insp
 from datamodules.inspection.demo.parts import draw_part
 from datamodules.inspection.demo.settings import DEFECT_CLASSES, InspectionDemoSettings
 from datamodules.inspection.demo.surface import NEW_SETUP, ORIGINAL_SETUP, Setup, Surface, blank_part, photograph
+from tests.tables import csv_rows
 
 SETUPS = pytest.mark.parametrize("setup", [ORIGINAL_SETUP, NEW_SETUP], ids=["original", "new"])
 
@@ -27,8 +27,7 @@ def small(folder: Path, **changes: object) -> InspectionDemoSettings:
 
 
 def read(folder: Path) -> list[dict[str, str]]:
-    with (folder / "manifest.csv").open(encoding="utf-8", newline="") as stream:
-        return list(csv.DictReader(stream))
+    return csv_rows(folder / "manifest.csv")
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,6 +16,7 @@ from scipy.ndimage import gaussian_filter
 from datamodules.inspection.batch import NEW, ORIGINAL
 from datamodules.inspection.datamodule import InspectionDataModule
 from datamodules.inspection.labels.records import LabelledImage
+from tests.tables import csv_rows
 
 SPLITS = ("train", "val", "test")
 
@@ -32,8 +32,7 @@ def make(folder: Path, **options: Any) -> InspectionDataModule:
 
 
 def rows(folder: Path) -> dict[str, dict[str, str]]:
-    with (folder / "manifest.csv").open(newline="") as stream:
-        return {row["image"]: row for row in csv.DictReader(stream)}
+    return {row["image"]: row for row in csv_rows(folder / "manifest.csv")}
 
 
 def overlap(groups: Iterable[set[str]]) -> set[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from datamodules.video_quality.demo.sources import (
     split_of,
 )
 from datamodules.video_quality.demo.worker import make_source, record_path
+from tests.tables import csv_rows
 
 Row = dict[str, str]
 
@@ -33,18 +33,13 @@ def small(folder: Path | None = None, seed: int = 0, workers: int = 2) -> DemoSe
     return DemoSettings(sources=12, frames=6, size=96, seed=seed, cache_dir=cache, workers=workers)
 
 
-def read(path: Path) -> list[Row]:
-    with path.open(encoding="utf-8", newline="") as stream:
-        return list(csv.DictReader(stream))
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_demo(small(tmp_path_factory.mktemp("cache")))
 
 
 def test_manifest_lists_six_versions_of_each_source(folder: Path) -> None:
-    rows, details = read(folder / "manifest.csv"), read(folder / "details.csv")
+    rows, details = csv_rows(folder / "manifest.csv"), csv_rows(folder / "details.csv")
     assert list(rows[0]) == ["file", "mos", "pattern", "reference", "split", "x1", "y1", "x2", "y2"]
     assert len(rows) == len(details) == 12 * 6
     assert sorted(p.name for p in folder.iterdir()) == ["clips", "details.csv", "manifest.csv"]
@@ -61,7 +56,7 @@ def test_manifest_lists_six_versions_of_each_source(folder: Path) -> None:
 
 
 def test_sources_stay_in_one_split_and_the_region_moves(folder: Path) -> None:
-    rows = read(folder / "manifest.csv")
+    rows = csv_rows(folder / "manifest.csv")
     splits: dict[str, set[str]] = {}
     for row in rows:
         splits.setdefault(row["reference"], set()).add(row["split"])
@@ -72,9 +67,9 @@ def test_sources_stay_in_one_split_and_the_region_moves(folder: Path) -> None:
 
 
 def test_scores_follow_quality_and_are_fair_between_contents(folder: Path) -> None:
-    rows = read(folder / "manifest.csv")
+    rows = csv_rows(folder / "manifest.csv")
     mos = np.array([float(row["mos"]) for row in rows]).reshape(12, 6)
-    qp = np.array([int(row["qp"]) for row in read(folder / "details.csv")])
+    qp = np.array([int(row["qp"]) for row in csv_rows(folder / "details.csv")])
     between = mos.mean(axis=1).var() / mos.var()
     assert between < 0.2
     assert spearmanr(qp, mos.ravel())[0] < -0.65
@@ -134,7 +129,7 @@ def test_two_processes_at_once(tmp_path: Path, repository: Path) -> None:
     with ThreadPoolExecutor(2) as pool:
         first, second = pool.map(start, range(2))
     assert first.stdout == second.stdout
-    assert len(read(Path(first.stdout) / "manifest.csv")) == 24
+    assert len(csv_rows(Path(first.stdout) / "manifest.csv")) == 24
     assert sorted(("Making" in run.stderr) for run in (first, second)) == [False, True]  # one made, one waited
     assert "4 of 4" in first.stderr + second.stderr
 

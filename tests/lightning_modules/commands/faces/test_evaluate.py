@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +23,7 @@ from lightning_modules.commands.faces.settings import EvaluationSettings
 from lightning_modules.commands.front.config_files import resolve_config_options
 from lightning_modules.commands.front.errors import CommandLineError
 from tests.lightning_modules.commands.faces import small_faces
+from tests.tables import csv_rows
 
 Command = Callable[..., Any]
 DEMO = FaceDemoSettings(seed=100, train=96, val=40, test=96)
@@ -139,8 +139,7 @@ def test_the_whole_way_and_again(appraise: Command, files: Files, workdir: Path)
     assert found["ahead_of"]["full"]["mean_face"] == pytest.approx(
         found["modes"][found["chosen"]]["full"]["agreement"] - 0.5
     )
-    with (folder / "evaluation.csv").open(encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream))
+    rows = csv_rows(folder / "evaluation.csv")
     assert len(rows) == 14
     assert float(rows[-2]["judge A/agreement"]) == pytest.approx(0.5)
     assert f"**{found['chosen']}**" in (folder / "evaluation.md").read_text(encoding="utf-8")

@@ -24,7 +24,7 @@ from lightning_modules.face_attributes.classifier.layers import CutNetwork
 from lightning_modules.face_attributes.classifier.module import FaceAttributeClassifier
 from lightning_modules.face_attributes.classifier.settings import PRESETS
 from lightning_modules.face_attributes.classifier.vgg import VGGSettings
-from tests.running import quiet_trainer
+from tests.running import StopAfterOneEpoch, quiet_trainer
 
 SIDE = 16
 SCHEMA = AttributeSchema(
@@ -313,14 +313,10 @@ def test_each_micro_batch_draws_its_own_noise(check_noise: Callable[..., None]) 
 
 
 def test_a_resumed_run_ends_at_the_same_weights(trainer: Any, tmp_path: Path) -> None:
-    class Stop(L.Callback):
-        def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-            trainer.should_stop = True
-
     options = {"dropout": 0.5, "layer_decay": 0.8, "mean": "image"}
     straight = build(**options)
     trainer(max_epochs=2).fit(straight, Faces())
-    half = trainer(max_epochs=2, callbacks=[Stop()])
+    half = trainer(max_epochs=2, callbacks=[StopAfterOneEpoch()])
     half.fit(build(**options), Faces())
     half.save_checkpoint(tmp_path / "half.ckpt")
     resumed = build(**options)

@@ -91,11 +91,6 @@ class Data(L.LightningDataModule):
 FITTED = torch.tensor([[10.0, 10.0], [22.0, 12.0]])
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 def trainer(folder: Path, **options: Any) -> L.Trainer:
     return quiet_trainer(folder, **{"max_epochs": 1, "num_sanity_val_steps": 1, **options})
 
