@@ -78,3 +78,5 @@ def test_an_old_path_works_and_names_the_new_one(old: str, monkeypatch: pytest.M
     with pytest.warns(FutureWarning, match=re.escape(new)):
         exec(f"from {old} import {', '.join(own)}" if own else f"import {old}", found)
     assert [found[name] for name in own] == [getattr(module, name) for name in own]
+    if not new.startswith(f"{old}."):
+        sys.modules.pop(old, None)  # others ask for it as if for the first time
