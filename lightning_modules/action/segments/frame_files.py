@@ -6,6 +6,7 @@ import csv
 import json
 import math
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Self
@@ -16,11 +17,12 @@ from numpy.typing import ArrayLike
 COMPUTING_TEXT = "computing..."
 
 
-class _Closing:
+class _Closing(ABC):
     """Closes itself at the end of a ``with`` block."""
 
+    @abstractmethod
     def close(self) -> None:
-        raise NotImplementedError
+        """Write what is left and close the file."""
 
     def __enter__(self) -> Self:
         return self

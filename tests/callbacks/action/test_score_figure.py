@@ -11,6 +11,7 @@ from PIL import Image
 
 from callbacks.action.score_figure import DrawnSegment, ScoreTrack, draw_scores
 from callbacks.figures.pictures import write_figure
+from tests.lines import look_of
 
 
 @pytest.mark.parametrize("block", [1, 7, 5000])
@@ -87,7 +88,7 @@ def test_every_class_has_a_line_of_its_own_and_the_legend_shows_it(number: int) 
     assert legend is not None
     entries = dict(zip([text.get_text() for text in legend.get_texts()], legend.get_lines(), strict=True))
     assert list(entries) == list(lines) == names
-    looks = {name: (line.get_color(), str(line._dash_pattern)) for name, line in lines.items()}  # type: ignore[attr-defined]
+    looks = {name: look_of(line) for name, line in lines.items()}
     assert len(set(looks.values())) == number
-    assert {name: (entry.get_color(), str(entry._dash_pattern)) for name, entry in entries.items()} == looks  # type: ignore[attr-defined]
+    assert {name: look_of(entry) for name, entry in entries.items()} == looks
     assert [to_hex(bar.get_facecolor()) for bar in below.patches] == [colour for colour, _ in looks.values()]

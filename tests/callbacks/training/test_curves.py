@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 from callbacks.training.curves import PANELS, BestEpoch, TrainingCurves, draw_curves, table_text
+from tests.lines import look_of
 from tests.running import quiet_trainer
 from tests.tables import csv_rows
 
@@ -155,7 +156,7 @@ def test_every_metric_of_a_panel_has_a_look_of_its_own() -> None:
     figure = draw_curves({0: dict.fromkeys(names, 0.5), 1: dict.fromkeys(names, 0.7)}, {"all": names})
     assert figure is not None
     lines = figure.axes[0].get_lines()
-    assert len({(line.get_color(), str(line._dash_pattern)) for line in lines}) == len(lines) == len(names)  # type: ignore[attr-defined]
+    assert len({look_of(line) for line in lines}) == len(lines) == len(names)
 
 
 def test_an_empty_table() -> None:

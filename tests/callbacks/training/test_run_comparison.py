@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 
 from callbacks.training.run_comparison import ComparedRun, RunComparison, draw_runs, read_runs
 from datamodules.common.errors import ConfigurationError
+from tests.lines import look_of
 from tests.running import quiet_trainer
 from tests.tables import csv_rows
 
@@ -98,7 +99,7 @@ def test_runs_of_one_label_share_a_colour() -> None:
 def test_every_label_has_a_look_of_its_own() -> None:
     runs = [ComparedRun(f"layer {number}", "a", {0: {"val/loss": 1.0}, 1: {"val/loss": 0.5}}) for number in range(40)]
     figure = draw_runs(runs, "freeze_below", "val/loss")
-    assert len({(line.get_color(), str(line._dash_pattern)) for line in figure.axes[0].get_lines()}) == 40  # type: ignore[attr-defined]
+    assert len({look_of(line) for line in figure.axes[0].get_lines()}) == 40
 
 
 def test_a_broken_record_is_named_and_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
