@@ -24,6 +24,9 @@ export function listenToPointer(stage, view, marker, does) {
     return { far: Math.hypot(a.x - b.x, a.y - b.y), x: (a.x + b.x) / 2, y: (a.y + b.y) / 2 };
   };
 
+  // A swipe is no scrolling: the browser would take it for a fling and drop the tap on a button that follows at once.
+  canvas.addEventListener("touchstart", (event) => event.preventDefault(), { passive: false });
+
   canvas.addEventListener("pointerdown", (event) => {
     if (!view.item) return;
     does.pressed();
