@@ -17,7 +17,7 @@ from torch import Tensor
 
 from datamodules.common.errors import ConfigurationError
 
-_OWN_SHARE = 1e-13  # rounding alone leaves about 1e-16 times the number of attributes
+_CONDITION = 1e13  # of a singular matrix rounding leaves 1e14 or more
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,18 +90,17 @@ def cholesky(matrix: Tensor, ridge: float) -> Tensor:
     """The lower factor of a positive definite matrix.
 
     Raises:
-        ConfigurationError: If the matrix is singular up to rounding, that is if less than a share of 1e-13 of some
-            attribute is its own and not told by those before it; the message names the ridge to raise.
+        ConfigurationError: If the matrix is singular up to rounding: its condition number, rows and columns scaled to a
+            diagonal of 1, is above 1e13; the message names the ridge to raise.
     """
-    factor: Tensor
-    factor, failed = torch.linalg.cholesky_ex(matrix)
-    # Of a singular matrix rounding decides whether the factor exists, so the size of its diagonal is asked as well.
-    if int(failed) or not bool((factor.diagonal().square() > _OWN_SHARE * matrix.diagonal()).all()):
+    scale = matrix.diagonal().rsqrt()
+    values = torch.linalg.eigvalsh(matrix * scale[:, None] * scale)
+    if not bool(values[0] * _CONDITION > values[-1]):  # whether a factor exists is up to rounding then
         raise ConfigurationError(
             f"With lambda {ridge:g} the attributes do not determine the fit, since some always occur together: give "
             "a larger lambda or take cv."
         )
-    return factor
+    return torch.linalg.cholesky(matrix)
 
 
 def lambda_path(problem: WeightProblem, ridges: Sequence[float]) -> Tensor:
