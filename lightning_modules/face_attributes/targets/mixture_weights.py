@@ -100,7 +100,8 @@ def cholesky(matrix: Tensor, ridge: float) -> Tensor:
             f"With lambda {ridge:g} the attributes do not determine the fit, since some always occur together: give "
             "a larger lambda or take cv."
         )
-    return torch.linalg.cholesky(matrix)
+    factor: Tensor = torch.linalg.cholesky(matrix)
+    return factor
 
 
 def lambda_path(problem: WeightProblem, ridges: Sequence[float]) -> Tensor:
