@@ -137,8 +137,8 @@ def optimise(
 ) -> Inversion:
     """Move pictures until the objective is low.
 
-    A face's result follows from its own start, seed and part of the objective; other faces of the batch change it by no
-    more than rounding.
+    A face's result follows from its own start, seed and part of the objective; other faces of the batch change it by
+    rounding alone, which many steps of Adam, that move a coordinate without a slope as far as any other, can enlarge.
 
     Args:
         objective: Losses ``(B,)`` of pictures ``(B, 3, S, S)`` in 0..1; row i may depend on picture i alone.
