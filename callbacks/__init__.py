@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from callbacks.inspection.false_positive_sheet import FalsePositiveSheet as FalsePositiveSheet
     from callbacks.inspection.feedback_store_writer import FeedbackStoreWriter as FeedbackStoreWriter
     from callbacks.inspection.new_false_positives import NewFalsePositives as NewFalsePositives
+    from callbacks.training.best_and_last import BestAndLast as BestAndLast
     from callbacks.training.curves import TrainingCurves as TrainingCurves
     from callbacks.training.feature_cache import FeatureCache as FeatureCache
     from callbacks.training.parameter_ema import ParameterEMA as ParameterEMA
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
     from callbacks.video_quality.score_writer import ScoreWriter as ScoreWriter
 
 PUBLIC = {
+    "BestAndLast": PublicName(
+        "callbacks.training.best_and_last", "the best checkpoint, and the newest one to resume from"
+    ),
     "FeatureCache": PublicName("callbacks.training.feature_cache", "features of a frozen backbone, computed once"),
     "RestoreBestWeights": PublicName(
         "callbacks.training.restore_best_weights", "the best checkpoint's weights when training ends"
@@ -109,6 +113,7 @@ __all__ = [
     "AttributeDistribution",
     "AttributeReport",
     "AttributeWriter",
+    "BestAndLast",
     "ClassificationReport",
     "DefectFeatures",
     "FaceWriter",

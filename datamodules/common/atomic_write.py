@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
+import socket
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,7 +28,8 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
     """
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.stem}-", suffix=target.suffix)
+    prefix = f".{target.stem}.{_host()}.{os.getpid()}."
+    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=prefix, suffix=target.suffix)
     os.close(descriptor)
     temporary = Path(name)
     try:
@@ -36,6 +40,26 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
         _synchronise_folder(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sweep_leftovers(target: str | Path) -> list[Path]:
+    """Remove what killed processes left of their writing of ``target``.
+
+    A temporary file goes when its process is gone; one that another machine wrote, whose processes are not seen from
+    here, when it has not been touched for a day.
+
+    Returns:
+        The files removed.
+    """
+    target = Path(target)
+    pattern = re.compile(rf"\.{re.escape(target.stem)}\.(.*)\.(\d+)\.\w+{re.escape(target.suffix)}")
+    removed = []
+    for path in target.parent.glob(".*") if target.parent.is_dir() else ():
+        found = pattern.fullmatch(path.name)
+        if found and _is_abandoned(path, found[1], int(found[2])):
+            path.unlink(missing_ok=True)
+            removed.append(path)
+    return removed
 
 
 def write_bytes(target: str | Path, content: bytes) -> None:
@@ -79,6 +103,22 @@ def append_row(target: str | Path, row: str) -> None:
     with target.open("a", encoding="utf-8", newline="") as stream:
         stream.write(("\n" if torn else "") + row + "\n")
         flush_row(stream)
+
+
+def _host() -> str:
+    return re.sub(r"\W", "-", socket.gethostname())
+
+
+def _is_abandoned(path: Path, host: str, process: int) -> bool:
+    try:
+        if host != _host():
+            return time.time() - path.stat().st_mtime > 24 * 3600
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:  # somebody else's process, or the file is gone
+        return False
+    return False
 
 
 def _lacks_final_newline(path: Path) -> bool:

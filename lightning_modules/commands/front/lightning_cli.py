@@ -17,11 +17,13 @@ from jsonargparse import Namespace
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, ModelSummary, ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, _InstantiatorFn
+from lightning.pytorch.plugins import CheckpointIO
 from omegaconf.errors import OmegaConfBaseException
 
 import callbacks
 import datamodules
 import lightning_modules
+from callbacks.training.checkpoint_files import CheckpointFiles
 from callbacks.training.plain_progress import PlainProgress
 from callbacks.training.run_record import RunRecord
 from callbacks.training.terminal_progress import TerminalProgress
@@ -260,6 +262,10 @@ class AppraiseCLI(LightningCLI):
         summarised = any(isinstance(c, ModelSummary) for c in given)
         if not terminal and not summarised and config["enable_model_summary"] is None:
             config["enable_model_summary"] = False  # PlainProgress has a line for it
+        plugins = config["plugins"] or []
+        plugins = plugins if isinstance(plugins, list) else [plugins]
+        own = [] if any(isinstance(one, CheckpointIO) for one in plugins) else [CheckpointFiles()]
+        config["plugins"] = [*plugins, *own]
         return super()._instantiate_trainer(config, callbacks)
 
     # Running
