@@ -27,12 +27,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "generate": ("lightning_modules.commands.faces.generate", "make faces from attributes with a trained classifier"),
     "evaluate-faces": ("lightning_modules.commands.faces.evaluate", "judge made faces: agreement, realism, diversity"),
+    "submit": ("lightning_modules.commands.cluster.submit", "train on a Slurm cluster, from one command"),
+    "status": ("lightning_modules.commands.cluster.status", "say where a submitted run stands"),
     "list": ("lightning_modules.commands.listing", "name the methods, data modules, callbacks and configs"),
     "doctor": ("lightning_modules.commands.doctor", "check this machine and this installation"),
 }
 
 # Options without a value, so that what follows one is no value of it.
-SWITCHES = ("--print_config", "--help-all", "--show", "--force", "--strips", "--agreement")
+SWITCHES = ("--print_config", "--help-all", "--show", "--force", "--strips", "--agreement", "--dry-run")
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 EXAMPLES = """\

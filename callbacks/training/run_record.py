@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import subprocess
 import sys
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -17,6 +16,7 @@ from lightning.pytorch.cli import SaveConfigCallback
 from lightning.pytorch.loggers import WandbLogger
 
 from datamodules.common.atomic_write import atomic_path
+from datamodules.common.git_state import git_state
 
 PACKAGES = (
     "appraise",
@@ -70,7 +70,7 @@ def run_facts(trainer: L.Trainer, seed: object = None) -> dict[str, object]:
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "folder": str(trainer.default_root_dir),
         "seed": seed,
-        "git": git_state(Path(__file__).resolve().parent),
+        "git": git_state(Path(__file__)),
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
         "machine": {
             "platform": platform.platform(),
@@ -83,27 +83,6 @@ def run_facts(trainer: L.Trainer, seed: object = None) -> dict[str, object]:
         },
         "slurm_job": os.environ.get("SLURM_JOB_ID"),
     }
-
-
-def git_state(folder: Path) -> dict[str, object] | None:
-    """Commit of the working tree that holds ``folder`` and whether it has uncommitted changes.
-
-    Returns:
-        ``{"commit": ..., "dirty": ...}``, or None when the code was installed without its repository.
-    """
-    commit = _git(folder, "rev-parse", "HEAD")
-    inside = _git(folder, "ls-files", "--error-unmatch", Path(__file__).name)
-    if commit is None or inside is None:  # the second: installed below somebody else's repository
-        return None
-    return {"commit": commit, "dirty": bool(_git(folder, "status", "--porcelain", "--untracked-files=no"))}
-
-
-def _git(folder: Path, *arguments: str) -> str | None:
-    try:
-        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()
 
 
 def _version(package: str) -> str | None:

@@ -14,6 +14,7 @@ from typing import Any
 import lightning as L
 import yaml
 from jsonargparse import Namespace
+from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, ModelSummary, ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, _InstantiatorFn
@@ -26,9 +27,10 @@ import lightning_modules
 from callbacks.training.checkpoint_files import CheckpointFiles
 from callbacks.training.plain_progress import PlainProgress
 from callbacks.training.run_record import RunRecord
+from callbacks.training.stop_at_signal import StopAtSignal, StoppedBySignal
 from callbacks.training.terminal_progress import TerminalProgress
 from datamodules.common.errors import AppraiseError
-from lightning_modules.commands.front import checkpoint, diagnosis, loggers
+from lightning_modules.commands.front import checkpoint, diagnosis, loggers, resume, slurm
 from lightning_modules.commands.front.config_files import ConfigFile, describe, resolve_config_options, run_name
 from lightning_modules.commands.front.console import RESULTS, set_up_console
 from lightning_modules.commands.front.errors import CommandLineError
@@ -71,6 +73,8 @@ def launch(command: str, arguments: Sequence[str]) -> AppraiseCLI:
         log.info("%s", describe(config))
     import_public_classes()
     prepare_parsing()
+    if command == "fit":
+        resolved = resume.with_newest(resolved)
     try:
         plain = ["--help" if argument == "--help-all" else argument for argument in resolved]
         return AppraiseCLI(command, plain, configs)
@@ -249,6 +253,11 @@ class AppraiseCLI(LightningCLI):
         except ValueError as error:  # Lightning's other way to say it
             raise CommandLineError(" ".join(str(error).split())) from error
         loggers.quieten(trainer.loggers)
+        given = self.config[self.command].ckpt_path
+        if self.command == "fit" and given and not trainer_config.fast_dev_run:
+            step = resume.step_of(Path(given))
+            if step is not None:
+                loggers.go_on(trainer.loggers, Path(given).parent.parent, step)
         for saver in trainer.checkpoint_callbacks:
             if getattr(saver, "dirpath", "") is None:
                 setattr(saver, "dirpath", str(self.folder / "checkpoints"))  # noqa: B010  # known to ModelCheckpoint only
@@ -265,7 +274,10 @@ class AppraiseCLI(LightningCLI):
         plugins = config["plugins"] or []
         plugins = plugins if isinstance(plugins, list) else [plugins]
         own = [] if any(isinstance(one, CheckpointIO) for one in plugins) else [CheckpointFiles()]
-        config["plugins"] = [*plugins, *own]
+        queued = [] if any(isinstance(one, ClusterEnvironment) for one in plugins) else slurm.environment()
+        config["plugins"] = [*plugins, *own, *queued]
+        if self.command == "fit":
+            callbacks = [*callbacks, StopAtSignal(slurm.requeue if queued else None)]
         return super()._instantiate_trainer(config, callbacks)
 
     # Running
@@ -286,6 +298,8 @@ class AppraiseCLI(LightningCLI):
     def _run_subcommand(self, subcommand: str) -> None:
         try:
             super()._run_subcommand(subcommand)
+        except StoppedBySignal:
+            raise
         except SystemExit:  # Lightning's answer to Ctrl-C, after it has closed everything
             if not self.trainer.interrupted:
                 raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import sys
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from jsonargparse import Namespace
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 
 from lightning_modules.commands.front.errors import CommandLineError
+from lightning_modules.commands.front.run_folder import is_first_process
 
 _OFFLINE_MODES = ("offline", "dryrun")
 
@@ -45,6 +47,25 @@ def complete_logger(logger: Namespace, folder: Path) -> None:
         arguments["name"] = ""
         arguments["version"] = "" if kind == "CSVLogger" else "tensorboard"
     logger["init_args"] = arguments
+
+
+def go_on(used: Sequence[Logger], before: Path, step: int) -> None:
+    """Begin the logs of a resumed run with the rows of the one before, up to the step that it goes on from.
+
+    Args:
+        used: Loggers of the run.
+        before: Folder of the run before; its own where it goes on in it.
+        step: Steps that the checkpoint has behind it.
+    """
+    for logger in used:
+        if isinstance(logger, TensorBoardLogger):
+            logger._kwargs["purge_step"] = step
+        path = before / "metrics.csv"
+        if isinstance(logger, CSVLogger) and is_first_process() and path.is_file():
+            with path.open(encoding="utf-8", newline="") as stream:
+                rows = [row for row in csv.DictReader(stream) if int(row["step"]) < step]
+            # Lightning begins the file anew when it is first asked for it.
+            logger.experiment.metrics = [{name: value for name, value in row.items() if value} for row in rows]
 
 
 def quieten(used: Sequence[Logger]) -> None:

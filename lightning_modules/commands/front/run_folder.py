@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lightning_modules.commands.front.errors import CommandLineError
 
+RUN_FOLDER = "APPRAISE_RUN"  # set by the script of a job: the run's folder, the same after every restart
 HANDED_DOWN = "APPRAISE_RUN_FOLDER"  # tells the processes that a run starts which folder it has claimed
 
 
@@ -20,11 +21,15 @@ def claim_run_folder(base: Path, numbered: bool) -> Path:
             ``job_<id>`` instead, so that all tasks, and the job after it was requeued, share one folder.
 
     Returns:
-        The folder, absolute.
+        The folder, absolute; that of the environment variable ``APPRAISE_RUN`` for a run that goes on in its own.
 
     Raises:
         CommandLineError: If it cannot be made.
     """
+    own = own_folder()
+    if own is not None and numbered:
+        own.mkdir(parents=True, exist_ok=True)
+        return own
     handed = os.environ.get(HANDED_DOWN)
     if handed and is_child_process():
         return Path(handed)
@@ -41,6 +46,12 @@ def claim_run_folder(base: Path, numbered: bool) -> Path:
         ) from error
     os.environ[HANDED_DOWN] = str(folder)
     return folder
+
+
+def own_folder() -> Path | None:
+    """The folder of a run that is started again and again until it is done; None for ordinary ones."""
+    given = os.environ.get(RUN_FOLDER)
+    return Path(given) if given else None
 
 
 def is_child_process() -> bool:

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from callbacks.training.run_record import RunRecord, git_state
+from callbacks.training.run_record import RunRecord
+from datamodules.common.git_state import git_state
 from lightning_modules.commands.front.run_folder import claim_run_folder
 
 Command = Callable[..., Any]
@@ -105,7 +106,7 @@ def test_only_the_first_process_writes(tmp_path: Path) -> None:
 
 
 def test_code_outside_a_repository_has_no_commit(tmp_path: Path) -> None:
-    assert git_state(tmp_path) is None
+    assert git_state(tmp_path / "x.py") is None
 
 
 class TestFolder:

@@ -1,0 +1,117 @@
+"""Save and end at the next whole step when the system asks."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities.types import STEP_OUTPUT
+
+from callbacks.training.best_and_last import BestAndLast
+
+log = logging.getLogger(__name__)
+
+TIME_IS_UP = signal.SIGUSR1  # what a job script asks Slurm to send before the wall time ends
+
+
+class StoppedBySignal(SystemExit):
+    """The training was stopped between two steps, after ``last.ckpt`` was written.
+
+    Attributes:
+        code: 128 plus the signal's number as a shell has it, or 0 where the run goes on by itself.
+    """
+
+
+class StopAtSignal(Callback):
+    """Write ``last.ckpt`` and end the training at the next step of the optimiser after SIGTERM or SIGUSR1.
+
+    The handlers only take a note: Lightning's own save inside the handler, perhaps in the middle of a step, or wait for
+    other processes there. All processes agree after each step, so that they end at the same one. A signal during
+    validation waits for its end. The command line adds this callback to every ``fit`` by itself.
+
+    Args:
+        requeue: Puts the job back into its queue; called by the first process after SIGUSR1. None leaves SIGUSR1 alone.
+    """
+
+    def __init__(self, requeue: Callable[[], bool] | None = None) -> None:
+        self.requeue = requeue
+        self._asked = 0
+        self._step = 0
+        self._before: dict[signal.Signals, Any] = {}
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Take the signals over from Lightning, which gives them back at its end."""
+        self._asked, self._step = 0, trainer.global_step
+        if threading.current_thread() is not threading.main_thread():
+            return  # Python allows handlers there alone
+        for number in (signal.SIGTERM, *((TIME_IS_UP,) if self.requeue else ())):
+            self._before[number] = signal.signal(number, self._take_note)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Give the signals back."""
+        self._give_back()
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        """Give the signals back."""
+        self._give_back()
+
+    def on_train_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: STEP_OUTPUT,
+        batch: Any,  # noqa: ANN401  # as inherited
+        batch_idx: int,
+    ) -> None:
+        """End here if any process was asked to.
+
+        Raises:
+            StoppedBySignal: After the checkpoint is written.
+        """
+        stepped, self._step = trainer.global_step != self._step, trainer.global_step
+        if not stepped:
+            return
+        asked = self._asked
+        if trainer.world_size > 1:
+            noted = torch.tensor(asked, device=trainer.strategy.root_device)
+            asked = int(trainer.strategy.reduce(noted, reduce_op="max"))  # SIGTERM is the higher of the two
+        if asked:
+            self._stop(trainer, signal.Signals(asked))
+
+    def _take_note(self, number: int, frame: FrameType | None) -> None:
+        if not self._asked and self._before.get(signal.SIGTERM) is not None:
+            log.info("%s: last.ckpt is written after this step, then the training ends", signal.Signals(number).name)
+        self._asked = max(self._asked, number)
+
+    def _stop(self, trainer: L.Trainer, asked: signal.Signals) -> None:
+        path = save_newest(trainer)
+        log.info("stopped by %s after step %d: %s", asked.name, trainer.global_step, path)
+        trainer.strategy.barrier()
+        again = asked == TIME_IS_UP and trainer.is_global_zero and self.requeue is not None and self.requeue()
+        # Where Lightning started the other processes it kills all at once when one of them ends with another code.
+        raise StoppedBySignal(0 if again or not trainer.is_global_zero else 128 + asked)
+
+    def _give_back(self) -> None:
+        while self._before:
+            number, handler = self._before.popitem()
+            with contextlib.suppress(ValueError):  # not the main thread
+                signal.signal(number, handler)
+
+
+def save_newest(trainer: L.Trainer) -> str:
+    """Write ``last.ckpt`` where the run keeps it; all processes call this at the same step."""
+    saver = next((one for one in trainer.checkpoint_callbacks if isinstance(one, BestAndLast)), None)
+    if saver is not None:
+        saver.save_last_now(trainer)
+        return saver.last_model_path
+    path = f"{trainer.default_root_dir}/checkpoints/last.ckpt"
+    trainer.save_checkpoint(path)
+    return path

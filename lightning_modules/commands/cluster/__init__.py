@@ -1,0 +1,1 @@
+"""Jobs of a cluster: their script, their queue, and where they stand."""
