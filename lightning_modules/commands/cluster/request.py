@@ -34,6 +34,8 @@ class JobRequest:
         mail: Address that is told of end and failure.
         modules: Environment modules to load.
         environment: Shell file to source first, such as ``/home/me/venv/bin/activate``.
+        save_before: Seconds before the wall time ends at which Slurm asks for the last checkpoint; it may ask up to 60
+            earlier.
         scratch: Folder on a node's own disk, for staged data; variables of the node's shell may stand in it.
     """
 
@@ -50,6 +52,7 @@ class JobRequest:
     mail: str | None = None
     modules: tuple[str, ...] = ()
     environment: str | None = None
+    save_before: int = 90
     scratch: str = "${SLURM_TMPDIR:-${TMPDIR:-/tmp}}"
 
     @property
@@ -63,7 +66,13 @@ class JobRequest:
         Raises:
             CommandLineError: Naming the option, its value and what is allowed.
         """
-        for name, least in (("nodes", 1), ("gpus_per_node", 0), ("devices", 1), ("cpus_per_task", 1)):
+        for name, least in (
+            ("nodes", 1),
+            ("gpus_per_node", 0),
+            ("devices", 1),
+            ("cpus_per_task", 1),
+            ("save_before", 1),
+        ):
             if getattr(self, name) < least:
                 option = _option("tasks_per_node" if name == "devices" else name)
                 raise CommandLineError(f"{option} is {getattr(self, name)}, but at least {least} is needed")
@@ -103,7 +112,7 @@ def read_cluster(path: Path | None) -> dict[str, object]:
     for name, value in values.items():
         if name not in known:
             raise CommandLineError(f'{file} names "{name}", but a cluster has {", ".join(known)}')
-        kind = int if name in ("nodes", "gpus_per_node", "tasks_per_node", "cpus_per_task") else str
+        kind = int if name in ("nodes", "gpus_per_node", "tasks_per_node", "cpus_per_task", "save_before") else str
         if name == "modules":
             if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
                 raise CommandLineError(f"{file}: modules is {value!r}, but it is a list of names")

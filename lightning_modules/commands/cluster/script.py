@@ -10,8 +10,6 @@ from pathlib import Path
 from lightning_modules.commands.cluster.request import JobRequest, words
 from lightning_modules.commands.front.run_folder import RUN_FOLDER
 
-SIGNAL_BEFORE = 90  # seconds before the wall time ends, for the last checkpoint
-
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -89,7 +87,7 @@ def directives(request: JobRequest, job: Job) -> list[str]:
         f"cpus-per-task={request.cpus_per_task}",
         f"time={request.time}",
         *(f"{name}={value}" for name, value in named.items() if value is not None),
-        f"signal=SIGUSR1@{SIGNAL_BEFORE}",
+        f"signal=SIGUSR1@{request.save_before}",
         "requeue",
         "open-mode=append",
         f"output={job.folder}/{'seed_%a' if job.seeds else 'job'}.log",

@@ -56,6 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--tasks-per-node", type=int, metavar="N", help="processes of each where there is no GPU (default: 1)")
     add("--time", metavar="H:MM:SS", help="wall time; the run is queued again when it is over (default: 1:00:00)")
     add("--cpus-per-task", type=int, metavar="N", help="processors of each process (default: 4)")
+    add("--save-before", type=int, metavar="S", help="seconds left for the last checkpoint (default: 90)")
     add("--memory", metavar="SIZE", help="memory of each node, such as 64G (default: the partition's)")
     for name, told in (
         ("partition", "queue"), ("account", "project that pays"), ("qos", "quality of service"),
