@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import cli
+from lightning_modules.commands.cluster.request import job_request, read_cluster
 
 ROOT = Path(cli.__file__).parent
 METHODS = ROOT / "lightning_modules"
@@ -130,6 +131,13 @@ def test_the_two_commands_of_a_fresh_machine() -> None:
     test = re.search(r"<!-- test-command -->\n```bash\n(python3 -m venv .* -m pytest)\n```", text)
     assert test is not None
     assert "test-command" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_the_cluster_file_of_the_readme_is_one(tmp_path: Path) -> None:
+    text = re.search(r"```toml\n(.*?)```", PAGES[0].read_text(), flags=re.DOTALL)
+    assert text is not None
+    (tmp_path / "cluster.toml").write_text(text.group(1))
+    assert job_request(read_cluster(tmp_path / "cluster.toml"), {}).account == "lab"
 
 
 def test_pictures_and_links_exist() -> None:
