@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sized
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence, Sized
 from dataclasses import dataclass
 from itertools import islice
+from typing import TypeVar
 
 import torch
 import torch.distributed
@@ -91,6 +93,34 @@ class PaddedDistributedSampler(DistributedSampler[SampleIndex]):
         generator = torch.Generator().manual_seed(int(key_of(self.seed, self.epoch)))
         order: list[int] = torch.randperm(self.rows, generator=generator).tolist()
         return order
+
+
+BatchT = TypeVar("BatchT")
+
+
+class WholeBatches(ABC, Dataset[BatchT]):
+    """A dataset that is asked for a whole batch at a time; its loader collates by `only`."""
+
+    def __getitem__(self, sample: SampleIndex | int) -> BatchT:
+        """A batch of one."""
+        return self.batch([sample])
+
+    def __getitems__(self, samples: Sequence[SampleIndex | int]) -> list[BatchT]:
+        """One whole batch, alone in a list: a loader asks so for all its samples at once, and hands on a list."""
+        return [self.batch(samples)]
+
+    def batch(self, samples: Sequence[SampleIndex | int]) -> BatchT:
+        """A batch; padding is marked."""
+        return self.read([SampleIndex(sample) if isinstance(sample, int) else sample for sample in samples])
+
+    @abstractmethod
+    def read(self, samples: Sequence[SampleIndex]) -> BatchT:
+        """Read the rows of a batch."""
+
+
+def only(batches: Sequence[BatchT]) -> BatchT:
+    """Collate: the dataset gives whole batches."""
+    return batches[0]
 
 
 class _Rows(Dataset[SampleIndex]):

@@ -12,10 +12,10 @@ import torch
 from lightning.pytorch import LightningDataModule
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from datamodules.common.errors import ConfigurationError
-from datamodules.common.sampler import PaddedDistributedSampler, SampleIndex
+from datamodules.common.sampler import PaddedDistributedSampler, SampleIndex, WholeBatches, only
 from datamodules.common.settings import takes
 from datamodules.face_attributes.batch import AttributeRequestBatch
 from datamodules.face_attributes.datamodule import read_schema
@@ -114,7 +114,7 @@ class AttributeRequestDataModule(LightningDataModule):
             RequestDataset(self._items, self._pictures, rows),
             batch_size=self.settings.batch_size,
             sampler=PaddedDistributedSampler(len(rows)),
-            collate_fn=_whole,
+            collate_fn=only,
         )
 
 
@@ -171,8 +171,8 @@ class SourcePictures:
         return cut_face(image, square_of(request.box, image.size, self._margin), self._size)
 
 
-class RequestDataset(Dataset[AttributeRequestBatch]):
-    """Requests as whole batches.
+class RequestDataset(WholeBatches[AttributeRequestBatch]):
+    """Requests.
 
     Args:
         items: Faces.
@@ -189,27 +189,22 @@ class RequestDataset(Dataset[AttributeRequestBatch]):
         """Number of faces to make."""
         return len(self._rows)
 
-    def __getitem__(self, sample: SampleIndex | int) -> AttributeRequestBatch:
-        """A batch of one."""
-        return self.__getitems__([sample])[0]
-
-    def __getitems__(self, samples: Sequence[SampleIndex | int]) -> list[AttributeRequestBatch]:
-        """One whole batch, alone in a list."""
-        drawn = [SampleIndex(sample) if isinstance(sample, int) else sample for sample in samples]
-        rows = [self._rows[sample.index] for sample in drawn]
+    def read(self, samples: Sequence[SampleIndex]) -> AttributeRequestBatch:
+        """A batch of faces to make."""
+        rows = [self._rows[sample.index] for sample in samples]
         items = [self._items[row] for row in rows]
         batch = AttributeRequestBatch(
             attributes=torch.stack([item.request.attributes for item in items]),
             seed=torch.tensor([item.seed for item in items], dtype=torch.int64),
             index=torch.tensor(rows, dtype=torch.int64),
-            valid=torch.tensor([sample.valid for sample in drawn]),
+            valid=torch.tensor([sample.valid for sample in samples]),
             name=[item.name for item in items],
             source=[item.request.source for item in items],
             labelled=torch.tensor([item.request.labelled for item in items]),
         )
         if any(batch["source"]):
             batch["image"] = self._pictures.read(items)
-        return [batch]
+        return batch
 
 
 def _items(requests: Sequence[FaceRequest], count: int, seed: int) -> list[RequestItem]:
@@ -233,8 +228,3 @@ def _items(requests: Sequence[FaceRequest], count: int, seed: int) -> list[Reque
             )
         items += [RequestItem(request, place, first + turn, f"{name}_seed{first + turn}") for turn in range(count)]
     return items
-
-
-def _whole(batches: list[AttributeRequestBatch]) -> AttributeRequestBatch:
-    """Collate: the dataset gives whole batches."""
-    return batches[0]

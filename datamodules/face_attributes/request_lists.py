@@ -118,21 +118,20 @@ def drawn_requests(
 
 def _text_requests(path: str, schema: AttributeSchema, force: bool) -> list[FaceRequest]:
     table = Table(path, [_TEXT], ["name", "seed", "file"])
-    columns = zip(*(table.column(name) for name in (_TEXT, "name", "seed", "file")), strict=True)
     found = []
-    for row, (text, name, seed, file) in zip(table.rows, columns, strict=True):
+    for line, (text, name, seed, file) in table.records((_TEXT, "name", "seed", "file")):
         try:
             wanted = parse_attributes(text, schema, force)
         except ConfigurationError as error:
-            raise ConfigurationError(f"{path}, line {row.line}: {error}") from error
+            raise ConfigurationError(f"{path}, line {line}: {error}") from error
         picture = (Path(path).parent / file).absolute() if file else None
         if picture is not None and not picture.is_file():
-            raise fail(path, row.line, f"there is no picture {picture}; correct the name or leave it empty")
+            raise fail(path, line, f"there is no picture {picture}; correct the name or leave it empty")
         found.append(
             FaceRequest(
                 wanted,
                 _slug(name) if name else request_name(wanted, schema),
-                seed=parse_integer(path, row.line, "seed", seed) if seed else None,
+                seed=parse_integer(path, line, "seed", seed) if seed else None,
                 source=str(picture or ""),
             )
         )

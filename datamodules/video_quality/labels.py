@@ -16,17 +16,18 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
 from datamodules.common.errors import ConfigurationError, LabelError
 from datamodules.common.manifest import Row, Table, check_width, fail, parse_integer, parse_number, read_rows
+from datamodules.common.splits import SplitName as SplitName
+from datamodules.common.splits import strict_split
 
 LabelFormat = Literal["kvq", "duration_fps_mos", "ksvqe", "divide", "manifest"]
 DivideColumn = Literal["aesthetic", "technical", "overall"]
-SplitName = Literal["train", "val", "test"]
 KVQ_GROUP = 7  # one source and its six processed versions
 _CORNERS = ("x1", "y1", "x2", "y2")
 
@@ -117,7 +118,9 @@ def read_labels(
     """
     path = Path(path)
     folder = Path(root) if root is not None else path.parent
-    records = _read_records(path, label_format, divide_column)
+    if label_format not in _READERS:
+        raise ConfigurationError(f"label_format is {label_format!r}; allowed are {', '.join(_READERS)}")
+    records = list(_READERS[label_format](path, divide_column))
     _check_unique(path, records)
     videos = [_video(path, folder, record, require_scores) for record in records]
     if require_files:
@@ -136,40 +139,25 @@ def read_rank_pairs(path: str | Path, names: Iterable[str] | None = None) -> lis
         LabelError: If it is malformed, a rank is not 1 or 2, a group is neither "source" nor "nonsource", or a video
             is in none of the label lists.
     """
-    table = Table(path, ["video1", "video2", "rank", "group"], [])
+    columns = ("video1", "video2", "rank", "group")
+    table = Table(path, columns, [])
     known = None if names is None else set(names)
     pairs = []
-    for row, first, second, rank, group in zip(
-        table.rows, *(table.column(name) for name in ("video1", "video2", "rank", "group")), strict=True
-    ):
+    for line, (first, second, rank, group) in table.records(columns):
         if rank not in ("1", "2"):
-            raise fail(path, row.line, f"rank {rank!r} must be 1 (video1 is better) or 2 (video2 is better)")
+            raise fail(path, line, f"rank {rank!r} must be 1 (video1 is better) or 2 (video2 is better)")
         if group not in ("source", "nonsource"):
-            raise fail(path, row.line, f"group {group!r} must be 'source' or 'nonsource'")
+            raise fail(path, line, f"group {group!r} must be 'source' or 'nonsource'")
         for name in (first, second):
             if not name or (known is not None and name not in known):
-                raise fail(path, row.line, f"video {name!r} is in no label list; correct the name or drop the pair")
+                raise fail(path, line, f"video {name!r} is in no label list; correct the name or drop the pair")
         pairs.append(
-            RankPair(first, second, 1 if rank == "1" else 2, "source" if group == "source" else "nonsource", row.line)
+            RankPair(first, second, 1 if rank == "1" else 2, "source" if group == "source" else "nonsource", line)
         )
     return pairs
 
 
-def _read_records(path: Path, label_format: LabelFormat, divide_column: DivideColumn) -> list[_Record]:
-    if label_format == "kvq":
-        return _kvq(path)
-    if label_format == "duration_fps_mos":
-        return _duration_fps_mos(path)
-    if label_format == "ksvqe":
-        return _ksvqe(path)
-    if label_format == "divide":
-        return _divide(path, divide_column)
-    if label_format == "manifest":
-        return _manifest(path)
-    raise ConfigurationError(f"label_format is {label_format!r}; allowed are {', '.join(get_args(LabelFormat))}")
-
-
-def _kvq(path: Path) -> list[_Record]:
+def _kvq(path: Path, _: DivideColumn) -> list[_Record]:
     """``filename,score`` in groups of seven consecutive rows; the order is the only sign of source and pattern."""
     table = Table(path, ["filename", "score"], [])
     if table.columns != ("filename", "score"):
@@ -205,64 +193,60 @@ def _check_consecutive(path: Path, rows: list[Row], names: list[str]) -> None:
         expected = (found[0], found[1] + 1)
 
 
-def _four_fields(path: Path) -> list[tuple[int, str, str, str, str]]:
-    """Records of four fields without a header; a name that holds a comma needs quotes."""
-    records = []
+def _four_fields(path: Path) -> Iterator[tuple[int, str, str, str, str]]:
+    """Line and fields of records of four fields without a header; a name that holds a comma needs quotes."""
     for row in read_rows(path):
         check_width(path, row, 4)
         name, first, second, third = row.fields
-        records.append((row.line, name, first, second, third))
-    return records
+        yield row.line, name, first, second, third
 
 
-def _duration_fps_mos(path: Path) -> list[_Record]:
-    records = []
+def _duration_fps_mos(path: Path, _: DivideColumn) -> Iterator[_Record]:
     for line, name, duration, fps, mos in _four_fields(path):
         parse_number(path, line, "duration", duration)
         parse_number(path, line, "fps", fps)
-        records.append(_Record(line, name, mos))
-    return records
+        yield _Record(line, name, mos)
 
 
-def _ksvqe(path: Path) -> list[_Record]:
-    records = []
+def _ksvqe(path: Path, _: DivideColumn) -> Iterator[_Record]:
     for line, name, kind, distortion, mos in _four_fields(path):
         parse_integer(path, line, "cls", kind)  # the released program reads it and never uses it
-        records.append(_Record(line, name, mos, pattern=parse_integer(path, line, "dis", distortion)))
-    return records
+        yield _Record(line, name, mos, pattern=parse_integer(path, line, "dis", distortion))
 
 
-def _divide(path: Path, column: DivideColumn) -> list[_Record]:
+def _divide(path: Path, column: DivideColumn) -> Iterator[_Record]:
     columns = get_args(DivideColumn)
     if column not in columns:
         raise ConfigurationError(f"divide_column is {column!r}; it must be one of {', '.join(columns)}")
-    records = []
     for line, name, *scores in _four_fields(path):
         for other, text in zip(columns, scores, strict=True):
             if text:
                 parse_number(path, line, f"{other} score", text)
-        records.append(_Record(line, name, scores[columns.index(column)]))
-    return records
+        yield _Record(line, name, scores[columns.index(column)])
 
 
-def _manifest(path: Path) -> list[_Record]:
-    table = Table(path, ["file", "mos"], ["pattern", "reference", "split", *_CORNERS])
-    corners = [table.column(name) for name in _CORNERS]
-    records = []
-    for number, row in enumerate(table.rows):
-        pattern = table.column("pattern")[number]
-        records.append(
-            _Record(
-                line=row.line,
-                name=table.column("file")[number],
-                score=table.column("mos")[number],
-                pattern=parse_integer(path, row.line, "pattern", pattern) if pattern else -1,
-                reference=table.column("reference")[number] or None,
-                region=_region(path, row.line, [values[number] for values in corners]),
-                split=_split(path, row.line, table.column("split")[number]),
-            )
+def _manifest(path: Path, _: DivideColumn) -> Iterator[_Record]:
+    known, optional = ("file", "mos"), ("pattern", "reference", "split", *_CORNERS)
+    for line, texts in Table(path, known, optional).records((*known, *optional)):
+        name, score, pattern, reference, split, *corners = texts
+        yield _Record(
+            line=line,
+            name=name,
+            score=score,
+            pattern=parse_integer(path, line, "pattern", pattern) if pattern else -1,
+            reference=reference or None,
+            region=_region(path, line, corners),
+            split=strict_split(path, line, split),
         )
-    return records
+
+
+_READERS: dict[LabelFormat, Callable[[Path, DivideColumn], Iterable[_Record]]] = {
+    "kvq": _kvq,
+    "duration_fps_mos": _duration_fps_mos,
+    "ksvqe": _ksvqe,
+    "divide": _divide,
+    "manifest": _manifest,
+}
 
 
 def _region(path: Path, line: int, texts: list[str]) -> tuple[float, float, float, float] | None:
@@ -272,16 +256,6 @@ def _region(path: Path, line: int, texts: list[str]) -> tuple[float, float, floa
     if not (0 <= x1 < x2 and 0 <= y1 < y2):
         raise fail(path, line, f"region {x1:g},{y1:g},{x2:g},{y2:g} must hold 0 <= x1 < x2 and 0 <= y1 < y2")
     return x1, y1, x2, y2
-
-
-def _split(path: Path, line: int, text: str) -> SplitName | None:
-    if text == "":
-        return None
-    for name in get_args(SplitName):
-        if text == name:
-            chosen: SplitName = name
-            return chosen
-    raise fail(path, line, f"split {text!r} must be train, val or test")
 
 
 def _check_unique(path: Path, records: list[_Record]) -> None:

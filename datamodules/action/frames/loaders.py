@@ -17,7 +17,7 @@ from datamodules.action.frames.labelled import LabelledFrames
 from datamodules.action.frames.settings import ActionFrameSettings
 from datamodules.action.lists.records import SplitName
 from datamodules.common.resuming import ResumableLoader
-from datamodules.common.sampler import PaddedDistributedSampler
+from datamodules.common.sampler import PaddedDistributedSampler, only
 from datamodules.common.seeded_draws import row_draws
 
 
@@ -53,7 +53,7 @@ class FrameLoaders:
             batch_size=self.settings.batch_size,
             sampler=sampler,
             num_workers=self.settings.num_workers,
-            collate_fn=_whole,
+            collate_fn=only,
             pin_memory=torch.cuda.is_available(),
             persistent_workers=self.settings.num_workers > 0 and split != "test",
         )
@@ -61,7 +61,7 @@ class FrameLoaders:
     def ordered(self, split: SplitName, view: int | None) -> DataLoader[ActionBatch]:
         """Batches of all frames of a split in the order of its rows, none where it is empty; see ``view``."""
         dataset = ActionFrameDataset(self._frames.splits()[split], self._frames.store())
-        collate = _whole if view is None else partial(_viewed, self.augmentation, self.settings.seed, view)
+        collate = only if view is None else partial(_viewed, self.augmentation, self.settings.seed, view)
         return DataLoader(dataset, self.settings.batch_size, num_workers=self.settings.num_workers, collate_fn=collate)
 
     def view(self, frames: Tensor, index: Tensor, view: int) -> Tensor:
@@ -77,12 +77,7 @@ class FrameLoaders:
         return {**batch, "frames": augment(batch["frames"], self.augmentation, draws)}
 
 
-def _whole(batches: list[ActionBatch]) -> ActionBatch:
-    """Collate: the dataset gives whole batches."""
-    return batches[0]
-
-
 def _viewed(settings: ActionAugmentation, seed: int, view: int, batches: list[ActionBatch]) -> ActionBatch:
     """Collate: a whole batch as one view shows it."""
-    batch = _whole(batches)
+    batch = only(batches)
     return {**batch, "frames": augment(batch["frames"], settings, row_draws(DRAWS, seed, view, batch["index"]))}

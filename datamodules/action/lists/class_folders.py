@@ -10,9 +10,10 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Literal
 
-from datamodules.action.lists.records import ActionVideo, Picture, SplitName, group_of, split_of
+from datamodules.action.lists.records import ActionVideo, Picture, SplitName, group_of
 from datamodules.common.errors import ConfigurationError
 from datamodules.common.manifest import Table, fail, parse_number
+from datamodules.common.splits import known_split, split_of
 from datamodules.video.finding import VIDEO_SUFFIXES
 
 PICTURE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".webp"})
@@ -140,21 +141,18 @@ def _listed_pictures(root: Path) -> list[ActionVideo]:
     """Gather pictures into videos as ``frames.csv`` says."""
     path = root / FRAME_LIST
     table = Table(path, FRAME_COLUMNS, OPTIONAL_FRAME_COLUMNS)
-    columns = zip(*(table.column(name) for name in (*FRAME_COLUMNS, *OPTIONAL_FRAME_COLUMNS)), strict=True)
     frames: dict[tuple[str, str], list[Picture]] = defaultdict(list)
     facts: dict[tuple[str, str], tuple[str, SplitName | None, int]] = {}
-    for row, (frame, video, label, time, group, word) in zip(table.rows, columns, strict=True):
+    for line, (frame, video, label, time, group, word) in table.records((*FRAME_COLUMNS, *OPTIONAL_FRAME_COLUMNS)):
         file = (root / frame).absolute()
         if not file.is_file():
-            raise fail(path, row.line, f"there is no picture {file}; extract the frames again or drop the row")
-        split = split_of(word) if word else None
-        if word and split is None:
-            raise fail(path, row.line, f"split {word!r} is not known; allowed are train, val and test")
+            raise fail(path, line, f"there is no picture {file}; extract the frames again or drop the row")
+        split = known_split(path, line, word, split_of(word))
         fact = (group or group_of(Path(video).stem, video), split)
-        known = facts.setdefault((video, label), (*fact, row.line))
+        known = facts.setdefault((video, label), (*fact, line))
         if known[:2] != fact:
-            raise fail(path, row.line, f"{video} has another group or split here than in line {known[2]}")
-        seconds = parse_number(path, row.line, "time", time) if time else math.nan
+            raise fail(path, line, f"{video} has another group or split here than in line {known[2]}")
+        seconds = parse_number(path, line, "time", time) if time else math.nan
         frames[video, label].append(Picture(str(file), seconds))
     return [
         ActionVideo(

@@ -5,21 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple
 
-SplitName = Literal["train", "val", "test"]
-SPLITS: tuple[SplitName, ...] = get_args(SplitName)
+from datamodules.common.splits import SPLITS as SPLITS
+from datamodules.common.splits import SplitName as SplitName
 
-_SPLIT_WORDS: dict[str, SplitName] = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validate": "val",
-    "validation": "val",
-    "test": "test",
-    "testing": "test",
-}
 _UCF_CLIP = re.compile(r"^(v_.+_g\d+)_c\d+$")  # v_ApplyEyeMakeup_g01_c01: clips of one group show one scene
 _KINETICS_CLIP = re.compile(r"^([\w-]{11})_\d{6}_\d{6}$")  # address on YouTube, first and last second
 
@@ -61,16 +51,6 @@ class ActionVideo:
     split: SplitName | None = None
     pictures: tuple[Picture, ...] = ()
     source: str = ""
-
-
-def split_of(word: str) -> SplitName | None:
-    """Split that a word of a list or the name of a folder means; None for any other word.
-
-    Example:
-        >>> [split_of(word) for word in ("Validate", "train", "drinking")]
-        ['val', 'train', None]
-    """
-    return _SPLIT_WORDS.get(word.lower())
 
 
 def group_of(stem: str, default: str) -> str:

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datamodules.common.errors import ConfigurationError, LabelError
-from datamodules.common.manifest import fail
+from datamodules.common.manifest import fail, read_text
 from datamodules.faces.lists.index import ImageIndex
-from datamodules.faces.lists.pubfig import Box, parse_box
+from datamodules.faces.lists.pubfig import UNREAD, Box, parse_box
 from datamodules.faces.lists.records import FaceList
 from datamodules.faces.lists.values import match_columns, take_columns
 from datamodules.faces.schema import ABSENT, MISSING, PRESENT, AttributeSchema
@@ -94,7 +94,7 @@ def pairs_of(path: str | Path) -> dict[str, str]:
         LabelError: If the file cannot be read or a line has one field.
     """
     pairs: dict[str, str] = {}
-    for number, line in enumerate(_text(path).splitlines(), start=1):
+    for number, line in enumerate(read_text(path, UNREAD).splitlines(), start=1):
         fields = line.replace(",", " ").split() if "\t" not in line else line.split("\t")
         if not fields or (number == 1 and fields[-1].casefold() in ("split", "partition", "identity")):
             continue
@@ -118,7 +118,9 @@ def beside(path: str | Path, stem: str) -> str | None:
 
 def _read(path: str | Path) -> tuple[int, list[str], list[tuple[int, str, array[int]]]]:
     """Line and names of the columns, and line, picture and values of each record."""
-    lines = [(number, line) for number, line in enumerate(_text(path).splitlines(), start=1) if line.strip()]
+    lines = [
+        (number, line) for number, line in enumerate(read_text(path, UNREAD).splitlines(), start=1) if line.strip()
+    ]
     if lines and lines[0][1].strip().isdigit():
         del lines[0]  # the number of pictures
     if len(lines) < 2:
@@ -147,7 +149,7 @@ def _labels(values: NDArray[np.float32], places: list[int | None]) -> NDArray[np
 def _read_boxes(path: str | Path) -> dict[str, Box]:
     """Read ``list_bbox_celeba``: picture, x_1, y_1, width, height."""
     boxes: dict[str, Box] = {}
-    for number, line in enumerate(_text(path).splitlines(), start=1):
+    for number, line in enumerate(read_text(path, UNREAD).splitlines(), start=1):
         fields = line.replace(",", " ").split()
         if len(fields) < 2 or fields[0] == "image_id":
             continue
@@ -167,10 +169,3 @@ def _is_number(*texts: str) -> bool:
         return all(np.isfinite(float(text)) for text in texts)
     except ValueError:
         return False
-
-
-def _text(path: str | Path) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise LabelError(f"{path}: the list cannot be read ({error}); check the path") from error

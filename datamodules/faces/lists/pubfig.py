@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from datamodules.common.errors import ConfigurationError, LabelError
-from datamodules.common.manifest import fail, parse_integer, parse_number
+from datamodules.common.manifest import fail, parse_integer, parse_number, read_text
 from datamodules.faces.lists.index import ImageIndex
 from datamodules.faces.lists.records import FaceList
 from datamodules.faces.lists.values import attributes_of, match_columns, take_columns
@@ -19,6 +19,7 @@ from datamodules.faces.schema import AttributeSchema
 
 _log = logging.getLogger(__name__)
 
+UNREAD = "the list cannot be read ({}); check the path"
 Photo = tuple[str, int]  # person and number of the picture
 Box = tuple[float, float, float, float]
 # LFW enlarged the boxes of its face detector 2.2 times and resized them to 250 pixels.
@@ -115,13 +116,9 @@ def read_tabbed(path: str | Path) -> tuple[Line, list[Line]]:
     Raises:
         LabelError: If the file cannot be read, or has no names or no records.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise LabelError(f"{path}: the list cannot be read ({error}); check the path") from error
     header: Line | None = None
     lines: list[Line] = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(read_text(path, UNREAD).splitlines(), start=1):
         if line.startswith("#"):
             fields = [field.strip() for field in line.lstrip("#").strip().split("\t")]
             header = Line(number, fields) if len(fields) > 1 and not lines else header

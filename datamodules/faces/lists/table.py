@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from datamodules.common.errors import ConfigurationError, LabelError
 from datamodules.common.manifest import Table, fail
+from datamodules.common.splits import known_split
 from datamodules.faces.lists.pubfig import Box, parse_box
-from datamodules.faces.lists.records import FaceList, SplitName, split_of
+from datamodules.faces.lists.records import FaceList, split_of
 from datamodules.faces.lists.values import attributes_of, match_columns, take_columns
 from datamodules.faces.schema import MISSING, AttributeSchema
 
@@ -65,7 +66,7 @@ def read_csv_list(
         attributes=attributes_of(values, missing_margin) if real else _labels(values),
         boxes=_own_boxes(table) if boxes is None else boxes_for(files, boxes),
         values=values if real else None,
-        splits=_splits(table),
+        splits=[known_split(path, line, word, split_of(word)) for line, (word,) in table.records(["split"])],
         sources=[f"{path}, line {row.line}" for row in table.rows],
     )
     return _existing(path, faces)
@@ -157,16 +158,6 @@ def _own_boxes(table: Table) -> NDArray[np.float32]:
             )  # fmt: skip
         boxes.append(parse_box(table.path, row.line, box))
     return np.array(boxes, dtype=np.float32)
-
-
-def _splits(table: Table) -> list[SplitName | None]:
-    splits: list[SplitName | None] = []
-    for row, word in zip(table.rows, table.column("split"), strict=True):
-        split = split_of(word) if word else None
-        if word and split is None:
-            raise fail(table.path, row.line, f"split {word!r} is not known; allowed are train, val and test")
-        splits.append(split)
-    return splits
 
 
 def _existing(path: str | Path, faces: FaceList) -> FaceList:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from datamodules.common.errors import StoreError
 from datamodules.inspection.store.file import Value
-from datamodules.inspection.store.rows import Box, StoredImage
+from datamodules.inspection.store.rows import CORNERS, Box, StoredImage
 
 if TYPE_CHECKING:  # the contract imports torch, and the page starts without
     from datamodules.inspection.batch import Detection
@@ -47,7 +47,7 @@ def detection_values(run_id: int, image: StoredImage, one: Detection, class_name
         raise StoreError(
             f"a detection has class {one.class_index}, but there are {len(class_names)} class names: pass all"
         )
-    x1, y1, x2, y2 = clipped_box(one.box, image)
+    corners = clipped_box(one.box, image)
     embedding = None
     if one.embedding is not None:
         embedding = one.embedding.detach().half().cpu().numpy().tobytes()
@@ -60,10 +60,7 @@ def detection_values(run_id: int, image: StoredImage, one: Detection, class_name
         "margin": float(one.margin),
         "entropy": float(one.entropy),
         "mc_dropout": None if one.mc_dropout is None else float(one.mc_dropout),
-        "x1": x1,
-        "y1": y1,
-        "x2": x2,
-        "y2": y2,
+        **dict(zip(CORNERS, corners, strict=True)),
         "rle": one.rle,
         "anchor_boxes": json.dumps([[round(float(value), 3) for value in box] for box in one.anchor_boxes]),
         "embedding": embedding,
