@@ -12,6 +12,12 @@ from datamodules.common.manifest import fail
 
 SplitName = Literal["train", "val", "test"]
 SPLITS: tuple[SplitName, ...] = get_args(SplitName)
+SPLITS_OF_STAGE: dict[str, tuple[SplitName | Literal["predict"], ...]] = {
+    "fit": ("train", "val"),
+    "validate": ("val",),
+    "test": ("test",),
+    "predict": ("predict",),
+}
 _WORDS: dict[SplitName, str] = {
     "train": "train training",
     "val": "val valid validate validation",

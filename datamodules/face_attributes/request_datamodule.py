@@ -20,12 +20,7 @@ from datamodules.common.settings import takes
 from datamodules.face_attributes.batch import AttributeRequestBatch
 from datamodules.face_attributes.datamodule import read_schema
 from datamodules.face_attributes.demo_faces import DemoFaces
-from datamodules.face_attributes.request_lists import (
-    drawn_requests,
-    image_request,
-    listed_requests,
-    text_request,
-)
+from datamodules.face_attributes.request_lists import drawn_requests, image_request, listed_requests, text_request
 from datamodules.face_attributes.requests import FaceRequest
 from datamodules.face_attributes.settings import AttributeRequestSettings
 from datamodules.faces.lists.crops import cut_face, square_of

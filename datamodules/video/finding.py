@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import NamedTuple
 
 from datamodules.common.errors import ConfigurationError
+from datamodules.common.walking import files_below
 
 _SUFFIXES = "3gp asf avi f4v flv m2ts m4v mkv mov mp4 mpeg mpg mts mxf ogv ts vob webm wmv y4m"
 VIDEO_SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
@@ -44,10 +44,7 @@ def find_videos(path: str | Path) -> list[FoundVideo]:
         return [FoundVideo(path=str(root.absolute()), name=root.name)]
     if not root.is_dir():
         raise ConfigurationError(f"path {str(path)!r} does not exist; give a folder of videos or one file")
-    found: list[Path] = []
-    for folder, folders, files in os.walk(root):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [Path(folder) / name for name in files if _is_video(name)]
+    found = [Path(file) for file in files_below(root, VIDEO_SUFFIXES)]
     if not found:
         suffixes = " ".join(sorted(VIDEO_SUFFIXES))
         raise ConfigurationError(
@@ -55,7 +52,3 @@ def find_videos(path: str | Path) -> list[FoundVideo]:
         )
     names = sorted((file.relative_to(root).as_posix(), file) for file in found)
     return [FoundVideo(path=str(file.absolute()), name=name) for name, file in names]
-
-
-def _is_video(name: str) -> bool:
-    return not name.startswith(".") and Path(name).suffix.lower() in VIDEO_SUFFIXES

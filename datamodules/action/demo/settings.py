@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Literal, get_args
 
 from datamodules.common.errors import ConfigurationError
-from datamodules.common.generated import check_fractions
+from datamodules.common.generated import check_fractions, content_of
 from datamodules.common.settings import argument, settings
 
 FrameAction = Literal["calling", "cooking", "drinking", "idle", "reading", "waving"]
@@ -16,8 +15,6 @@ DemoAction = Literal[FrameAction, PairAction]
 FRAME_CLASSES: tuple[FrameAction, ...] = get_args(FrameAction)  # one frame tells them apart
 PAIR_CLASSES: tuple[PairAction, ...] = get_args(PairAction)  # only the order of the frames does
 DEMO_CLASSES: tuple[DemoAction, ...] = (*FRAME_CLASSES, *PAIR_CLASSES)
-
-_PLACE_SETTINGS = ("cache_dir",)  # where, not what
 
 
 @settings
@@ -95,4 +92,4 @@ class ActionDemoSettings:
 
     def content(self) -> dict[str, int | float]:
         """The settings that decide what the videos show; where they are kept is left out."""
-        return {name: value for name, value in asdict(self).items() if name not in _PLACE_SETTINGS}
+        return content_of(self)

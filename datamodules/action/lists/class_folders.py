@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import re
 from collections import defaultdict
 from pathlib import Path
@@ -14,6 +13,7 @@ from datamodules.action.lists.records import ActionVideo, Picture, SplitName, gr
 from datamodules.common.errors import ConfigurationError
 from datamodules.common.manifest import Table, fail, parse_number
 from datamodules.common.splits import known_split, split_of
+from datamodules.common.walking import files_below
 from datamodules.video.finding import VIDEO_SUFFIXES
 
 PICTURE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".webp"})
@@ -89,10 +89,7 @@ def _files(root: str | Path) -> list[Path]:
     base = Path(root).absolute()
     if not base.is_dir():
         raise ConfigurationError(f"root {str(root)!r} is not a folder; give one that holds a folder for each class")
-    found: list[Path] = []
-    for place, folders, files in os.walk(base):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [Path(place) / name for name in files if not name.startswith(".")]
+    found = [Path(file) for file in files_below(base)]
     return sorted(found, key=lambda file: file.relative_to(base).as_posix())
 
 

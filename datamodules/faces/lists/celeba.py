@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from datamodules.common.errors import ConfigurationError, LabelError
 from datamodules.common.manifest import fail, read_text
 from datamodules.faces.lists.index import ImageIndex
-from datamodules.faces.lists.pubfig import UNREAD, Box, parse_box
+from datamodules.faces.lists.pubfig import UNREAD, Box, parse_box, report_absent
 from datamodules.faces.lists.records import FaceList
 from datamodules.faces.lists.values import match_columns, take_columns
 from datamodules.faces.schema import ABSENT, MISSING, PRESENT, AttributeSchema
@@ -53,15 +53,7 @@ def read_celeba(
     places = match_columns(header, schema, f"{path}, line {header_line}", excluded=excluded)
     index = ImageIndex(root)
     files = [index.named(name) for _, name, _ in records]
-    absent = [name for (_, name, _), file in zip(records, files, strict=True) if file is None]
-    if len(absent) == len(records):
-        raise ConfigurationError(
-            f"not one of the {len(records)} pictures of {path} is below {root}; give the folder of the pictures as "
-            f"root (looked for {absent[0]})"
-        )
-    if absent:
-        _log.warning("warning: %d of %d pictures of %s are not below %s: %s, ...", len(absent), len(records), path,
-                     root, ", ".join(absent[:5]))  # fmt: skip
+    report_absent(path, root, [n for (_, n, _), file in zip(records, files, strict=True) if file is None], len(records))
     known = _read_boxes(boxes) if boxes is not None else None
     kept = [place for place, file in enumerate(files) if file is not None]
     boxed = [place for place in kept if known is None or records[place][1] in known]

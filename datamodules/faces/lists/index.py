@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from datamodules.common.errors import ConfigurationError
+from datamodules.common.walking import files_below
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".jp2", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
@@ -28,7 +29,7 @@ class ImageIndex:
         self._by_name: dict[str, str] = {}
         self._by_stem: dict[str, str] = {}
         start = len(str(self.root)) + 1
-        for file in _walk(str(self.root)):
+        for file in sorted(files_below(self.root, IMAGE_SUFFIXES)):
             name = file[start:].replace(os.sep, "/")
             parts = name.split("/")
             for first in range(len(parts)):
@@ -56,11 +57,6 @@ class ImageIndex:
         return None
 
 
-def find_images(folder: str | Path) -> list[Path]:
-    """Pictures of a folder and its sub-folders, sorted by path; hidden files are passed over."""
-    return [Path(file) for file in _walk(str(folder))]
-
-
 def images_at(paths: Iterable[str | Path]) -> list[tuple[Path, str]]:
     """Pictures of folders and files, with names relative to the folder that was given.
 
@@ -74,25 +70,12 @@ def images_at(paths: Iterable[str | Path]) -> list[tuple[Path, str]]:
             continue
         if not path.exists():
             raise ConfigurationError(f"path {str(path)!r} does not exist; give pictures, or folders of pictures")
-        files = find_images(path.absolute())
+        files = [Path(file) for file in sorted(files_below(path.absolute(), IMAGE_SUFFIXES))]
         if not files:
             suffixes = " ".join(sorted(IMAGE_SUFFIXES))
             raise ConfigurationError(f"path {str(path)!r} holds no picture (suffixes {suffixes}); give another folder")
         found += [(file, file.relative_to(path.absolute()).as_posix()) for file in files]
     return found
-
-
-def _walk(folder: str) -> list[str]:
-    """The same as texts: objects of paths would take most of the time for the 200,000 pictures of a large list."""
-    found: list[str] = []
-    for place, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [os.path.join(place, name) for name in files if _is_image(name)]  # noqa: PTH118  # as above
-    return sorted(found)
-
-
-def _is_image(name: str) -> bool:
-    return not name.startswith(".") and name[name.rfind(".") :].lower() in IMAGE_SUFFIXES
 
 
 def _key(name: str) -> str:

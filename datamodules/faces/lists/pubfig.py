@@ -93,7 +93,10 @@ def read_pubfig(
     index = ImageIndex(root)
     rows = [_row(path, line, len(header.fields)) for line in lines]
     found = [index.first(_stems(photo, known)) for photo, _ in rows]
-    _report_absent(path, root, [photo for (photo, _), file in zip(rows, found, strict=True) if file is None], len(rows))
+    absent = [photo for (photo, _), file in zip(rows, found, strict=True) if file is None]
+    stem = absent[0][0].replace(" ", "_") if absent else ""
+    likely = f"{stem}/{stem}_{absent[0][1]:04d} and the like" if absent else ""
+    report_absent(path, root, [f"{person} {number}" for person, number in absent], len(rows), likely)
     kept = [place for place, file in enumerate(found) if file is not None]
     if known is not None:
         kept = _with_box(path, rows, kept, known)
@@ -218,15 +221,18 @@ def _with_box(
     return [place for place in kept if rows[place][0] in known]
 
 
-def _report_absent(path: str | Path, root: str | Path, absent: Sequence[Photo], total: int) -> None:
+def report_absent(path: str | Path, root: str | Path, absent: Sequence[str], total: int, likely: str = "") -> None:
+    """Name the pictures of a list that are gone; ``likely`` is where the first was looked for, if not by its name.
+
+    Raises:
+        ConfigurationError: If all of them are.
+    """
     if absent and len(absent) == total:
-        person, number = absent[0]
-        stem = person.replace(" ", "_")
         raise ConfigurationError(
             f"not one of the {total} pictures of {path} is below {root}; give the folder of the pictures as root "
-            f"(looked for {stem}/{stem}_{number:04d} and the like)"
+            f"(looked for {likely or absent[0]})"
         )
     if absent:
-        named = ", ".join(f"{person} {number}" for person, number in absent[:5])
-        _log.warning("warning: %d of %d pictures of %s are not below %s: %s%s", len(absent), total, path, root, named,
-                     ", ..." if len(absent) > 5 else "")  # fmt: skip
+        more = ", ..." if len(absent) > 5 else ""
+        named = ", ".join(absent[:5]) + more
+        _log.warning("warning: %d of %d pictures of %s are not below %s: %s", len(absent), total, path, root, named)

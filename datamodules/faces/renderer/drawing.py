@@ -9,11 +9,7 @@ import torch
 from torch import Tensor
 
 from datamodules.common.seeded_draws import key_of, uniforms
-from datamodules.faces.renderer.parameters import (
-    PERSON_VARIATION,
-    PHOTO_VARIATION,
-    FaceParameters,
-)
+from datamodules.faces.renderer.parameters import PERSON_VARIATION, PHOTO_VARIATION, FaceParameters
 from datamodules.faces.renderer.settings import DemoSplit, FaceDemoSettings
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 from datamodules.common.errors import ConfigurationError
+from datamodules.common.generated import content_of
 from datamodules.common.settings import argument, settings
 
 DEFECT_CLASSES = (
@@ -23,7 +22,6 @@ DEFECT_CLASSES = (
     "spatter",
 )
 _HIGHEST_CONTRAST = 2
-_PLACE_SETTINGS = ("cache_dir",)  # where, not what
 
 
 @settings
@@ -89,4 +87,4 @@ class InspectionDemoSettings:
 
     def content(self) -> dict[str, int | float]:
         """The settings that decide what the images show; where they are kept is left out."""
-        return {name: value for name, value in asdict(self).items() if name not in _PLACE_SETTINGS}
+        return content_of(self)

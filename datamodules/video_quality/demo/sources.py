@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -19,7 +19,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from datamodules.common.errors import ConfigurationError
-from datamodules.common.generated import check_fractions
+from datamodules.common.generated import check_fractions, content_of
 from datamodules.common.settings import argument, settings
 from datamodules.video.writing.encode import encode_video
 from datamodules.video_quality.demo.content import CONTENT_KINDS, ContentKind, render
@@ -69,7 +69,7 @@ class DemoSettings:
 
     def content(self) -> dict[str, int | float]:
         """The settings that decide what the clips show; where and how they are made is left out."""
-        return {name: value for name, value in asdict(self).items() if name not in ("cache_dir", "workers")}
+        return content_of(self, "workers")
 
 
 @dataclass(frozen=True)
