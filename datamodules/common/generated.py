@@ -24,13 +24,7 @@ def content_of(settings: DataclassInstance, *left_out: str) -> dict[str, int | f
 
 
 def generated_folder(name: str, cache_dir: str | None, content: Mapping[str, object]) -> Path:
-    """Where a data set is or will be; any other content has another folder.
-
-    Args:
-        name: Of the kind of data.
-        cache_dir: See `cache_folder`.
-        content: Everything that decides what is made, the version of the code that makes it included.
-    """
+    """Where a data set is or will be; all that decides it, and the version of its code, is in its name."""
     return cache_folder(cache_dir) / name / config_digest(dict(content))[:16]
 
 

@@ -53,11 +53,7 @@ def read_rows(path: str | Path) -> list[Row]:
 
 
 def read_text(path: str | Path, sentence: str) -> str:
-    """Text of a UTF-8 file, with or without a byte-order mark.
-
-    Args:
-        path: The file.
-        sentence: What the error says after the path; ``{}`` stands for the reason.
+    """Text of a UTF-8 file; ``sentence`` is the error after the path, with ``{}`` for the reason.
 
     Raises:
         LabelError: If it cannot be read.

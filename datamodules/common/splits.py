@@ -63,13 +63,7 @@ def by_hash(names: Iterable[str], seed: object) -> list[str]:
 
 
 def set_aside(names: Iterable[str], shares: Mapping[SplitName, float], seed: object) -> dict[str, SplitName]:
-    """Names that leave training, each with its split: one of each at least where there are enough, and one stays.
-
-    Args:
-        names: Different names.
-        shares: Share of each split, above 0.
-        seed: Seed of the order.
-    """
+    """Names that leave training with their splits, by shares above 0: each gets one where there are enough."""
     order = by_hash(names, seed)
     counts = {split: max(1, round(share * len(order))) for split, share in shares.items()}
     for split in reversed(SPLITS):

@@ -86,11 +86,7 @@ class ListedFaces:
 
 
 class FaceDataset(WholeBatches[FaceBatch]):
-    """One split.
-
-    Args:
-        source: Where its faces come from.
-    """
+    """Faces of one split."""
 
     def __init__(self, source: FaceSource) -> None:
         self.source = source

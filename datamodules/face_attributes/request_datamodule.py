@@ -88,10 +88,7 @@ class AttributeRequestDataModule(LightningDataModule):
         return [item.name for item in self._items]
 
     def request(self, row: int) -> AttributeRequestBatch:
-        """One face to make, as a batch of its own.
-
-        Args:
-            row: Its ``index``.
+        """The face whose ``index`` is ``row``, as a batch of its own.
 
         Raises:
             ImageError: If its source cannot be read.
@@ -115,14 +112,7 @@ class AttributeRequestDataModule(LightningDataModule):
 
 @dataclass(frozen=True, slots=True)
 class RequestItem:
-    """One face to make.
-
-    Attributes:
-        request: What is asked for.
-        place: Row of the request in its list.
-        seed: Seed of the face.
-        name: File name without ending, unique in the run.
-    """
+    """One face to make: its request and the row of that, its seed, and a file name without ending that is unique."""
 
     request: FaceRequest
     place: int
@@ -167,13 +157,7 @@ class SourcePictures:
 
 
 class RequestDataset(WholeBatches[AttributeRequestBatch]):
-    """Requests.
-
-    Args:
-        items: Faces.
-        pictures: Gives the faces that they come from.
-        rows: Those of the items that shall be made; a batch's ``index`` counts all items.
-    """
+    """Requests: those of the items that stand in ``rows``; a batch's ``index`` counts all items."""
 
     def __init__(self, items: Sequence[RequestItem], pictures: SourcePictures, rows: Sequence[int]) -> None:
         self._items = items

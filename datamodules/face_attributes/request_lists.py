@@ -30,14 +30,7 @@ def text_request(text: str | list[str], schema: AttributeSchema, force: bool) ->
 def image_request(
     path: str, text: str | list[str] | None, box: _Box | None, schema: AttributeSchema, force: bool
 ) -> FaceRequest:
-    """The attributes of a real face, which the classifier shall say, but for those that a text names.
-
-    Args:
-        path: The picture.
-        text: Attributes to set, whatever the face shows; None sets none.
-        box: The face in the picture; None takes the whole.
-        schema: The attributes.
-        force: Take contradictions as they are.
+    """The attributes of a real face, which the classifier shall say, but for those that a text names; None names none.
 
     Raises:
         ConfigurationError: If there is no such picture, or the box is not in it.
@@ -93,14 +86,7 @@ def face_requests(faces: FaceList, schema: AttributeSchema) -> list[FaceRequest]
 def drawn_requests(
     table: LabelTable, count: int, schema: AttributeSchema, seed: int, ask_for: int | None
 ) -> tuple[list[FaceRequest], list[int]]:
-    """Label sets of some of the faces of a split, drawn without replacement as far as there are enough.
-
-    Args:
-        table: Labels of the split.
-        count: Number of requests.
-        schema: The attributes.
-        seed: Seed of the choice.
-        ask_for: Ask only for so many of the attributes that a face shows; None asks for its full labels.
+    """Label sets, or ``ask_for`` attributes, of faces drawn without replacement as far as there are enough.
 
     Returns:
         The requests, and the row that each comes from.

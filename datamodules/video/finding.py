@@ -13,28 +13,17 @@ VIDEO_SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
 
 
 class FoundVideo(NamedTuple):
-    """A video of a folder.
-
-    Attributes:
-        path: Absolute path of the file.
-        name: Its path relative to the folder, with forward slashes.
-    """
+    """A video of a folder: its absolute path, and its path relative to the folder with forward slashes."""
 
     path: str
     name: str
 
 
 def find_videos(path: str | Path) -> list[FoundVideo]:
-    """List the videos of a folder and its sub-folders, or one file.
+    """List the videos of a folder and its sub-folders, or one file, sorted by path.
 
     A folder gives the files whose suffix is that of a video, whatever they hold: a text file named ``.mp4`` is listed
     and reported later. Hidden files and folders are passed over. One file is taken whatever its suffix.
-
-    Args:
-        path: Folder or file.
-
-    Returns:
-        Videos sorted by path.
 
     Raises:
         ConfigurationError: If there is no such path, or no video in it.

@@ -59,15 +59,7 @@ class LabelledVideo:
 
 @dataclass(frozen=True)
 class RankPair:
-    """Two videos of which people preferred one.
-
-    Attributes:
-        video1: First video, as the label list writes it.
-        video2: Second video.
-        rank: 1 when the first is better, 2 when the second is.
-        group: "source": both were made from one source; "nonsource": from two.
-        line: Line of the list, from 1.
-    """
+    """Two videos of which people preferred one: the first by rank 1, the second by rank 2; and the line of the list."""
 
     video1: str
     video2: str
@@ -129,11 +121,7 @@ def read_labels(
 
 
 def read_rank_pairs(path: str | Path, names: Iterable[str] | None = None) -> list[RankPair]:
-    """Read a list of rank pairs: csv with the header ``video1,video2,rank,group``.
-
-    Args:
-        path: The list.
-        names: Names that the label lists know; None accepts any.
+    """Read a csv ``video1,video2,rank,group`` of rank pairs between known names; with None any name will do.
 
     Raises:
         LabelError: If it is malformed, a rank is not 1 or 2, a group is neither "source" nor "nonsource", or a video

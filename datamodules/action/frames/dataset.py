@@ -23,11 +23,6 @@ FEATURES = "features"  # name of the tensor in a shard
 class FeatureShards:
     """Cached features of one split: one file ``<split>.view<k>.safetensors`` for each view, mapped from the disk.
 
-    Args:
-        folder: Folder of the cache.
-        split: The split.
-        rows: Number of its frames.
-
     Raises:
         ConfigurationError: If there is no shard, or one has another number of rows.
     """
@@ -62,13 +57,7 @@ class FeatureShards:
 
 
 class ActionFrameDataset(WholeBatches[ActionBatch]):
-    """Frames of one split.
-
-    Args:
-        rows: The frames.
-        store: Where they are kept.
-        features: Their cached features, given in place of the frames.
-    """
+    """Frames of one split out of their store, or their cached features in place of them."""
 
     def __init__(self, rows: FrameRows, store: FrameStore, features: FeatureShards | None = None) -> None:
         self.rows = rows

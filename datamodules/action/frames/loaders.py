@@ -24,10 +24,6 @@ from datamodules.common.seeded_draws import row_draws
 class FrameLoaders:
     """Makes the loaders of a data module; frames are read when one is first asked for.
 
-    Args:
-        frames: The labelled frames.
-        settings: Batches, workers, seed, balance and augmentation.
-
     Attributes:
         features: Folder of cached features that take the place of the frames; None while there is none.
     """

@@ -18,11 +18,7 @@ from datamodules.action.lists.records import SplitName
 
 
 class FrameDataModule(LightningDataModule):
-    """Loaders of labelled frames, and what a cache of their features asks for.
-
-    Args:
-        settings: Which frames, and how they are loaded.
-    """
+    """Loaders of labelled frames, and what a cache of their features asks for."""
 
     def __init__(self, settings: ActionFrameSettings) -> None:
         super().__init__()

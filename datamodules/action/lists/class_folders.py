@@ -52,10 +52,6 @@ def read_class_folders(root: str | Path, kind: FolderKind) -> list[ActionVideo]:
     folder. A file ``frames.csv`` in ``root`` (columns ``frame,video,class,time`` and optionally ``group,split``), as
     ``appraise extract-frames`` writes it, says so exactly.
 
-    Args:
-        root: The folder.
-        kind: What the class folders hold.
-
     Raises:
         ConfigurationError: If there is no such folder or nothing of that kind in it.
         LabelError: If ``frames.csv`` is wrong; the message names file and line.

@@ -15,12 +15,7 @@ _KINETICS_CLIP = re.compile(r"^([\w-]{11})_\d{6}_\d{6}$")  # address on YouTube,
 
 
 class Picture(NamedTuple):
-    """One frame of a video that is stored as pictures.
-
-    Attributes:
-        path: Absolute path of the picture.
-        time: Its time in the video in seconds; NaN where unknown.
-    """
+    """One frame of a video that is stored as pictures: its absolute path and its time in seconds, NaN if unknown."""
 
     path: str
     time: float
@@ -54,11 +49,7 @@ class ActionVideo:
 
 
 def group_of(stem: str, default: str) -> str:
-    """Group that the naming of UCF101 and Kinetics tells: clips cut from one recording.
-
-    Args:
-        stem: Name of the file without its suffix.
-        default: Group where the name follows neither.
+    """Group that the naming of UCF101 and Kinetics tells from a stem: clips of one recording; else ``default``.
 
     Example:
         >>> group_of("v_Archery_g01_c02", "x"), group_of("AbCdEfGhIjK_000010_000020", "x"), group_of("b", "x")

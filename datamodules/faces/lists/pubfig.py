@@ -27,25 +27,14 @@ _LFW_SIDE, _LFW_ENLARGED = 250.0, 2.2
 
 
 class Line(NamedTuple):
-    """One record of a list with comments.
-
-    Attributes:
-        number: Its line, from 1.
-        fields: Its values, parted by tabs.
-    """
+    """One record of a list with comments: its line, from 1, and its values, which tabs part."""
 
     number: int
     fields: list[str]
 
 
 class BoxEntry(NamedTuple):
-    """What a list of addresses says about one picture.
-
-    Attributes:
-        box: Left, top, right, bottom of the face in pixels.
-        digest: MD5 of the file, by which some collectors name it.
-        source: List and line.
-    """
+    """What a list says of a picture: the box of the face in pixels, the file's MD5, which may be its name; the line."""
 
     box: Box
     digest: str

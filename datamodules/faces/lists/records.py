@@ -90,13 +90,7 @@ class FaceList:
 
 
 def unlabelled(paths: Sequence[str], names: Sequence[str], attributes: int) -> FaceList:
-    """Pictures of which nothing is said.
-
-    Args:
-        paths: Absolute path of each.
-        names: What each is called.
-        attributes: Number of attributes K of the schema.
-    """
+    """Pictures, by their absolute paths and names, of which nothing is said; K attributes."""
     return FaceList(
         paths=paths,
         names=names,

@@ -162,11 +162,7 @@ class FaceParameters:
 
 
 def changed(parameters: FaceParameters, **changes: str | bool) -> FaceParameters:
-    """The same faces with some parameters set for all of them and everything else equal.
-
-    Args:
-        parameters: The faces.
-        **changes: Parameter and new value: a bool, or the name of a category.
+    """The same faces with some parameters set for all to a bool or the name of a category, and everything else equal.
 
     Raises:
         ConfigurationError: If a parameter or a category does not exist.

@@ -120,12 +120,7 @@ class InspectionDataset(Dataset[InspectionItem]):
 
 
 def collate(items: Sequence[InspectionItem], smallest: int = 1) -> InspectionBatch:
-    """Pad items to one size, a multiple of 32, and stack them.
-
-    Args:
-        items: Rows of one batch.
-        smallest: Least height and width in pixels before rounding up.
-    """
+    """Pad items to one size, a multiple of 32 and at least ``smallest`` pixels a side, and stack them."""
     rows = len(items)
     height, width = (_round_up(max(smallest, *(item.image.size[axis] for item in items))) for axis in (0, 1))
     answers = max(len(item.answers.mask) for item in items)

@@ -34,12 +34,6 @@ def clipped_box(box: Box, image: StoredImage) -> Box:
 def detection_values(run_id: int, image: StoredImage, one: Detection, class_names: Sequence[str]) -> dict[str, Value]:
     """Values of a row of ``detection``.
 
-    Args:
-        run_id: Run.
-        image: Image that it is on.
-        one: The detection.
-        class_names: Names by ``class_index``.
-
     Raises:
         StoreError: If the box lies outside the image, or the class has no name.
     """

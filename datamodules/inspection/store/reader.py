@@ -41,12 +41,7 @@ class StoreReader(StoreFile):
         return run_of(row)
 
     def require_run(self, run_id: int, *, checkpoint_sha256: str | None = None, data_sha256: str | None = None) -> None:
-        """Refuse a run of another model or another state of the data.
-
-        Args:
-            run_id: Run.
-            checkpoint_sha256: Expected checkpoint; None takes any.
-            data_sha256: Expected data; None takes any.
+        """Refuse a run of another model or another state of the data, by their SHA-256; None takes any.
 
         Raises:
             StoreError: If they differ; the message says which.

@@ -179,15 +179,7 @@ class MentoredImage:
 
 @dataclass(frozen=True)
 class ClassCount:
-    """Answers about one class, by the class that was shown.
-
-    Attributes:
-        detections: How many the model found.
-        confirmed: Of these the operator said yes.
-        rejected: No.
-        reclassed: Another class.
-        missed: Operators drew in addition.
-    """
+    """Answers about one class that was shown, by what they said; ``missed`` are drawn by operators in addition."""
 
     detections: int = 0
     confirmed: int = 0

@@ -20,15 +20,7 @@ class StoreWriter(StoreReader):
     """Adds what a model found; `FeedbackStore` adds what operators say about it."""
 
     def add_image(self, path: str | Path, sha256: str, width: int, height: int, domain: int) -> int:
-        """Row of an image, added when it is new; a file that changed since is a new image.
-
-        Args:
-            path: The file; made absolute.
-            sha256: Of the file, 64 hexadecimal digits.
-            width: Pixels of the upright image.
-            height: Likewise.
-            domain: 0 original, 1 new.
-        """
+        """Row of an image, added when it is new; a file that changed since is a new image."""
         place = str(Path(path).absolute())
         with self.transaction():
             row = self.one("SELECT id FROM image WHERE path = ? AND sha256 = ?", place, sha256)
@@ -37,13 +29,7 @@ class StoreWriter(StoreReader):
         return int(row["id"])
 
     def start_run(self, checkpoint_sha256: str, data_sha256: str, thresholds: Mapping[str, float]) -> int:
-        """Row of a mining run; the same checkpoint, data and thresholds are the same run.
-
-        Args:
-            checkpoint_sha256: Of the checkpoint file.
-            data_sha256: Fingerprint of the data that was mined.
-            thresholds: Class name to threshold, in the order of the model's classes.
-        """
+        """Row of a mining run; the same checkpoint, data and thresholds are the same run."""
         if not thresholds:
             raise StoreError("a run needs the threshold of each class, but there is no class")
         text = json.dumps({name: round(float(value), 6) for name, value in thresholds.items()})
@@ -68,12 +54,6 @@ class StoreWriter(StoreReader):
         self, run_id: int, image_id: int, detections: Sequence[Detection], class_names: Sequence[str]
     ) -> list[int]:
         """Add what the model found on one image; an image that has detections of this run keeps them.
-
-        Args:
-            run_id: Run.
-            image_id: Image.
-            detections: All of the image; boxes are clipped to it.
-            class_names: Names of the classes, by ``class_index``.
 
         Returns:
             Rows of the detections: the new ones, or those of before.

@@ -57,10 +57,6 @@ class Survey:
 def survey(path: str, deadline: Deadline) -> Survey:
     """Read the header and all packets of a file.
 
-    Args:
-        path: The file.
-        deadline: Checked from packet to packet.
-
     Raises:
         CannotOpenError: If FFmpeg cannot open the file or it holds no video.
         VideoError: If the file is damaged or cut off, or the time is over.

@@ -251,14 +251,10 @@ class StreamReader:
 
 
 class PictureConverter:
-    """Writes decoded frames into arrays: squeezed to a square, or upright in full size.
+    """Writes decoded frames into arrays: squeezed to a square of so many pixels a side, or upright in full size.
 
     One converter serves one source: its two scalers are set up once and kept, which is three times as fast as a
     scaler a frame.
-
-    Args:
-        facts: Size and rotation of the pictures.
-        side: Side S of the square in pixels.
     """
 
     def __init__(self, facts: SourceFacts, side: int) -> None:

@@ -22,13 +22,7 @@ _CAMERA_SYSTEM = {"linux": "v4l2", "darwin": "avfoundation"}
 
 @dataclass(frozen=True)
 class Opening:
-    """What FFmpeg is told to open.
-
-    Attributes:
-        url: Path, address or device.
-        format: Name of the demuxer; None lets FFmpeg find it.
-        options: Options of the demuxer and of the protocol.
-    """
+    """What FFmpeg is told to open, with which demuxer (None lets it find one) and options."""
 
     url: str
     format: str | None = None

@@ -99,11 +99,7 @@ def said(shown: str, truth: str | None) -> Said:
 
 @contextmanager
 def well_formed(source: Path, problem: str) -> Iterator[None]:
-    """Say what a file lacks where reading its JSON stumbles.
-
-    Args:
-        source: The file.
-        problem: What the error says after its name; ``{}`` stands for the reason.
+    """Say what a file lacks where reading its JSON stumbles: ``problem``, with ``{}`` for the reason.
 
     Raises:
         LabelError: If it stumbles.
@@ -126,13 +122,6 @@ def add_imported(
     store: FeedbackStore, source: Path, images: Sequence[ExchangedImage], classes: Sequence[str], annotator: str
 ) -> None:
     """Add imported detections as a run of their own, and their answers; a repeat changes nothing.
-
-    Args:
-        store: An open store.
-        source: File or folder that they come from, for messages.
-        images: Images that exist on this machine.
-        classes: Names of the classes.
-        annotator: Who answered.
 
     Raises:
         LabelError: If an image is missing, of another size, or healthy and defective at once.
