@@ -53,9 +53,10 @@ _MOVES = (
     (
         "datamodules.action",
         "datamodules.action.frames",
-        "augmentation balanced_sampler dataset frame_datamodule=training_half frame_loaders=loaders frame_rows=rows "
-        "frame_sampling=sampling frame_store=store labelled_frames=labelled sparse_frames=chosen",
+        "augmentation balanced_sampler dataset frame_datamodule=training_half frame_loaders=training_half "
+        "frame_rows=rows frame_sampling=sampling frame_store=store labelled_frames=labelled sparse_frames=chosen",
     ),
+    ("datamodules.action.frames", "datamodules.action.frames", "loaders=training_half"),
     (
         "datamodules.action",
         "datamodules.action.lists",

@@ -70,7 +70,8 @@ class PaddedDistributedSampler(DistributedSampler[SampleIndex]):
         own = rank if rank is not None else torch.distributed.get_rank() if running else 0
         self.rows = rows if isinstance(rows, int) else len(rows)
         self.skipped = 0
-        super().__init__(_Rows(self.rows), num_replicas=replicas, rank=own, shuffle=shuffle, seed=seed)
+        dealt = range(self.rows)
+        super().__init__(dealt, replicas, own, shuffle, seed)  # type: ignore[arg-type]  # its length is all that counts
 
     def __iter__(self) -> Iterator[SampleIndex]:
         """Yield the rows of this rank."""
@@ -121,16 +122,3 @@ class WholeBatches(ABC, Dataset[BatchT]):
 def only(batches: Sequence[BatchT]) -> BatchT:
     """Collate: the dataset gives whole batches."""
     return batches[0]
-
-
-class _Rows(Dataset[SampleIndex]):
-    """A dataset that only has a length: torch's sampler wants one."""
-
-    def __init__(self, rows: int) -> None:
-        self.rows = rows
-
-    def __len__(self) -> int:
-        return self.rows
-
-    def __getitem__(self, index: int) -> SampleIndex:
-        return SampleIndex(index)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from array import array
 from collections.abc import Collection
 from pathlib import Path
@@ -10,15 +9,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules.common.errors import ConfigurationError, LabelError
+from datamodules.common.errors import LabelError
 from datamodules.common.manifest import fail, read_text
-from datamodules.faces.lists.index import ImageIndex
-from datamodules.faces.lists.pubfig import UNREAD, Box, parse_box, report_absent
+from datamodules.faces.lists.index import ImageIndex, report_lacking
+from datamodules.faces.lists.pubfig import UNREAD, Box, parse_box
 from datamodules.faces.lists.records import FaceList
 from datamodules.faces.lists.values import match_columns, take_columns
 from datamodules.faces.schema import ABSENT, MISSING, PRESENT, AttributeSchema
-
-_log = logging.getLogger(__name__)
 
 ATTRIBUTE_LIST, PARTITION_LIST, IDENTITY_LIST = "list_attr_celeba", "list_eval_partition", "identity_CelebA"
 _VALUES = {"1": 1, "+1": 1, "0": 0, "-1": -1}
@@ -53,16 +50,14 @@ def read_celeba(
     places = match_columns(header, schema, f"{path}, line {header_line}", excluded=excluded)
     index = ImageIndex(root)
     files = [index.named(name) for _, name, _ in records]
-    report_absent(path, root, [n for (_, n, _), file in zip(records, files, strict=True) if file is None], len(records))
+    absent = [name for (_, name, _), file in zip(records, files, strict=True) if file is None]
+    sought = f"give the folder of the pictures as root (looked for {records[0][1]})"
+    report_lacking(path, absent, len(records), f"is below {root}; {sought}", f"are not below {root}")
     known = _read_boxes(boxes) if boxes is not None else None
     kept = [place for place, file in enumerate(files) if file is not None]
     boxed = [place for place in kept if known is None or records[place][1] in known]
-    if len(boxed) < len(kept):
-        missing = next(records[place][1] for place in kept if known is not None and records[place][1] not in known)
-        if not boxed:
-            raise ConfigurationError(f"not one of the {len(kept)} pictures of {path} has a face box in {boxes}")
-        _log.warning("warning: %d of %d pictures of %s have no face box in %s and are left out, the first is %s",
-                     len(kept) - len(boxed), len(kept), path, boxes, missing)  # fmt: skip
+    bare = [records[place][1] for place in kept if known is not None and records[place][1] not in known]
+    report_lacking(path, bare, len(kept), f"has a face box in {boxes}", f"have no face box in {boxes} and are left out")
     names = [records[place][1] for place in boxed]
     return FaceList(
         paths=[f"{index.root}/{files[place]}" for place in boxed],

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from datamodules.common.errors import ConfigurationError
 from datamodules.common.walking import files_below
+
+_log = logging.getLogger(__name__)
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".jp2", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
@@ -39,10 +42,6 @@ class ImageIndex:
             if len(parts) > 1:
                 self._by_stem.setdefault(f"{_key(parts[-2])}/{stem}", name)
 
-    def __len__(self) -> int:
-        """Number of names under which pictures are known."""
-        return len(self._by_name)
-
     def named(self, name: str) -> str | None:
         """The picture whose path, from the folder or from any folder below it, is ``name``; relative to the folder."""
         return self._by_name.get(name.replace("\\", "/").removeprefix("./"))
@@ -55,6 +54,19 @@ class ImageIndex:
             if found is not None:
                 return found
         return None
+
+
+def report_lacking(path: str | Path, lacking: Sequence[str], total: int, all_lack: str, some_lack: str) -> None:
+    """Say which pictures of a list lack something.
+
+    Raises:
+        ConfigurationError: If all of them do.
+    """
+    if lacking and len(lacking) == total:
+        raise ConfigurationError(f"not one of the {total} pictures of {path} {all_lack}")
+    if lacking:
+        named = ", ".join(lacking[:5]) + (", ..." if len(lacking) > 5 else "")
+        _log.warning("warning: %d of %d pictures of %s %s: %s", len(lacking), total, path, some_lack, named)
 
 
 def images_at(paths: Iterable[str | Path]) -> list[tuple[Path, str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -10,14 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from datamodules.common.errors import ConfigurationError, LabelError
+from datamodules.common.errors import LabelError
 from datamodules.common.manifest import fail, parse_integer, parse_number, read_text
-from datamodules.faces.lists.index import ImageIndex
+from datamodules.faces.lists.index import ImageIndex, report_lacking
 from datamodules.faces.lists.records import FaceList
 from datamodules.faces.lists.values import attributes_of, match_columns, take_columns
 from datamodules.faces.schema import AttributeSchema
-
-_log = logging.getLogger(__name__)
 
 UNREAD = "the list cannot be read ({}); check the path"
 Photo = tuple[str, int]  # person and number of the picture
@@ -82,13 +79,26 @@ def read_pubfig(
     index = ImageIndex(root)
     rows = [_row(path, line, len(header.fields)) for line in lines]
     found = [index.first(_stems(photo, known)) for photo, _ in rows]
-    absent = [photo for (photo, _), file in zip(rows, found, strict=True) if file is None]
-    stem = absent[0][0].replace(" ", "_") if absent else ""
-    likely = f"{stem}/{stem}_{absent[0][1]:04d} and the like" if absent else ""
-    report_absent(path, root, [f"{person} {number}" for person, number in absent], len(rows), likely)
+    names = [f"{person} {number}" for (person, number), _ in rows]
+    stem = rows[0][0][0].replace(" ", "_")
+    report_lacking(
+        path,
+        [name for name, file in zip(names, found, strict=True) if file is None],
+        len(rows),
+        f"is below {root}; give the folder of the pictures as root (looked for {stem}/{stem}_{rows[0][0][1]:04d} and "
+        "the like)",
+        f"are not below {root}",
+    )
     kept = [place for place, file in enumerate(found) if file is not None]
     if known is not None:
-        kept = _with_box(path, rows, kept, known)
+        report_lacking(
+            path,
+            [names[place] for place in kept if rows[place][0] not in known],
+            len(kept),
+            "has a face box in the lists named by boxes; name those that belong to it (dev_urls.txt, eval_urls.txt)",
+            "have no face box and are left out",
+        )
+        kept = [place for place in kept if rows[place][0] in known]
     values = take_columns(np.array([rows[place][1] for place in kept], dtype=np.float32), places)
     files = [found[place] or "" for place in kept]
     return FaceList(
@@ -191,37 +201,3 @@ def _box(photo: Photo, known: Mapping[Photo, BoxEntry] | None, lfw: bool) -> Box
         return (math.nan,) * 4
     edge = _LFW_SIDE * (1 - 1 / _LFW_ENLARGED) / 2
     return edge, edge, _LFW_SIDE - edge, _LFW_SIDE - edge
-
-
-def _with_box(
-    path: str | Path, rows: Sequence[tuple[Photo, list[float]]], kept: list[int], known: Mapping[Photo, BoxEntry]
-) -> list[int]:
-    without = [rows[place][0] for place in kept if rows[place][0] not in known]
-    if without and len(without) == len(kept):
-        raise ConfigurationError(
-            f"not one of the {len(kept)} pictures of {path} has a face box in the lists named by boxes; name those "
-            "that belong to it (dev_urls.txt, eval_urls.txt)"
-        )
-    if without:
-        _log.warning(
-            "warning: %d of %d pictures of %s have no face box and are left out, the first is %s %d",
-            len(without), len(kept), path, *without[0],
-        )  # fmt: skip
-    return [place for place in kept if rows[place][0] in known]
-
-
-def report_absent(path: str | Path, root: str | Path, absent: Sequence[str], total: int, likely: str = "") -> None:
-    """Name the pictures of a list that are gone; ``likely`` is where the first was looked for, if not by its name.
-
-    Raises:
-        ConfigurationError: If all of them are.
-    """
-    if absent and len(absent) == total:
-        raise ConfigurationError(
-            f"not one of the {total} pictures of {path} is below {root}; give the folder of the pictures as root "
-            f"(looked for {likely or absent[0]})"
-        )
-    if absent:
-        more = ", ..." if len(absent) > 5 else ""
-        named = ", ".join(absent[:5]) + more
-        _log.warning("warning: %d of %d pictures of %s are not below %s: %s", len(absent), total, path, root, named)

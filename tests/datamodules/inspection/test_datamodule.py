@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from lightning.pytorch import LightningModule
 from PIL import Image
 from torch import Tensor
 
@@ -21,6 +20,7 @@ from datamodules.inspection.batch import InspectionBatch
 from datamodules.inspection.datamodule import InspectionDataModule
 from datamodules.inspection.demo.settings import DEFECT_CLASSES, InspectionDemoSettings
 from datamodules.inspection.settings import AugmentationSettings
+from tests.datamodules.samples import Watcher
 from tests.running import quiet_trainer
 
 NO_FLIPS = AugmentationSettings(flip_horizontal=0, flip_vertical=0)
@@ -182,41 +182,23 @@ def test_a_healthy_part_with_a_defect_stops_training(parts: Path) -> None:
         train_batches(listed(parts, batch_size=2))
 
 
-class Recorder(LightningModule):
-    """Keeps what it sees."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight = torch.nn.Parameter(torch.zeros(()))
-        self.seen: list[InspectionBatch] = []
-        self.judged: list[InspectionBatch] = []
-
-    def training_step(self, batch: InspectionBatch, batch_idx: int) -> Tensor:
-        self.seen.append(batch)
-        return self.weight * batch["image"].float().mean()
-
-    def validation_step(self, batch: InspectionBatch, batch_idx: int) -> None:
-        self.judged.append(batch)
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.SGD(self.parameters(), lr=0.1)
-
-
-def fit(data: InspectionDataModule) -> Recorder:
-    module = Recorder()
+def fit(data: InspectionDataModule) -> Watcher[InspectionBatch]:
+    module = Watcher[InspectionBatch]()
     quiet_trainer(None, max_epochs=2).fit(module, datamodule=data)
     return module
 
 
 def test_only_training_images_are_augmented(parts: Path) -> None:
-    plain, moved = fit(listed(parts, augmentation=NO_FLIPS)), fit(listed(parts))
-    assert names(plain.seen) == names(moved.seen)
-    assert names(plain.seen[:1]) != names(plain.seen[1:])  # the sampler is told of the epoch
-    assert not all(torch.equal(one["image"], two["image"]) for one, two in zip(plain.seen, moved.seen, strict=True))
-    for one, two in zip(plain.judged, moved.judged, strict=True):
-        assert torch.equal(one["image"], two["image"])
-    again = fit(listed(parts))
-    assert all(torch.equal(one["image"], two["image"]) for one, two in zip(again.seen, moved.seen, strict=True))
+    def same(first: list[InspectionBatch], second: list[InspectionBatch]) -> bool:
+        return all(torch.equal(one["image"], two["image"]) for one, two in zip(first, second, strict=True))
+
+    plain, moved, again = fit(listed(parts, augmentation=NO_FLIPS)), fit(listed(parts)), fit(listed(parts))
+    seen = plain.of("train")
+    assert names(seen) == names(moved.of("train"))
+    assert names(seen[:1]) != names(seen[1:])  # the sampler is told of the epoch
+    assert not same(seen, moved.of("train"))
+    assert same(plain.of("val"), moved.of("val"))
+    assert same(again.of("train"), moved.of("train"))
 
 
 TWO_PROCESSES = """

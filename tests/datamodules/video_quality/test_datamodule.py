@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import subprocess
 import sys
 from collections.abc import Callable
@@ -134,9 +133,8 @@ def test_predict_lists_a_folder_and_reports(folder: Path, caplog: pytest.LogCapt
     (folder / ".hidden.mp4").write_text("not listed")
     (folder / "notes.txt").write_text("not listed")
     data = module(path=str(folder))
-    with caplog.at_level(logging.WARNING):
-        found = batches(data, "predict")
-        data.teardown("predict")
+    found = batches(data, "predict")
+    data.teardown("predict")
     assert names(found) == [f"{n:04}.mp4" for n in range(1, 7)] + ["sub/text.MP4"]
     assert [bool(v) for batch in found for v in batch["valid"]] == [True] * 6 + [False]
     record = found[-1]["record"][0]
@@ -180,9 +178,8 @@ def test_an_unreadable_file_stops_the_test_unless_skipped(
     with pytest.raises(VideoError, match=r"0006\.mp4: cannot be read"):
         batches(listed(manifest), "test")
     data = listed(manifest, on_error="skip")
-    with caplog.at_level(logging.WARNING):
-        found = batches(data, "test")
-        data.teardown("test")
+    found = batches(data, "test")
+    data.teardown("test")
     assert found[0]["valid"].tolist() == [False]
     assert any("0006.mp4" in message for message in caplog.messages)
     assert any("1 file(s)" in message for message in caplog.messages)

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from pycocotools import mask as coco_mask
 
 from datamodules.common.errors import ConfigurationError, LabelError
 from datamodules.inspection.labels.coco import read_coco
@@ -21,6 +20,7 @@ from datamodules.inspection.labels.masks import class_mask, labelled_boxes
 from datamodules.inspection.labels.records import LabelledImage
 from datamodules.inspection.labels.sources import ImageSources
 from datamodules.inspection.settings import InspectionDataSettings
+from tests.datamodules.samples import rle
 
 Files = dict[str, str | NDArray[np.uint8]]
 
@@ -279,7 +279,6 @@ def test_what_is_wrong_with_a_folder_is_named(tmp_path: Path, label_format: Any,
 
 
 def coco(folder: Path, change: Callable[[dict[str, Any]], object] = lambda content: None) -> Path:
-    rle = coco_mask.encode(np.asfortranarray(spot(1, slice(0, 3), slice(0, 5))))
     content: dict[str, Any] = {
         "images": [
             {"id": 5, "file_name": "a.png", "height": 20, "width": 30},
@@ -299,7 +298,7 @@ def coco(folder: Path, change: Callable[[dict[str, Any]], object] = lambda conte
                 "id": 3,
                 "image_id": 6,
                 "category_id": 3,
-                "segmentation": {"size": [20, 30], "counts": rle["counts"].decode()},
+                "segmentation": {"size": [20, 30], "counts": rle(spot(1, slice(0, 3), slice(0, 5)))},
             },
             {"id": 4, "image_id": 6, "category_id": 3, "bbox": [20, 15, 10, 5], "iscrowd": 1},
         ],

@@ -17,6 +17,7 @@ from datamodules.inspection.batch import Detection
 from datamodules.inspection.datamodule import InspectionDataModule
 from datamodules.inspection.labels.mentored import mentored_images
 from datamodules.inspection.store.feedback import FeedbackStore
+from tests.datamodules.samples import rle
 
 CLASSES = ["scratch", "dent", "stain"]
 MINED = range(8)  # the first three training images are originals
@@ -26,24 +27,17 @@ MINED = range(8)  # the first three training images are originals
 def store(parts: Path) -> Iterator[FeedbackStore]:
     """Every new training image was mined, with one region and one box each; nothing is answered."""
     with FeedbackStore(parts / "answers.db", create=True) as opened:
+        marked = np.zeros((48, 64), dtype=np.uint8)
+        marked[8:16, 8:16] = 1
         run = opened.start_run("a" * 64, "b" * 64, dict.fromkeys(CLASSES, 0.5))
         for file in sorted(parts.glob("images/new_train_*.png")):
             image = opened.add_image(file, file_sha256(file), 64, 48, 1)
-            region = Detection(0, 0.9, (8, 8, 16, 16), 0.4, 0.3, rle=_rle())
+            region = Detection(0, 0.9, (8, 8, 16, 16), 0.4, 0.3, rle=rle(marked))
             boxed = Detection(1, 0.8, (30, 20, 40, 28), 0.3, 0.5, anchor_boxes=((28, 18, 44, 30), (26, 18, 42, 30)))
             opened.add_detections(run, image, [region, boxed], CLASSES)
             opened.maps_folder(run).mkdir(parents=True, exist_ok=True)
             np.savez(opened.map_path(run, image), score=np.full((6, 8), image / 100, dtype=np.float16))
         yield opened
-
-
-def _rle() -> str:
-    from pycocotools import mask as coco_mask
-
-    mask = np.zeros((48, 64), dtype=np.uint8)
-    mask[8:16, 8:16] = 1
-    text: bytes = coco_mask.encode(np.asfortranarray(mask))["counts"]
-    return text.decode()
 
 
 def say(store: FeedbackStore, image: int, place: int, verdict: str, class_name: str | None = None) -> None:
