@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -68,17 +68,7 @@ class RankPair:
     line: int
 
 
-@dataclass(frozen=True)
-class _Record:
-    """A record before it is checked: the score is still text."""
-
-    line: int
-    name: str
-    score: str
-    pattern: int = -1
-    reference: str | None = None
-    region: tuple[float, float, float, float] | None = None
-    split: SplitName | None = None
+_Scored = tuple[str, LabelledVideo]  # a score that is still text, and the rest of its record, without a path yet
 
 
 def read_labels(
@@ -113,8 +103,15 @@ def read_labels(
     if label_format not in _READERS:
         raise ConfigurationError(f"label_format is {label_format!r}; allowed are {', '.join(_READERS)}")
     records = list(_READERS[label_format](path, divide_column))
-    _check_unique(path, records)
-    videos = [_video(path, folder, record, require_scores) for record in records]
+    _check_unique(path, [video for _, video in records])
+    videos = [
+        replace(
+            video,
+            path=str((folder / video.name).absolute()),
+            mos=_score(path, video, score) if score or require_scores else math.nan,
+        )
+        for score, video in records
+    ]
     if require_files:
         _check_present(path, videos)
     return videos
@@ -145,7 +142,7 @@ def read_rank_pairs(path: str | Path, names: Iterable[str] | None = None) -> lis
     return pairs
 
 
-def _kvq(path: Path, _: DivideColumn) -> list[_Record]:
+def _kvq(path: Path, _: DivideColumn) -> Iterator[_Scored]:
     """``filename,score`` in groups of seven consecutive rows; the order is the only sign of source and pattern."""
     table = Table(path, ["filename", "score"], [])
     if table.columns != ("filename", "score"):
@@ -157,10 +154,9 @@ def _kvq(path: Path, _: DivideColumn) -> list[_Record]:
             f"{path}: {len(names)} rows are no whole number of groups of {KVQ_GROUP} (a source and its six versions); "
             "restore the missing rows or use label_format manifest"
         )
-    return [
-        _Record(row.line, name, score, pattern=number % KVQ_GROUP, reference=names[number - number % KVQ_GROUP])
-        for number, (row, name, score) in enumerate(zip(table.rows, names, table.column("score"), strict=True))
-    ]
+    for number, (line, (name, score)) in enumerate(table.records(table.columns)):
+        first = names[number - number % KVQ_GROUP]
+        yield score, LabelledVideo("", name, pattern=number % KVQ_GROUP, reference=first, line=line)
 
 
 def _check_consecutive(path: Path, rows: list[Row], names: list[str]) -> None:
@@ -189,20 +185,20 @@ def _four_fields(path: Path) -> Iterator[tuple[int, str, str, str, str]]:
         yield row.line, name, first, second, third
 
 
-def _duration_fps_mos(path: Path, _: DivideColumn) -> Iterator[_Record]:
+def _duration_fps_mos(path: Path, _: DivideColumn) -> Iterator[_Scored]:
     for line, name, duration, fps, mos in _four_fields(path):
         parse_number(path, line, "duration", duration)
         parse_number(path, line, "fps", fps)
-        yield _Record(line, name, mos)
+        yield mos, LabelledVideo("", name, line=line)
 
 
-def _ksvqe(path: Path, _: DivideColumn) -> Iterator[_Record]:
+def _ksvqe(path: Path, _: DivideColumn) -> Iterator[_Scored]:
     for line, name, kind, distortion, mos in _four_fields(path):
         parse_integer(path, line, "cls", kind)  # the released program reads it and never uses it
-        yield _Record(line, name, mos, pattern=parse_integer(path, line, "dis", distortion))
+        yield mos, LabelledVideo("", name, pattern=parse_integer(path, line, "dis", distortion), line=line)
 
 
-def _divide(path: Path, column: DivideColumn) -> Iterator[_Record]:
+def _divide(path: Path, column: DivideColumn) -> Iterator[_Scored]:
     columns = get_args(DivideColumn)
     if column not in columns:
         raise ConfigurationError(f"divide_column is {column!r}; it must be one of {', '.join(columns)}")
@@ -210,25 +206,26 @@ def _divide(path: Path, column: DivideColumn) -> Iterator[_Record]:
         for other, text in zip(columns, scores, strict=True):
             if text:
                 parse_number(path, line, f"{other} score", text)
-        yield _Record(line, name, scores[columns.index(column)])
+        yield scores[columns.index(column)], LabelledVideo("", name, line=line)
 
 
-def _manifest(path: Path, _: DivideColumn) -> Iterator[_Record]:
+def _manifest(path: Path, _: DivideColumn) -> Iterator[_Scored]:
     known, optional = ("file", "mos"), ("pattern", "reference", "split", *_CORNERS)
     for line, texts in Table(path, known, optional).records((*known, *optional)):
         name, score, pattern, reference, split, *corners = texts
-        yield _Record(
+        video = LabelledVideo(
+            "",
+            name,
             line=line,
-            name=name,
-            score=score,
             pattern=parse_integer(path, line, "pattern", pattern) if pattern else -1,
             reference=reference or None,
             region=_region(path, line, corners),
             split=strict_split(path, line, split),
         )
+        yield score, video
 
 
-_READERS: dict[LabelFormat, Callable[[Path, DivideColumn], Iterable[_Record]]] = {
+_READERS: dict[LabelFormat, Callable[[Path, DivideColumn], Iterable[_Scored]]] = {
     "kvq": _kvq,
     "duration_fps_mos": _duration_fps_mos,
     "ksvqe": _ksvqe,
@@ -246,7 +243,7 @@ def _region(path: Path, line: int, texts: list[str]) -> tuple[float, float, floa
     return x1, y1, x2, y2
 
 
-def _check_unique(path: Path, records: list[_Record]) -> None:
+def _check_unique(path: Path, records: list[LabelledVideo]) -> None:
     first: dict[str, int] = {}
     for record in records:
         if not record.name:
@@ -257,23 +254,10 @@ def _check_unique(path: Path, records: list[_Record]) -> None:
         first[record.name] = record.line
 
 
-def _video(path: Path, folder: Path, record: _Record, require_score: bool) -> LabelledVideo:
-    if record.score == "" and not require_score:
-        mos = math.nan
-    elif record.score == "":
-        raise fail(path, record.line, f"{record.name!r} has no score; only predict works without one")
-    else:
-        mos = parse_number(path, record.line, f"the score of {record.name!r},", record.score)
-    return LabelledVideo(
-        path=str((folder / record.name).absolute()),
-        name=record.name,
-        mos=mos,
-        pattern=record.pattern,
-        reference=record.reference,
-        region=record.region,
-        line=record.line,
-        split=record.split,
-    )
+def _score(path: Path, video: LabelledVideo, score: str) -> float:
+    if score == "":
+        raise fail(path, video.line, f"{video.name!r} has no score; only predict works without one")
+    return parse_number(path, video.line, f"the score of {video.name!r},", score)
 
 
 def _check_present(path: Path, videos: list[LabelledVideo]) -> None:

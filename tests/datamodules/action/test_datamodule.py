@@ -248,21 +248,3 @@ def test_stream_of_the_test_split_and_of_paths(root: Path) -> None:
     names = [Path(chunk["info"]["path"]).name for chunk in data.predict_dataloader()]
     assert names == ["cooking0.mp4", "cooking2.mp4", "cooking3.mp4", "drinking0.mp4"]
     assert data.stream is not None
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"frame_size": 4},
-        {"batch_size": 0},
-        {"num_workers": -1},
-        {"decode_timeout": 0.0},
-        {"split": (0.5, 0.5, 0.5)},
-        {"frames_per_video": 0},
-        {"sampling_rate": 0.0},
-        {"sampling_rate": 1.0, "frames_per_video": 2},
-    ],
-)
-def test_impossible_options(options: dict[str, object]) -> None:
-    with pytest.raises(ConfigurationError, match=next(iter(options))):
-        ActionDataModule(**options)  # type: ignore[arg-type]  # varied on purpose

@@ -194,21 +194,6 @@ def test_a_split_without_faces(listed: Path) -> None:
             ask("test")
 
 
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        ({"batch_size": 0}, "batch_size is 0, but must be at least 1"),
-        ({"image_size": 512}, r"image_size is 512; it must be 32\.\.256 for the generated faces"),
-        ({"crop_margin": -0.1}, r"crop_margin is -0\.1"),
-        ({"exclude_attributes": ["Mail"]}, 'no attribute "Mail": did you mean Male'),
-        ({"attribute_schema": "nowhere.yaml"}, r"nowhere\.yaml cannot be read"),
-    ],
-)
-def test_what_arguments_cannot_be(arguments: dict[str, object], said: str) -> None:
-    with pytest.raises(ConfigurationError, match=said):
-        FaceAttributeDataModule(**arguments)  # type: ignore[arg-type]  # wrong on purpose
-
-
 def test_a_picture_that_breaks_after_the_list_was_read(listed: Path) -> None:
     data = FaceAttributeDataModule(labels=str(listed), image_size=16, split=(1.0, 0.0, 0.0))
     faces = data.faces("train")

@@ -82,21 +82,6 @@ def test_a_limit_chooses_new_images_by_the_seed(parts: Path) -> None:
     assert len(chosen(new_limit=99)) == 9
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"new_training": "full", "batch_size": 5}, "batch_size 5 must be even"),
-        ({"batch_size": 0}, "batch_size is 0, but must be at least 1"),
-        ({"box_fill": 0}, "box_fill is 0"),
-        ({"new_limit": 0}, "new_limit is 0"),
-        ({"crop_size": 4}, "crop_size is 4"),
-    ],
-)
-def test_values_that_cannot_work(parts: Path, options: dict[str, Any], message: str) -> None:
-    with pytest.raises(ConfigurationError, match=message):
-        listed(parts, **options)
-
-
 def test_too_few_images_for_a_batch(parts: Path) -> None:
     with pytest.raises(ConfigurationError, match="batch_size 32 is more than the 18 samples of an epoch"):
         listed(parts, new_training="full", batch_size=32).train_dataloader()

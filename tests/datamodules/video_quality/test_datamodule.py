@@ -71,28 +71,6 @@ def test_known_after_init() -> None:
     assert module(test_labels="a", label_format="duration_fps_mos", label_range=(0, 100)).label_range == (0, 100)
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"labels": "a", "train_labels": "b", "label_format": "kvq"}, "either labels or train"),
-        ({"labels": "a"}, "without label_format"),
-        ({"root": "a"}, "no label list is given"),
-        ({"batch_size": 0}, "batch_size"),
-        ({"clip_length": 0}, "clip_length"),
-        ({"grid_size": 0}, "grid_size"),
-        ({"key_frame_layout": "official", "num_key_frames": 3}, "official"),
-        ({"num_key_frames": 9}, "num_key_frames"),
-        ({"folds": 3, "fold": 3}, "fold 3"),
-        ({"decode_timeout": 0.0}, "decode_timeout"),
-        ({"label_range": (3.0, 3.0)}, "label_range is 3 to 3"),
-        ({"label_range": (0.0, float("inf"))}, "label_range is 0 to inf"),
-    ],
-)
-def test_wrong_arguments_stop_at_once(options: dict[str, object], message: str) -> None:
-    with pytest.raises(ConfigurationError, match=message):
-        module(**options)
-
-
 def test_lists_that_a_stage_needs_must_be_given(manifest: Path) -> None:
     data = module(train_labels=str(manifest), label_format="manifest")
     with pytest.raises(ConfigurationError, match="val_labels is not given"):

@@ -25,10 +25,6 @@ def small(folder: Path, **changes: object) -> InspectionDemoSettings:
     return InspectionDemoSettings(**{**counts, "size": 64, "cache_dir": str(folder), **changes})  # type: ignore[arg-type]
 
 
-def read(folder: Path) -> list[dict[str, str]]:
-    return csv_rows(folder / "manifest.csv")
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_inspection_demo(small(tmp_path_factory.mktemp("cache")))
@@ -94,7 +90,7 @@ def test_a_defect_of_the_edge_needs_one() -> None:
 
 
 def test_manifest(folder: Path) -> None:
-    rows = read(folder)
+    rows = csv_rows(folder / "manifest.csv")
     assert list(rows[0]) == ["image", "mask", "domain", "split", "group", "healthy"]
     kinds = [(row["domain"], row["split"]) for row in rows]
     assert {kind: kinds.count(kind) for kind in kinds} == {

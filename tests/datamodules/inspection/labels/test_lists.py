@@ -415,29 +415,6 @@ def test_yolo_without_data_yaml_takes_the_classes_that_are_given(tmp_path: Path)
 # ---- arguments
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"root": "x"}, r"without label_format; name it \(manifest, folder"),
-        ({"new_root": "x", "label_format": "folder"}, r"without the original domain's"),
-        ({"root": "x", "label_format": "manifest"}, r"label_format manifest needs labels"),
-        ({"labels": "x", "label_format": "folder"}, r"label_format folder needs root"),
-        ({"root": "x", "new_root": "y", "label_format": "deeppcb"}, r"holds both domains in one folder"),
-        ({"root": "x", "label_format": "csv"}, r"label_format is 'csv'; allowed are manifest"),
-        ({"classes": ["a", "a"]}, r"must be different names"),
-        ({"path": "/nowhere"}, r"path '/nowhere' does not exist"),
-    ],
-)
-def test_arguments_that_contradict_each_other(options: Any, message: str) -> None:
-    def use() -> None:
-        sources = ImageSources(InspectionDataSettings(**options))
-        sources.mined()
-        sources.class_names()
-
-    with pytest.raises(ConfigurationError, match=message):
-        use()
-
-
 def test_a_folder_to_mine(tmp_path: Path) -> None:
     write(tmp_path, {"sub/a.png": grey(), "b.jpg": grey(), "notes.txt": "no image", ".hidden.png": grey()})
     mined = ImageSources(InspectionDataSettings(path=str(tmp_path))).mined()
@@ -449,8 +426,9 @@ def test_a_folder_to_mine(tmp_path: Path) -> None:
     (one,) = ImageSources(InspectionDataSettings(path=str(tmp_path / "b.jpg"))).mined() or []
     assert one.path == str(tmp_path / "b.jpg")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ConfigurationError, match="holds no image"):
-        ImageSources(InspectionDataSettings(path=str(tmp_path / "empty"))).mined()
+    for folder, message in (("empty", "holds no image"), ("nowhere", "does not exist")):
+        with pytest.raises(ConfigurationError, match=message):
+            ImageSources(InspectionDataSettings(path=str(tmp_path / folder))).mined()
 
 
 TILES = "image,mask,defect_class,exposure,tile_group,split\n"

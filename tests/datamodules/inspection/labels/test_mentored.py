@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from datamodules.common.errors import ConfigurationError, LabelError, StoreError
+from datamodules.common.errors import LabelError, StoreError
 from datamodules.common.fingerprint import file_sha256
 from datamodules.inspection.batch import Detection
 from datamodules.inspection.datamodule import InspectionDataModule
@@ -165,11 +165,6 @@ def test_an_answered_image_that_is_judged_on(store: FeedbackStore, parts: Path) 
     )
     with pytest.raises(LabelError, match=r"new_val.* is in split 'train' here and in 'val' in .*manifest.csv, line"):
         data.setup("fit")
-
-
-def test_mentored_training_needs_a_store(parts: Path) -> None:
-    with pytest.raises(ConfigurationError, match="no store is given"):
-        InspectionDataModule(labels=str(parts / "manifest.csv"), label_format="manifest", new_training="mentored")
 
 
 def test_answers_to_another_model_are_refused(store: FeedbackStore, parts: Path, tmp_path: Path) -> None:
