@@ -103,9 +103,10 @@ _MOVES = (
     (
         "datamodules.inspection",
         "datamodules.inspection.store",
-        "agreement feedback_store=feedback queue_order=order store_columns=columns store_effective=answers_that_count "
+        "agreement feedback_store=feedback queue_order=order store_columns=writer store_effective=answers_that_count "
         "store_file=file store_merge=merge store_reader=reader store_rows=rows store_schema=schema",
     ),
+    ("datamodules.inspection.store", "datamodules.inspection.store", "columns=writer"),
     (
         "datamodules.inspection",
         "datamodules.inspection.store.exchange",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import av
 import lightning as L
@@ -12,6 +14,8 @@ import torch
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 from torch import Tensor
+
+from tests.running import REPOSITORY
 
 BatchT = TypeVar("BatchT")
 
@@ -27,6 +31,14 @@ def decode(path: Path) -> tuple[NDArray[np.uint8], list[float]]:
     with av.open(str(path)) as container:
         frames = list(container.decode(video=0))
     return np.stack([frame.to_ndarray(format="rgb24") for frame in frames]), [float(f.time or 0) for f in frames]
+
+
+def run_python(*arguments: object, **options: Any) -> str:
+    """Standard output of Python in a process of its own, whose failure is the test's."""
+    command, options = [sys.executable, *map(str, arguments)], {"cwd": REPOSITORY, "timeout": 300, **options}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return str(done.stdout)
 
 
 class Watcher(L.LightningModule, Generic[BatchT]):

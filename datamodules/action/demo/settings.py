@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
+from datamodules.common.cache_folder import cache_help
 from datamodules.common.errors import ConfigurationError
 from datamodules.common.generated import check_fractions, content_of
 from datamodules.common.settings import argument, settings
@@ -61,13 +62,7 @@ class ActionDemoSettings:
     )
     val_fraction: float = argument(default=0.15, help="Share of the clips that validate.")
     test_fraction: float = argument(default=0.15, help="Share of the clips that test.")
-    cache_dir: str | None = argument(
-        default=None,
-        help=(
-            "Folder that keeps the videos; by default the environment variable ``APPRAISE_CACHE``, else "
-            "``$XDG_CACHE_HOME/appraise``, else ``~/.cache/appraise``."
-        ),
-    )
+    cache_dir: str | None = argument(default=None, help=cache_help("the videos"))
 
     def check(self) -> None:
         """Refuse what cannot work together."""

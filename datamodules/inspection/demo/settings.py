@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datamodules.common.cache_folder import cache_help
 from datamodules.common.errors import ConfigurationError
 from datamodules.common.generated import content_of
 from datamodules.common.settings import argument, settings
@@ -64,13 +65,7 @@ class InspectionDemoSettings:
         low=0,
         high=1,
     )
-    cache_dir: str | None = argument(
-        default=None,
-        help=(
-            "Folder that keeps the made images; by default the environment variable ``APPRAISE_CACHE``, else "
-            "``$XDG_CACHE_HOME/appraise``, else ``~/.cache/appraise``."
-        ),
-    )
+    cache_dir: str | None = argument(default=None, help=cache_help("the made images"))
 
     def check(self) -> None:
         """Refuse what cannot work together."""

@@ -8,7 +8,6 @@ from pathlib import Path
 from datamodules.common.errors import StoreError
 from datamodules.inspection.store import answers_that_count
 from datamodules.inspection.store.agreement import Agreement
-from datamodules.inspection.store.columns import clipped_box
 from datamodules.inspection.store.file import Value
 from datamodules.inspection.store.merge import merge_stores
 from datamodules.inspection.store.order import Order, possible_orders, ranked
@@ -22,7 +21,7 @@ from datamodules.inspection.store.rows import (
     Verdict,
 )
 from datamodules.inspection.store.schema import WAIT_SECONDS
-from datamodules.inspection.store.writer import StoreWriter, now
+from datamodules.inspection.store.writer import StoreWriter, clipped_box, now
 
 
 class FeedbackStore(StoreWriter):

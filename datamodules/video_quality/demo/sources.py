@@ -18,6 +18,7 @@ import av
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
+from datamodules.common.cache_folder import cache_help
 from datamodules.common.errors import ConfigurationError
 from datamodules.common.generated import check_fractions, content_of
 from datamodules.common.settings import argument, settings
@@ -52,13 +53,7 @@ class DemoSettings:
     seed: int = argument(default=0, help="Seed of all that is drawn.")
     val_fraction: float = argument(default=0.13, help="Share of the sources that validate.")
     test_fraction: float = argument(default=0.17, help="Share of the sources that test.")
-    cache_dir: str | None = argument(
-        default=None,
-        help=(
-            "Folder that keeps the made clips; by default the environment variable ``APPRAISE_CACHE``, else "
-            "``$XDG_CACHE_HOME/appraise``, else ``~/.cache/appraise``."
-        ),
-    )
+    cache_dir: str | None = argument(default=None, help=cache_help("the made clips"))
     workers: int = argument(default=2, help="Processes that make the clips.", low=1)
 
     def check(self) -> None:

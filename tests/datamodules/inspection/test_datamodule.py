@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,7 @@ from datamodules.inspection.batch import InspectionBatch
 from datamodules.inspection.datamodule import InspectionDataModule
 from datamodules.inspection.demo.settings import DEFECT_CLASSES, InspectionDemoSettings
 from datamodules.inspection.settings import AugmentationSettings
-from tests.datamodules.samples import Watcher
+from tests.datamodules.samples import Watcher, run_python
 from tests.running import quiet_trainer
 
 NO_FLIPS = AugmentationSettings(flip_horizontal=0, flip_vertical=0)
@@ -242,14 +240,8 @@ def test_two_processes_get_halves_of_both_domains(parts: Path, tmp_path: Path, r
     def run(processes: int) -> list[Any]:
         folder = tmp_path / f"{processes}"
         folder.mkdir()
-        result = subprocess.run(
-            [sys.executable, str(script), str(parts / "manifest.csv"), str(folder), str(processes)],
-            env={"PYTHONPATH": str(repository), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1", "HOME": str(tmp_path)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert result.returncode == 0, result.stderr
+        home = {"PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1", "HOME": str(tmp_path)}
+        run_python(script, parts / "manifest.csv", folder, processes, env={"PYTHONPATH": str(repository), **home})
         return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(processes)]
 
     ranks = run(2)
