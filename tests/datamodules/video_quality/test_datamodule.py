@@ -234,7 +234,6 @@ SCRIPT = """
 import json, sys
 import torch
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch import LightningModule, Trainer
 from datamodules import VideoQualityDataModule
 from datamodules.common.sampler import PaddedDistributedSampler
 
