@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from datamodules.inspection.store.feedback import FeedbackStore
 from tests.datamodules.samples import rle
 
 CLASSES = ["scratch", "dent", "stain"]
-MINED = range(8)  # the first three training images are originals
+ANN: Any = {"run_id": 1, "annotator": "ann"}
 
 
 @pytest.fixture
@@ -42,19 +43,19 @@ def store(parts: Path) -> Iterator[FeedbackStore]:
 
 def say(store: FeedbackStore, image: int, place: int, verdict: str, class_name: str | None = None) -> None:
     detection = store.detections(1, image)[place].id
-    store.answer(
-        client_id=f"{image}-{place}-{verdict}",
-        run_id=1,
-        image_id=image,
-        verdict=verdict,  # type: ignore[arg-type]  # a literal of the store
-        annotator="ann",
-        detection_id=detection,
-        class_name=class_name,
-    )
+    said = ANN | {"verdict": verdict, "detection_id": detection, "class_name": class_name}
+    store.answer(client_id=f"{image}-{place}-{verdict}", image_id=image, **said)
 
 
 def flag(store: FeedbackStore, image: int) -> None:
-    store.answer(client_id=f"{image}-healthy", run_id=1, image_id=image, verdict="healthy", annotator="ann")
+    store.answer(client_id=f"{image}-healthy", image_id=image, verdict="healthy", **ANN)
+
+
+def learned_from(store: FeedbackStore, parts: Path) -> InspectionDataModule:
+    options: Any = {"label_format": "manifest", "new_training": "mentored", "batch_size": 4}
+    data = InspectionDataModule(labels=str(parts / "manifest.csv"), store=str(store.path), **options)
+    data.setup("fit")
+    return data
 
 
 def test_answers_become_rows(store: FeedbackStore, parts: Path) -> None:
@@ -80,15 +81,7 @@ def test_a_batch_of_answers(store: FeedbackStore, parts: Path) -> None:
     say(store, 2, 0, "confirm")
     say(store, 2, 1, "reject")
     say(store, 5, 1, "reject")
-    data = InspectionDataModule(
-        labels=str(parts / "manifest.csv"),
-        label_format="manifest",
-        store=str(store.path),
-        new_training="mentored",
-        batch_size=4,
-    )
-    data.setup("fit")
-    batch = next(iter(data.train_dataloader()))
+    batch = next(iter(learned_from(store, parts).train_dataloader()))
     assert batch["domain"].tolist() == [0, 1, 0, 1]
     assert batch["labelled"].tolist() == [True, False, True, False]
     assert batch["answer_mask"].shape == (4, 2, 64, 64)  # 48 rows are padded to 64
@@ -136,9 +129,8 @@ def test_an_image_that_changed_or_vanished(store: FeedbackStore) -> None:
 
 def test_a_store_of_another_model(store: FeedbackStore) -> None:
     say(store, 2, 1, "reject")
-    with pytest.raises(
-        LabelError, match=r"detection 4 on .* has the unknown class 'dent'; the classes are scratch, stain"
-    ):
+    unknown = r"detection 4 on .* has the unknown class 'dent'; the classes are scratch, stain"
+    with pytest.raises(LabelError, match=unknown):
         mentored_images(store.path, ["scratch", "stain"])
 
 
@@ -149,9 +141,8 @@ def test_a_healthy_image_with_a_confirmed_detection(store: FeedbackStore) -> Non
             "INSERT INTO answer (client_id, run_id, image_id, scope, verdict, annotator, created)"
             " VALUES ('x', 1, 2, 'image', 'healthy', 'ann', '2026')"
         )
-    with pytest.raises(
-        LabelError, match=r"new_train.* is flagged healthy, but detection 3 \(scratch\) on it was confirmed"
-    ):
+    healthy = r"new_train.* is flagged healthy, but detection 3 \(scratch\) on it was confirmed"
+    with pytest.raises(LabelError, match=healthy):
         mentored_images(store.path, CLASSES)
 
 
@@ -160,11 +151,8 @@ def test_an_answered_image_that_is_judged_on(store: FeedbackStore, parts: Path) 
     image = store.add_image(file, file_sha256(file), 64, 48, 1)
     store.add_detections(1, image, [Detection(0, 0.9, (8, 8, 16, 16), 0.4, 0.3)], CLASSES)
     say(store, image, 0, "confirm")
-    data = InspectionDataModule(
-        labels=str(parts / "manifest.csv"), label_format="manifest", store=str(store.path), new_training="mentored"
-    )
     with pytest.raises(LabelError, match=r"new_val.* is in split 'train' here and in 'val' in .*manifest.csv, line"):
-        data.setup("fit")
+        learned_from(store, parts)
 
 
 def test_answers_to_another_model_are_refused(store: FeedbackStore, parts: Path, tmp_path: Path) -> None:
