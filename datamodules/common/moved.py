@@ -198,6 +198,11 @@ _MOVES = (
         "box_metrics=boxes evaluation=stage image_metrics=images metrics=areas",
     ),
     ("lightning_modules.inspection", "lightning_modules.inspection.segmenter", "detections module network"),
+    (
+        "lightning_modules.video_quality.key_maps",
+        "lightning_modules.video_quality.key_maps",
+        "dover=swin fast_vqa=swin swin_k400=swin",
+    ),
 )
 
 # where other names of an old module are now

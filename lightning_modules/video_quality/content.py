@@ -8,7 +8,7 @@ References:
 from __future__ import annotations
 
 from contextlib import nullcontext
-from typing import NamedTuple, Protocol, cast
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -29,24 +29,6 @@ class ContentTokens(NamedTuple):
 
     class_token: Tensor
     patch_tokens: Tensor
-
-
-class ContentExtractor(Protocol):
-    """Anything that turns key frames into one class token and patch tokens.
-
-    Attributes:
-        dim: Channels D of the tokens.
-    """
-
-    dim: int
-
-    def map_size(self, height: int, width: int) -> tuple[int, int]:
-        """Rows and columns of patch tokens for images of ``height x width`` pixels."""
-        ...
-
-    def __call__(self, images: Tensor) -> ContentTokens:
-        """Tokens of images ``(N, 3, R, R)``, normalised as the extractor was trained."""
-        ...
 
 
 class Adapter(nn.Module):

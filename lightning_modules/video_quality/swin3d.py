@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import cast
 
 import torch
+from timm.layers.mlp import Mlp
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 from torch.nn import functional as F
@@ -132,19 +133,6 @@ def _attend(qkv: Tensor, bias: Tensor, cut: int) -> Tensor:
         for part in (slice(None, cut), slice(cut, None))
     ]
     return torch.cat(halves, dim=2).transpose(1, 2).flatten(2)
-
-
-class Mlp(nn.Module):
-    """Two linear layers with GELU between, over the last dimension."""
-
-    def __init__(self, dim: int, hidden: int) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(dim, hidden)
-        self.fc2 = nn.Linear(hidden, dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map ``(..., C)`` to ``(..., C)``."""
-        return cast(Tensor, self.fc2(F.gelu(self.fc1(x))))
 
 
 class SwinBlock(nn.Module):

@@ -182,7 +182,7 @@ def test_one_generator_state_gives_one_result() -> None:
     module = selection(9, 7, num_samples=10).train()
     first = module(fragments, importance, group).indicator
     assert not torch.equal(first, module(fragments, importance, group).indicator)
-    module.generator = generator(3)
+    module.topk.generator = generator(3)
     assert torch.equal(first, module(fragments, importance, group).indicator)
     twin = copy.deepcopy(module)  # weight averaging copies the network
     assert torch.equal(twin(fragments, importance, group).region, module(fragments, importance, group).region)
