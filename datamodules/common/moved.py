@@ -189,8 +189,8 @@ _MOVES = (
     (
         "lightning_modules.inspection",
         "lightning_modules.inspection.detector",
-        "anchors box_coding box_detections=detections detector_areas=areas detector_losses=losses "
-        "detector_module=module detector_network=network suppression",
+        "anchors box_coding=anchors box_detections=detections detector_areas=areas detector_losses=losses "
+        "detector_module=module detector_network=network suppression=detections",
     ),
     (
         "lightning_modules.inspection",
@@ -198,6 +198,17 @@ _MOVES = (
         "box_metrics=boxes evaluation=stage image_metrics=images metrics=areas",
     ),
     ("lightning_modules.inspection", "lightning_modules.inspection.segmenter", "detections module network"),
+    ("lightning_modules.action", "lightning_modules.action", "presets=settings transfer=module"),
+    (
+        "lightning_modules.inspection.detector",
+        "lightning_modules.inspection.detector",
+        "box_coding=anchors suppression=detections",
+    ),
+    (
+        "lightning_modules.inspection.segmenter",
+        "lightning_modules.inspection.segmenter",
+        "source_grid=detections",
+    ),
     (
         "lightning_modules.video_quality.key_maps",
         "lightning_modules.video_quality.key_maps",

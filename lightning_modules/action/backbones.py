@@ -1,4 +1,4 @@
-"""Any timm network as a backbone of pooled features: built, filled from a file or the network, frozen in part."""
+"""Any timm network as a backbone of pooled features, frozen in part."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import Literal
 from torch import nn
 
 from datamodules.common.errors import ConfigurationError
-from lightning_modules.action.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from lightning_modules.nn.frozen import PartlyFrozen, parts_before
-from lightning_modules.nn.timm_backbone import build_pooled, fill_from_file, fill_from_timm, input_statistics
+from lightning_modules.nn.timm_backbone import build_pooled
 
 TrainBackbone = Literal["none", "last", "all"]
 
@@ -79,26 +78,3 @@ def first_parts(model: nn.Module, name: str, unfrozen: int) -> list[str]:
     names = [module for module, _ in model.named_modules()]
     end = max(at for at, module in enumerate(names) if module == last or module.startswith(f"{last}."))
     return parts_before(model, end + 1)
-
-
-def load_backbone(backbone: PartlyFrozen, name: str, file: str) -> None:
-    """Fill a backbone from a local state dict in timm's or torchvision's layout; its classifier is left out.
-
-    Raises:
-        CheckpointError: If the file is unreadable, or a weight is missing, left over or of another shape.
-    """
-    fill_from_file(backbone.module, name, file)
-
-
-def download_backbone(backbone: PartlyFrozen, name: str, size: int) -> None:
-    """Fill a backbone with timm's pretrained weights, from its cache or the network.
-
-    Raises:
-        ConfigurationError: If there are none for this name, or they cannot be fetched.
-    """
-    fill_from_timm(backbone.module, name, size)
-
-
-def preprocess_statistics(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and deviation of pixels in 0..1 that a backbone was made for; ImageNet's where it does not say."""
-    return input_statistics(name) or (IMAGENET_MEAN, IMAGENET_STD)

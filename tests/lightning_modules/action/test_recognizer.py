@@ -249,7 +249,7 @@ def test_a_checkpoint_with_pretrained_fetches_nothing(
     build: Build, trainer: MakeTrainer, loader: Loader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fetched = []
-    monkeypatch.setattr("lightning_modules.action.module.download_backbone", lambda *given: fetched.append(given[1:]))
+    monkeypatch.setattr("lightning_modules.action.module.fill_from_timm", lambda *given: fetched.append(given[1:]))
     run = trainer()
     run.fit(build(pretrained=True), loader)
     assert fetched == [("test_resnet", 32)]
