@@ -158,14 +158,14 @@ _MOVES = (
     (
         "lightning_modules.face_attributes",
         "lightning_modules.face_attributes.classifier",
-        "backbones freezing heads labelled=taught_attributes labelling=legacy_labels layers losses "
+        "backbones freezing heads labelled=training_facts labelling=legacy_labels layers losses "
         "mean_image=training_facts metrics "
         "module network preprocess presets=settings training_facts transfer vgg vgg_weights",
     ),
     (
         "lightning_modules.face_attributes",
         "lightning_modules.face_attributes.generator",
-        "generator=pipeline generator_facts=facts generator_module=module generator_presets=presets",
+        "generator=pipeline generator_facts=facts generator_module=module generator_presets=settings",
     ),
     (
         "lightning_modules.face_attributes",
@@ -198,6 +198,17 @@ _MOVES = (
         "box_metrics=boxes evaluation=stage image_metrics=images metrics=areas",
     ),
     ("lightning_modules.inspection", "lightning_modules.inspection.segmenter", "detections module network"),
+    (
+        "lightning_modules.face_attributes.classifier",
+        "lightning_modules.face_attributes.classifier",
+        "taught_attributes=training_facts",
+    ),
+    (
+        "lightning_modules.face_attributes.generator",
+        "lightning_modules.face_attributes.generator",
+        "presets=settings",
+    ),
+    ("lightning_modules.face_attributes.judging", "lightning_modules.face_attributes.judging", "knowledge=agreement"),
     ("lightning_modules.action", "lightning_modules.action", "presets=settings transfer=module"),
     (
         "lightning_modules.inspection.detector",
@@ -237,10 +248,7 @@ _SPLIT = {
     "datamodules.action.demo": ("datamodules.action.demo.settings",),
     "datamodules.inspection.feedback_store": ("datamodules.inspection.store.rows",),
     "lightning_modules.commands.face_independence": ("lightning_modules.face_attributes.judging.common_origin",),
-    "lightning_modules.face_attributes.agreement": (
-        "lightning_modules.face_attributes.judging.knowledge",
-        "lightning_modules.face_attributes.judging.short_requests",
-    ),
+    "lightning_modules.face_attributes.agreement": ("lightning_modules.face_attributes.judging.short_requests",),
     "lightning_modules.face_attributes.realism": (
         "lightning_modules.nn.realism.distance",
         "lightning_modules.nn.realism.nearest",

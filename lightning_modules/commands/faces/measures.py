@@ -12,8 +12,12 @@ from torch import Tensor
 from lightning_modules.commands.faces.judges import Judge, Verdict
 from lightning_modules.commands.faces.requests import RealFaces, RequestSet
 from lightning_modules.face_attributes.classifier.metrics import known_mean
-from lightning_modules.face_attributes.judging.agreement import full_agreement, short_agreement
-from lightning_modules.face_attributes.judging.knowledge import Knowledge, judge_knowledge
+from lightning_modules.face_attributes.judging.agreement import (
+    Knowledge,
+    full_agreement,
+    judge_knowledge,
+    short_agreement,
+)
 from lightning_modules.nn.realism.distance import kernel_distance
 from lightning_modules.nn.realism.nearest import copies, nearest_ratio
 from lightning_modules.nn.realism.spread import diversity, similarity_percentile

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from datamodules.common.errors import CheckpointError
-from lightning_modules.face_attributes.classifier.taught_attributes import labelled_of
+from lightning_modules.face_attributes.classifier.training_facts import labelled_of
 from lightning_modules.nn.checkpoint_loading import load_strictly
 from lightning_modules.nn.method_checkpoint import read_method_checkpoint
 

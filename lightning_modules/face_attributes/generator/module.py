@@ -28,8 +28,7 @@ from lightning_modules.face_attributes.generator.facts import (
     fit_measures,
 )
 from lightning_modules.face_attributes.generator.pipeline import FaceGenerator, check_mode
-from lightning_modules.face_attributes.generator.presets import resolve_preset
-from lightning_modules.face_attributes.generator.settings import GeneratorSettings
+from lightning_modules.face_attributes.generator.settings import GeneratorSettings, resolve_preset
 from lightning_modules.face_attributes.inversion.reconstruction import psnr, ssim
 from lightning_modules.face_attributes.statistics.collecting import AttributeStatistics, FaceStatistics
 from lightning_modules.face_attributes.statistics.equal_sets import draw_equal_sets

@@ -76,25 +76,16 @@ def load_statistics(
     file = Path(path)
     saved, state = _read(file)
     if provenance is not None:
-        _check(file, saved, provenance, offered)
+        wanted = Provenance(**json.loads(_plain(asdict(provenance))))  # plain values, as the file holds them
+        _check_provenance(saved, wanted, str(file), offered)
     try:
         return FaceStatistics.from_state(state)
     except CheckpointError as error:
         raise CheckpointError(f"{file}: {error}") from error
 
 
-def check_provenance(saved: Provenance, wanted: Provenance, origin: str, offered: Offered | None = None) -> None:
-    """Make sure that statistics belong to a model.
-
-    Args:
-        saved: What the statistics belong to.
-        wanted: The model; only the layers that it names are compared.
-        origin: Where the statistics come from, for the message.
-        offered: As in `load_statistics`.
-
-    Raises:
-        CheckpointError: If a layer is not among them, or they belong to another network, preprocessing or schema.
-    """
+def _check_provenance(saved: Provenance, wanted: Provenance, origin: str, offered: Offered | None) -> None:
+    """Make sure that statistics belong to a model; only the layers that it names are compared."""
     if saved.attribute_schema != wanted.attribute_schema:
         raise CheckpointError(
             f"The statistics {origin} were collected with other attributes: "
@@ -131,11 +122,6 @@ def _check_layers(saved: Provenance, wanted: Provenance, origin: str, offered: O
     raise CheckpointError(f"The statistics {origin} {held}: {choice}collect them again with the layer added.")
 
 
-def _check(file: Path, saved: Provenance, wanted: Provenance, offered: Offered | None) -> None:
-    plain = json.loads(_plain(asdict(wanted)))
-    check_provenance(saved, Provenance(**plain), str(file), offered)
-
-
 def _schema_difference(saved: dict[str, Any], wanted: dict[str, Any]) -> str:
     """The first thing that differs between two schemas in plain values."""
     theirs, ours = saved.get("attributes", []), wanted.get("attributes", [])
@@ -146,28 +132,23 @@ def _schema_difference(saved: dict[str, Any], wanted: dict[str, Any]) -> str:
 
 
 def _read(file: Path) -> tuple[Provenance, dict[str, Tensor]]:
-    with _opened(file) as content:
-        saved = _provenance(file, content.metadata())
-        return saved, {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118 - it is no mapping
-
-
-def _opened(file: Path) -> safe_open:
     if not file.is_file():
         raise CheckpointError(f"There are no statistics at {file}: name the statistics.safetensors of a validate run.")
     try:
-        return safe_open(file, framework="pt")
+        opened = safe_open(file, framework="pt")
     except (OSError, SafetensorError) as error:
         raise CheckpointError(
             f"The statistics {file} cannot be read ({error}): name the statistics.safetensors of a validate run."
         ) from error
-
-
-def _provenance(file: Path, metadata: dict[str, str] | None) -> Provenance:
-    if not metadata or metadata.get("format") != FORMAT or "provenance" not in metadata:
-        raise CheckpointError(
-            f'{file} holds no statistics of the format "{FORMAT}": name the statistics.safetensors of a validate run.'
-        )
-    return Provenance(**json.loads(metadata["provenance"]))
+    with opened as content:
+        facts = content.metadata() or {}
+        if facts.get("format") != FORMAT or "provenance" not in facts:
+            raise CheckpointError(
+                f'{file} holds no statistics of the format "{FORMAT}": name the statistics.safetensors of a validate '
+                "run."
+            )
+        tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118 - it is no mapping
+        return Provenance(**json.loads(facts["provenance"])), tensors
 
 
 def _plain(values: dict[str, Any]) -> str:

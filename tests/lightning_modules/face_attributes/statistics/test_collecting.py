@@ -36,17 +36,13 @@ def make_faces() -> Faces:
     return layers, attributes, torch.arange(FACES), images
 
 
-def collect(
-    order: Tensor, batch: int, sets: Tensor | None = None, into: AttributeStatistics | None = None
-) -> FaceStatistics:
-    return running(order, batch, sets, into).finish()
+def collect(order: Tensor, batch: int, sets: Tensor | None = None) -> FaceStatistics:
+    return running(order, batch, sets).finish()
 
 
-def running(
-    order: Tensor, batch: int, sets: Tensor | None = None, into: AttributeStatistics | None = None
-) -> AttributeStatistics:
+def running(order: Tensor, batch: int, sets: Tensor | None = None) -> AttributeStatistics:
     layers, attributes, index, images = make_faces()
-    sums = into or AttributeStatistics(ATTRIBUTES, folds=3, kept=25, thumbnail=4, equal_sets=sets)
+    sums = AttributeStatistics(ATTRIBUTES, folds=3, kept=25, thumbnail=4, equal_sets=sets)
     for rows in order.split(batch):
         activations = {name: part[rows] for name, part in layers.items()}
         sums.update(activations, attributes[rows], torch.ones(len(rows)) > 0, index[rows], images[rows])
@@ -91,16 +87,6 @@ def test_any_order_and_any_batches_give_the_same() -> None:
     shuffled = torch.randperm(FACES, generator=torch.Generator().manual_seed(1))
     for batch in (1, 7, 64):
         assert_equal_statistics(collect(shuffled, batch), whole, 1e-10)
-
-
-def test_merged_parts_give_the_whole() -> None:
-    order = torch.arange(FACES)
-    first, second = running(order[:40], 16), running(order[40:], 9)
-    merged = AttributeStatistics(ATTRIBUTES, folds=3, kept=25, thumbnail=4)
-    merged.merge(AttributeStatistics(ATTRIBUTES))  # nothing seen: nothing to add
-    merged.merge(first)
-    merged.merge(second)
-    assert_equal_statistics(merged.finish(), collect(order, 90), 1e-10)
 
 
 def test_padding_is_left_out() -> None:
