@@ -10,26 +10,17 @@ from typing import Any
 import lightning as L
 import pytest
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader
 
 from datamodules.action.batch import ActionBatch, StreamBatch
 from datamodules.common.errors import CheckpointError, ConfigurationError
 from lightning_modules.action.losses import l1_norm
 from lightning_modules.action.module import FrameAveragingActionRecognizer
-from tests.running import StopAfterOneEpoch
+from tests.lightning_modules.training import check_repeats, check_resume, same, weights, whole_batches
 
 Build = Callable[..., FrameAveragingActionRecognizer]
 MakeTrainer = Callable[..., L.Trainer]
 Loader = DataLoader[Any]
-
-
-def weights(module: torch.nn.Module) -> dict[str, Tensor]:
-    return {name: value.detach().clone() for name, value in module.state_dict().items()}
-
-
-def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
-    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
 class Rates(L.Callback):
@@ -61,33 +52,17 @@ def test_it_learns_and_logs(build: Build, trainer: MakeTrainer, loader: Loader) 
 
 
 def test_same_seed_gives_the_same_weights(build: Build, trainer: MakeTrainer, loader: Loader) -> None:
-    def run() -> dict[str, Tensor]:
-        module = build(l1_method="proximal", class_weighting="none")
-        trainer(max_epochs=2).fit(module, loader, loader)
-        return weights(module)
-
-    assert same(run(), run())
+    check_repeats(lambda: build(l1_method="proximal", class_weighting="none"), trainer, loader, loader)
 
 
 def test_a_resumed_run_ends_at_the_same_weights(
     build: Build, trainer: MakeTrainer, loader: Loader, tmp_path: Path
 ) -> None:
-    options = {"time_decay": 0.5, "learning_rate": 0.01}
-    straight = build(**options)
-    trainer(max_epochs=2).fit(straight, loader, loader)
-    half = trainer(max_epochs=2, callbacks=[StopAfterOneEpoch()])
-    half.fit(build(**options), loader, loader)
-    half.save_checkpoint(tmp_path / "half.ckpt")
-    resumed = build(**options)
-    run = trainer(max_epochs=2)
-    run.fit(resumed, loader, loader, ckpt_path=str(tmp_path / "half.ckpt"), weights_only=True)
-    assert same(weights(straight), weights(resumed))
+    check_resume(lambda: build(time_decay=0.5, learning_rate=0.01), trainer, tmp_path, loader, loader)
 
 
 def test_each_micro_batch_draws_its_own_noise(check_noise: Callable[..., None], build: Build, batch: Any) -> None:
-    check_noise(
-        lambda **options: build(dropout=0.5, schedule="constant", **options), DataLoader([batch] * 4, batch_size=None)
-    )
+    check_noise(lambda **options: build(dropout=0.5, schedule="constant", **options), whole_batches(*[batch] * 4))
 
 
 def test_a_frozen_backbone_stays_as_it_was(build: Build, trainer: MakeTrainer, loader: Loader) -> None:
