@@ -29,12 +29,6 @@ def build_backbone(
 
     Raises:
         ConfigurationError: If the name is unknown, the size does not fit, or there are not that many stages.
-
-    Example:
-        >>> import torch
-        >>> backbone, features = build_backbone("test_resnet", 64)
-        >>> features, tuple(backbone(torch.zeros(1, 3, 64, 64)).shape)
-        (96, (1, 96))
     """
     model, features = build_pooled(name, size, "frame_size")
     if train == "none":
@@ -61,11 +55,6 @@ def first_parts(model: nn.Module, name: str, unfrozen: int) -> list[str]:
 
     Raises:
         ConfigurationError: If there are not that many stages, or none is known.
-
-    Example:
-        >>> import timm
-        >>> first_parts(timm.create_model("test_resnet", num_classes=0), "test_resnet", 2)
-        ['conv1', 'bn1', 'act1', 'maxpool', 'layer1', 'layer2']
     """
     stages = stage_names(model)
     if not 1 <= unfrozen < len(stages):

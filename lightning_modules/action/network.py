@@ -22,12 +22,6 @@ class FrameClassifier(nn.Module):
         hidden: Width of the fully connected layer.
         dropout: Share of that layer's output that training sets to zero.
 
-    Example:
-        >>> import torch
-        >>> network = FrameClassifier(nn.Flatten(), num_features=12, num_classes=3, hidden=4)
-        >>> network(torch.zeros(2, 3, 2, 2)).shape
-        torch.Size([2, 3])
-
     References:
         Gjorjian, "Deep Learning Action Recognition: Drinking-Cooking", section 3.
     """

@@ -146,11 +146,7 @@ class RecognizerSettings(RecognizerConfig, MethodSettings):
 
 
 def check_plateau(min_learning_rate: float, learning_rate: float) -> None:
-    """Raise `ConfigurationError` where a schedule could never lower the learning rate.
-
-    Example:
-        >>> check_plateau(1e-6, 1e-4)
-    """
+    """Raise `ConfigurationError` where a schedule could never lower the learning rate."""
     if min_learning_rate >= learning_rate:
         raise ConfigurationError(
             f"min_learning_rate is {min_learning_rate:g} and learning_rate {learning_rate:g}, so that the schedule "
@@ -165,12 +161,7 @@ PRESETS: dict[PresetName, RecognizerConfig] = {
 
 
 def training_defects(config: RecognizerConfig) -> list[str]:
-    """What of the original's defects these values repeat in training, a sentence each.
-
-    Example:
-        >>> training_defects(PRESETS["default"])
-        []
-    """
+    """What of the original's defects these values repeat in training, a sentence each."""
     defects = []
     if config.preprocessing == "legacy":
         defects.append(

@@ -13,20 +13,7 @@ OptimizerName = Literal["adamw", "sgd"]
 def named_optimizer(
     name: OptimizerName, parameters: Iterable[Any], learning_rate: float, momentum: float, weight_decay: float
 ) -> torch.optim.Optimizer:
-    """Make an optimiser.
-
-    Args:
-        name: ``adamw``, or ``sgd`` with momentum.
-        parameters: What learns, or groups of it.
-        learning_rate: Of all of them.
-        momentum: Of SGD.
-        weight_decay: Of either.
-
-    Example:
-        >>> weight = torch.nn.Parameter(torch.zeros(1))
-        >>> type(named_optimizer("sgd", [weight], learning_rate=0.1, momentum=0.9, weight_decay=0.0)).__name__
-        'SGD'
-    """
+    """AdamW, or SGD with momentum, over parameters or groups of them."""
     if name == "adamw":
         return torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=weight_decay)
     return torch.optim.SGD(parameters, lr=learning_rate, momentum=momentum, weight_decay=weight_decay)

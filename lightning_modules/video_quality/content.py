@@ -32,13 +32,7 @@ class ContentTokens(NamedTuple):
 
 
 class Adapter(nn.Module):
-    """Bottleneck of two linear layers, each followed by ReLU (the released code's form of the supplement's FC layers).
-
-    Args:
-        dim: Channels in.
-        hidden: Channels of the bottleneck.
-        out: Channels out.
-    """
+    """Two linear layers, each followed by ReLU (the released code's form of the supplement's FC layers)."""
 
     def __init__(self, dim: int, hidden: int, out: int) -> None:
         super().__init__()

@@ -86,14 +86,7 @@ class DropPath(nn.Module):
 
 
 class WindowAttention(nn.Module):
-    """Multi-head self-attention in windows, with one additive bias: gated positions and shift mask.
-
-    Args:
-        dim: Channels C, a multiple of ``heads``.
-        window: Window in tokens that the bias tables cover.
-        heads: Attention heads.
-        gated: Whether the bias is gated by fragments.
-    """
+    """Multi-head self-attention in windows, with one additive bias: gated positions and shift mask."""
 
     def __init__(self, dim: int, window: Triple, heads: int, gated: bool) -> None:
         super().__init__()
@@ -138,13 +131,7 @@ def _attend(qkv: Tensor, bias: Tensor, cut: int) -> Tensor:
 class SwinBlock(nn.Module):
     """One Swin block on tokens in window order: attention in windows, then the MLP, both residual.
 
-    Args:
-        dim: Channels C.
-        heads: Attention heads.
-        window: Window in tokens.
-        mlp_ratio: Hidden channels of the MLP, as a multiple of C.
-        drop_path: Probability of dropping a residual branch in training.
-        gated: Whether the position bias is gated by fragments.
+    ``drop_path`` is the probability of dropping a residual branch in training; for the rest see `SwinTransformer3D`.
     """
 
     def __init__(self, dim: int, heads: int, window: Triple, mlp_ratio: float, drop_path: float, gated: bool) -> None:
@@ -208,16 +195,7 @@ class PatchMerging(nn.Module):
 class SwinStage(KeepsDerived[tuple[WindowGeometry, ...]]):
     """Blocks at one resolution, every second one with shifted windows, then patch merging (not in the last stage).
 
-    Args:
-        dim: Channels C.
-        heads: Attention heads.
-        window: Window in tokens.
-        mlp_ratio: Hidden channels of the MLPs, as a multiple of C.
-        drop_path: Probability of dropping a branch, one per block: its length is the number of blocks.
-        gated: Whether position biases are gated by fragments.
-        merge: Whether to halve the resolution at the end.
-        fragments: Fragments per side of the mosaic.
-        gate: Kind of the gate.
+    There are as many blocks as ``drop_path`` has probabilities; for the rest see `SwinTransformer3D`.
     """
 
     def __init__(
@@ -307,11 +285,6 @@ class SwinTransformer3D(nn.Module):
         fragments: Fragments per side of the mosaic.
         gate: Gate of the position biases, ``binary`` (paper) or ``distance`` (released weights).
         gated_stages: Which stages have a gated bias.
-
-    Example:
-        >>> swin = SwinTransformer3D(8, (1,), (1,), window=(2, 7, 7), patch_size=(2, 8, 8), gated_stages=(True,))
-        >>> swin(torch.rand(1, 3, 4, 224, 224)).shape
-        torch.Size([1, 2, 28, 28, 8])
     """
 
     def __init__(

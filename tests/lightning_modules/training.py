@@ -34,6 +34,13 @@ def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
     )
 
 
+def trained(module: L.LightningModule, run: L.Trainer, file: Path, *data: Any) -> str:
+    """Train the module and write its checkpoint; returns the path."""
+    run.fit(module, *data)
+    run.save_checkpoint(file)
+    return str(file)
+
+
 def check_repeats(build: Build, trainer: MakeTrainer, *data: Any) -> None:
     """Two trainings of what ``build`` makes from one seed end at the same weights."""
     modules = []

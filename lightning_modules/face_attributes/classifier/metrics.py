@@ -73,16 +73,6 @@ class AttributeMetrics(Metric):
 
     Args:
         schema: K attributes in heads.
-
-    Example:
-        >>> from datamodules.faces.schema import Head
-        >>> metrics = AttributeMetrics(AttributeSchema(("Hat",), (Head("hat", "binary", ("Hat",)),)))
-        >>> probability = torch.tensor([[0.9], [0.2], [0.6], [0.5]])
-        >>> labels = torch.tensor([[1], [0], [0], [-1]], dtype=torch.int8)
-        >>> decision = (probability > 0.5).to(torch.int8)
-        >>> metrics.update(probability, decision, labels, torch.zeros(4), torch.ones(4, dtype=torch.bool))
-        >>> round(metrics.compute()["balanced_accuracy"].item(), 2), round(metrics.table()[0].majority, 2)
-        (0.75, 0.67)
     """
 
     is_differentiable = False
@@ -165,14 +155,7 @@ def known_mean(values: list[float]) -> float:
 def attribute_scores(
     schema: AttributeSchema, probability: Tensor, decision: Tensor, attributes: Tensor
 ) -> list[AttributeScores]:
-    """A row of measures for each attribute.
-
-    Args:
-        schema: K attributes in heads.
-        probability: float ``(N, K)``.
-        decision: int8 ``(N, K)``.
-        attributes: int8 ``(N, K)``, labels.
-    """
+    """A row of measures for each attribute, from float and int8 ``(N, K)``."""
     head_of = {name: head.name for head in schema.heads for name in head.attributes}
     yes, no, said = attributes == PRESENT, attributes == ABSENT, decision == PRESENT
     counts = {
@@ -213,10 +196,6 @@ def average_precision(probability: Tensor, labels: Tensor) -> float:
     Args:
         probability: float ``(N,)``.
         labels: ``(N,)``, 1 and 0; other values are left out.
-
-    Example:
-        >>> round(average_precision(torch.tensor([0.9, 0.8, 0.1]), torch.tensor([1, 0, 1])), 4)
-        0.8333
     """
     known = labels != MISSING
     score, positive = probability[known].double(), (labels[known] == PRESENT)

@@ -53,11 +53,6 @@ def vgg_layout(state: Mapping[str, Tensor], origin: str) -> VGGLayout:
 
     Raises:
         CheckpointError: If it is none of them.
-
-    Example:
-        >>> import torch
-        >>> vgg_layout({"conv_1_1.weight": torch.zeros(1)}, "a file")
-        'underscored'
     """
     if "conv1_1.weight" in state:
         return "plain"
@@ -84,14 +79,7 @@ def _renamed(network: VGG, state: Mapping[str, Tensor], layout: VGGLayout) -> di
 
 
 def torchvision_names(network: VGG) -> dict[str, str]:
-    """Name of each layer with weights in torchvision's numbering, with its own name; both end in a dot.
-
-    Example:
-        >>> from lightning_modules.face_attributes.classifier.vgg import VGGSettings
-        >>> torchvision_names(VGG(VGGSettings((4, 8), (1, 2), (16, 16)), image_size=8))
-        {'features.0.': 'conv1_1.', 'features.3.': 'conv2_1.', 'features.5.': 'conv2_2.', 'classifier.0.': 'fc6.', \
-'classifier.3.': 'fc7.'}
-    """
+    """Name of each layer with weights in torchvision's numbering, with its own name; both end in a dot."""
     names: dict[str, str] = {}
     place = 0
     for name, _ in network.steps:

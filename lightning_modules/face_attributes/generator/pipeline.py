@@ -140,15 +140,7 @@ class FaceGenerator:
         return self._network.heads.decisions(logits)
 
     def reconstructions(self, sources: Tensor, seeds: Tensor) -> dict[str, LayerReconstruction]:
-        """Invert each layer for itself, with the activations of the sources as the target.
-
-        Args:
-            sources: uint8 ``(B, 3, S, S)``.
-            seeds: Seed of each face, int64 ``(B,)``.
-
-        Returns:
-            What came of each layer, in the order of the layers.
-        """
+        """Invert each layer for itself, with the activations of the sources, uint8 ``(B, 3, S, S)``, as the target."""
         with torch.inference_mode(False):
             faces = to_uint8(_sized(sources.to(self._device).float() / 255, self._preprocess.side))
             return reconstruct(
@@ -272,12 +264,7 @@ class FaceGenerator:
 
 
 def check_mode(mode: str) -> GeneratorMode:
-    """The mode, when there is one of that name.
-
-    Example:
-        >>> check_mode("regression")
-        'regression'
-    """
+    """The mode, when there is one of that name."""
     if mode not in get_args(GeneratorMode):
         raise ConfigurationError(f"mode is {mode!r}: write one of {', '.join(get_args(GeneratorMode))}.")
     return cast(GeneratorMode, mode)

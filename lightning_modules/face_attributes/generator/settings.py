@@ -91,15 +91,7 @@ class GeneratorSettings:
 
 @dataclass(frozen=True)
 class GeneratorConfig:
-    """Values that a preset fills when they are left at None.
-
-    Attributes:
-        layers: Layers whose activations are matched.
-        mode: How targets are made.
-        contrast: Factor of the distance of a target from the mean.
-        ridge: Penalty of the fits, or "cv".
-        inversion: How pictures are looked for.
-    """
+    """Values that a preset fills when they are left at None; see `GeneratorSettings`."""
 
     layers: tuple[str, ...]
     mode: GeneratorMode
@@ -118,10 +110,6 @@ def resolve_preset(given: GeneratorSettings, known: Sequence[str]) -> GeneratorC
 
     Raises:
         ConfigurationError: If there is no such preset, or a value cannot work.
-
-    Example:
-        >>> resolve_preset(GeneratorSettings(preset="paper"), ["conv3_1", "relu3_1", "fc6", "heads"]).layers
-        ('conv3_1',)
     """
     if given.preset not in get_args(PresetName):
         raise ConfigurationError(

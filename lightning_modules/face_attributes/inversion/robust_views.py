@@ -17,14 +17,7 @@ _MIX = 6364136223846793005  # spreads neighbouring seeds over the generator's ow
 
 
 class RobustViews:
-    """The moves of B faces over all steps, drawn at once.
-
-    Args:
-        settings: Their kind and how far they go.
-        seeds: Seed of each face, int64 ``(B,)``.
-        steps: Number of steps.
-        device: Where the pictures are.
-    """
+    """The moves of B faces over all steps, drawn at once from the seed of each face, int64 ``(B,)``."""
 
     def __init__(self, settings: InversionSettings, seeds: Tensor, steps: int, device: torch.device) -> None:
         self._settings = settings
@@ -67,11 +60,6 @@ def roll(pictures: Tensor, shifts: Tensor) -> Tensor:
     Args:
         pictures: ``(B, C, H, W)``.
         shifts: int64 ``(B, 2)``, down and to the right.
-
-    Example:
-        >>> picture = torch.arange(16.0).view(1, 1, 4, 4)
-        >>> torch.equal(roll(picture, torch.tensor([[1, -1]])), picture.roll((1, -1), (2, 3)))
-        True
     """
     faces, channels, height, width = pictures.shape
     rows = (torch.arange(height, device=pictures.device) - shifts[:, :1]) % height

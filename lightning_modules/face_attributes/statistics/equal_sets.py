@@ -23,11 +23,6 @@ def draw_equal_sets(attributes: Tensor, seed: int, size: int | None = None) -> T
 
     Raises:
         ConfigurationError: If ``size`` is below two or an attribute has fewer faces than that, but not none.
-
-    Example:
-        >>> labels = torch.tensor([[1, 1], [1, 0], [1, 1], [1, -1]], dtype=torch.int8)
-        >>> draw_equal_sets(labels, seed=0).sum(0).tolist()
-        [2, 2]
     """
     present = attributes == PRESENT
     counts = present.sum(0)

@@ -19,14 +19,6 @@ class BoxMetrics(nn.Module):
 
     It holds every box until the end and runs on one core, so it belongs to testing rather than to each validation.
     ``compute`` returns ``box_map`` (mean over IoU .50 to .95) and ``box_map_50``; NaN without labelled boxes.
-
-    Example:
-        >>> truth = {"boxes": torch.tensor([[0.0, 0.0, 10.0, 10.0]]), "labels": torch.tensor([0])}
-        >>> found = Detection(0, 0.9, (0.0, 0.0, 10.0, 10.0), margin=0.4, entropy=0.3)
-        >>> metrics = BoxMetrics()
-        >>> metrics.add([found], truth["boxes"], truth["labels"])
-        >>> round(float(metrics.compute()["box_map"]), 3)
-        1.0
     """
 
     def __init__(self) -> None:
@@ -48,13 +40,7 @@ class BoxMetrics(nn.Module):
                 self.add(found, boxes * source_scale(batch, row), classes)
 
     def add(self, detections: Sequence[Detection], boxes: Tensor, classes: Tensor) -> None:
-        """Add one image.
-
-        Args:
-            detections: What was found in it.
-            boxes: float ``(n, 4)``, labelled boxes in the same pixels.
-            classes: int64 ``(n,)``.
-        """
+        """Add what was found in one image, labelled boxes ``(n, 4)`` in the same pixels, and their classes ``(n,)``."""
         device = self.metric.device  # states meet over processes where the metric lives
         found = {
             "boxes": torch.tensor([one.box for one in detections], dtype=torch.float32, device=device).view(-1, 4),

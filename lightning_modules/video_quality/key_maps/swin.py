@@ -69,12 +69,9 @@ def swin_k400(config: KSVQEConfig, state: Mapping[str, Tensor]) -> KeyMap:
 
 
 def swin_entries(config: KSVQEConfig, prefix: str, *, fork_tables: bool = False) -> list[Entry]:
-    """Entries of the backbone.
+    """Entries of the backbone, with a prefix before the file's keys.
 
-    Args:
-        config: Of the network.
-        prefix: Before the file's keys.
-        fork_tables: The file has one bias table per block, and both of ours begin with it.
+    ``fork_tables``: the file has one bias table per block, and both of ours begin with it.
     """
     entries = [*layer(f"{prefix}patch_embed.proj", "backbone.patch_embed.proj")]
     entries += layer(f"{prefix}patch_embed.norm", "backbone.patch_embed.norm")

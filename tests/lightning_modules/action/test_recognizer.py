@@ -16,7 +16,7 @@ from datamodules.action.batch import ActionBatch, StreamBatch
 from datamodules.common.errors import CheckpointError, ConfigurationError
 from lightning_modules.action.losses import l1_norm
 from lightning_modules.action.module import FrameAveragingActionRecognizer
-from tests.lightning_modules.training import check_repeats, check_resume, same, weights, whole_batches
+from tests.lightning_modules.training import check_repeats, check_resume, same, trained, weights, whole_batches
 
 Build = Callable[..., FrameAveragingActionRecognizer]
 MakeTrainer = Callable[..., L.Trainer]
@@ -210,10 +210,8 @@ def test_a_checkpoint_rebuilds_its_own_network(
     build: Build, trainer: MakeTrainer, loader: Loader, batch: ActionBatch, tmp_path: Path
 ) -> None:
     module = build(preset="legacy", train_backbone="last")
-    run = trainer()
-    run.fit(module, loader)
-    run.save_checkpoint(tmp_path / "a.ckpt")
-    again = FrameAveragingActionRecognizer.load_from_checkpoint(tmp_path / "a.ckpt", weights_only=True)
+    path = trained(module, trainer(), tmp_path / "a.ckpt", loader)
+    again = FrameAveragingActionRecognizer.load_from_checkpoint(path, weights_only=True)
     assert again.class_names == ["dark", "bright"]
     assert again.config == module.config
     assert same(weights(module), weights(again))
@@ -237,17 +235,15 @@ def test_a_checkpoint_with_pretrained_fetches_nothing(
 
 def test_weights_of_another_run(build: Build, trainer: MakeTrainer, loader: Loader, tmp_path: Path) -> None:
     module = build()
-    run = trainer()
-    run.fit(module, loader)
-    run.save_checkpoint(tmp_path / "a.ckpt")
-    assert same(weights(build(weights=str(tmp_path / "a.ckpt"))), weights(module))
-    other = build(weights=str(tmp_path / "a.ckpt"), class_names=["x", "y", "z"])
+    path = trained(module, trainer(), tmp_path / "a.ckpt", loader)
+    assert same(weights(build(weights=path)), weights(module))
+    other = build(weights=path, class_names=["x", "y", "z"])
     assert torch.equal(other.network.hidden.weight, module.network.hidden.weight)
     assert other.network.classes.weight.shape == (3, 16)
     with pytest.raises(CheckpointError, match="no checkpoint at"):
         build(weights=str(tmp_path / "b.ckpt"))
     with pytest.raises(CheckpointError, match="do not fit"):
-        build(weights=str(tmp_path / "a.ckpt"), hidden_features=8)
+        build(weights=path, hidden_features=8)
     torch.save({"a": torch.zeros(1)}, tmp_path / "bare.pth")
     with pytest.raises(CheckpointError, match="backbone_weights"):
         build(weights=str(tmp_path / "bare.pth"))

@@ -74,6 +74,11 @@ def test_a_file_of_another_network_is_refused(tmp_path: Path) -> None:
     torch.save(timm.create_model("test_efficientnet").state_dict(), tmp_path / "other.pth")
     with pytest.raises(CheckpointError, match=r"test_resnet in .*other\.pth do not fit"):
         fill_from_file(network, "test_resnet", str(tmp_path / "other.pth"))
+    state = timm.create_model("test_resnet").state_dict()
+    del state["layer1.0.conv1.weight"]
+    torch.save(state, tmp_path / "other.pth")
+    with pytest.raises(CheckpointError, match=r"1 missing: layer1\.0\.conv1\.weight"):
+        fill_from_file(network, "test_resnet", str(tmp_path / "other.pth"))
 
 
 def test_published_weights_fill_the_network(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,8 +93,7 @@ def test_each_micro_batch_draws_its_own_noise(check_noise: Callable[..., None]) 
 
 def test_checkpoint_rebuilds_the_module_without_any_other_file(tmp_path: Path) -> None:
     module = KSVQE(**SMALLEST, label_range=(0.0, 100.0))
-    run = fit(tmp_path, module)
-    run.save_checkpoint(tmp_path / "a.ckpt")
+    fit(tmp_path, module).save_checkpoint(tmp_path / "a.ckpt")
     loaded = torch.load(tmp_path / "a.ckpt", weights_only=True)  # plain values only
     assert loaded["hyper_parameters"]["label_range"] == [0.0, 100.0]
     again = KSVQE.load_from_checkpoint(tmp_path / "a.ckpt", weights_only=True)

@@ -24,7 +24,7 @@ from lightning_modules.face_attributes.classifier.layers import CutNetwork
 from lightning_modules.face_attributes.classifier.module import FaceAttributeClassifier
 from lightning_modules.face_attributes.classifier.settings import PRESETS
 from lightning_modules.face_attributes.classifier.vgg import VGGSettings
-from tests.lightning_modules.training import check_repeats, check_resume, same, weights, whole_batches
+from tests.lightning_modules.training import check_repeats, check_resume, same, trained, weights, whole_batches
 from tests.running import quiet_trainer
 
 SIDE = 16
@@ -275,11 +275,9 @@ def test_a_timm_network_takes_its_own_normalisation(trainer: Any) -> None:
 def test_a_checkpoint_needs_no_other_file(trainer: Any, tmp_path: Path) -> None:
     torch.save(build().network.backbone.module.state_dict(), tmp_path / "vgg.pth")
     module = build(backbone_weights=str(tmp_path / "vgg.pth"), freeze_below="conv2_2")
-    run = trainer()
-    run.fit(module, Faces())
-    run.save_checkpoint(tmp_path / "model.ckpt")
+    path = trained(module, trainer(), tmp_path / "model.ckpt", Faces())
     (tmp_path / "vgg.pth").unlink()
-    loaded = FaceAttributeClassifier.load_from_checkpoint(tmp_path / "model.ckpt", weights_only=True)
+    loaded = FaceAttributeClassifier.load_from_checkpoint(path, weights_only=True)
     assert loaded.schema == SCHEMA
     assert loaded.hparams["_class_path"] == "lightning_modules.FaceAttributeClassifier"
     image = face_batch(3)["image"]
@@ -315,17 +313,16 @@ def test_the_shape_of_a_vgg_comes_back_from_lists_and_from_tuples() -> None:
 
 
 def test_beginning_from_another_classifier(trainer: Any, tmp_path: Path) -> None:
-    module, run = build(), trainer()
-    run.fit(module, Faces())
-    run.save_checkpoint(tmp_path / "first.ckpt")
-    again = build(weights=str(tmp_path / "first.ckpt"))
+    module = build()
+    path = trained(module, trainer(), tmp_path / "first.ckpt", Faces())
+    again = build(weights=path)
     assert same(weights(again), weights(module))
     other_schema = AttributeSchema(("red",), (Head("red", "binary", ("red",)),)).plain()
-    other = build(weights=str(tmp_path / "first.ckpt"), attribute_schema=other_schema)
+    other = build(weights=path, attribute_schema=other_schema)
     assert same(weights(other.network.backbone), weights(module.network.backbone))
     assert other.network.heads.num_logits == 1
     with pytest.raises(CheckpointError, match=r"trained with image_size \d+, not 32: set .*data.init_args.image_size"):
-        build(weights=str(tmp_path / "first.ckpt"), image_size=32)
+        build(weights=path, image_size=32)
     with pytest.raises(CheckpointError, match="There is no checkpoint at"):
         build(weights=str(tmp_path / "none.ckpt"))
     torch.save(module.network.state_dict(), tmp_path / "bare.pth")

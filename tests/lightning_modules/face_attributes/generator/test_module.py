@@ -237,14 +237,15 @@ def test_the_checkpoint_tells_whose_faces_were_counted(collected: tuple[Path, di
 def test_clear_sentences(classifier: Path, collected: tuple[Path, dict[str, float]], tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="classifier_weights"):
         AttributeFaceGenerator()
-    with pytest.raises(ConfigurationError, match="32 pixels"):
-        AttributeFaceGenerator(classifier_weights=str(classifier), image_size=64)
-    with pytest.raises(ConfigurationError, match="other attributes"):
-        AttributeFaceGenerator(classifier_weights=str(classifier), attribute_schema=AttributeSchema.from_file().plain())
-    with pytest.raises(ConfigurationError, match="conv2_1"):
-        AttributeFaceGenerator(classifier_weights=str(classifier), layers=["conv2_2"])
-    with pytest.raises(ConfigurationError, match="mode is 'average': write one of"):
-        AttributeFaceGenerator(classifier_weights=str(classifier), mode="average")  # type: ignore[arg-type]
+    refused: list[tuple[str, dict[str, Any]]] = [
+        ("32 pixels", {"image_size": 64}),
+        ("other attributes", {"attribute_schema": AttributeSchema.from_file().plain()}),
+        ("conv2_1", {"layers": ["conv2_2"]}),
+        ("mode is 'average': write one of", {"mode": "average"}),
+    ]
+    for words, options in refused:
+        with pytest.raises(ConfigurationError, match=words):
+            AttributeFaceGenerator(classifier_weights=str(classifier), **options)
     with pytest.raises(ConfigurationError, match="no statistics"):
         _ = AttributeFaceGenerator(classifier_weights=str(classifier)).generator
     with pytest.raises(ConfigurationError, match="validate"):
