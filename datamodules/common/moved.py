@@ -177,8 +177,8 @@ _MOVES = (
     (
         "lightning_modules.face_attributes",
         "lightning_modules.face_attributes.statistics",
-        "equal_sets fingerprints kept_faces label_columns layer_sums normality statistics=collecting "
-        "statistics_file=file",
+        "equal_sets=label_columns fingerprints=file kept_faces label_columns layer_sums normality "
+        "statistics=collecting statistics_file=file",
     ),
     (
         "lightning_modules.face_attributes",
@@ -209,7 +209,12 @@ _MOVES = (
         "presets=settings",
     ),
     ("lightning_modules.face_attributes.judging", "lightning_modules.face_attributes.judging", "knowledge=agreement"),
-    ("lightning_modules.action", "lightning_modules.action", "presets=settings transfer=module"),
+    ("lightning_modules.action", "lightning_modules.action", "backbones=network presets=settings transfer=module"),
+    (
+        "lightning_modules.face_attributes.statistics",
+        "lightning_modules.face_attributes.statistics",
+        "equal_sets=label_columns fingerprints=file",
+    ),
     (
         "lightning_modules.inspection.detector",
         "lightning_modules.inspection.detector",

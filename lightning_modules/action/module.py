@@ -16,7 +16,6 @@ from datamodules.action.batch import ActionBatch
 from datamodules.common.errors import ConfigurationError
 from datamodules.common.fingerprint import config_digest, tensors_digest
 from datamodules.common.settings import fill, takes
-from lightning_modules.action.backbones import build_backbone
 from lightning_modules.action.losses import (
     balanced_weights,
     frame_loss,
@@ -26,7 +25,7 @@ from lightning_modules.action.losses import (
     sparsity,
 )
 from lightning_modules.action.metrics import FrameMetrics
-from lightning_modules.action.network import FrameClassifier
+from lightning_modules.action.network import FrameClassifier, build_backbone
 from lightning_modules.action.preprocess import ActionPreprocess
 from lightning_modules.action.schedules import make_schedules
 from lightning_modules.action.settings import PRESETS, RecognizerSettings, prediction_defects, training_defects

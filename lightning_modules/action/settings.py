@@ -6,8 +6,8 @@ from typing import Literal
 
 from datamodules.common.errors import ConfigurationError
 from datamodules.common.settings import argument, settings
-from lightning_modules.action.backbones import TrainBackbone
 from lightning_modules.action.losses import L1Method
+from lightning_modules.action.network import TrainBackbone
 from lightning_modules.action.preprocess import Preprocessing
 from lightning_modules.base import MethodSettings, check_class_names
 from lightning_modules.nn.optimizers import OptimizerName

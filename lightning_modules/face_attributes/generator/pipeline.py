@@ -246,16 +246,8 @@ class FaceGenerator:
 
     def _unoptimised(self, pictures: Tensor) -> GeneratedFaces:
         image, count = to_uint8(pictures).cpu(), len(pictures)
-        nothing = torch.zeros(0, count)
-        return GeneratedFaces(
-            image,
-            nothing,
-            torch.zeros(count, dtype=torch.long),
-            image[:, None][:, :0],
-            {},
-            {},
-            self.opinion(image).cpu(),
-        )
+        history, steps = torch.zeros(0, count), torch.zeros(count, dtype=torch.long)
+        return GeneratedFaces(image, history, steps, image[:, None][:, :0], {}, {}, self.opinion(image).cpu())
 
     def _distance(self, layer: str, target: Tensor) -> Tensor:
         mean, variance = self._statistics.global_mean(layer), self._statistics.global_variance(layer)

@@ -1,22 +1,27 @@
-"""The file of statistics: safetensors with the fingerprints of the network that they belong to."""
+"""The file of statistics: safetensors with the fingerprints of the weights and the preprocessing before each layer."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from datamodules.common.atomic_write import write_with
 from datamodules.common.errors import CheckpointError
+from datamodules.common.fingerprint import tensors_digest
+from lightning_modules.face_attributes.classifier.layers import HEADS, CutNetwork, plain_backbone
+from lightning_modules.face_attributes.classifier.preprocess import FacePreprocess
 from lightning_modules.face_attributes.statistics.collecting import FaceStatistics
 
 FORMAT = "appraise face statistics 1"
+_COUNTER = "num_batches_tracked"  # of batch norms; it changes no output
 Offered = Callable[[Iterable[str]], dict[str, str]]
 _AGAIN = "collect them with this model by a validate run, or name the model that they were collected with"
 
@@ -26,8 +31,8 @@ class Provenance:
     """What statistics belong to.
 
     Attributes:
-        layers: By layer, the fingerprint of all weights up to it, from `fingerprints.layer_fingerprints`.
-        preprocessing: How an image becomes the network's input, from `fingerprints.preprocessing_facts`.
+        layers: By layer, the fingerprint of all weights up to it, from `layer_fingerprints`.
+        preprocessing: How an image becomes the network's input, from `preprocessing_facts`.
         attribute_schema: The schema as plain values.
     """
 
@@ -153,3 +158,59 @@ def _read(file: Path) -> tuple[Provenance, dict[str, Tensor]]:
 
 def _plain(values: dict[str, Any]) -> str:
     return json.dumps(values, sort_keys=True, ensure_ascii=False)
+
+
+def layer_fingerprints(network: nn.Module, layers: Sequence[str], image_size: int) -> dict[str, str]:
+    """Fingerprint of every weight and buffer that the activations of each layer depend on.
+
+    What runs after a layer does not count: heads trained further leave the statistics of a frozen layer valid.
+
+    Args:
+        network: A backbone or a whole classifier; it is frozen, as by `CutNetwork`.
+        layers: Names of its layers.
+        image_size: Side of its input in pixels, to see by one grey image which modules run.
+
+    Raises:
+        ConfigurationError: If there is no such layer.
+    """
+    return {name: _fingerprint(network, name, image_size) for name in layers}
+
+
+def preprocessing_facts(preprocess: FacePreprocess) -> dict[str, Any]:
+    """How an image becomes the input of a network, as plain values that can be compared."""
+    facts: dict[str, Any] = {"size": preprocess.side, "channel_order": preprocess.channel_order}
+    for name, tensor in preprocess.state_dict().items():
+        facts[name] = tensor.flatten().tolist() if tensor.numel() <= 3 else tensors_digest({name: tensor})
+    return facts
+
+
+def _fingerprint(network: nn.Module, layer: str, image_size: int) -> str:
+    cut = CutNetwork(network, [layer])
+    backbone = plain_backbone(network)
+    if layer == HEADS:
+        return _digest(network.state_dict())
+    below, everything = _modules_run(backbone, cut, image_size), _modules_run(backbone, backbone, image_size)
+    # A module that never runs is one whose weights another uses directly, as attention does: it counts.
+    names = [name for name, _ in backbone.named_modules() if name in below or name not in everything]
+    return _digest({key: part for key, part in backbone.state_dict().items() if key.rpartition(".")[0] in names})
+
+
+def _modules_run(backbone: nn.Module, whole: nn.Module, image_size: int) -> set[str]:
+    """Names of the modules of ``backbone`` that a pass of ``whole`` enters; the backbone itself always counts."""
+    entered = {""}
+    handles = [
+        module.register_forward_pre_hook(lambda _m, _i, name=name: entered.add(name))
+        for name, module in backbone.named_modules()
+    ]
+    device = next((parameter.device for parameter in backbone.parameters()), torch.device("cpu"))
+    try:
+        with torch.no_grad():
+            whole(torch.zeros(1, 3, image_size, image_size, device=device))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return entered
+
+
+def _digest(state: dict[str, Tensor]) -> str:
+    return tensors_digest({name: part for name, part in state.items() if not name.endswith(_COUNTER)})

@@ -11,7 +11,6 @@ from torch import nn
 from torch.nn import functional as F
 
 from datamodules.common.errors import ConfigurationError
-from lightning_modules.action.backbones import build_backbone, first_parts
 from lightning_modules.action.losses import (
     balanced_weights,
     frame_loss,
@@ -19,7 +18,7 @@ from lightning_modules.action.losses import (
     soft_threshold_,
     sparsity,
 )
-from lightning_modules.action.network import FrameClassifier
+from lightning_modules.action.network import FrameClassifier, build_backbone, first_parts
 from lightning_modules.action.preprocess import ActionPreprocess
 from lightning_modules.nn.frozen import FrozenBatchNorm
 from lightning_modules.nn.timm_backbone import IMAGENET_MEAN, IMAGENET_STD

@@ -20,7 +20,7 @@ from lightning_modules.face_attributes.classifier.vgg import VGGSettings
 from lightning_modules.face_attributes.generator.module import AttributeFaceGenerator
 from lightning_modules.face_attributes.generator.settings import GeneratorSettings, resolve_preset
 from lightning_modules.face_attributes.inversion.settings import PAPER, InversionSettings
-from lightning_modules.face_attributes.statistics.equal_sets import draw_equal_sets
+from lightning_modules.face_attributes.statistics.label_columns import draw_equal_sets
 from tests.running import quiet_trainer
 
 SIDE = 32

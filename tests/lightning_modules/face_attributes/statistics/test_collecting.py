@@ -10,9 +10,8 @@ from torch import Tensor
 
 from datamodules.common.errors import CheckpointError, ConfigurationError
 from lightning_modules.face_attributes.statistics.collecting import AttributeStatistics, FaceStatistics
-from lightning_modules.face_attributes.statistics.equal_sets import draw_equal_sets
 from lightning_modules.face_attributes.statistics.kept_faces import FaceSampler
-from lightning_modules.face_attributes.statistics.label_columns import index_hash
+from lightning_modules.face_attributes.statistics.label_columns import draw_equal_sets, index_hash
 from lightning_modules.face_attributes.targets.linear_fits import fit_regression, fit_weights
 from tests.lightning_modules.face_attributes.collected import collected
 from tests.running import run_two_ranks

@@ -14,8 +14,13 @@ from datamodules.common.errors import CheckpointError, ConfigurationError
 from lightning_modules.face_attributes.classifier.preprocess import FacePreprocess
 from lightning_modules.face_attributes.classifier.vgg import VGG, VGGSettings
 from lightning_modules.face_attributes.statistics.collecting import FaceStatistics
-from lightning_modules.face_attributes.statistics.file import Provenance, load_statistics, save_statistics
-from lightning_modules.face_attributes.statistics.fingerprints import layer_fingerprints, preprocessing_facts
+from lightning_modules.face_attributes.statistics.file import (
+    Provenance,
+    layer_fingerprints,
+    load_statistics,
+    preprocessing_facts,
+    save_statistics,
+)
 from lightning_modules.face_attributes.targets.maker import make_targets
 from tests.lightning_modules.face_attributes.collected import collected
 
