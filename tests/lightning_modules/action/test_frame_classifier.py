@@ -114,12 +114,6 @@ def test_the_head_starts_as_keras_does() -> None:
     assert not network.classes.bias.any()
 
 
-def test_features_and_classes_make_the_whole() -> None:
-    network = FrameClassifier(nn.Flatten(), num_features=12, num_classes=3, hidden=4).eval()
-    frames = torch.randn(2, 3, 2, 2)
-    assert torch.equal(network(frames), network.classify(network.features(frames)))
-
-
 # Losses.
 
 

@@ -244,9 +244,6 @@ def test_weights_of_another_run(build: Build, trainer: MakeTrainer, loader: Load
         build(weights=str(tmp_path / "b.ckpt"))
     with pytest.raises(CheckpointError, match="do not fit"):
         build(weights=path, hidden_features=8)
-    torch.save({"a": torch.zeros(1)}, tmp_path / "bare.pth")
-    with pytest.raises(CheckpointError, match="backbone_weights"):
-        build(weights=str(tmp_path / "bare.pth"))
 
 
 def test_a_frozen_random_backbone_is_warned_of(

@@ -325,6 +325,3 @@ def test_beginning_from_another_classifier(trainer: Any, tmp_path: Path) -> None
         build(weights=path, image_size=32)
     with pytest.raises(CheckpointError, match="There is no checkpoint at"):
         build(weights=str(tmp_path / "none.ckpt"))
-    torch.save(module.network.state_dict(), tmp_path / "bare.pth")
-    with pytest.raises(CheckpointError, match="bare weights of a backbone go to backbone_weights"):
-        build(weights=str(tmp_path / "bare.pth"))
