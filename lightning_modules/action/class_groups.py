@@ -83,6 +83,10 @@ def read_groups(groups: str | Groups) -> Groups:
 
     Raises:
         ConfigurationError: If there is no such file, or it is no mapping from names to lists of labels.
+
+    Example:
+        >>> list(read_groups("action/kinetics_drinking_cooking"))
+        ['drinking', 'cooking']
     """
     if isinstance(groups, str):
         path, text = _find(groups)

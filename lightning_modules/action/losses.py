@@ -29,6 +29,11 @@ def frame_loss(
 
     Returns:
         A scalar; 0 with a gradient of 0 where no frame counts.
+
+    Example:
+        >>> logits = torch.tensor([[0.0, 0.0], [9.0, -9.0]])
+        >>> round(frame_loss(logits, torch.tensor([1, -1]), torch.tensor([True, True])).item(), 4)
+        0.6931
     """
     counts = valid & (label >= 0)
     if not bool(counts.any()):
@@ -51,12 +56,23 @@ def soft_threshold_(weight: Tensor, threshold: float) -> None:
     """Move every value towards 0 by ``threshold``, in place; values that would cross 0 become exactly 0.
 
     This is the proximal operator of ``threshold * l1_norm``. A gradient step on the penalty never makes an exact zero.
+
+    Example:
+        >>> weight = torch.tensor([1.0, -0.5, 0.1])
+        >>> soft_threshold_(weight, 0.25)
+        >>> weight
+        tensor([ 0.7500, -0.2500,  0.0000])
     """
     weight.copy_(F.softshrink(weight, threshold))
 
 
 def sparsity(weight: Tensor) -> Tensor:
-    """Share of values that are exactly 0, a scalar in 0..1."""
+    """Share of values that are exactly 0, a scalar in 0..1.
+
+    Example:
+        >>> sparsity(torch.tensor([0.0, 2.0, 0.0, 1e-9]))
+        tensor(0.5000)
+    """
     return (weight == 0).float().mean()
 
 
@@ -65,6 +81,10 @@ def proximal_threshold(l1_weight: float, learning_rate: float, momentum: float =
 
     Momentum m multiplies the reach of a gradient by 1 / (1 - m); with the threshold multiplied as well, the proximal
     method rests where the penalty does.
+
+    Example:
+        >>> round(proximal_threshold(0.01, 1e-3, 0.9), 6)
+        0.0001
     """
     return l1_weight * learning_rate / (1 - momentum)
 
@@ -77,6 +97,10 @@ def balanced_weights(counts: Tensor) -> Tensor:
 
     Returns:
         float32 ``(C,)`` whose mean over all frames is 1.
+
+    Example:
+        >>> balanced_weights(torch.tensor([1, 3]))
+        tensor([2.0000, 0.6667])
     """
     present = counts > 0
     weight = counts.sum() / (present.sum().clamp(min=1) * counts.clamp(min=1))

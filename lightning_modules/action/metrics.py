@@ -19,6 +19,13 @@ class FrameMetrics(Metric):
     The class of a video is the first greatest of its mean frame score. Of each batch, only a sum a video is kept.
 
     ``compute`` returns a dict of scalars: loss, accuracy, balanced_accuracy, video_accuracy; NaN without frames.
+
+    Example:
+        >>> metrics = FrameMetrics(2)
+        >>> logits = torch.tensor([[2.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
+        >>> metrics.update(logits, torch.tensor([0, 0, 1]), torch.tensor([7, 7, 9]), torch.tensor([True, True, True]))
+        >>> {name: round(value.item(), 3) for name, value in metrics.compute().items()}
+        {'loss': 0.584, 'accuracy': 0.667, 'balanced_accuracy': 0.75, 'video_accuracy': 1.0}
     """
 
     is_differentiable = False

@@ -28,6 +28,12 @@ class FrameClassifier(nn.Module):
         hidden: Width of the fully connected layer.
         dropout: Share of that layer's output that training sets to zero.
 
+    Example:
+        >>> import torch
+        >>> network = FrameClassifier(nn.Flatten(), num_features=12, num_classes=3, hidden=4)
+        >>> network(torch.zeros(2, 3, 2, 2)).shape
+        torch.Size([2, 3])
+
     References:
         Gjorjian, "Deep Learning Action Recognition: Drinking-Cooking", section 3.
     """
@@ -74,6 +80,12 @@ def build_backbone(
 
     Raises:
         ConfigurationError: If the name is unknown, the size does not fit, or there are not that many stages.
+
+    Example:
+        >>> import torch
+        >>> backbone, features = build_backbone("test_resnet", 64)
+        >>> features, tuple(backbone(torch.zeros(1, 3, 64, 64)).shape)
+        (96, (1, 96))
     """
     model, features = build_pooled(name, size, "frame_size")
     if train == "none":
@@ -100,6 +112,11 @@ def first_parts(model: nn.Module, name: str, unfrozen: int) -> list[str]:
 
     Raises:
         ConfigurationError: If there are not that many stages, or none is known.
+
+    Example:
+        >>> import timm
+        >>> first_parts(timm.create_model("test_resnet", num_classes=0), "test_resnet", 2)
+        ['conv1', 'bn1', 'act1', 'maxpool', 'layer1', 'layer2']
     """
     stages = stage_names(model)
     if not 1 <= unfrozen < len(stages):

@@ -32,6 +32,11 @@ class ActionPreprocess(nn.Module):
         size: Side of the result in pixels; the aspect ratio is not kept.
         mode: ``normalised`` or ``legacy``.
 
+    Example:
+        >>> preprocess = ActionPreprocess(mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25), size=2)
+        >>> preprocess(torch.full((1, 3, 4, 2), 255, dtype=torch.uint8)).mean().round(decimals=4)
+        tensor(2.)
+
     References:
         Gjorjian, "Deep Learning Action Recognition: Drinking-Cooking".
     """

@@ -146,7 +146,11 @@ class RecognizerSettings(RecognizerConfig, MethodSettings):
 
 
 def check_plateau(min_learning_rate: float, learning_rate: float) -> None:
-    """Raise `ConfigurationError` where a schedule could never lower the learning rate."""
+    """Raise `ConfigurationError` where a schedule could never lower the learning rate.
+
+    Example:
+        >>> check_plateau(1e-6, 1e-4)
+    """
     if min_learning_rate >= learning_rate:
         raise ConfigurationError(
             f"min_learning_rate is {min_learning_rate:g} and learning_rate {learning_rate:g}, so that the schedule "
@@ -161,7 +165,12 @@ PRESETS: dict[PresetName, RecognizerConfig] = {
 
 
 def training_defects(config: RecognizerConfig) -> list[str]:
-    """What of the original's defects these values repeat in training, a sentence each."""
+    """What of the original's defects these values repeat in training, a sentence each.
+
+    Example:
+        >>> training_defects(PRESETS["default"])
+        []
+    """
     defects = []
     if config.preprocessing == "legacy":
         defects.append(

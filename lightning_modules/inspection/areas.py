@@ -99,6 +99,11 @@ def picture_cells(size: Tensor, stride: int, grid: tuple[int, int]) -> tuple[Ten
 
     Returns:
         bool ``(B, h, w)``, the cell's centre is picture; int64 ``(B, h, w)``, its pixels of picture.
+
+    Example:
+        >>> inside, pixels = picture_cells(torch.tensor([[8, 13]]), 8, (2, 2))
+        >>> inside.tolist(), pixels.tolist()
+        ([[[True, True], [False, False]]], [[[64, 40], [0, 0]]])
     """
     sides = [
         (size[:, axis, None] - stride * torch.arange(grid[axis], device=size.device)).clamp(0, stride)

@@ -153,6 +153,11 @@ def build_backbone(
     Raises:
         ConfigurationError: If the name or stride is unknown.
         CheckpointError: If the file does not fit.
+
+    Example:
+        >>> backbone = build_backbone("small", 8)
+        >>> backbone.num_features, tuple(backbone(torch.zeros(1, 3, 20, 32)).shape)
+        (48, (1, 48, 3, 4))
     """
     if stride not in STRIDES:
         raise ConfigurationError(

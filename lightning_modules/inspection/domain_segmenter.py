@@ -43,5 +43,10 @@ def proxy_a_distance(error: Tensor) -> Tensor:
 
     References:
         Ben-David et al., "Analysis of Representations for Domain Adaptation", NIPS 2006.
+
+    Example:
+        >>> import torch
+        >>> proxy_a_distance(torch.tensor([0.0, 0.25, 0.5, 0.6]))
+        tensor([2., 1., 0., 0.])
     """
     return 2 * (1 - 2 * error.clamp(max=0.5))

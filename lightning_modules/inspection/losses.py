@@ -39,6 +39,11 @@ def masked_bce(
 
     Returns:
         A scalar, float32 at least.
+
+    Example:
+        >>> logits, target = torch.tensor([0.0, 5.0]), torch.tensor([1.0, 0.0])
+        >>> masked_bce(logits, target, torch.tensor([True, False]))
+        tensor(0.6931)
     """
     exact = logits.to(torch.promote_types(logits.dtype, torch.float32)).masked_fill(~known, 0.0)
     weight = None if positive_weight is None or positive_weight == 1 else exact.new_tensor(positive_weight)
@@ -57,6 +62,10 @@ def global_counts(*known: Tensor) -> tuple[Tensor, ...]:
 
     Returns:
         A float32 scalar for each mask, without gradient.
+
+    Example:
+        >>> global_counts(torch.tensor([True, True, False]), torch.tensor([False]))
+        (tensor(2.), tensor(1.))
     """
     counts = torch.stack([mask.sum() for mask in known]).double()  # counts beyond 2^24 stay exact
     processes = 1
@@ -123,6 +132,11 @@ def distillation_loss(
 
     Returns:
         A scalar, at least 0, and 0 where both agree.
+
+    Example:
+        >>> loss = distillation_loss(torch.zeros(2), torch.full((2,), 0.5), torch.ones(2, dtype=torch.bool))
+        >>> bool(loss.abs() < 1e-6)
+        True
     """
     teacher = teacher_probability.detach().to(torch.promote_types(logits.dtype, torch.float32))
     entropy = binary_entropy(teacher).masked_fill(~unmentored, 0.0).sum()

@@ -14,6 +14,10 @@ def binary_entropy(probability: Tensor) -> Tensor:
 
     Returns:
         The same shape, in 0..ln 2; 0 at 0 and at 1.
+
+    Example:
+        >>> binary_entropy(torch.tensor([0.0, 0.5, 1.0]))
+        tensor([0.0000, 0.6931, 0.0000])
     """
     entropy: Tensor = torch.special.entr(probability) + torch.special.entr(1 - probability)
     return entropy
@@ -29,6 +33,10 @@ def mutual_information(samples: Tensor) -> Tensor:
 
     Returns:
         ``(...)``, in 0..ln 2.
+
+    Example:
+        >>> mutual_information(torch.tensor([[0.0, 0.5], [1.0, 0.5]])).round(decimals=4)
+        tensor([0.6931, 0.0000])
 
     References:
         Houlsby et al., "Bayesian active learning for classification and preference learning", 2011, eq. (2).

@@ -75,7 +75,12 @@ def _is_torchscript(path: Path) -> bool:
 
 
 def strip_prefix(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The entries without a prefix that all of them have (``module.`` of DataParallel); otherwise as they are."""
+    """The entries without a prefix that all of them have (``module.`` of DataParallel); otherwise as they are.
+
+    Example:
+        >>> list(strip_prefix({"module.a": torch.zeros(1)}, "module."))
+        ['a']
+    """
     if state and all(key.startswith(prefix) for key in state):
         return {key.removeprefix(prefix): value for key, value in state.items()}
     return dict(state)

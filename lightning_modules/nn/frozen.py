@@ -157,6 +157,11 @@ class PartlyFrozen(Freezable):
 
     Raises:
         AttributeError: If there is no such part.
+
+    Example:
+        >>> network = PartlyFrozen(nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2), nn.Linear(2, 1)), ["0", "1"])
+        >>> [name for name, parameter in network.named_parameters() if parameter.requires_grad]
+        ['module.2.weight', 'module.2.bias']
     """
 
     def __init__(self, module: nn.Module, parts: Iterable[str] = ()) -> None:

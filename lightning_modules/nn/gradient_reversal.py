@@ -38,6 +38,12 @@ def gradient_reversal(x: Tensor, strength: float) -> Tensor:
     Args:
         x: Any shape, floating point.
         strength: The paper's lambda, at least 0.
+
+    Example:
+        >>> x = torch.ones(2, requires_grad=True)
+        >>> (3 * gradient_reversal(x, 0.5)).sum().backward()
+        >>> x.grad
+        tensor([-1.5000, -1.5000])
     """
     return cast(Tensor, _Reversal.apply(x, strength))
 
@@ -55,6 +61,10 @@ def reversal_strength(progress: float, schedule: ReversalSchedule = "ganin", gam
 
     Raises:
         ConfigurationError: If the schedule is unknown.
+
+    Example:
+        >>> [round(reversal_strength(p), 3) for p in (0.0, 0.1, 0.5, 1.0)]
+        [0.0, 0.462, 0.987, 1.0]
     """
     progress = min(1.0, max(0.0, progress))
     if schedule == "ganin":

@@ -165,6 +165,12 @@ class PerturbedTopK(nn.Module):
     Raises:
         ConfigurationError: If an argument is out of range.
 
+    Example:
+        >>> topk = PerturbedTopK(k=2).eval()
+        >>> topk(torch.tensor([0.3, 0.1, 0.2]))
+        tensor([[1., 0., 0.],
+                [0., 0., 1.]])
+
     References:
         Cordonnier et al., "Differentiable Patch Selection for Image Recognition", CVPR 2021.
     """

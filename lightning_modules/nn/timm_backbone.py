@@ -30,6 +30,9 @@ def check_name(name: str, own: Sequence[str] = ()) -> None:
 
     Raises:
         ConfigurationError: If there is no such network; the message names the nearest ones.
+
+    Example:
+        >>> check_name("resnet18")
     """
     import timm
 
@@ -56,6 +59,11 @@ def build_pooled(name: str, size: int, argument: str, own: Sequence[str] = ()) -
 
     Raises:
         ConfigurationError: If the name is unknown, the size does not fit, or the features are not pooled.
+
+    Example:
+        >>> network, features = build_pooled("test_resnet", 64, "image_size")
+        >>> features, tuple(network(torch.zeros(1, 3, 64, 64)).shape)
+        (96, (1, 96))
     """
     import timm
 
@@ -155,13 +163,23 @@ def _class_layers(name: str) -> tuple[str, ...]:
 
 
 def fixed_side(name: str) -> int | None:
-    """Side in pixels that a network is made for, if it takes no other one; otherwise None."""
+    """Side in pixels that a network is made for, if it takes no other one; otherwise None.
+
+    Example:
+        >>> fixed_side("resnet18"), fixed_side("vit_tiny_patch16_224")
+        (None, 224)
+    """
     published = _published(name)
     return int(published.input_size[-1]) if published is not None and published.fixed_input_size else None
 
 
 def input_statistics(name: str) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
-    """Mean and deviation of pixels in 0..1, RGB, that a network was made for; None where timm does not say."""
+    """Mean and deviation of pixels in 0..1, RGB, that a network was made for; None where timm does not say.
+
+    Example:
+        >>> input_statistics("vit_tiny_patch16_224"), input_statistics("none")
+        (((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)), None)
+    """
     import timm
 
     published = _published(name) if timm.is_model(name) else None

@@ -29,6 +29,12 @@ def plcc_loss(pred: Tensor, target: Tensor) -> Tensor:
     Raises:
         ConfigurationError: If the shapes differ.
 
+    Example:
+        >>> float(plcc_loss(torch.tensor([1.0, 3.0]), torch.tensor([10.0, 50.0]))) < 1e-6
+        True
+        >>> round(float(plcc_loss(torch.tensor([3.0, 1.0]), torch.tensor([10.0, 50.0]))), 4)
+        0.5
+
     References:
         Wu et al., "FAST-VQA: Efficient End-to-end Video Quality Assessment with Fragment Sampling", ECCV 2022.
     """
@@ -56,6 +62,12 @@ def pairwise_rank_loss(pred: Tensor, target: Tensor) -> Tensor:
 
     Raises:
         ConfigurationError: If the shapes differ.
+
+    Example:
+        >>> pairwise_rank_loss(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([0.0, 5.0, 6.0]))
+        tensor(0.)
+        >>> pairwise_rank_loss(torch.tensor([2.0, 1.0]), torch.tensor([0.0, 5.0]))  # 2 * 1 / (2 * 1) / (1 + 1)
+        tensor(0.5000)
 
     References:
         Wu et al., "FAST-VQA: Efficient End-to-end Video Quality Assessment with Fragment Sampling", ECCV 2022.
@@ -95,6 +107,12 @@ def supervised_contrastive_loss(
     Raises:
         ConfigurationError: If the shapes do not fit, or an option is out of range.
 
+    Example:
+        >>> tokens = torch.tensor([[1.0, 0.0], [2.0, 0.0], [0.0, 1.0]])
+        >>> loss = supervised_contrastive_loss(tokens, torch.tensor([0, 0, 1]), temperature=1.0)
+        >>> round(float(loss), 4)  # log(e^1 + e^0) - 1
+        0.3133
+
     References:
         Khosla et al., "Supervised Contrastive Learning", NeurIPS 2020, eq. (2);
         Lu et al., "KVQ: Kwai Video Quality Assessment for Short-form Videos", CVPR 2024.
@@ -129,6 +147,10 @@ def token_labels(pattern: Tensor, tokens_per_video: int, video: Tensor | None = 
 
     Returns:
         ``(B * M,)`` int64: the pattern, or -2 - video where it is unknown.
+
+    Example:
+        >>> token_labels(torch.tensor([3, -1, -1]), 2)
+        tensor([ 3,  3, -3, -3, -4, -4])
     """
     if video is None:
         video = torch.arange(len(pattern), device=pattern.device)

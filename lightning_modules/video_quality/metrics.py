@@ -20,7 +20,12 @@ _MINIMUM = 3  # a correlation of two points is always 1 or -1
 
 
 def srcc(pred: Tensor, target: Tensor) -> float:
-    """Spearman's rank correlation; equal values share their mean rank."""
+    """Spearman's rank correlation; equal values share their mean rank.
+
+    Example:
+        >>> round(srcc(torch.tensor([1.0, 2.0, 9.0]), torch.tensor([1.0, 4.0, 5.0])), 4)
+        1.0
+    """
     p, y = _pair(pred, target)
     if len(p) < _MINIMUM or _has_nan(p, y):
         return math.nan
@@ -28,13 +33,23 @@ def srcc(pred: Tensor, target: Tensor) -> float:
 
 
 def plcc(pred: Tensor, target: Tensor) -> float:
-    """Pearson's linear correlation."""
+    """Pearson's linear correlation.
+
+    Example:
+        >>> round(plcc(torch.tensor([1.0, 2.0, 4.0]), torch.tensor([1.0, 2.0, 3.0])), 4)
+        0.982
+    """
     p, y = _pair(pred, target)
     return _pearson(p, y) if len(p) >= _MINIMUM else math.nan
 
 
 def krcc(pred: Tensor, target: Tensor) -> float:
-    """Kendall's rank correlation tau-b, which allows for ties on either side."""
+    """Kendall's rank correlation tau-b, which allows for ties on either side.
+
+    Example:
+        >>> round(krcc(torch.tensor([1.0, 3.0, 2.0]), torch.tensor([1.0, 2.0, 3.0])), 4)  # 2 of 3 pairs agree
+        0.3333
+    """
     from scipy.stats import kendalltau  # slow to import, and needed at the end of an epoch only
 
     p, y = _pair(pred, target)
@@ -42,7 +57,12 @@ def krcc(pred: Tensor, target: Tensor) -> float:
 
 
 def rmse(pred: Tensor, target: Tensor) -> float:
-    """Root of the mean squared error, in units of the target; NaN without samples."""
+    """Root of the mean squared error, in units of the target; NaN without samples.
+
+    Example:
+        >>> round(rmse(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 4.0])), 4)
+        1.4142
+    """
     p, y = _pair(pred, target)
     return float((p - y).square().mean().sqrt()) if len(p) else math.nan
 
@@ -52,6 +72,10 @@ def match_moments(pred: Tensor, target: Tensor) -> Tensor:
 
     The field does this before an RMSE without a fitted map, since a raw score has no unit. Constant predictions become
     the mean of the targets.
+
+    Example:
+        >>> match_moments(torch.tensor([0.0, 1.0]), torch.tensor([2.0, 4.0])).round(decimals=6)
+        tensor([2., 4.], dtype=torch.float64)
     """
     p, y = _pair(pred, target)
     if len(p) == 0 or not _varies(p):
@@ -72,6 +96,10 @@ def rank_pair_accuracy(scores1: Tensor, scores2: Tensor, rank: Tensor) -> float:
 
     Raises:
         ConfigurationError: If the shapes differ, or a rank is neither 1 nor 2.
+
+    Example:
+        >>> rank_pair_accuracy(torch.tensor([3.0, 1.0]), torch.tensor([2.0, 1.0]), torch.tensor([1, 2]))
+        0.5
     """
     first, second = _pair(scores1, scores2)
     truth = rank.detach().cpu().reshape(-1)
@@ -97,6 +125,10 @@ def kvq_challenge_score(srcc: float, plcc: float, acc_nonsource: float, acc_sour
     Returns:
         0.45 srcc + 0.45 plcc + 0.05 acc_nonsource + 0.05 acc_source, at most 1.
 
+    Example:
+        >>> round(kvq_challenge_score(0.9361, 0.9359, 0.8, 0.8), 4)
+        0.9224
+
     References:
         Li et al., "NTIRE 2024 Challenge on Short-form UGC Video Quality Assessment", CVPR workshops 2024.
     """
@@ -113,6 +145,12 @@ class QualityMetrics(Metric):
 
     ``compute`` returns a dict of float32 scalars: srcc, plcc, krcc, rmse, plcc_logistic, rmse_logistic; all NaN for
     fewer than 3 samples.
+
+    Example:
+        >>> metrics = QualityMetrics()
+        >>> metrics.update(torch.tensor([1.0, 2.0, 3.0, 9.0]), torch.tensor([1.0, 2.5, 3.5, float("nan")]))
+        >>> metrics.compute()["srcc"].round(decimals=4)
+        tensor(1.)
     """
 
     is_differentiable = False

@@ -137,6 +137,12 @@ class KSVQENetwork(nn.Module):
     Shape:
         - fragments: ``(B, 3, T, g * fs, g * fs)``, float, ImageNet-normalised.
         - key_frames: ``(B, N_t, 3, R, R)``, float, CLIP-normalised.
+
+    Example:
+        >>> from lightning_modules.video_quality.presets import resolve_preset
+        >>> network = KSVQENetwork(resolve_preset("tiny", clip_length=8)).eval()
+        >>> network(torch.rand(1, 3, 8, 288, 288), torch.rand(1, 4, 3, 112, 112)).score.shape
+        torch.Size([1])
     """
 
     def __init__(self, config: KSVQEConfig) -> None:

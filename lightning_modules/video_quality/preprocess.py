@@ -18,6 +18,13 @@ class VideoQualityPreprocess(nn.Module):
         - fragments: uint8 ``(N, 3, T, S, S)``, RGB.
         - key_frames: uint8 ``(N, N_t, 3, R, R)``, RGB.
         - returns: both as float32 of the same shapes, about zero mean and unit deviation.
+
+    Example:
+        >>> preprocess = VideoQualityPreprocess()
+        >>> fragments = torch.full((1, 3, 2, 4, 4), 124, dtype=torch.uint8)
+        >>> key_frames = torch.zeros(1, 2, 3, 4, 4, dtype=torch.uint8)
+        >>> [x.dtype for x in preprocess(fragments, key_frames)]
+        [torch.float32, torch.float32]
     """
 
     fragment_mean: Tensor

@@ -236,6 +236,10 @@ def resolve_preset(name: PresetName, **overrides: object) -> KSVQEConfig:
 
     Raises:
         ConfigurationError: If a name is unknown, or the values do not fit together.
+
+    Example:
+        >>> resolve_preset("official", tuning_stage=2, sigma=None).heads_by_stage
+        (12, 12)
     """
     if name not in PRESETS:
         raise ConfigurationError(f"There is no preset {name!r}; choose one of {', '.join(PRESETS)}.")

@@ -39,6 +39,10 @@ def importance_map(class_token: Tensor, patch_tokens: Tensor) -> Tensor:
     Returns:
         ``(N, P)`` in [-1, 1].
 
+    Example:
+        >>> importance_map(torch.tensor([[1.0, 0.0]]), torch.tensor([[[2.0, 0.0], [0.0, 1.0]]])).round(decimals=4)
+        tensor([[1., 0.]])
+
     References:
         Lu et al., "KVQ: Kwai Video Quality Assessment for Short-form Videos", CVPR 2024.
     """

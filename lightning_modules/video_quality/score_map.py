@@ -52,6 +52,10 @@ def four_parameter_logistic(x: Tensor, params: Sequence[float] | Tensor) -> Tens
     Raises:
         ConfigurationError: If there are not four parameters.
 
+    Example:
+        >>> four_parameter_logistic(torch.tensor([-100.0, 0.5, 100.0]), (5.0, 1.0, 0.5, 0.2))
+        tensor([1., 3., 5.])
+
     References:
         VQEG, "Final report from the Video Quality Experts Group on the validation of objective models of video quality
         assessment", 2000;
@@ -82,6 +86,12 @@ def fit_four_parameter_logistic(scores: Tensor, mos: Tensor) -> LogisticParamete
 
     Raises:
         ConfigurationError: If the shapes differ.
+
+    Example:
+        >>> x = torch.linspace(-2, 2, 50)
+        >>> fit = fit_four_parameter_logistic(x, four_parameter_logistic(x, (4.5, 1.5, 0.3, 0.6)))
+        >>> [round(b, 3) for b in fit]
+        [4.5, 1.5, 0.3, 0.6]
     """
     params, reason = explain_fit(scores, mos)
     if reason:
@@ -105,6 +115,10 @@ def explain_fit(scores: Tensor, mos: Tensor) -> tuple[LogisticParameters, str]:
 
     Raises:
         ConfigurationError: If the shapes differ.
+
+    Example:
+        >>> explain_fit(torch.tensor([0.0, 1.0]), torch.tensor([1.0, 5.0]))[1]
+        '2 videos are fewer than the 4 that four parameters need.'
     """
     if scores.shape != mos.shape:
         raise ConfigurationError(

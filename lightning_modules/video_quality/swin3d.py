@@ -285,6 +285,11 @@ class SwinTransformer3D(nn.Module):
         fragments: Fragments per side of the mosaic.
         gate: Gate of the position biases, ``binary`` (paper) or ``distance`` (released weights).
         gated_stages: Which stages have a gated bias.
+
+    Example:
+        >>> swin = SwinTransformer3D(8, (1,), (1,), window=(2, 7, 7), patch_size=(2, 8, 8), gated_stages=(True,))
+        >>> swin(torch.rand(1, 3, 4, 224, 224)).shape
+        torch.Size([1, 2, 28, 28, 8])
     """
 
     def __init__(

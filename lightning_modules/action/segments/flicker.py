@@ -72,6 +72,10 @@ def switches_per_minute(states: ArrayLike, times: ArrayLike) -> float:
 
     Raises:
         ValueError: If the lengths differ.
+
+    Example:
+        >>> switches_per_minute([0, -1, 1, 1, 0], [0, 5, 10, 15, 20])
+        6.0
     """
     label, at = np.asarray(states, np.int64), np.asarray(times, np.float64)
     if label.shape != at.shape:
@@ -91,6 +95,10 @@ def action_or_other(states: ArrayLike, action: int, known: ArrayLike = True) -> 
 
     Returns:
         int64 ``(T,)``: 1 the action, 0 other, -1 not known.
+
+    Example:
+        >>> action_or_other([2, 0, -1, 1], 2, [True, True, True, False]).tolist()
+        [1, 0, 0, -1]
     """
     return np.where(np.asarray(known), np.asarray(states) == action, COMPUTING).astype(np.int64)
 
@@ -100,6 +108,10 @@ def agreement(states: ArrayLike, other: ArrayLike) -> float:
 
     Raises:
         ValueError: If the lengths differ.
+
+    Example:
+        >>> agreement([0, 1, 1, -1], [0, 1, 0, -1])
+        0.75
     """
     first, second = np.asarray(states), np.asarray(other)
     if first.shape != second.shape:
@@ -118,6 +130,10 @@ def held_states(times: ArrayLike, states: ArrayLike, at: ArrayLike, before: int 
 
     Returns:
         int64 ``(K,)``.
+
+    Example:
+        >>> held_states([0.0, 1.0], [3, 5], [-0.5, 0.0, 0.9, 1.0, 7.0]).tolist()
+        [-1, 3, 3, 5, 5]
     """
     known = np.concatenate([[before], np.asarray(states, np.int64)])
     place = np.searchsorted(np.asarray(times, np.float64), np.asarray(at, np.float64), side="right")

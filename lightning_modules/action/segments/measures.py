@@ -36,6 +36,10 @@ def frame_accuracy(states: ArrayLike, true: ArrayLike, *, count_unlabelled: bool
 
     Raises:
         ValueError: If the lengths differ.
+
+    Example:
+        >>> round(frame_accuracy([0, 0, 1, -1], [0, 1, 1, -1]), 4)
+        0.6667
     """
     found, truth = np.asarray(states), np.asarray(true)
     if found.shape != truth.shape:
@@ -54,6 +58,10 @@ def true_states(segments: Sequence[Segment], times: ArrayLike, class_names: Sequ
 
     Returns:
         int64 ``(T,)``, -1 outside of all segments.
+
+    Example:
+        >>> true_states([Segment("b", 1.0, 3.0)], [0, 1, 2, 3], ["a", "b"]).tolist()
+        [-1, 1, 1, -1]
     """
     at = np.asarray(times, np.float64)
     index = {name: place for place, name in enumerate(class_names)}
@@ -74,6 +82,10 @@ def temporal_iou(segments: Sequence[Segment], others: Sequence[Segment]) -> Floa
 
     Returns:
         float64 ``(len(segments), len(others))``.
+
+    Example:
+        >>> temporal_iou([Segment("a", 0, 4)], [Segment("a", 2, 6), Segment("b", 0, 4)]).round(3).tolist()
+        [[0.333, 0.0]]
     """
     common = _common_seconds(segments, others)
     lengths = [np.array([one.duration for one in side], np.float64) for side in (segments, others)]
@@ -93,6 +105,10 @@ def segment_f1(predicted: Segments, true: Segments, iou: float = 0.5) -> float:
 
     Returns:
         2 right / (found + labelled); NaN where there are neither.
+
+    Example:
+        >>> segment_f1([Segment("a", 0, 4), Segment("a", 4, 5)], [Segment("a", 0, 5)])
+        0.6666666666666666
     """
     right = found = labelled = 0
     for guesses, truths in _videos(predicted, true):
@@ -113,6 +129,11 @@ def edit_score(predicted: Segments, true: Segments) -> float:
 
     Returns:
         0..1; NaN where no video has a segment.
+
+    Example:
+        >>> a, b = Segment("a", 0, 1), Segment("b", 1, 2)
+        >>> edit_score([a, b, a, b], [a, b])
+        0.5
     """
     scores = []
     for guesses, truths in _videos(predicted, true):
@@ -130,6 +151,10 @@ def boundary_errors(predicted: Segments, true: Segments) -> Floats:
     Returns:
         float64 ``(N, 2)``, found minus true seconds of begin and end, a row for each true segment in order of video and
         time: above 0 is late, NaN was not found.
+
+    Example:
+        >>> boundary_errors([Segment("a", 1.5, 4.0)], [Segment("a", 1.0, 5.0), Segment("b", 5.0, 6.0)]).tolist()
+        [[0.5, -1.0], [nan, nan]]
     """
     rows = [np.empty((0, 2))]
     for guesses, truths in _videos(predicted, true):
@@ -155,6 +180,11 @@ def segment_average_precision(predicted: Segments, true: Segments, label: str, i
 
     Returns:
         Area under precision over recall, 0..1; NaN where the class is not labelled.
+
+    Example:
+        >>> found = [Segment("a", 0, 1, 0.9), Segment("a", 5, 6, 0.8), Segment("a", 2, 3, 0.7)]
+        >>> segment_average_precision(found, [Segment("a", 0, 1), Segment("a", 2, 3)], "a")
+        0.8333333333333333
     """
     videos = [[keep_labels(side, {label}) for side in sides] for sides in _videos(predicted, true)]
     total = sum(len(truths) for _, truths in videos)
@@ -182,6 +212,10 @@ def segment_map(predicted: Segments, true: Segments, thresholds: Sequence[float]
 
     Returns:
         0..1; NaN without a labelled segment.
+
+    Example:
+        >>> round(segment_map([Segment("a", 0, 7, 0.9)], [Segment("a", 0, 10)]), 3)  # right at .50 to .70
+        0.5
     """
     labels = sorted({one.label for _, truths in _videos(predicted, true) for one in truths})
     values = [segment_average_precision(predicted, true, label, iou) for label in labels for iou in thresholds]

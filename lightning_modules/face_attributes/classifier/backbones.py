@@ -24,14 +24,24 @@ VGGS: dict[str, VGGSettings] = {"vgg16": VGG16, "small_vgg": SMALL}
 
 
 def plain_settings(settings: VGGSettings | None) -> dict[str, object] | None:
-    """The shape of a VGG as a command line and YAML hold it: numbers in lists."""
+    """The shape of a VGG as a command line and YAML hold it: numbers in lists.
+
+    Example:
+        >>> plain_settings(VGGSettings((4, 8), (1, 1), (16,)))
+        {'widths': [4, 8], 'depths': [1, 1], 'fully': [16], 'norm': False}
+    """
     if settings is None:
         return None
     return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(settings).items()}
 
 
 def vgg_settings(given: VGGSettings | Mapping[str, Any] | None) -> VGGSettings | None:
-    """The shape of a VGG of what `plain_settings` made of it, or as it is given."""
+    """The shape of a VGG of what `plain_settings` made of it, or as it is given.
+
+    Example:
+        >>> vgg_settings({"widths": [4, 8], "depths": [1, 1], "norm": True})
+        VGGSettings(widths=(4, 8), depths=(1, 1), fully=(4096, 4096), norm=True)
+    """
     if not isinstance(given, Mapping):
         return given
     values: dict[str, Any] = {k: tuple(value) if isinstance(value, list) else value for k, value in given.items()}

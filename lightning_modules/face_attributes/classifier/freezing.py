@@ -30,6 +30,12 @@ def freeze_below(backbone: nn.Module, layer: str, image_size: int = 224) -> Part
 
     Raises:
         ConfigurationError: If there is no such layer; the message lists all.
+
+    Example:
+        >>> from lightning_modules.face_attributes.classifier.vgg import VGGSettings
+        >>> backbone = freeze_below(VGG(VGGSettings((4, 8), (1, 1), (16,)), 8), "fc6")
+        >>> [name for name, parameter in backbone.module.named_parameters() if parameter.requires_grad]
+        ['fc6.weight', 'fc6.bias']
     """
     if layer == NOTHING:
         return PartlyFrozen(backbone)
@@ -69,6 +75,12 @@ def layer_distances(backbone: nn.Module) -> dict[str, int]:
     """How many layers with weights lie between each parameter of a backbone and the heads, plus one.
 
     A batch norm counts with the convolution or linear layer before it.
+
+    Example:
+        >>> from lightning_modules.face_attributes.classifier.vgg import VGGSettings
+        >>> distances = layer_distances(VGG(VGGSettings((4, 8), (1, 1), (16,)), 8))
+        >>> {name: steps for name, steps in distances.items() if name.endswith("weight")}
+        {'conv1_1.weight': 3, 'conv2_1.weight': 2, 'fc6.weight': 1}
     """
     depth = 0
     depths: dict[str, int] = {}

@@ -26,6 +26,12 @@ def legacy_random_labels(attributes: Tensor, index: Tensor, schema: AttributeSch
 
     Returns:
         int8 ``(B, K)``; missing stays missing.
+
+    Example:
+        >>> from datamodules.faces.schema import Head
+        >>> schema = AttributeSchema(("A", "B"), (Head("both", "overlapping", ("A", "B")),))
+        >>> int(legacy_random_labels(torch.ones(1, 2, dtype=torch.int8), torch.tensor([7]), schema).sum())
+        1
     """
     labels = attributes.clone()
     for head in schema.heads:

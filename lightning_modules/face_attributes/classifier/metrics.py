@@ -73,6 +73,16 @@ class AttributeMetrics(Metric):
 
     Args:
         schema: K attributes in heads.
+
+    Example:
+        >>> from datamodules.faces.schema import Head
+        >>> metrics = AttributeMetrics(AttributeSchema(("Hat",), (Head("hat", "binary", ("Hat",)),)))
+        >>> probability = torch.tensor([[0.9], [0.2], [0.6], [0.5]])
+        >>> labels = torch.tensor([[1], [0], [0], [-1]], dtype=torch.int8)
+        >>> decision = (probability > 0.5).to(torch.int8)
+        >>> metrics.update(probability, decision, labels, torch.zeros(4), torch.ones(4, dtype=torch.bool))
+        >>> round(metrics.compute()["balanced_accuracy"].item(), 2), round(metrics.table()[0].majority, 2)
+        (0.75, 0.67)
     """
 
     is_differentiable = False
@@ -196,6 +206,10 @@ def average_precision(probability: Tensor, labels: Tensor) -> float:
     Args:
         probability: float ``(N,)``.
         labels: ``(N,)``, 1 and 0; other values are left out.
+
+    Example:
+        >>> round(average_precision(torch.tensor([0.9, 0.8, 0.1]), torch.tensor([1, 0, 1])), 4)
+        0.8333
     """
     known = labels != MISSING
     score, positive = probability[known].double(), (labels[known] == PRESENT)

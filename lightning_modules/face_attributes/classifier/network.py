@@ -22,6 +22,13 @@ class FaceAttributeNetwork(nn.Module):
         image_size: S in pixels.
         dropout: Share of the features that training sets to zero before the heads; a VGG has a dropout of its own.
 
+    Example:
+        >>> import torch
+        >>> from datamodules.faces.schema import AttributeSchema
+        >>> heads = AttributeHeads(12, AttributeSchema.from_file())
+        >>> FaceAttributeNetwork(nn.Flatten(), heads, image_size=2)(torch.zeros(2, 3, 2, 2)).shape
+        torch.Size([2, 81])
+
     References:
         Cate, Dalvi, Hussain, "DeepFace: Face Generation using Deep Learning" (2016), section 3.2 and figure 1.
     """

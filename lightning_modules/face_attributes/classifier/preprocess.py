@@ -61,6 +61,13 @@ class FacePreprocess(nn.Module):
 
     Raises:
         ConfigurationError: If a number of colours is not three, or a deviation, the scale or the size not positive.
+
+    Example:
+        >>> preprocess = FacePreprocess(2, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
+        >>> white = torch.full((1, 3, 4, 4), 255, dtype=torch.uint8)
+        >>> made = preprocess(white)
+        >>> [round(float(value[0, 0, 0, 0]), 4) for value in (made, preprocess.inverse(made))]
+        [2.0, 1.0]
     """
 
     mean: Tensor

@@ -140,6 +140,13 @@ def without_unlabelled(
         answers: ``probability`` float ``(B, K)`` and ``decision`` int8 ``(B, K)``.
         schema: K attributes.
         labelled: Those that were; None: not known, so all answers stay.
+
+    Example:
+        >>> from datamodules.faces.schema import Head
+        >>> schema = AttributeSchema(("A", "B"), (Head("both", "overlapping", ("A", "B")),))
+        >>> said = {"probability": torch.ones(1, 2), "decision": torch.ones(1, 2, dtype=torch.int8)}
+        >>> without_unlabelled(said, schema, frozenset({"A"}))["decision"].tolist()
+        [[1, -1]]
     """
     if labelled is None:
         return dict(answers)

@@ -54,6 +54,14 @@ class VGG(nn.Module):
     Raises:
         ConfigurationError: If the settings contradict each other, or the images are too small for the poolings.
 
+    Example:
+        >>> import torch
+        >>> network = VGG(VGGSettings((4, 8), (1, 1), (16,)), image_size=8)
+        >>> network.layers
+        ['conv1_1', 'relu1_1', 'pool1', 'conv2_1', 'relu2_1', 'pool2', 'fc6', 'relu6']
+        >>> network(torch.zeros(2, 3, 8, 8)).shape
+        torch.Size([2, 16])
+
     References:
         Simonyan and Zisserman, ICLR 2015; Parkhi et al., "Deep Face Recognition", BMVC 2015.
     """

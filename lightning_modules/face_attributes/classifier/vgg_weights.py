@@ -53,6 +53,11 @@ def vgg_layout(state: Mapping[str, Tensor], origin: str) -> VGGLayout:
 
     Raises:
         CheckpointError: If it is none of them.
+
+    Example:
+        >>> import torch
+        >>> vgg_layout({"conv_1_1.weight": torch.zeros(1)}, "a file")
+        'underscored'
     """
     if "conv1_1.weight" in state:
         return "plain"
@@ -79,7 +84,13 @@ def _renamed(network: VGG, state: Mapping[str, Tensor], layout: VGGLayout) -> di
 
 
 def torchvision_names(network: VGG) -> dict[str, str]:
-    """Name of each layer with weights in torchvision's numbering, with its own name; both end in a dot."""
+    """Name of each layer with weights in torchvision's numbering, with its own name; both end in a dot.
+
+    Example:
+        >>> from lightning_modules.face_attributes.classifier.vgg import VGGSettings
+        >>> list(torchvision_names(VGG(VGGSettings((4, 8), (1, 2), (16, 16)), image_size=8)).items())[-2:]
+        [('classifier.0.', 'fc6.'), ('classifier.3.', 'fc7.')]
+    """
     names: dict[str, str] = {}
     place = 0
     for name, _ in network.steps:

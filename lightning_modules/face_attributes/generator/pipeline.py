@@ -256,7 +256,12 @@ class FaceGenerator:
 
 
 def check_mode(mode: str) -> GeneratorMode:
-    """The mode, when there is one of that name."""
+    """The mode, when there is one of that name.
+
+    Example:
+        >>> check_mode("regression")
+        'regression'
+    """
     if mode not in get_args(GeneratorMode):
         raise ConfigurationError(f"mode is {mode!r}: write one of {', '.join(get_args(GeneratorMode))}.")
     return cast(GeneratorMode, mode)

@@ -35,6 +35,10 @@ def class_visualisation_loss(log_odds: Tensor, attributes: Tensor) -> Tensor:
     References:
         Cate, Dalvi and Hussain, "DeepFace: Face Generation using Deep Learning", 2016, section 3.3.1; Simonyan, Vedaldi
         and Zisserman, "Deep Inside Convolutional Networks", 2014.
+
+    Example:
+        >>> class_visualisation_loss(torch.tensor([[3.0, 1.0, 9.0]]), torch.tensor([[1, 0, -1]]))
+        tensor([-1.])
     """
     signs = _signs(attributes, log_odds)
     bounded = log_odds.clamp(-_LARGEST_ODDS, _LARGEST_ODDS)
@@ -47,6 +51,10 @@ def attribute_loss(log_odds: Tensor, attributes: Tensor) -> Tensor:
     Args:
         log_odds: Of presence, ``(B, K)``.
         attributes: int8 ``(B, K)``: 1, 0, or -1 for not said.
+
+    Example:
+        >>> bool(attribute_loss(torch.tensor([[20.0, -20.0]]), torch.tensor([[1, 0]])) < 1e-6)
+        True
     """
     signs = _signs(attributes, log_odds)
     losses = F.softplus(-signs * log_odds.clamp(-_LARGEST_ODDS, _LARGEST_ODDS)) * signs.abs()

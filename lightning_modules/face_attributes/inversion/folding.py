@@ -28,6 +28,17 @@ def fold_norms(network: Network) -> Network:
 
     Returns:
         The copy, in evaluation mode; the network itself where there is nothing to fold.
+
+    Example:
+        >>> import torch
+        >>> from lightning_modules.face_attributes.classifier.vgg import VGGSettings
+        >>> network = VGG(VGGSettings((4,), (1,), (8,), norm=True), image_size=8).eval()
+        >>> folded = fold_norms(network)
+        >>> folded.layers == network.layers, any(isinstance(part, nn.BatchNorm2d) for part in folded.modules())
+        (True, False)
+        >>> picture = torch.rand(1, 3, 8, 8)
+        >>> bool(torch.allclose(folded(picture), network(picture), atol=1e-5))
+        True
     """
     backbone = plain_backbone(network)
     if not isinstance(backbone, VGG) or not backbone.settings.norm or backbone.training:

@@ -82,7 +82,13 @@ def reconstruct(
 
 
 def psnr(made: Tensor, images: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio of uint8 pictures in dB, float32 ``(B,)`` on the CPU; 99 where they are equal."""
+    """Peak signal-to-noise ratio of uint8 pictures in dB, float32 ``(B,)`` on the CPU; 99 where they are equal.
+
+    Example:
+        >>> black = torch.zeros(1, 3, 2, 2, dtype=torch.uint8)
+        >>> psnr(black + 255, black), psnr(black, black)
+        (tensor([-0.]), tensor([99.]))
+    """
     error = ((made.float() - images.float()) / 255).square().flatten(1).mean(dim=1).cpu()
     return (-10 * error.log10()).clamp_max(99.0)
 

@@ -22,6 +22,10 @@ def total_variation(pictures: Tensor, power: float = 2.0) -> Tensor:
 
     References:
         Mahendran and Vedaldi, "Understanding Deep Image Representations by Inverting Them", CVPR 2015, section 2.
+
+    Example:
+        >>> total_variation(torch.ones(1, 3, 4, 4))
+        tensor([0.])
     """
     right = pictures[:, :, :-1, 1:] - pictures[:, :, :-1, :-1]
     down = pictures[:, :, 1:, :-1] - pictures[:, :, :-1, :-1]
@@ -40,7 +44,12 @@ def alpha_norm(pictures: Tensor, alpha: float = 6.0) -> Tensor:
 
 
 def asymmetry(pictures: Tensor) -> Tensor:
-    """Mean squared difference of pictures and their mirror images, ``(B,)``."""
+    """Mean squared difference of pictures and their mirror images, ``(B,)``.
+
+    Example:
+        >>> asymmetry(torch.tensor([0.0, 1.0, 0.0]).expand(1, 3, 3, 3))
+        tensor([0.])
+    """
     return (pictures - pictures.flip(-1)).square().flatten(1).mean(dim=1)
 
 
@@ -50,7 +59,12 @@ def unlikeliness(coordinates: Tensor) -> Tensor:
 
 
 def slight_blur(pictures: Tensor) -> Tensor:
-    """Blur with the 3 x 3 kernel that the paper's authors apply after every step; the border is repeated outwards."""
+    """Blur with the 3 x 3 kernel that the paper's authors apply after every step; the border is repeated outwards.
+
+    Example:
+        >>> bool(torch.allclose(slight_blur(torch.ones(1, 3, 5, 5)), torch.ones(1, 3, 5, 5)))
+        True
+    """
     kernel = torch.tensor(_BLUR, dtype=pictures.dtype, device=pictures.device) / 200
     channels = pictures.shape[1]
     padded = F.pad(pictures, (1, 1, 1, 1), mode="replicate")

@@ -60,6 +60,11 @@ def roll(pictures: Tensor, shifts: Tensor) -> Tensor:
     Args:
         pictures: ``(B, C, H, W)``.
         shifts: int64 ``(B, 2)``, down and to the right.
+
+    Example:
+        >>> picture = torch.arange(16.0).view(1, 1, 4, 4)
+        >>> torch.equal(roll(picture, torch.tensor([[1, -1]])), picture.roll((1, -1), (2, 3)))
+        True
     """
     faces, channels, height, width = pictures.shape
     rows = (torch.arange(height, device=pictures.device) - shifts[:, :1]) % height

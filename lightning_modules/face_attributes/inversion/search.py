@@ -288,7 +288,12 @@ class _Search:
 
 
 def to_uint8(pictures: Tensor) -> Tensor:
-    """Pictures in 0..1 as uint8, rounded."""
+    """Pictures in 0..1 as uint8, rounded.
+
+    Example:
+        >>> to_uint8(torch.tensor([0.0, 0.5, 1.0]))
+        tensor([  0, 128, 255], dtype=torch.uint8)
+    """
     return (pictures * 255).round().clamp(0, 255).to(torch.uint8)
 
 

@@ -29,6 +29,11 @@ def balanced_accuracy(decisions: Tensor, attributes: Tensor) -> Tensor:
 
     Returns:
         float64 ``(K,)`` in 0..1; NaN where one of both classes does not occur.
+
+    Example:
+        >>> import torch
+        >>> balanced_accuracy(torch.tensor([[1], [0], [0]]), torch.tensor([[1], [1], [0]])).tolist()
+        [0.75]
     """
     return (_share_right(decisions, attributes, PRESENT) + _share_right(decisions, attributes, ABSENT)) / 2
 

@@ -37,6 +37,14 @@ class FaceStatistics:
         thumbnail: Side T of the thumbnails in pixels.
         mean_image: Mean of the training images, float32 ``(3, S, S)``, RGB in 0..1.
         kept: A random sample of the faces.
+
+    Example:
+        >>> sums = AttributeStatistics(2, folds=2, kept=4, thumbnail=4)
+        >>> labels, images = torch.tensor([[1, 0]], dtype=torch.int8), torch.zeros(1, 3, 4, 4, dtype=torch.uint8)
+        >>> sums.update({"fc6": torch.ones(1, 5)}, labels, torch.ones(1) > 0, torch.zeros(1).long(), images)
+        >>> statistics = sums.finish()
+        >>> statistics.faces, statistics.means("fc6").shape
+        (1, torch.Size([5, 2]))
     """
 
     columns: LabelColumns

@@ -172,6 +172,14 @@ def layer_fingerprints(network: nn.Module, layers: Sequence[str], image_size: in
 
     Raises:
         ConfigurationError: If there is no such layer.
+
+    Example:
+        >>> network = nn.Sequential(nn.Conv2d(3, 2, 3), nn.ReLU(), nn.Conv2d(2, 1, 3))
+        >>> before = layer_fingerprints(network, ["1", "2"], 8)
+        >>> _ = nn.init.zeros_(network[2].weight)
+        >>> after = layer_fingerprints(network, ["1", "2"], 8)
+        >>> before["1"] == after["1"], before["2"] == after["2"]
+        (True, False)
     """
     return {name: _fingerprint(network, name, image_size) for name in layers}
 

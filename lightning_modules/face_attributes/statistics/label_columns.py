@@ -100,6 +100,11 @@ def draw_equal_sets(attributes: Tensor, seed: int, size: int | None = None) -> T
 
     Raises:
         ConfigurationError: If ``size`` is below two or an attribute has fewer faces than that, but not none.
+
+    Example:
+        >>> labels = torch.tensor([[1, 1], [1, 0], [1, 1], [1, -1]], dtype=torch.int8)
+        >>> draw_equal_sets(labels, seed=0).sum(0).tolist()
+        [2, 2]
     """
     present = attributes == PRESENT
     counts = present.sum(0)
@@ -129,6 +134,10 @@ def index_hash(index: Tensor, salt: int) -> Tensor:
 
     Returns:
         int64 of the same shape, 0 or above.
+
+    Example:
+        >>> index_hash(torch.arange(3), 0).unique().numel()
+        3
     """
     mixed = index.long() + (salt + 1) * _STEP % (1 << 63)
     mixed = (mixed ^ _shifted(mixed, 30)) * _FIRST

@@ -106,6 +106,16 @@ def filled(asked: Tensor, said: Tensor, schema: AttributeSchema) -> Tensor:
 
     Returns:
         int8 ``(K,)``.
+
+    Example:
+        >>> schema = AttributeSchema.from_file()
+        >>> face = torch.zeros(len(schema.attributes), dtype=torch.int8)
+        >>> face[schema.index("Blond Hair")] = face[schema.index("Smiling")] = 1
+        >>> asked = torch.full_like(face, -1)
+        >>> asked[schema.index("Bald")] = 1
+        >>> both = filled(asked, face, schema)
+        >>> [both[schema.index(name)].item() for name in ("Bald", "Blond Hair", "Smiling")]
+        [1, 0, 1]
     """
     values = torch.where(asked == MISSING, said, asked)
     for pair in schema.contradictions:

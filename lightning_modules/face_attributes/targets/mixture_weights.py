@@ -65,6 +65,11 @@ def solve_weights(problem: WeightProblem, ridge: float) -> Tensor:
 
     Raises:
         ConfigurationError: If ``ridge`` is negative, or so small that the equations cannot be told from singular ones.
+
+    Example:
+        >>> one = torch.ones(1, 1, dtype=torch.float64)
+        >>> solve_weights(WeightProblem(one, 4 * one, 4 * one[0], 4 * one[0, 0]), 0.0).round(decimals=6).tolist()
+        [1.0]
     """
     if ridge < 0:
         raise ConfigurationError(f"lambda is {ridge}, but a penalty is 0 or above: raise it.")

@@ -24,6 +24,10 @@ def shape_iou(first: Tensor, second: Tensor) -> Tensor:
 
     Returns:
         ``(..., N, K)`` in 0..1; NaN where a shape is NaN.
+
+    Example:
+        >>> shape_iou(torch.tensor([[2.0, 2.0]]), torch.tensor([[2.0, 2.0], [4.0, 2.0]]))
+        tensor([[1.0000, 0.5000]])
     """
     overlap = torch.minimum(first.unsqueeze(-2), second).prod(dim=-1)
     return overlap / (first.prod(dim=-1).unsqueeze(-1) + second.prod(dim=-1) - overlap)
@@ -47,6 +51,11 @@ def fit_anchors(boxes_wh: NDArray[np.floating], k: int, seed: int = 0) -> Tensor
 
     References:
         Redmon and Farhadi, "YOLO9000: Better, Faster, Stronger", CVPR 2017, section 2, "Dimension Clusters".
+
+    Example:
+        >>> fit_anchors(np.array([[9.0, 10.0], [11.0, 10.0], [40.0, 20.0]]), 2)
+        tensor([[10., 10.],
+                [40., 20.]])
     """
     shapes = np.asarray(boxes_wh, dtype=np.float64).reshape(-1, 2)
     if not (np.isfinite(shapes) & (shapes > 0)).all():

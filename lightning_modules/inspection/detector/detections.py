@@ -130,6 +130,12 @@ def suppress(
     Returns:
         Kept rows, int64 ``(K,)``, best first; and for each the rows that it suppressed, best first. A box that more
         than one kept box overlaps belongs to the best of them, as in the suppression itself.
+
+    Example:
+        >>> box = torch.tensor([[0.0, 0, 10, 10], [1, 0, 11, 10], [50, 0, 60, 10]])
+        >>> kept, suppressed = suppress(box, torch.tensor([0.8, 0.9, 0.3]), torch.zeros(3, dtype=torch.long))
+        >>> kept.tolist(), [rows.tolist() for rows in suppressed]
+        ([1, 2], [[0], []])
     """
     boxes = boxes.float()
     kept: Tensor = batched_nms(boxes, scores.float(), classes, iou)

@@ -29,6 +29,10 @@ def score_bins(scores: Tensor, bins: int = DEFAULT_BINS) -> Tensor:
 
     Returns:
         int64 of the same shape, 0..bins - 1.
+
+    Example:
+        >>> score_bins(torch.tensor([0.0, 0.4999999, 0.5, 1.0])).tolist()
+        [0, 4095, 4096, 8191]
     """
     # In float64, so that no rounding moves a float32 score over an edge, wherever in the tensor it stands. Floor before
     # the shift, which would round a score just below 0.5 up to it.

@@ -47,6 +47,13 @@ class ImageMetrics(Metric):
     :class:`~lightning_modules.inspection.measures.areas.AreaMetrics` has them; ``image_accuracy``, share of right
     decisions; ``image_recall``, share of defective images that are flagged; ``image_false_alarms``, share of healthy
     images that are flagged. A value is NaN where no image says anything about it.
+
+    Example:
+        >>> metrics = ImageMetrics()
+        >>> yes = torch.tensor([True, False, True])
+        >>> metrics.update(torch.tensor([0.9, 0.2, 0.1]), torch.tensor([True, False, False]), yes, torch.ones(3) > 0)
+        >>> {name: round(float(value), 3) for name, value in metrics.compute().items()}
+        {'image_ap': 0.833, 'image_accuracy': 0.667, 'image_recall': 0.5, 'image_false_alarms': 0.0}
     """
 
     is_differentiable = False

@@ -120,7 +120,12 @@ class DomainMetrics(nn.Module):
 
 
 def _named(key: str, domain: Domain) -> str:
-    """The measure's name with its domain, the class last."""
+    """The measure's name with its domain, the class last.
+
+    Example:
+        >>> _named("ap/scratch", "new"), _named("image_ap", "new")
+        ('ap_new/scratch', 'image_ap_new')
+    """
     measure, slash, title = key.partition("/")
     return f"{measure}_{domain}{slash}{title}"
 

@@ -48,6 +48,13 @@ def region_detections(
 
     Returns:
         Detections, highest score first.
+
+    Example:
+        >>> import torch
+        >>> scores = torch.zeros(1, 4, 4)
+        >>> scores[0, 1, 1], scores[0, 2, 2] = 0.9, 0.6
+        >>> [(found.score > 0.8, found.box) for found in region_detections(scores, 8, [0.5], (32, 32), (64, 64))]
+        [(True, (16.0, 16.0, 48.0, 48.0))]
     """
     height, width = int(size[0]), int(size[1])
     rows, columns = ((2 * side + stride) // (2 * stride) for side in (height, width))

@@ -75,6 +75,11 @@ def detect_source(state: Mapping[str, Tensor]) -> NamedSource:
 
     Raises:
         CheckpointError: If the keys are of no known format.
+
+    Example:
+        >>> import torch
+        >>> detect_source({"encoder.0.weight": torch.zeros(1)})
+        'contrique'
     """
     fragment_tables = any("fragment_position_bias_table" in key for key in state)
     signs: tuple[tuple[NamedSource, bool], ...] = (
