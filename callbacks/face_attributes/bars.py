@@ -37,7 +37,7 @@ def draw_attributes(rows: Sequence[AttributeScores]) -> Figure:
         axes.axvline(0.5, color=_GREY, linewidth=0.8)
         axes.axvline(WELL_KNOWN, color=_GREY, linewidth=0.8, linestyle=(0, (2, 2)))
         names = [row.name if not math.isnan(row.balanced_accuracy) else f"({row.name})" for row in part]
-        _dress(axes, places, names, size)
+        dress(axes, places, names, size)
         axes.set_xlim(low, 1.01)
     mean = known_mean([row.balanced_accuracy for row in rows])
     give_title(
@@ -70,7 +70,7 @@ def draw_shares(
         axes.barh(places, [_zero(value) for value in shares[0][part]], height=0.5, color=_BLUE, alpha=0.8)
         for other, colour in zip(shares[1:], ("black", _RED), strict=False):
             axes.plot(list(other[part]), places, "|", markersize=7, markeredgewidth=1.3, color=colour)
-        _dress(axes, places, list(names[part]), size)
+        dress(axes, places, list(names[part]), size)
         axes.set_xlim(0, 1)
     give_title(figure, *title)
     return figure
@@ -88,7 +88,8 @@ def _columns(number: int, width: float) -> tuple[Figure, list[Axes]]:
     return figure, list(figure.subplots(1, columns, squeeze=False)[0])
 
 
-def _dress(axes: Axes, places: np.ndarray[tuple[int], np.dtype[np.int64]], names: Sequence[str], size: int) -> None:
+def dress(axes: Axes, places: np.ndarray[tuple[int], np.dtype[np.int64]], names: Sequence[str], size: int) -> None:
+    """Name horizontal bars and leave out what is not needed; all columns have room for ``size`` of them."""
     axes.set_yticks(places, names, fontsize=7)
     axes.set_ylim(size - 0.4, -0.6)
     axes.tick_params(axis="x", labelsize=7)

@@ -12,6 +12,7 @@ from typing import IO, Any, NamedTuple
 import lightning as L
 from lightning.pytorch.trainer.states import TrainerFn
 
+from callbacks.figures.plain import read_json_lines
 from callbacks.figures.prediction_writer import PredictionWriter
 from datamodules.common.atomic_write import write_text
 from datamodules.common.csv_table import csv_text
@@ -141,13 +142,7 @@ def shards(folder: Path) -> list[Path]:
 
 def read_answers(file: Path) -> list[FaceAnswer]:
     """Answers of one process; a last line that was cut off is left out."""
-    answers = []
-    for line in file.read_text(encoding="utf-8").splitlines():
-        try:
-            answers.append(FaceAnswer(**json.loads(line)))
-        except (json.JSONDecodeError, TypeError):
-            log.warning("%s: a line that is no answer was dropped (the run was stopped while writing it)", file)
-    return answers
+    return read_json_lines(file, lambda row: FaceAnswer(**row), "no answer")
 
 
 def attribute_names(module: L.LightningModule) -> list[str]:

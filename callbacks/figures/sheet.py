@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
 
 from callbacks.figures.fonts import default_font
 
@@ -32,6 +33,11 @@ class SheetFace(NamedTuple):
     pictures: tuple[Picture, ...]
     caption: str
     note: str = ""
+
+
+def as_picture(image: Tensor) -> Picture:
+    """A picture ``(3, H, W)`` uint8, on any device, as an array ``(H, W, 3)``."""
+    return np.ascontiguousarray(image.detach().cpu().permute(1, 2, 0).numpy())
 
 
 def draw_sheet(faces: Sequence[SheetFace], columns: int, heading: str = "") -> Image.Image:
