@@ -156,7 +156,8 @@ def mean_per_video(scores: Tensor, labels: Tensor, videos: Tensor) -> tuple[Tens
 def class_names(trainer: L.Trainer, module: L.LightningModule, number: int) -> list[str]:
     """Names of the classes as the model, or else the data, knows them; numbers where neither does."""
     data = getattr(trainer, "datamodule", None)
-    for names in (getattr(module, "class_names", None), module.hparams.get("class_names"), _names_of(data)):
+    own = module.hparams.get("class_names")
+    for names in (getattr(module, "class_names", None), own, getattr(data, "class_names", None)):
         if names is not None and len(names) == number:
             return [str(name) for name in names]
     return [str(index) for index in range(number)]
@@ -209,8 +210,3 @@ def _numbers(row: Mapping[str, float]) -> dict[str, float | int]:
         "f1": float(row["f1-score"]),
         "support": int(row["support"]),
     }
-
-
-def _names_of(data: object) -> Sequence[str] | None:
-    names: Sequence[str] | None = getattr(data, "class_names", None)
-    return names

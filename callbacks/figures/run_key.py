@@ -10,15 +10,18 @@ import torch
 from datamodules.common.fingerprint import config_digest, file_sha256, tensors_digest
 
 
+def weights_digest(trainer: L.Trainer, module: L.LightningModule) -> str:
+    """Digest of the checkpoint file, or of the weights where they come from none."""
+    return file_sha256(Path(str(trainer.ckpt_path))) if trainer.ckpt_path else tensors_digest(module.state_dict())
+
+
 def run_key(trainer: L.Trainer, module: L.LightningModule, data: L.LightningDataModule | None) -> str:
     """Digest of the weights and of every option that can change a score."""
-    weights = file_sha256(Path(str(trainer.ckpt_path))) if trainer.ckpt_path else tensors_digest(module.state_dict())
-    options = getattr(data, "score_options", {})
     return config_digest(
         {
-            "weights": weights,
+            "weights": weights_digest(trainer, module),
             "model": {name: repr(value) for name, value in dict(module.hparams).items()},
-            "data": options,
+            "data": getattr(data, "score_options", {}),
             "precision": str(trainer.precision),
             "threads": torch.get_num_threads(),
         }

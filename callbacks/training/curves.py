@@ -191,17 +191,22 @@ def _draw_panel(axes: Axes, title: str, names: Sequence[str], rows: Mapping[int,
         (line,) = axes.plot(epochs, values, color=colour, linestyle=dashes, linewidth=1.6, label=_label(name))
         line.set(marker="o" if len(rows) <= _MARKED else "", markersize=3)
     axes.set_title(title, fontsize=11, loc="left")
-    axes.set_xlabel("epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    dress_epochs(axes)
     if title == "accuracy":
         axes.set_ylim(top=1.02)
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
     if len(names) <= _INSIDE:
         axes.legend(frameon=False, fontsize=9, handlelength=3.0)
     else:
         beside = {"bbox_to_anchor": (1.0, 1.0), "ncols": -(-len(names) // _COLUMN)}
         axes.legend(frameon=False, fontsize=9, handlelength=4.5, loc="upper left", **beside)
+
+
+def dress_epochs(axes: Axes) -> None:
+    """Count whole epochs along the axis, and leave out what is not needed."""
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def _label(name: str) -> str:

@@ -15,7 +15,6 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,10 +27,12 @@ from datamodules.action.lists.records import ActionVideo
 from datamodules.action.lists.settings import ActionListSettings
 from datamodules.action.lists.sources import read_videos
 from datamodules.common.atomic_write import flush_row, write_text
+from datamodules.common.csv_table import csv_text
 from datamodules.common.errors import AppraiseError, ConfigurationError, VideoError
 from datamodules.common.manifest import read_rows
 from datamodules.common.progress import file_progress
 from datamodules.video.reading.contract import FrameChunk, VideoInfo
+from lightning_modules.commands.front.bare_options import SentenceParser
 from lightning_modules.commands.front.errors import CommandLineError
 
 OPTIONS_FILE = "extract.json"
@@ -41,15 +42,9 @@ _QUALITY = 95  # of the JPEG files
 _log = logging.getLogger(__name__)
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """Raise one sentence where argparse would print two lines and leave."""
-        raise CommandLineError(f"{message}; `appraise extract-frames --help` lists the options")
-
-
 def build_parser() -> argparse.ArgumentParser:
     """Options of the command."""
-    parser = _Parser(prog="appraise extract-frames", description="Write sparse frames of videos as pictures.")
+    parser = SentenceParser(prog="appraise extract-frames", description="Write sparse frames of videos as pictures.")
     add = parser.add_argument
     add(
         "source", metavar="SOURCE", help="folder with a folder of videos for each class, a csv video,class, or one file"
@@ -176,7 +171,7 @@ class Extraction:
                     errors.append(str(error))
                     _log.warning("skipped: %s", error)
                 else:
-                    stream.write(_csv(pictures.rows))
+                    csv.writer(stream, lineterminator="\n").writerows(pictures.rows)
                     flush_row(stream)
                     self.frames += len(pictures.rows)
                 advance()
@@ -205,15 +200,14 @@ class Extraction:
 
     def _done(self) -> set[str]:
         """Class and stem of the videos that are listed; the last one may be incomplete, and is extracted again."""
-        header = ",".join(_COLUMNS) + "\n"
         if not self._list.is_file():
-            write_text(self._list, header)
+            write_text(self._list, csv_text(_COLUMNS, []))
             return set()
         text = self._list.read_text(encoding="utf-8")
         rows = [row.fields for row in read_rows(self._list)][1:] if text.endswith("\n") else _whole_rows(text)
         keys = [_key(row[0]) for row in rows]
         kept = [row for row, key in zip(rows, keys, strict=True) if key != keys[-1]]
-        write_text(self._list, header + _csv(kept))
+        write_text(self._list, csv_text(_COLUMNS, kept))
         self.frames = len(kept)
         return {_key(row[0]) for row in kept}
 
@@ -267,7 +261,7 @@ class PictureFiles:
 def unique_stems(videos: Sequence[ActionVideo]) -> list[str]:
     """Names for the pictures of each video: that of its file, with its folders or its part where two would be alike."""
     stems = [Path(video.name).stem for video in videos]
-    for longer in (lambda v: Path(v.name).with_suffix("").as_posix().strip("./").replace("/", "-"), _with_part):
+    for longer in (_with_folders, _with_part):
         counts = Counter((video.label, stem) for video, stem in zip(videos, stems, strict=True))
         stems = [
             longer(video) if counts[video.label, stem] > 1 else stem for video, stem in zip(videos, stems, strict=True)
@@ -275,10 +269,13 @@ def unique_stems(videos: Sequence[ActionVideo]) -> list[str]:
     return stems
 
 
+def _with_folders(video: ActionVideo) -> str:
+    return Path(video.name).with_suffix("").as_posix().strip("./").replace("/", "-")
+
+
 def _with_part(video: ActionVideo) -> str:
-    name = Path(video.name).with_suffix("").as_posix().strip("./").replace("/", "-")
     end = "end" if video.end is None else f"{video.end:g}s"
-    return f"{name}-{video.start:g}s-{end}-{Path(video.name).suffix.lstrip('.')}"
+    return f"{_with_folders(video)}-{video.start:g}s-{end}-{Path(video.name).suffix.lstrip('.')}"
 
 
 def _scaled(image: Image.Image, size: int | None) -> Image.Image:
@@ -296,11 +293,4 @@ def _key(frame: str) -> str:
 
 def _whole_rows(text: str) -> list[tuple[str, ...]]:
     """Rows of a list whose last line was cut off."""
-    lines = text[: text.rfind("\n") + 1]
-    return [tuple(row) for row in csv.reader(io.StringIO(lines))][1:]
-
-
-def _csv(rows: Sequence[Sequence[str]]) -> str:
-    stream = io.StringIO()
-    csv.writer(stream, lineterminator="\n").writerows(rows)
-    return stream.getvalue()
+    return [tuple(row) for row in csv.reader(io.StringIO(text[: text.rfind("\n") + 1]))][1:]
