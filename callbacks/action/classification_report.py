@@ -125,13 +125,7 @@ class Report(NamedTuple):
 
 
 def make_report(scores: Tensor, labels: Tensor, names: Sequence[str]) -> Report:
-    """Compare the best-scored class with the label.
-
-    Args:
-        scores: ``(N, C)``, finite; ties go to the first class.
-        labels: int64 ``(N,)`` in 0..C-1.
-        names: Name of each class.
-    """
+    """Compare the best class of finite scores ``(N, C)`` with the label, int64 ``(N,)``; ties go to the first."""
     true, answer = labels.numpy(), scores.numpy().argmax(axis=1)
     present = sorted({int(index) for index in np.concatenate([true, answer])})
     unique = distinct(names)

@@ -20,7 +20,7 @@ from callbacks.action.segment_evaluation import Truth
 from callbacks.action.source_annotation import Format, Outputs, SourceAnnotation, SourceResult, Status, counted
 from callbacks.action.summary import append_result, read_results, weighted_mean, write_results
 from callbacks.figures.prediction_writer import PredictionWriter
-from callbacks.figures.run_key import weights_digest
+from callbacks.figures.run_key import run_facts
 from datamodules.action.batch import StreamBatch, StreamInfo
 from datamodules.common.errors import ConfigurationError, VideoError
 from datamodules.common.fingerprint import config_digest, file_key, file_sha256
@@ -322,10 +322,7 @@ class SegmentWriter(PredictionWriter[StreamBatch]):
         outputs = {name: value for name, value in vars(self._outputs).items() if name != "folder"}
         return config_digest(
             {
-                "weights": weights_digest(trainer, module),
-                "model": {name: repr(value) for name, value in dict(module.hparams).items()},
-                "data": getattr(data, "score_options", {}),
-                "precision": str(trainer.precision),
+                **run_facts(trainer, module, data),
                 "settings": asdict(self.settings),
                 "outputs": outputs,
                 "truth": None if self._truth_file is None else file_sha256(self._truth_file),
@@ -364,10 +361,7 @@ def plain_name(info: StreamInfo) -> str:
 def free_name(info: StreamInfo, known: Iterable[SourceResult], folder: Path) -> str:
     """Name of a source's files that no other source has; a live source never replaces an earlier recording.
 
-    Args:
-        info: The source.
-        known: Results of this run and of those before it.
-        folder: Folder of the files.
+    The known results are those of this run and of those before it.
     """
     file = info["path"] or info["name"]
     taken = {one.name.casefold() for one in known if one.file != file or one.started}

@@ -35,10 +35,7 @@ def append_result(folder: Path, result: SourceResult) -> None:
 def write_results(folder: Path, results: Sequence[SourceResult], metrics: dict[str, float]) -> None:
     """Write ``segments.json`` (ActivityNet), ``summary.json``, ``summary.csv`` and the rows, each whole or not at all.
 
-    Args:
-        folder: Where.
-        results: A result for each source.
-        metrics: Measures over all of them.
+    The results are one for each source; the measures are over all of them.
     """
     write_text(folder / ROWS, "".join(f"{_line(one)}\n" for one in results))
     seen = [one for one in results if one.frames]

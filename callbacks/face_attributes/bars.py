@@ -19,11 +19,7 @@ _LOW = 0.3  # least value of the axis of measures, unless there are lower ones
 
 
 def draw_attributes(rows: Sequence[AttributeScores]) -> Figure:
-    """Balanced accuracy as a bar, accuracy as a dot, and the accuracy of the majority's answer as a tick.
-
-    Args:
-        rows: Measures of each attribute.
-    """
+    """Balanced accuracy as a bar, accuracy as a dot, and the accuracy of the majority's answer as a tick."""
     shown = [value for row in rows for value in (row.balanced_accuracy, row.accuracy, row.majority)]
     low = _LOW if all(math.isnan(value) or value > _LOW for value in shown) else -0.01
     figure, panels = _columns(len(rows), width=4.2)
@@ -52,13 +48,9 @@ def draw_attributes(rows: Sequence[AttributeScores]) -> Figure:
 def draw_shares(
     names: Sequence[str], shares: Sequence[Sequence[float]], missing: Sequence[float], title: Sequence[str]
 ) -> Figure:
-    """Share of the faces that show each attribute, most frequent first as given.
+    """Share of the labelled faces that show each attribute, as given, one sequence a split: a bar, then ticks.
 
-    Args:
-        names: Of the attributes.
-        shares: Of the labelled faces that show each, one sequence a split, in the order of their colours (bar, tick).
-        missing: Share of the faces of the first split without a label.
-        title: Above all, in parts.
+    ``missing`` is the share of the faces of the first split without a label.
     """
     figure, panels = _columns(len(names), width=4.2)
     size = -(-len(names) // len(panels))

@@ -70,11 +70,7 @@ def label_tables(trainer: L.Trainer) -> dict[str, Tensor]:
 
 
 def count(labels: Tensor) -> Counts:
-    """Faces that show each attribute, that do not, and that have no label for it.
-
-    Args:
-        labels: int8 ``(N, K)``.
-    """
+    """Faces that show each attribute, that do not, and that have no label for it, from int8 labels ``(N, K)``."""
     present, absent, missing = ((labels == value).sum(dim=0).tolist() for value in (PRESENT, ABSENT, MISSING))
     return present, absent, missing
 

@@ -98,7 +98,7 @@ class AttributeWriter(PredictionWriter[FaceBatch]):
 
     def on_predict_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Make the lists of the answers of all processes."""
-        self._close()
+        self.close()
         trainer.strategy.barrier()
         if trainer.is_global_zero:
             self._write_lists(self.folder(trainer))
@@ -107,15 +107,12 @@ class AttributeWriter(PredictionWriter[FaceBatch]):
         """Make the lists of the answers that there are; other processes may still be writing, so theirs stay."""
         if self._stream is None:
             return
-        self._close()
+        self.close()
         if trainer.state.fn == TrainerFn.PREDICTING and trainer.world_size == 1:
             self._write_lists(self.folder(trainer))
 
-    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Close the file."""
-        self._close()
-
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Close what is open."""
         if self._stream is not None:
             self._stream.close()
             self._stream = None

@@ -109,9 +109,6 @@ def draw_normality(test: LayerNormality) -> Figure:
     """Bars of the share of units that pass, an attribute a bar; below them some units as they are.
 
     Attributes of too few faces to test have no bar; the title counts them.
-
-    Args:
-        test: Of one layer.
     """
     rows = [row for row in test.rows if not math.isnan(row.passed)]
     untested = len(test.rows) - len(rows)

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
 import math
 import re
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
-
-from matplotlib.figure import Figure
 
 from datamodules.common.atomic_write import write_text
 
@@ -135,12 +132,6 @@ class Page:
         self._parts.append(
             f'<figure><img alt="{_plain(caption)}" src="{source}"><figcaption>{_plain(caption)}</figcaption></figure>'
         )
-
-    def add_figure(self, figure: Figure, caption: str) -> None:
-        """Add what matplotlib has drawn."""
-        stream = io.BytesIO()
-        figure.savefig(stream, dpi=130, format="png")
-        self.add_picture(stream.getvalue(), caption)
 
     def html(self) -> str:
         """The whole page."""

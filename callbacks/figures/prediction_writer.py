@@ -45,6 +45,17 @@ class PredictionWriter(Callback, ABC, Generic[BatchT]):
         """Hand a batch to :meth:`write`."""
         self.write(trainer, pl_module, outputs, batch)
 
+    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Close what is open."""
+        self.close()
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        """Close what is open; everything written so far stays."""
+        self.close()
+
+    def close(self) -> None:
+        """Close what is open, if anything is."""
+
 
 def of_all_processes(trainer: L.Trainer, part: PartT) -> list[PartT]:
     """What every process holds, in the order of their ranks; all of them call it."""

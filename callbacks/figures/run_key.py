@@ -15,14 +15,16 @@ def weights_digest(trainer: L.Trainer, module: L.LightningModule) -> str:
     return file_sha256(Path(str(trainer.ckpt_path))) if trainer.ckpt_path else tensors_digest(module.state_dict())
 
 
-def run_key(trainer: L.Trainer, module: L.LightningModule, data: L.LightningDataModule | None) -> str:
+def run_facts(trainer: L.Trainer, module: L.LightningModule, data: object) -> dict[str, object]:
+    """The weights and every option of model and data that can change a score."""
+    return {
+        "weights": weights_digest(trainer, module),
+        "model": {name: repr(value) for name, value in dict(module.hparams).items()},
+        "data": getattr(data, "score_options", {}),
+        "precision": str(trainer.precision),
+    }
+
+
+def run_key(trainer: L.Trainer, module: L.LightningModule, data: object) -> str:
     """Digest of the weights and of every option that can change a score."""
-    return config_digest(
-        {
-            "weights": weights_digest(trainer, module),
-            "model": {name: repr(value) for name, value in dict(module.hparams).items()},
-            "data": getattr(data, "score_options", {}),
-            "precision": str(trainer.precision),
-            "threads": torch.get_num_threads(),
-        }
-    )
+    return config_digest({**run_facts(trainer, module, data), "threads": torch.get_num_threads()})

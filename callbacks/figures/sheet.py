@@ -41,13 +41,7 @@ def as_picture(image: Tensor) -> Picture:
 
 
 def draw_sheet(faces: Sequence[SheetFace], columns: int, heading: str = "") -> Image.Image:
-    """Put faces in rows with their captions.
-
-    Args:
-        faces: At least one.
-        columns: Faces in a row, at most.
-        heading: Above all; left out where empty.
-    """
+    """Put faces, at least one, in rows of so many columns at most, with their captions and, where given, a heading."""
     columns = max(1, min(columns, len(faces)))
     side = max(_WIDTH, max(face.pictures[0].shape[0] for face in faces))
     pictures = max(len(face.pictures) for face in faces)
@@ -77,14 +71,7 @@ def draw_sheet(faces: Sequence[SheetFace], columns: int, heading: str = "") -> I
 def draw_grid(
     pictures: Sequence[Sequence[Picture]], row_names: Sequence[str], column_names: Sequence[str], heading: str = ""
 ) -> Image.Image:
-    """Put pictures in a grid with names at its rows and columns.
-
-    Args:
-        pictures: Rows of equally many pictures of one size.
-        row_names: Left of the rows, wrapped.
-        column_names: Above the columns.
-        heading: Above all; left out where empty.
-    """
+    """Put rows of equally many pictures of one size in a grid with names at its rows and columns, and a heading."""
     side = max(96, pictures[0][0].shape[0])
     left = 150
     titles = [_wrapped(name, side, 10) for name in column_names]
@@ -107,12 +94,7 @@ def draw_grid(
 
 
 def draw_strip(pictures: Sequence[Picture], steps: Sequence[int]) -> Image.Image:
-    """The states of one face from left to right, with the step below each.
-
-    Args:
-        pictures: States, first to last.
-        steps: Step after which each was taken.
-    """
+    """The states of one face from left to right, with the step after which each was taken below it."""
     faces = [SheetFace((picture,), f"step {step}") for picture, step in zip(pictures, steps, strict=True)]
     return draw_sheet(faces, columns=len(faces))
 

@@ -70,13 +70,9 @@ def false_detections(
 def apart_from(
     detections: Sequence[Detection], others: Sequence[Detection], size: Sequence[int], rule: FalseDetectionRule
 ) -> list[Detection]:
-    """Those detections that are the same as none of the others.
+    """Those detections that are the same as none of another model's, of the same image and in the same pixels.
 
-    Args:
-        detections: Of one image.
-        others: Another model's of the same image, in the same pixels.
-        size: Height and width of the image.
-        rule: When two are the same.
+    ``size`` is the image's height and width.
     """
     if not detections or not others:
         return list(detections)

@@ -85,7 +85,7 @@ class FeedbackStoreWriter(PredictionWriter[InspectionBatch]):
     def on_predict_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Join the files of all processes and say what was found."""
         if not trainer.is_global_zero:
-            self._close()
+            self.close()
         trainer.strategy.barrier()
         if not trainer.is_global_zero:
             return
@@ -95,15 +95,7 @@ class FeedbackStoreWriter(PredictionWriter[InspectionBatch]):
             found = store.detections(self._run_id)
             images = len({one.image_id for one in found})
             log.info("%d detections on %d images, run %d of %s", len(found), images, self._run_id, store.path)
-        self._close()
-
-    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Close the file."""
-        self._close()
-
-    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        """Close the file; every batch written so far stays."""
-        self._close()
+        self.close()
 
     def _store(self) -> FeedbackStore:
         if self._open is None:
@@ -123,7 +115,8 @@ class FeedbackStoreWriter(PredictionWriter[InspectionBatch]):
                 store.merge(shard)
                 remove_store(shard)
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Close what is open."""
         if self._open is not None:
             self._open.close()
             self._open = None

@@ -153,16 +153,7 @@ def best_epoch(trainer: L.Trainer, rows: Mapping[int, Mapping[str, float]]) -> B
 def draw_curves(
     rows: Mapping[int, Mapping[str, float]], panels: Mapping[str, Sequence[str]], best: BestEpoch | None = None
 ) -> Figure | None:
-    """Draw a panel for each group of metrics.
-
-    Args:
-        rows: Values of each epoch, by metric.
-        panels: Metrics of each panel.
-        best: The epoch to mark.
-
-    Returns:
-        The figure; None where nothing of any panel was logged.
-    """
+    """Draw a panel for each group of metrics, and mark the best epoch; None where nothing of any panel was logged."""
     logged = {name for values in rows.values() for name in values}
     shown = {title: [name for name in names if name in logged] for title, names in panels.items()}
     shown = {title: names for title, names in shown.items() if names}

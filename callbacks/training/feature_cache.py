@@ -40,15 +40,12 @@ class FrameModel(Protocol):
     @property
     def backbone_is_frozen(self) -> bool:
         """Whether nothing that the features depend on learns."""
-        ...
 
     def frame_features(self, frames: Tensor) -> Tensor:
         """Features float32 ``(B, F)`` of frames uint8 ``(B, 3, S, S)``."""
-        ...
 
     def feature_digest(self) -> str:
         """Digest of all that the features depend on inside the model."""
-        ...
 
 
 @runtime_checkable
@@ -57,23 +54,18 @@ class FrameData(Protocol):
 
     def frame_batches(self, split: Any) -> DataLoader[Any]:  # noqa: ANN401  # data modules name their splits themselves
         """All frames of a split in the order of their rows, without augmentation."""
-        ...
 
     def augment_view(self, frames: Tensor, index: Tensor, view: int) -> Tensor:
         """One augmented view of training frames, the one that epoch ``view`` would see."""
-        ...
 
     def use_features(self, folder: Path) -> None:
         """Give the features of a folder in place of frames from now on."""
-        ...
 
     def data_fingerprint(self) -> str:
         """Digest of all that the frames of the splits and their order depend on."""
-        ...
 
     def view_facts(self) -> dict[str, object]:
         """What ``augment_view`` depends on besides the frames: the seed and each setting, plain values."""
-        ...
 
 
 class FeatureCache(Callback):

@@ -19,17 +19,8 @@ from lightning.pytorch.loggers import WandbLogger
 from datamodules.common.atomic_write import write_text
 
 PACKAGES = (
-    "appraise",
-    "lightning",
-    "torch",
-    "torchmetrics",
-    "timm",
-    "transformers",
-    "jsonargparse",
-    "numpy",
-    "av",
-    "decord",
-)
+    "appraise", "lightning", "torch", "torchmetrics", "timm", "transformers", "jsonargparse", "numpy", "av", "decord",
+)  # fmt: skip
 
 
 class RunRecord(SaveConfigCallback):

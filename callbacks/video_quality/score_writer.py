@@ -98,7 +98,7 @@ class ScoreWriter(PredictionWriter[VideoQualityBatch]):
 
     def on_predict_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Join the rows of all processes and say how many failed."""
-        self._close()
+        self.close()
         trainer.strategy.barrier()
         if not trainer.is_global_zero:
             return
@@ -112,14 +112,6 @@ class ScoreWriter(PredictionWriter[VideoQualityBatch]):
             shard.unlink()
         failed = sum(row["status"] == "error" for row in rows.values())
         log.info("%d videos scored, %d not readable: %s", len(rows) - failed, failed, folder / "scores.csv")
-
-    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Close the files."""
-        self._close()
-
-    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        """Close the files; every row written so far stays."""
-        self._close()
 
     def _reusable_rows(self, path: Path) -> dict[str, dict[str, Any]]:
         rows = {row["file"]: row for row in read_rows(path) if row["status"] == "ok"}
@@ -149,7 +141,8 @@ class ScoreWriter(PredictionWriter[VideoQualityBatch]):
                 file.write(json.dumps(row) + "\n")
             flush_row(file)
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Close what is open."""
         for file in self._files:
             file.close()
         self._files = []

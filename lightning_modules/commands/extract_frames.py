@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from datamodules.action.frames.chosen import read_timed, wanted_frames
-from datamodules.action.frames.sampling import DEFAULT_FRAMES, FrameSampling
+from datamodules.action.frames.sampling import FrameSampling
 from datamodules.action.lists.class_folders import FRAME_COLUMNS, FRAME_LIST, OPTIONAL_FRAME_COLUMNS
 from datamodules.action.lists.records import ActionVideo
 from datamodules.action.lists.settings import ActionListSettings
@@ -43,31 +43,22 @@ _log = logging.getLogger(__name__)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Options of the command."""
-    parser = SentenceParser(prog="appraise extract-frames", description="Write sparse frames of videos as pictures.")
-    add = parser.add_argument
-    add(
-        "source", metavar="SOURCE", help="folder with a folder of videos for each class, a csv video,class, or one file"
-    )
-    add("--output", required=True, metavar="DIR", help="folder of the pictures; a run that was stopped goes on in it")
+    """Options of the command, which ``front.help_text`` explains."""
+    parser = SentenceParser(prog="appraise extract-frames")
+    parser.add_argument("source", metavar="SOURCE")
+    parser.add_argument("--output", required=True)
     often = parser.add_mutually_exclusive_group()
-    often.add_argument("--every", type=float, metavar="SECONDS", help="one frame for so many seconds")
-    often.add_argument(
-        "--count", type=int, metavar="N", help=f"frames of each video, evenly (default: {DEFAULT_FRAMES})"
-    )
-    add("--size", type=int, metavar="S", help="shorter side of the pictures in pixels (default: as in the video)")
-    add("--root", metavar="DIR", help="folder that the names in a list are relative to (default: the list's)")
-    add("--class", dest="label", metavar="NAME", help="class of one file (default: the name of its folder)")
-    add("--timeout", type=float, default=60.0, metavar="SECONDS", help="for decoding one file (default: 60)")
+    often.add_argument("--every", type=float)
+    often.add_argument("--count", type=int)
+    parser.add_argument("--size", type=int)
+    parser.add_argument("--root")
+    parser.add_argument("--class", dest="label")
+    parser.add_argument("--timeout", type=float, default=60.0)
     return parser
 
 
 def run(command: str, arguments: Sequence[str]) -> int:
     """Extract frames; videos that are done already are left as they are.
-
-    Args:
-        command: ``extract-frames``.
-        arguments: What follows it.
 
     Returns:
         Exit code: 0, or 1 where not one video could be read.
@@ -119,7 +110,7 @@ def listed_videos(source: str, root: str | None, label: str | None) -> list[Acti
 
 
 class Extraction:
-    """Writes the pictures of videos one by one, and after each its rows of the list.
+    """Writes the pictures of videos one by one, and after each its rows of the list; ``frames`` counts them.
 
     Args:
         folder: Where they go.
@@ -127,9 +118,6 @@ class Extraction:
         sampling: Which frames.
         size: Shorter side of the pictures in pixels; None keeps that of the video.
         timeout: Seconds for one file.
-
-    Attributes:
-        frames: Pictures that are listed.
 
     Raises:
         ConfigurationError: If the folder holds frames that were extracted with other options.
@@ -213,14 +201,7 @@ class Extraction:
 
 
 class PictureFiles:
-    """Takes frames from ``read_video`` and writes each as ``<class>/<video>_<number>.jpg``.
-
-    Args:
-        folder: Folder of the class folders.
-        video: The video.
-        stem: Name of its pictures before the number.
-        sampling: Which frames.
-        size: Shorter side in pixels; None keeps that of the video.
+    """Takes frames from ``read_video`` and writes each as ``<class>/<stem>_<number>.jpg``.
 
     Attributes:
         all_times: Times of all frames of the video; None where unknown.

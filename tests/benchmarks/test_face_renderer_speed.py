@@ -10,19 +10,16 @@ import torch
 
 from datamodules.faces.renderer.drawing import draw_parameters
 from datamodules.faces.renderer.rendering import render
+from tests.running import threads
 
 
 @pytest.mark.benchmark
+@threads(1)
 def test_a_core_draws_a_thousand_faces_a_second() -> None:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        best = 0.0
-        for _ in range(4):
-            start = time.process_time()  # of this process alone, whatever else runs
-            render(draw_parameters(100, "train", torch.arange(960)), 64)
-            best = max(best, 960 / (time.process_time() - start))
-    finally:
-        torch.set_num_threads(threads)
+    best = 0.0
+    for _ in range(4):
+        start = time.process_time()  # of this process alone, whatever else runs
+        render(draw_parameters(100, "train", torch.arange(960)), 64)
+        best = max(best, 960 / (time.process_time() - start))
     sys.stdout.write(f"\nfaces of 64 pixels a second and core: {best:.0f}\n")
     assert best > 1000

@@ -19,7 +19,8 @@ from datamodules.faces.renderer.settings import FaceDemoSettings
 from datamodules.faces.schema import DEFAULT_SCHEMA, AttributeSchema
 from datamodules.inspection.store.feedback import FeedbackStore
 from datamodules.video.writing.encode import encode_video
-from tests.configs.shipped import trained_shortly
+from tests.configs.shipped import CONFIGS, trained_shortly
+from tests.running import threads
 
 REFERENCES = 5
 VERSIONS = 7  # a source and its six processed versions
@@ -161,10 +162,14 @@ def deployed(part_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple
 @pytest.fixture(autouse=True)
 def two_threads() -> Iterator[None]:
     """Small operations on many threads take longer than on few."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
+    with threads(2):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def in_the_repository(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Configurations are named as seen from there."""
+    monkeypatch.chdir(CONFIGS.parent)
 
 
 @pytest.fixture(scope="session")

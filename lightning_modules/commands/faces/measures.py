@@ -58,14 +58,9 @@ def seat(judge: Judge, real: RealFaces, names: Sequence[str], threshold: float) 
 
 
 def measure(images: Tensor, requests: RequestSet, real: RealFaces, benches: Sequence[Bench], own: Tensor) -> Values:
-    """Measure made faces.
+    """Measure made faces, uint8 ``(N, 3, S, S)``, in the order of the requests.
 
-    Args:
-        images: uint8 ``(N, 3, S, S)``, in the order of the requests.
-        requests: What was asked for.
-        real: Real faces.
-        benches: The judges.
-        own: What the inverted network says of the images, int8 ``(N, K)``.
+    ``own`` is what the inverted network says of them, int8 ``(N, K)``.
     """
     judged = {bench.judge.name: _judged(images, requests, bench) for bench in benches}
     known = torch.stack([bench.knowledge.known for bench in benches]).any(dim=0)

@@ -36,24 +36,14 @@ def sentences(rows: Rows, chosen: str) -> list[str]:
 
 
 def heading(chosen: str, how: str) -> str:
-    """Title of the result.
-
-    Args:
-        chosen: The mode that counts.
-        how: How it came to be chosen.
-    """
+    """Title of the result: the mode that counts, and how it came to be chosen."""
     return f"Faces from attributes: {chosen} was {how}"
 
 
 def markdown_page(rows: Rows, chosen: str, how: str, benches: Sequence[Bench], independence: Mapping[str, str]) -> str:
     """The whole result in Markdown.
 
-    Args:
-        rows: Measures of all modes.
-        chosen: The mode that counts.
-        how: How it came to be chosen.
-        benches: The judges.
-        independence: How apart the generator and each judge are from the people of the requests and from each other.
+    ``independence`` says how apart generator and judges are from the people of the requests and from each other.
     """
     parts = [f"# {heading(chosen, how)}", markdown(rows, chosen)]
     parts += ["\n".join(f"- {line}" for line in sentences(rows, chosen)) + "\n"]
@@ -122,13 +112,8 @@ def draw_sheets(
 ) -> None:
     """All modes side by side for some requests, and a sheet of its own for each mode.
 
-    Args:
-        folder: Where ``modes_KIND.png`` and ``sheets/MODE_KIND.png`` go.
-        requests: What was asked for.
-        made: Faces of each mode, uint8 ``(N, 3, S, S)``.
-        chosen: The mode that counts.
-        schema: Names of the attributes.
-        number: Requests to show side by side; a sheet of a mode shows four times as many.
+    Into the folder go ``modes_KIND.png`` and ``sheets/MODE_KIND.png``, of faces of each mode, uint8 ``(N, 3, S, S)``.
+    So many requests are shown side by side; a sheet of a mode shows four times as many.
     """
     captions = [_caption(request, schema, requests.kind) for request in requests.asked]
     columns = {"real face": requests.sources, **made}

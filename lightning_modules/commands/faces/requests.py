@@ -150,13 +150,7 @@ def images_of(data: FaceAttributeDataModule, split: SplitName, rows: Tensor) -> 
 
 
 def _divided(people: Sequence[str], number: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Rows of the faces that judges are tested on, and of those that make requests; nobody has faces in both.
-
-    Args:
-        people: Who is on each face.
-        number: Faces of the first, at most; at most half of all.
-        seed: Of the order of both.
-    """
+    """Rows of the faces that judges are tested on, at most half, and of those that make requests; nobody is in both."""
     order = _order(len(people), seed).tolist()
     own: dict[str, list[int]] = {}
     for row in order:

@@ -114,12 +114,7 @@ def comparison(rows: Rows, chosen: str) -> dict[str, dict[str, float]]:
 
 
 def draw_evaluation(rows: Rows, chosen: str) -> Figure:
-    """Agreement, total variation and distance to real faces, a line a mode.
-
-    Args:
-        rows: Measures of each mode and kind of request.
-        chosen: The mode that counts, marked with an arrow.
-    """
+    """Agreement, total variation and distance to real faces, a line a mode; an arrow marks the one that counts."""
     modes = list(rows)
     figure = Figure(figsize=(12.5, 1.6 + 0.36 * len(modes)), layout="constrained")
     agreement, variation, near, kernel = figure.subplots(1, 4, sharey=True, width_ratios=(3, 1.6, 1.6, 1.6))

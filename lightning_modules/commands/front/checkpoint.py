@@ -119,12 +119,8 @@ def check_agreement(saved: SavedModel, model_class: str, stated: Mapping[str, ob
 def model_arguments(saved: SavedModel, stated_class: str | None) -> list[str]:
     """Command-line arguments that carry a checkpoint's hyper-parameters; they go before the user's own.
 
-    Args:
-        saved: What the checkpoint holds.
-        stated_class: Class of the model that the user named, for a checkpoint that names none.
-
     Raises:
-        CommandLineError: If nobody names the class.
+        CommandLineError: If neither the checkpoint nor the user names the class.
     """
     class_path = saved.class_path or stated_class
     if class_path is None:
@@ -137,10 +133,7 @@ def model_arguments(saved: SavedModel, stated_class: str | None) -> list[str]:
 def data_arguments(saved: SavedModel, stated_names: Collection[str], accepted: Collection[str]) -> list[str]:
     """Command-line arguments that give the data the facts on which a checkpoint's model was trained.
 
-    Args:
-        saved: What the checkpoint holds.
-        stated_names: Arguments of the data module that the user states; they are left alone.
-        accepted: Arguments that the data module's class takes.
+    Those that the user states are left alone, and so are those that the data module's class does not accept.
     """
     facts = {name: saved.arguments.get(name) for name in LINKED if name in accepted and name not in stated_names}
     texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in facts.items()}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,8 +13,7 @@ import yaml
 
 from callbacks.training.run_record import RunRecord, git_state
 from lightning_modules.commands.front.run_folder import claim_run_folder
-
-Command = Callable[..., Any]
+from tests.running import Command
 
 
 def record(folder: Path) -> tuple[Any, Any]:
