@@ -1,15 +1,18 @@
-"""What statistics and inversion cost beside the bare network, and what making faces together saves."""
+"""What statistics and inversion cost beside the bare network, what making faces together saves, and drawing them."""
 
 from __future__ import annotations
 
 import statistics as numbers
 import sys
+import time
 from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor
 
+from datamodules.faces.renderer.drawing import draw_parameters
+from datamodules.faces.renderer.rendering import render
 from datamodules.faces.schema import AttributeSchema
 from lightning_modules.face_attributes.classifier.heads import AttributeHeads
 from lightning_modules.face_attributes.classifier.layers import CutNetwork
@@ -22,6 +25,7 @@ from lightning_modules.face_attributes.inversion.search import FeatureDistance, 
 from lightning_modules.face_attributes.inversion.settings import InversionSettings
 from lightning_modules.face_attributes.statistics.collecting import AttributeStatistics
 from tests.benchmarks.measuring import seconds
+from tests.running import threads
 
 pytestmark = pytest.mark.benchmark
 
@@ -148,3 +152,14 @@ def test_faces_together_beside_one_by_one() -> None:
     times = f"16 faces together {together:.2f} s, one by one {alone:.2f} s, {alone / together:.1f} times"
     say(f"{side} px, 20 steps: {times}")
     assert DEVICE.type == "cpu" or alone / together >= GPU_SAVING
+
+
+@threads(1)
+def test_a_core_draws_a_thousand_faces_a_second() -> None:
+    best = 0.0
+    for _ in range(4):
+        start = time.process_time()  # of this process alone, whatever else runs
+        render(draw_parameters(100, "train", torch.arange(960)), 64)
+        best = max(best, 960 / (time.process_time() - start))
+    sys.stdout.write(f"\nfaces of 64 pixels a second and core: {best:.0f}\n")
+    assert best > 1000
