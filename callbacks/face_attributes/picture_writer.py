@@ -303,12 +303,9 @@ def _planned(module: L.LightningModule) -> int | None:
 
 
 def strip_steps(number: int, planned: int | None, steps: int) -> list[int]:
-    """Steps of a face before each picture of its strip; it may rest before the planned ones, or be finished after.
+    """Steps of a face before each of so many pictures of its strip.
 
-    Args:
-        number: Pictures of the strip.
-        planned: Steps that the search was given; None takes those that it made.
-        steps: Steps that it made.
+    It may rest before the steps that the search was given, where they are known, or be finished after.
 
     Example:
         >>> strip_steps(4, 30, 15)

@@ -95,11 +95,8 @@ class Page:
     ) -> None:
         """Add a table that sorts by a click on a heading and filters by words.
 
-        Args:
-            columns: Headings.
-            rows: Cells of each row, as many as there are headings.
-            digits: Shown of numbers with a fraction, in all columns or in each; sorting knows all of them.
-            marked: Rows that stand out.
+        Numbers with a fraction are shown with so many digits, in all columns or in each; sorting knows all of them.
+        ``marked`` rows stand out.
 
         Raises:
             ValueError: If a row has more or fewer cells than there are headings.

@@ -128,13 +128,7 @@ class FeatureDraw:
         self.features = torch.zeros(num_classes, len(DOMAINS), limit, width)
 
     def add(self, features: Tensor, defective: Tensor, batch: InspectionBatch) -> None:
-        """Add a batch.
-
-        Args:
-            features: float ``(B, F, h, w)``.
-            defective: bool ``(B, C, h, w)``.
-            batch: ``domain`` and ``index`` are read.
-        """
+        """Add features ``(B, F, h, w)`` where they are ``defective``, bool ``(B, C, h, w)``, by domain and index."""
         rows, cells = features.shape[0], features.shape[2] * features.shape[3]
         found = defective.flatten(2).cpu()
         if not bool(found.any()):
@@ -181,12 +175,8 @@ class FeatureDraw:
 def domain_classifier_accuracy(areas: Mapping[str, NDArray[Any]], seed: int = 0) -> float | None:
     """Balanced accuracy with which a linear classifier tells the domains apart by features of images it has not seen.
 
-    Args:
-        areas: Columns of `FeatureDraw.areas`.
-        seed: Of the folds.
-
-    Returns:
-        About 0.5 (no better than chance) to 1; None where a domain has fewer than two images per fold.
+    From the columns of `FeatureDraw.areas`: about 0.5 (no better than chance) to 1; None where a domain has fewer than
+    two images per fold.
     """
     domain, groups = areas["domain"], areas["index"]
     fewest = min((len(np.unique(groups[domain == number])) for number in DOMAINS), default=0)

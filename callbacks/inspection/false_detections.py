@@ -39,15 +39,9 @@ def in_batch_pixels(batch: InspectionBatch) -> InspectionBatch:
 def false_detections(
     detections: Sequence[Detection], batch: InspectionBatch, row: int, rule: FalseDetectionRule
 ) -> list[Detection]:
-    """Those detections of a completely labelled image that are not true.
+    """Those detections, in pixels of the batch, of a completely labelled image that are not true.
 
     A region where nothing is known is neither true nor false.
-
-    Args:
-        detections: In pixels of the batch's image.
-        batch: The labels.
-        row: Which image.
-        rule: When a detection is true.
     """
     if not detections:
         return []

@@ -30,8 +30,8 @@ def draw_features(
 ) -> Figure:
     """Scatter the areas; ``accuracy`` of the domain classifier stands in the title.
 
-    Places are ``(N, 2)``, classes ``(N,)``, domains ``(N,)`` 0 (original) or 1 (new); the legend leaves
-    out classes without an area.
+    Places are ``(N, 2)``, classes ``(N,)``, domains ``(N,)`` 0 (original) or 1 (new); the legend leaves out
+    classes without an area.
     """
     present = sorted({int(index) for index in class_index})
     figure = Figure(figsize=(6.2 + 2.0 * max(1, -(-len(present) // _COLUMN)), 6.0), layout="constrained")

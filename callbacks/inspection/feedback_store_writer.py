@@ -151,14 +151,10 @@ def data_sha256(trainer: L.Trainer) -> str:
 
 
 def write_map(path: Path, score: Tensor) -> None:
-    """Write one score map; readers see it whole or not at all.
+    """Write one score map ``(h, w)`` as float16; readers see it whole or not at all.
 
     It is not synchronised to the disk, which would cost more than the network on small images: mining again makes
     a missing or broken one again.
-
-    Args:
-        path: File to write.
-        score: float16 ``(h, w)``.
 
     Raises:
         StoreError: If it cannot be written, on a full disk for example.

@@ -259,17 +259,9 @@ def computed(model: FrameModel, batches: Iterable[Tensor]) -> Iterator[Tensor]:
 def write_shard(
     path: Path, batches: Iterator[Tensor], rows: int, dtype: FeatureType, advance: Callable[[int], None]
 ) -> int:
-    """Write the features of one split and view at once.
+    """Write the features ``(B, F)`` of one split and view at once, so many rows in all; the answer is their width F.
 
-    Args:
-        path: File to write.
-        batches: Features ``(B, F)``.
-        rows: Number of rows that will come.
-        dtype: Format of the numbers.
-        advance: Called with the number of rows of each batch.
-
-    Returns:
-        Width F of the features.
+    ``advance`` is called with the number of rows of each batch.
 
     Raises:
         OSError: If the file cannot be written; before the work begins where the disk has too little room.

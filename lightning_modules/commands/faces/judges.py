@@ -72,12 +72,6 @@ def load_judges(
 ) -> list[Judge]:
     """Build judges, when each is independent of the inverted network and of the others as far as weights tell.
 
-    Args:
-        paths: Their checkpoints.
-        schema: Attributes of the generator.
-        inverted: The network that faces are made with.
-        same_architecture: Take judges of the architecture of the inverted network, too.
-
     Raises:
         CheckpointError: If a file is no classifier's, shares no attribute, or is no independent judge.
     """

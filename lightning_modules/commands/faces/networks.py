@@ -33,12 +33,9 @@ def rebuild(method: type[MethodT], path: str, stated: Mapping[str, object] | Non
 
 
 def load_generator(path: str, statistics: str | None, stated: Mapping[str, object]) -> AttributeFaceGenerator:
-    """Build a generator.
+    """Build a generator from its checkpoint, or from a classifier's and the file of its statistics.
 
-    Args:
-        path: A generator's checkpoint, or a classifier's.
-        statistics: File of the classifier's statistics.
-        stated: Arguments in place of the checkpoint's.
+    ``stated`` arguments stand in place of the checkpoint's.
 
     Raises:
         CheckpointError: If a file is missing, unreadable or of another method, or statistics are another network's.

@@ -42,8 +42,7 @@ class SavedModel:
 def read_saved_model(path: str) -> SavedModel | None:
     """Read the hyper-parameters of a checkpoint, without running any code that it may hold.
 
-    Args:
-        path: A file, or a keyword or address that Lightning resolves later (then the answer is None).
+    Of a keyword or address that Lightning resolves later the answer is None.
 
     Raises:
         CommandLineError: If there is no such file.
@@ -89,11 +88,7 @@ def _missing(file: Path) -> str:
 def check_agreement(saved: SavedModel, model_class: str, stated: Mapping[str, object], command: str) -> None:
     """Stop when the command line or a configuration file contradicts a checkpoint.
 
-    Args:
-        saved: What the checkpoint holds.
-        model_class: Class of the model that would run.
-        stated: Its arguments that the user states, with their final values.
-        command: The command that runs.
+    ``stated`` are the arguments of the model that the user states, with their final values.
 
     Raises:
         CommandLineError: Naming both values of the first argument that differs.

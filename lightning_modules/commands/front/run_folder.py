@@ -12,15 +12,12 @@ HANDED_DOWN = "APPRAISE_RUN_FOLDER"  # tells the processes that a run starts whi
 
 
 def claim_run_folder(base: Path, numbered: bool) -> Path:
-    """Decide the folder of a run and create it.
+    """Decide the folder of a run, absolute, and create it.
 
     Args:
         base: Folder that was asked for.
         numbered: Take the next free ``version_N`` below ``base``, so that no run overwrites another; under Slurm
             ``job_<id>`` instead, so that all tasks, and the job after it was requeued, share one folder.
-
-    Returns:
-        The folder, absolute.
 
     Raises:
         CommandLineError: If it cannot be made.
