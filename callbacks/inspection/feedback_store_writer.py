@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
@@ -180,5 +179,9 @@ def remove_store(path: Path) -> None:
     for name in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
         name.unlink(missing_ok=True)
     folder = Path(f"{path}.maps")
+    for file in folder.glob("*/*.npz"):
+        file.unlink()
+    for run in folder.glob("*"):
+        run.rmdir()  # what somebody else put there stops it
     if folder.is_dir():
-        shutil.rmtree(folder)
+        folder.rmdir()
