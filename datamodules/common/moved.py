@@ -319,8 +319,11 @@ class _Folder(_OldModule):
     def find(self, name: str) -> object:
         if find_spec(f"{self.old}.{name}") is not None:  # a file of the folder, which Python imports itself
             raise AttributeError(name)
+        asking = sys._getframe(1).f_code.co_name
+        if asking == "get_import_path":  # jsonargparse looks for the shortest path of a class, which is no old one
+            raise AttributeError(name)
         value = super().find(name)
-        if sys._getframe(1).f_code.co_name == "_handle_fromlist":  # an import, not a search through loaded modules
+        if asking == "_handle_fromlist":  # an import, not a search through loaded modules
             warn(self.old)
         return value
 
