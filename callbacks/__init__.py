@@ -37,109 +37,57 @@ if TYPE_CHECKING:
     from callbacks.video_quality.score_scatter import ScoreScatter as ScoreScatter
     from callbacks.video_quality.score_writer import ScoreWriter as ScoreWriter
 
-PUBLIC = {
-    "BestAndLast": PublicName(
-        "callbacks.training.best_and_last", "the best checkpoint, and the newest one to resume from"
+# name, module below this package, what it is
+_TABLE = (
+    ("BestAndLast", "training.best_and_last", "the best checkpoint, and the newest one to resume from"),
+    ("FeatureCache", "training.feature_cache", "features of a frozen backbone, computed once"),
+    ("RestoreBestWeights", "training.restore_best_weights", "the best checkpoint's weights when training ends"),
+    ("RemoteMonitor", "training.remote_monitor", "each epoch's numbers as JSON to an address"),
+    ("TrainingCurves", "training.curves", "loss and accuracy of every epoch as a figure"),
+    (
+        "ClassificationReport",
+        "action.classification_report",
+        "precision, recall and F1 a class, and the confusion matrix",
     ),
-    "FeatureCache": PublicName("callbacks.training.feature_cache", "features of a frozen backbone, computed once"),
-    "RestoreBestWeights": PublicName(
-        "callbacks.training.restore_best_weights", "the best checkpoint's weights when training ends"
+    ("SegmentWriter", "action.segment_writer", "segments with times, annotated videos and figures of streams"),
+    (
+        "DefectFeatures",
+        "inspection.defect_features",
+        "features at defective areas of both domains, as a picture and a number",
     ),
-    "RemoteMonitor": PublicName("callbacks.training.remote_monitor", "each epoch's numbers as JSON to an address"),
-    "TrainingCurves": PublicName("callbacks.training.curves", "loss and accuracy of every epoch as a figure"),
-    "ClassificationReport": PublicName(
-        "callbacks.action.classification_report", "precision, recall and F1 a class, and the confusion matrix"
-    ),
-    "SegmentWriter": PublicName(
-        "callbacks.action.segment_writer", "segments with times, annotated videos and figures of streams"
-    ),
-    "DefectFeatures": PublicName(
-        "callbacks.inspection.defect_features", "features at defective areas of both domains, as a picture and a number"
-    ),
-    "FalsePositiveSheet": PublicName(
-        "callbacks.inspection.false_positive_sheet", "pictures of false positives that went away"
-    ),
-    "FeatureBaseline": PublicName(
-        "callbacks.video_quality.feature_baseline", "test SRCC of the best single hand-made feature"
-    ),
-    "FeedbackStoreWriter": PublicName(
-        "callbacks.inspection.feedback_store_writer", "detections into the feedback store, maps beside it"
-    ),
-    "NewFalsePositives": PublicName(
-        "callbacks.inspection.new_false_positives",
+    ("FalsePositiveSheet", "inspection.false_positive_sheet", "pictures of false positives that went away"),
+    ("FeatureBaseline", "video_quality.feature_baseline", "test SRCC of the best single hand-made feature"),
+    ("FeedbackStoreWriter", "inspection.feedback_store_writer", "detections into the feedback store, maps beside it"),
+    (
+        "NewFalsePositives",
+        "inspection.new_false_positives",
         "false positives an image, and those that the deployed model did not raise",
     ),
-    "ParameterEMA": PublicName("callbacks.training.parameter_ema", "moving average of the parameters that train"),
-    "PlainProgress": PublicName("callbacks.training.plain_progress", "progress as plain lines, for files and pipes"),
-    "RankPairs": PublicName("callbacks.video_quality.rank_pairs", "rank-pair accuracy and the KVQ challenge score"),
-    "RegionOverlap": PublicName(
-        "callbacks.video_quality.region_overlap", "overlap of the selected windows with the labelled region"
-    ),
-    "RegionOverlay": PublicName("callbacks.video_quality.region_overlay", "pictures or videos of the selected regions"),
-    "ScoreScatter": PublicName("callbacks.video_quality.score_scatter", "scatter plot of predicted against true score"),
-    "ScoreWriter": PublicName(
-        "callbacks.video_quality.score_writer", "a csv and a JSON line per scored video, resumable"
-    ),
-    "AttributeReport": PublicName(
-        "callbacks.face_attributes.report", "every attribute and head of a test beside the more frequent answer"
-    ),
-    "AttributeDistribution": PublicName("callbacks.face_attributes.distribution", "how many faces show each attribute"),
-    "FeatureEmbedding": PublicName(
-        "callbacks.face_attributes.feature_embedding", "features of faces on a plane, coloured by attribute"
-    ),
-    "GroupErrors": PublicName("callbacks.face_attributes.group_errors", "errors of every group of faces"),
-    "ModelCard": PublicName(
-        "callbacks.face_attributes.model_card", "intended use, limits and measures of a face classifier"
-    ),
-    "FaceWriter": PublicName(
-        "callbacks.face_attributes.picture_writer", "made faces as pictures, facts, strips and sheets"
-    ),
-    "NormalityFigure": PublicName(
-        "callbacks.face_attributes.normality", "normality of activations as a table and a picture"
-    ),
-    "RunComparison": PublicName(
-        "callbacks.training.run_comparison", "losses of all runs below a folder in one figure, and a row each"
-    ),
-    "AttributeWriter": PublicName(
-        "callbacks.face_attributes.label_writer", "attributes of the faces of a folder as lists"
-    ),
-    "LayerReconstructions": PublicName(
-        "callbacks.face_attributes.layer_reconstructions",
+    ("ParameterEMA", "training.parameter_ema", "moving average of the parameters that train"),
+    ("PlainProgress", "training.plain_progress", "progress as plain lines, for files and pipes"),
+    ("RankPairs", "video_quality.rank_pairs", "rank-pair accuracy and the KVQ challenge score"),
+    ("RegionOverlap", "video_quality.region_overlap", "overlap of the selected windows with the labelled region"),
+    ("RegionOverlay", "video_quality.region_overlay", "pictures or videos of the selected regions"),
+    ("ScoreScatter", "video_quality.score_scatter", "scatter plot of predicted against true score"),
+    ("ScoreWriter", "video_quality.score_writer", "a csv and a JSON line per scored video, resumable"),
+    ("AttributeReport", "face_attributes.report", "every attribute and head of a test beside the more frequent answer"),
+    ("AttributeDistribution", "face_attributes.distribution", "how many faces show each attribute"),
+    ("FeatureEmbedding", "face_attributes.feature_embedding", "features of faces on a plane, coloured by attribute"),
+    ("GroupErrors", "face_attributes.group_errors", "errors of every group of faces"),
+    ("ModelCard", "face_attributes.model_card", "intended use, limits and measures of a face classifier"),
+    ("FaceWriter", "face_attributes.picture_writer", "made faces as pictures, facts, strips and sheets"),
+    ("NormalityFigure", "face_attributes.normality", "normality of activations as a table and a picture"),
+    ("RunComparison", "training.run_comparison", "losses of all runs below a folder in one figure, and a row each"),
+    ("AttributeWriter", "face_attributes.label_writer", "attributes of the faces of a folder as lists"),
+    (
+        "LayerReconstructions",
+        "face_attributes.layer_reconstructions",
         "faces found again from their own activations, layer by layer",
     ),
-}
+)
+PUBLIC = {name: PublicName(f"callbacks.{module}", summary) for name, module, summary in _TABLE}
 
-__all__ = [
-    "AttributeDistribution",
-    "AttributeReport",
-    "AttributeWriter",
-    "BestAndLast",
-    "ClassificationReport",
-    "DefectFeatures",
-    "FaceWriter",
-    "FalsePositiveSheet",
-    "FeatureBaseline",
-    "FeatureCache",
-    "FeatureEmbedding",
-    "FeedbackStoreWriter",
-    "GroupErrors",
-    "LayerReconstructions",
-    "ModelCard",
-    "NewFalsePositives",
-    "NormalityFigure",
-    "ParameterEMA",
-    "PlainProgress",
-    "RankPairs",
-    "RegionOverlap",
-    "RegionOverlay",
-    "RemoteMonitor",
-    "RestoreBestWeights",
-    "RunComparison",
-    "ScoreScatter",
-    "ScoreWriter",
-    "SegmentWriter",
-    "TrainingCurves",
-]
+__all__ = sorted(PUBLIC)
 
 if not TYPE_CHECKING:
     __getattr__, __dir__ = lazy_names(__name__, PUBLIC)

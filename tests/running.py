@@ -6,7 +6,8 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,34 @@ import lightning as L
 import torch
 import torch.distributed as dist
 
+Command = Callable[..., Any]  # runs a command line, and returns what it gave
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 def quiet_trainer(folder: Path | None, *callbacks: L.Callback, **options: Any) -> L.Trainer:
     """A trainer on the CPU that writes and shows nothing by itself."""
     shown = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
-    settings: dict[str, Any] = {"callbacks": [*callbacks], **dict.fromkeys(shown, False), **options}
-    return L.Trainer(accelerator="cpu", default_root_dir=folder, **settings)
+    settings: dict[str, Any] = {"accelerator": "cpu", "callbacks": [*callbacks], **dict.fromkeys(shown, False)}
+    return L.Trainer(default_root_dir=folder, **settings | options)
+
+
+@contextmanager
+def threads(number: int) -> Iterator[None]:
+    """Let torch use so many threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def save_checkpoint(module: L.LightningModule, path: Path, **options: Any) -> Path:
+    """A checkpoint of a module that was not trained."""
+    trainer = quiet_trainer(path.parent)
+    trainer.strategy.connect(module)
+    trainer.save_checkpoint(path, **options)
+    return path
 
 
 class StopAfterOneEpoch(L.Callback):

@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from jsonargparse._util import get_import_path, import_object
 
 import cli
 from datamodules.common.moved import MOVED
@@ -80,3 +81,8 @@ def test_an_old_path_works_and_names_the_new_one(old: str, monkeypatch: pytest.M
     assert [found[name] for name in own] == [getattr(module, name) for name in own]
     if not new.startswith(f"{old}."):
         sys.modules.pop(old, None)  # others ask for it as if for the first time
+
+
+def test_the_parser_of_options_does_not_take_an_old_path_for_the_shortest_one() -> None:
+    path = "datamodules.video_quality.demo.sources.DemoSettings"
+    assert get_import_path(import_object(path)) == path

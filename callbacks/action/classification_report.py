@@ -125,13 +125,7 @@ class Report(NamedTuple):
 
 
 def make_report(scores: Tensor, labels: Tensor, names: Sequence[str]) -> Report:
-    """Compare the best-scored class with the label.
-
-    Args:
-        scores: ``(N, C)``, finite; ties go to the first class.
-        labels: int64 ``(N,)`` in 0..C-1.
-        names: Name of each class.
-    """
+    """Compare the best class of finite scores ``(N, C)`` with the label, int64 ``(N,)``; ties go to the first."""
     true, answer = labels.numpy(), scores.numpy().argmax(axis=1)
     present = sorted({int(index) for index in np.concatenate([true, answer])})
     unique = distinct(names)
@@ -156,7 +150,8 @@ def mean_per_video(scores: Tensor, labels: Tensor, videos: Tensor) -> tuple[Tens
 def class_names(trainer: L.Trainer, module: L.LightningModule, number: int) -> list[str]:
     """Names of the classes as the model, or else the data, knows them; numbers where neither does."""
     data = getattr(trainer, "datamodule", None)
-    for names in (getattr(module, "class_names", None), module.hparams.get("class_names"), _names_of(data)):
+    own = module.hparams.get("class_names")
+    for names in (getattr(module, "class_names", None), own, getattr(data, "class_names", None)):
         if names is not None and len(names) == number:
             return [str(name) for name in names]
     return [str(index) for index in range(number)]
@@ -209,8 +204,3 @@ def _numbers(row: Mapping[str, float]) -> dict[str, float | int]:
         "f1": float(row["f1-score"]),
         "support": int(row["support"]),
     }
-
-
-def _names_of(data: object) -> Sequence[str] | None:
-    names: Sequence[str] | None = getattr(data, "class_names", None)
-    return names

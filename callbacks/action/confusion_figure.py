@@ -18,12 +18,9 @@ _LONGEST = 24  # letters of a name
 
 
 def draw_confusion(confusion: NDArray[np.int64], class_names: Sequence[str], unit: str) -> Figure:
-    """Draw a confusion matrix: colour is the share of the true class, the number is the count.
+    """Draw a confusion matrix: colour is the share of the true class, the number is the count of ``unit``.
 
-    Args:
-        confusion: int64 ``(C, C)``; row is the true class, column the answer.
-        class_names: Name of each class.
-        unit: What is counted, for the title.
+    It is int64 ``(C, C)``; row is the true class, column the answer.
     """
     number = len(class_names)
     support = confusion.sum(axis=1, keepdims=True)

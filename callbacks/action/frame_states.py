@@ -105,11 +105,9 @@ class StateStream:
         return self._machine.segments
 
     def push(self, times: Floats, scores: Floats) -> FrameStates:
-        """Take the next frames; the answer may be about earlier ones.
+        """Take the next frames, by rising seconds ``(T,)`` and scores ``(T, C)``; the answer may be about earlier ones.
 
-        Args:
-            times: Seconds ``(T,)``, rising.
-            scores: ``(T, C)``; a row with NaN is skipped and counted.
+        A row with NaN is skipped and counted.
         """
         self._waiting = np.concatenate([self._waiting, scores]) if len(self._waiting) else scores
         return self._known(self._average.push(scores, times))

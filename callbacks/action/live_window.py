@@ -56,14 +56,7 @@ class LiveWindow:
         self._root.protocol("WM_DELETE_WINDOW", self._ask_to_quit)
 
     def show(self, picture: NDArray[np.uint8]) -> bool:
-        """Show one picture now.
-
-        Args:
-            picture: RGB ``(H, W, 3)``; made smaller when the screen is.
-
-        Returns:
-            False once the user has asked for the end.
-        """
+        """Show an RGB picture ``(H, W, 3)`` now, smaller on a small screen; False once the user wants the end."""
         if self._quit:
             return False
         height, width = picture.shape[:2]

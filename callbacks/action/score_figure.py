@@ -55,12 +55,7 @@ class ScoreTrack:
         self._high = np.full((limit, classes), -np.inf, np.float32)
 
     def add(self, times: Floats, scores: Floats) -> None:
-        """Take a block of scores.
-
-        Args:
-            times: Seconds ``(T,)``, rising, after those of earlier blocks.
-            scores: ``(T, C)``; rows with NaN are left out.
-        """
+        """Take rising seconds ``(T,)``, after all earlier ones, and scores ``(T, C)``; rows with NaN are left out."""
         known = np.isfinite(scores).all(axis=1) & np.isfinite(times)
         times, scores = times[known], scores[known].astype(np.float32)
         if not len(times):
@@ -103,14 +98,8 @@ def draw_scores(
 ) -> Figure:
     """Draw the mean scores of the classes, of more than 40 those that matter, and below them the segments.
 
-    Args:
-        track: Mean scores over time.
-        class_names: Names of its columns.
-        segments: Segments that were found.
-        title: Heading; usually the source's name.
-        truth: True segments, drawn in a row of their own.
-        enter: Score above which a segment begins, drawn as a dotted line.
-        action: The only class to draw.
+    True segments have a row of their own; ``enter``, the score above which a segment begins, is a dotted line; of an
+    ``action`` nothing but it is drawn.
     """
     times, low, high = track.points()
     shown = _shown_classes(high, class_names, [*segments, *(truth or ())], action)

@@ -39,13 +39,7 @@ class SourceEvaluation:
         self._counts = np.zeros((len(class_names), 3), np.int64)
 
     def add(self, times: NDArray[np.float64], labels: NDArray[np.int64], states: NDArray[np.int64]) -> None:
-        """Take frames.
-
-        Args:
-            times: Seconds ``(K,)``.
-            labels: Best class of each frame by itself, or -1.
-            states: State of each frame, or -1.
-        """
+        """Take the seconds ``(K,)`` of frames, the best class of each by itself, or -1, and its state, or -1."""
         true = true_states(self._all_true, times, self._class_names)
         own, seen = true == labels, true == states
         if self._action is not None:
@@ -117,12 +111,7 @@ class Truth:
         return None
 
     def report(self, found: Mapping[str, Sequence[Segment]], tallies: Sequence[Tally]) -> dict[str, float]:
-        """Measures over all labelled sources; see :func:`evaluate`.
-
-        Args:
-            found: Found segments by source.
-            tallies: Counts of these sources.
-        """
+        """Measures over all labelled sources, from segments by source and their counts; see :func:`evaluate`."""
         true = {file: self.segments_of(file) for file in found}
         labelled = {
             file: segments if self._action is None else keep_labels(segments, {self._action})

@@ -6,13 +6,12 @@ import glob
 import logging
 import re
 import tempfile
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import lightning as L
-from lightning.pytorch.callbacks import Callback
 
 from callbacks.action.frame_states import SegmentSettings, StateStream
 from callbacks.action.live_window import LiveWindow
@@ -20,9 +19,11 @@ from callbacks.action.picture_annotator import waiting_bytes
 from callbacks.action.segment_evaluation import Truth
 from callbacks.action.source_annotation import Format, Outputs, SourceAnnotation, SourceResult, Status, counted
 from callbacks.action.summary import append_result, read_results, weighted_mean, write_results
-from datamodules.action.batch import StreamBatch, StreamInfo, StreamPrediction
+from callbacks.figures.prediction_writer import PredictionWriter
+from callbacks.figures.run_key import run_facts
+from datamodules.action.batch import StreamBatch, StreamInfo
 from datamodules.common.errors import ConfigurationError, VideoError
-from datamodules.common.fingerprint import config_digest, file_key, file_sha256, tensors_digest
+from datamodules.common.fingerprint import config_digest, file_key, file_sha256
 from lightning_modules.action.segments.rolling_average import Mode
 
 log = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ _ENTER = 0.5
 MOST_WAITING = 1e9  # bytes of pictures that wait for their states, above which the user is told
 
 
-class SegmentWriter(Callback):
+class SegmentWriter(PredictionWriter[StreamBatch]):
     """Average the scores of a stream, find its segments, and write everything about each source while it is read.
 
     For each source NAME: ``NAME.mp4`` (annotated, with the source's frame times and sound), ``NAME.segments.csv``,
@@ -96,7 +97,7 @@ class SegmentWriter(Callback):
     ) -> None:
         if legacy and window is None and seconds is None:
             window = _LEGACY_WINDOW
-        self.output = output
+        super().__init__(output)
         self.show = show
         entry = (0.0 if legacy else _ENTER) if enter is None else enter
         self.settings = SegmentSettings(
@@ -140,8 +141,8 @@ class SegmentWriter(Callback):
         self._check_options()
         if self._truth_file is not None:
             self._truth = Truth(self._truth_file, self._class_names, self._apart, self.settings.action)
-        folder = writable_folder(Path(self.output or trainer.default_root_dir))
-        self._outputs = Outputs(folder, *list(vars(self._outputs).values())[1:])
+        folder = writable_folder(self.folder(trainer))
+        self._outputs = replace(self._outputs, folder=folder)
         data: Any = getattr(trainer, "datamodule", None)
         self._run_key = self._key_of_run(trainer, pl_module, data)
         earlier = read_results(folder)
@@ -162,14 +163,8 @@ class SegmentWriter(Callback):
         if self.show:
             self._window = LiveWindow()
 
-    def on_predict_batch_end(
-        self,
-        trainer: L.Trainer,
-        pl_module: L.LightningModule,
-        outputs: StreamPrediction,
-        batch: StreamBatch,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+    def write(
+        self, trainer: L.Trainer, module: L.LightningModule, outputs: Mapping[str, Any], batch: StreamBatch
     ) -> None:
         """Take a chunk; close its source after the last one."""
         self._begun, self._summed = True, False
@@ -324,15 +319,10 @@ class SegmentWriter(Callback):
         return config_digest({"run": self._run_key, "file": file_key(path)})
 
     def _key_of_run(self, trainer: L.Trainer, module: L.LightningModule, data: object) -> str:
-        saved = trainer.ckpt_path
-        weights = file_sha256(Path(str(saved))) if saved else tensors_digest(module.state_dict())
         outputs = {name: value for name, value in vars(self._outputs).items() if name != "folder"}
         return config_digest(
             {
-                "weights": weights,
-                "model": {name: repr(value) for name, value in dict(module.hparams).items()},
-                "data": getattr(data, "score_options", {}),
-                "precision": str(trainer.precision),
+                **run_facts(trainer, module, data),
                 "settings": asdict(self.settings),
                 "outputs": outputs,
                 "truth": None if self._truth_file is None else file_sha256(self._truth_file),
@@ -371,10 +361,7 @@ def plain_name(info: StreamInfo) -> str:
 def free_name(info: StreamInfo, known: Iterable[SourceResult], folder: Path) -> str:
     """Name of a source's files that no other source has; a live source never replaces an earlier recording.
 
-    Args:
-        info: The source.
-        known: Results of this run and of those before it.
-        folder: Folder of the files.
+    The known results are those of this run and of those before it.
     """
     file = info["path"] or info["name"]
     taken = {one.name.casefold() for one in known if one.file != file or one.started}

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
-import logging
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 
 from callbacks.action.source_annotation import SourceResult
+from callbacks.figures.plain import read_json_lines, without_nan
 from datamodules.common.atomic_write import append_row, atomic_path, write_text
 from lightning_modules.action.segments.files import write_activitynet
 from lightning_modules.action.segments.machine import Segment
-
-log = logging.getLogger(__name__)
 
 ROWS = "summary.jsonl"
 _COLUMNS = (
@@ -26,44 +24,27 @@ _COLUMNS = (
 
 def read_results(folder: Path) -> dict[str, SourceResult]:
     """Results of earlier runs by file or recording; a last line cut off by a crash is left out."""
-    path = folder / ROWS
-    if not path.is_file():
-        return {}
-    found: dict[str, SourceResult] = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            result = _result(json.loads(line))
-        except (json.JSONDecodeError, TypeError, KeyError):
-            log.warning("%s: a line that is no result was dropped (a run was stopped while writing it)", path)
-            continue
-        found[result.place] = result
-    return found
+    return {result.place: result for result in read_json_lines(folder / ROWS, _result, "no result")}
 
 
 def append_result(folder: Path, result: SourceResult) -> None:
     """Keep a result, on the disk before anything else happens."""
-    append_row(folder / ROWS, json.dumps(_plain(asdict(result)), ensure_ascii=False, allow_nan=False))
+    append_row(folder / ROWS, _line(result))
 
 
 def write_results(folder: Path, results: Sequence[SourceResult], metrics: dict[str, float]) -> None:
     """Write ``segments.json`` (ActivityNet), ``summary.json``, ``summary.csv`` and the rows, each whole or not at all.
 
-    Args:
-        folder: Where.
-        results: A result for each source.
-        metrics: Measures over all of them.
+    The results are one for each source; the measures are over all of them.
     """
-    write_text(
-        folder / ROWS,
-        "".join(json.dumps(_plain(asdict(one)), ensure_ascii=False, allow_nan=False) + "\n" for one in results),
-    )
+    write_text(folder / ROWS, "".join(f"{_line(one)}\n" for one in results))
     seen = [one for one in results if one.frames]
     durations = {one.name: one.seconds for one in seen}
     write_activitynet(folder / "segments.json", {one.name: one.segments for one in seen}, durations=durations)
     sources = [{**asdict(one), "segments": len(one.segments)} for one in results]
     for source in sources:
         del source["key"], source["tally"]
-    content = _plain({"sources": sources, "metrics": metrics})
+    content = without_nan({"sources": sources, "metrics": metrics})
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
     write_text(folder / "summary.json", text + "\n")
     measured = sorted({name for one in results for name in one.metrics})
@@ -98,13 +79,8 @@ def _result(row: dict[str, object]) -> SourceResult:
     return SourceResult(**values, segments=[Segment(**one) for one in listed])  # type: ignore[arg-type]  # checked above
 
 
-def _plain(value: object) -> object:
-    """The same with None for numbers that JSON cannot hold."""
-    if isinstance(value, dict):
-        return {name: _plain(entry) for name, entry in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def _line(result: SourceResult) -> str:
+    return json.dumps(without_nan(asdict(result)), ensure_ascii=False, allow_nan=False)
 
 
 def _cell(value: object) -> object:

@@ -19,11 +19,7 @@ _LOW = 0.3  # least value of the axis of measures, unless there are lower ones
 
 
 def draw_attributes(rows: Sequence[AttributeScores]) -> Figure:
-    """Balanced accuracy as a bar, accuracy as a dot, and the accuracy of the majority's answer as a tick.
-
-    Args:
-        rows: Measures of each attribute.
-    """
+    """Balanced accuracy as a bar, accuracy as a dot, and the accuracy of the majority's answer as a tick."""
     shown = [value for row in rows for value in (row.balanced_accuracy, row.accuracy, row.majority)]
     low = _LOW if all(math.isnan(value) or value > _LOW for value in shown) else -0.01
     figure, panels = _columns(len(rows), width=4.2)
@@ -37,7 +33,7 @@ def draw_attributes(rows: Sequence[AttributeScores]) -> Figure:
         axes.axvline(0.5, color=_GREY, linewidth=0.8)
         axes.axvline(WELL_KNOWN, color=_GREY, linewidth=0.8, linestyle=(0, (2, 2)))
         names = [row.name if not math.isnan(row.balanced_accuracy) else f"({row.name})" for row in part]
-        _dress(axes, places, names, size)
+        dress(axes, places, names, size)
         axes.set_xlim(low, 1.01)
     mean = known_mean([row.balanced_accuracy for row in rows])
     give_title(
@@ -52,13 +48,9 @@ def draw_attributes(rows: Sequence[AttributeScores]) -> Figure:
 def draw_shares(
     names: Sequence[str], shares: Sequence[Sequence[float]], missing: Sequence[float], title: Sequence[str]
 ) -> Figure:
-    """Share of the faces that show each attribute, most frequent first as given.
+    """Share of the labelled faces that show each attribute, as given, one sequence a split: a bar, then ticks.
 
-    Args:
-        names: Of the attributes.
-        shares: Of the labelled faces that show each, one sequence a split, in the order of their colours (bar, tick).
-        missing: Share of the faces of the first split without a label.
-        title: Above all, in parts.
+    ``missing`` is the share of the faces of the first split without a label.
     """
     figure, panels = _columns(len(names), width=4.2)
     size = -(-len(names) // len(panels))
@@ -70,7 +62,7 @@ def draw_shares(
         axes.barh(places, [_zero(value) for value in shares[0][part]], height=0.5, color=_BLUE, alpha=0.8)
         for other, colour in zip(shares[1:], ("black", _RED), strict=False):
             axes.plot(list(other[part]), places, "|", markersize=7, markeredgewidth=1.3, color=colour)
-        _dress(axes, places, list(names[part]), size)
+        dress(axes, places, list(names[part]), size)
         axes.set_xlim(0, 1)
     give_title(figure, *title)
     return figure
@@ -88,7 +80,8 @@ def _columns(number: int, width: float) -> tuple[Figure, list[Axes]]:
     return figure, list(figure.subplots(1, columns, squeeze=False)[0])
 
 
-def _dress(axes: Axes, places: np.ndarray[tuple[int], np.dtype[np.int64]], names: Sequence[str], size: int) -> None:
+def dress(axes: Axes, places: np.ndarray[tuple[int], np.dtype[np.int64]], names: Sequence[str], size: int) -> None:
+    """Name horizontal bars and leave out what is not needed; all columns have room for ``size`` of them."""
     axes.set_yticks(places, names, fontsize=7)
     axes.set_ylim(size - 0.4, -0.6)
     axes.tick_params(axis="x", labelsize=7)

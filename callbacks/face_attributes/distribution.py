@@ -38,24 +38,19 @@ class AttributeDistribution(Callback):
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Count all splits."""
-        self._count(trainer, pl_module)
-
-    def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Count all splits."""
-        self._count(trainer, pl_module)
-
-    def _count(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         folder = Path(trainer.log_dir or trainer.default_root_dir)  # a collective call: all processes make it
         tables = label_tables(trainer)
         if not trainer.is_global_zero or getattr(trainer, "fast_dev_run", False) or not tables:
             return
-        schema = schema_of(module)
+        schema = schema_of(pl_module)
         counts = {split: count(labels) for split, labels in tables.items()}
         write_text(folder / "attribute_distribution.csv", table_text(schema.attributes, counts))
         path = folder / "attribute_distribution.png"
         figure = distribution_figure(schema.attributes, counts)
         save_figure(trainer, figure, path, "data/attribute_distribution")
         log.info("distribution of the attributes: %s", path)
+
+    on_test_start = on_fit_start
 
 
 Counts = tuple[list[int], list[int], list[int]]  # present, absent, missing of each attribute
@@ -75,11 +70,7 @@ def label_tables(trainer: L.Trainer) -> dict[str, Tensor]:
 
 
 def count(labels: Tensor) -> Counts:
-    """Faces that show each attribute, that do not, and that have no label for it.
-
-    Args:
-        labels: int8 ``(N, K)``.
-    """
+    """Faces that show each attribute, that do not, and that have no label for it, from int8 labels ``(N, K)``."""
     present, absent, missing = ((labels == value).sum(dim=0).tolist() for value in (PRESENT, ABSENT, MISSING))
     return present, absent, missing
 

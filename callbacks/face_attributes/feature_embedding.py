@@ -95,9 +95,7 @@ def map_features(features: Tensor, seed: int) -> NDArray[np.float32]:
 def clustering(places: NDArray[Any], labels: NDArray[Any]) -> float:
     """Balanced accuracy with which the nearest labelled faces on the map tell an attribute; NaN for one class.
 
-    Args:
-        places: ``(N, 2)``.
-        labels: ``(N,)``: 1, 0 or -1 for missing.
+    Places are ``(N, 2)``; labels ``(N,)``: 1, 0 or -1 for missing.
     """
     known = labels != MISSING
     marks = labels[known] == PRESENT
@@ -113,13 +111,7 @@ def clustering(places: NDArray[Any], labels: NDArray[Any]) -> float:
 
 
 def draw_embedding(places: NDArray[Any], labels: NDArray[Any], names: Sequence[str]) -> Figure:
-    """Scatter the map once for each attribute that some face has a label for.
-
-    Args:
-        places: ``(N, 2)``.
-        labels: ``(N, K)``.
-        names: Of K attributes.
-    """
+    """Scatter the map ``(N, 2)`` once for each of K attributes that some face has a label ``(N, K)`` for."""
     shown = [column for column in range(len(names)) if (labels[:, column] != MISSING).any()]
     columns = min(_PANELS, max(1, len(shown)))
     rows = max(1, -(-len(shown) // columns))

@@ -126,14 +126,9 @@ def own_names(schema: AttributeSchema, names: Sequence[str]) -> list[str]:
 
 
 def group_rows(schema: AttributeSchema, group: str, decision: Tensor, labels: Tensor, fewest: int) -> list[GroupRow]:
-    """Compare a group with all others, an attribute at a time.
+    """Compare a group with all others, an attribute at a time, by int8 decisions and labels ``(N, K)``.
 
-    Args:
-        schema: Of K attributes.
-        group: Attribute that makes the group.
-        decision: int8 ``(N, K)``.
-        labels: int8 ``(N, K)``.
-        fewest: Faces of each class that an attribute needs on both sides.
+    An attribute needs the ``fewest`` faces of each class on both sides.
     """
     marks = labels[:, schema.index(group)]
     inside = _right_answers(decision[marks == PRESENT], labels[marks == PRESENT])

@@ -12,6 +12,7 @@ from typing import IO, Any, NamedTuple
 import lightning as L
 from lightning.pytorch.trainer.states import TrainerFn
 
+from callbacks.figures.plain import read_json_lines
 from callbacks.figures.prediction_writer import PredictionWriter
 from datamodules.common.atomic_write import write_text
 from datamodules.common.csv_table import csv_text
@@ -97,7 +98,7 @@ class AttributeWriter(PredictionWriter[FaceBatch]):
 
     def on_predict_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Make the lists of the answers of all processes."""
-        self._close()
+        self.close()
         trainer.strategy.barrier()
         if trainer.is_global_zero:
             self._write_lists(self.folder(trainer))
@@ -106,15 +107,12 @@ class AttributeWriter(PredictionWriter[FaceBatch]):
         """Make the lists of the answers that there are; other processes may still be writing, so theirs stay."""
         if self._stream is None:
             return
-        self._close()
+        self.close()
         if trainer.state.fn == TrainerFn.PREDICTING and trainer.world_size == 1:
             self._write_lists(self.folder(trainer))
 
-    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Close the file."""
-        self._close()
-
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Close what is open."""
         if self._stream is not None:
             self._stream.close()
             self._stream = None
@@ -141,13 +139,7 @@ def shards(folder: Path) -> list[Path]:
 
 def read_answers(file: Path) -> list[FaceAnswer]:
     """Answers of one process; a last line that was cut off is left out."""
-    answers = []
-    for line in file.read_text(encoding="utf-8").splitlines():
-        try:
-            answers.append(FaceAnswer(**json.loads(line)))
-        except (json.JSONDecodeError, TypeError):
-            log.warning("%s: a line that is no answer was dropped (the run was stopped while writing it)", file)
-    return answers
+    return read_json_lines(file, lambda row: FaceAnswer(**row), "no answer")
 
 
 def attribute_names(module: L.LightningModule) -> list[str]:

@@ -9,12 +9,10 @@ from typing import Any
 
 import lightning as L
 import numpy as np
-import torch
-from torch import Tensor
 
 from callbacks.figures.pictures import write_image
-from callbacks.figures.prediction_writer import PredictionWriter
-from callbacks.figures.sheet import Picture, draw_grid
+from callbacks.figures.prediction_writer import PredictionWriter, of_all_processes
+from callbacks.figures.sheet import Picture, as_picture, draw_grid
 from datamodules.common.atomic_write import write_text
 from datamodules.common.csv_table import csv_text
 from datamodules.face_attributes.batch import FaceBatch
@@ -57,15 +55,11 @@ class LayerReconstructions(PredictionWriter[FaceBatch]):
                 self._rows.append({"face": face, "file": _file(batch, row), "layer": layer, **measures})
             if face < self.sheet_faces and layers:
                 sides = [batch["image"][row], *(found["image"][row] for found in layers.values())]
-                self._pictures[face] = [_picture(side) for side in sides]
+                self._pictures[face] = [as_picture(side) for side in sides]
 
     def on_predict_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write table and picture, the faces of all processes in the order of their rows."""
-        gathered: list[Any] = [None] * trainer.world_size
-        if trainer.world_size > 1:
-            torch.distributed.all_gather_object(gathered, (self._rows, self._pictures))
-        else:
-            gathered = [(self._rows, self._pictures)]
+        gathered = of_all_processes(trainer, (self._rows, self._pictures))
         if not trainer.is_global_zero:
             return
         rows = sorted((row for part, _ in gathered for row in part), key=lambda row: int(row["face"]))
@@ -86,10 +80,6 @@ class LayerReconstructions(PredictionWriter[FaceBatch]):
         files = {int(row["face"]): Path(str(row["file"])).name for row in rows}
         grid = draw_grid([pictures[face] for face in faces], [files[face] for face in faces], ["source", *layers])
         write_image(grid, folder / "reconstructions.png")
-
-
-def _picture(image: Tensor) -> Picture:
-    return np.ascontiguousarray(image.cpu().permute(1, 2, 0).numpy())
 
 
 def _file(batch: Mapping[str, Any], row: int) -> str:

@@ -12,6 +12,7 @@ import lightning as L
 
 from callbacks.face_attributes.group_errors import GroupRow, chosen_groups, group_rows, own_names, summary
 from callbacks.face_attributes.measures import AttributeResults, AttributeTest
+from callbacks.figures.plain import markdown_table, shown
 from datamodules.common.atomic_write import write_text
 from datamodules.face_attributes.demo_faces import DemoFaces
 from datamodules.faces.schema import AttributeSchema
@@ -121,14 +122,7 @@ def _measures_text(attributes: Sequence[AttributeScores], heads: Sequence[HeadSc
     ]
     counted = [row for row in heads if row.faces]
     table = [
-        (
-            row.name,
-            row.kind,
-            _three(row.accuracy),
-            _three(row.majority),
-            _three(row.balanced_accuracy),
-            f"{row.faces:,}",
-        )
+        (row.name, row.kind, *map(shown, (row.accuracy, row.majority, row.balanced_accuracy)), f"{row.faces:,}")
         for row in counted
     ]
     lines.append(markdown_table(("head", "kind", "accuracy", "majority", "balanced", "faces"), table))
@@ -137,7 +131,7 @@ def _measures_text(attributes: Sequence[AttributeScores], heads: Sequence[HeadSc
     lines.append(
         markdown_table(
             ("attribute", "balanced accuracy", "F1", "faces that show it"),
-            [(row.name, _three(row.balanced_accuracy), _three(row.f1), f"{row.present:,}") for row in worst],
+            [(row.name, shown(row.balanced_accuracy), shown(row.f1), f"{row.present:,}") for row in worst],
         )
     )
     return "\n".join(lines)
@@ -171,7 +165,7 @@ def _groups_text(rows: Sequence[GroupRow]) -> str:
         f"accuracy lower by {_GAP:.2f} or more{':' if worse else '.'}\n",
     ]
     if worse:
-        table = [(row.name, _three(row.own), _three(row.others), ", ".join(row.largest)) for row in worse]
+        table = [(row.name, shown(row.own), shown(row.others), ", ".join(row.largest)) for row in worse]
         lines.append(markdown_table(("faces", "balanced accuracy", "others", "largest gaps"), table))
     lines.append("GroupErrors writes the whole table.\n")
     return "\n".join(lines)
@@ -209,20 +203,3 @@ def _excluded(schema: AttributeSchema) -> list[str]:
         if set(schema.attributes) <= set(shipped.attributes) and shipped.without(gone) == schema:
             return gone
     return []
-
-
-def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown.
-
-    Example:
-        >>> print(markdown_table(("a", "b"), [("1", "2")]), end="")
-        | a | b |
-        | --- | --- |
-        | 1 | 2 |
-    """
-    lines = [header, ["---"] * len(header), *rows]
-    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
-
-
-def _three(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.3f}"

@@ -16,8 +16,10 @@ from lightning.pytorch.callbacks import Callback
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from callbacks.face_attributes.bars import dress
 from callbacks.face_attributes.measures import schema_of
 from callbacks.figures.pictures import save_figure
+from callbacks.figures.plain import without_nan
 from datamodules.common.atomic_write import write_text
 from datamodules.common.csv_table import csv_text, short_numbers
 from lightning_modules.face_attributes.statistics.collecting import FaceStatistics
@@ -87,14 +89,13 @@ def sentence(test: LayerNormality) -> str:
 
 def plain(test: LayerNormality) -> dict[str, Any]:
     """A test as plain values for JSON; a number that cannot be said is null."""
-    rows = [asdict(row) for row in test.rows]
     known = [row.passed for row in test.rows[1:] if not math.isnan(row.passed)]
     return {
         "layer": test.layer,
         "false_discovery_rate": test.level,
         "attributes_tested": len(known),
         "mean_share_of_units_that_pass": float(np.mean(known)) if known else None,
-        "rows": [{name: _number(value) for name, value in row.items()} for row in rows],
+        "rows": [without_nan(asdict(row)) for row in test.rows],
     }
 
 
@@ -108,9 +109,6 @@ def draw_normality(test: LayerNormality) -> Figure:
     """Bars of the share of units that pass, an attribute a bar; below them some units as they are.
 
     Attributes of too few faces to test have no bar; the title counts them.
-
-    Args:
-        test: Of one layer.
     """
     rows = [row for row in test.rows if not math.isnan(row.passed)]
     untested = len(test.rows) - len(rows)
@@ -141,13 +139,8 @@ def _draw_bars(axes: Axes, rows: Sequence[AttributeNormality], size: int) -> Non
     axes.barh(places - 0.18, [row.passed for row in rows], height=0.34, color=_BLUE)
     axes.barh(places + 0.18, [row.passed_rectified for row in rows], height=0.34, color=_RED)
     axes.plot([row.zeros for row in rows], places, "o", color=_GREY, markersize=3)
-    axes.set_yticks(places, [f"{row.attribute} ({row.faces})" for row in rows], fontsize=7)
-    axes.set_ylim(size - 0.4, -0.6)
+    dress(axes, places, [f"{row.attribute} ({row.faces})" for row in rows], size)
     axes.set_xlim(0, 1)
-    axes.tick_params(axis="x", labelsize=7)
-    axes.tick_params(axis="y", length=0)
-    axes.grid(axis="x", alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
 
 
 def _draw_histogram(axes: Axes, unit: UnitSample) -> None:
@@ -167,7 +160,3 @@ def _draw_quantiles(axes: Axes, unit: UnitSample) -> None:
     axes.plot(normal, values, ".", markersize=1.5, color=_RED if unit.rejected else _BLUE)
     axes.tick_params(labelsize=6)
     axes.spines[["top", "right"]].set_visible(False)
-
-
-def _number(value: object) -> object:
-    return None if isinstance(value, float) and math.isnan(value) else value

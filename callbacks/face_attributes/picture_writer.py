@@ -17,9 +17,9 @@ from torch import Tensor
 
 from callbacks.face_attributes.measures import schema_of
 from callbacks.figures.pictures import write_image
-from callbacks.figures.prediction_writer import PredictionWriter
+from callbacks.figures.prediction_writer import PredictionWriter, of_all_processes
 from callbacks.figures.run_key import run_key
-from callbacks.figures.sheet import Picture, SheetFace, draw_sheet, draw_strip
+from callbacks.figures.sheet import SheetFace, as_picture, draw_sheet, draw_strip
 from datamodules.common.atomic_write import write_text
 from datamodules.common.fingerprint import config_digest, tensors_digest
 from datamodules.face_attributes.batch import AttributeRequestBatch
@@ -120,11 +120,11 @@ class FaceWriter(PredictionWriter[AttributeRequestBatch]):
                 self._kept += 1
                 continue
             facts = self._facts(module, outputs, batch, row)
-            pictures = {f"{name}.png": Image.fromarray(_picture(outputs["image"][row]))}
+            pictures = {f"{name}.png": Image.fromarray(as_picture(outputs["image"][row]))}
             if batch.get("image") is not None and batch["source"][row]:
-                pictures[f"{name}_source.png"] = Image.fromarray(_picture(batch["image"][row]))
+                pictures[f"{name}_source.png"] = Image.fromarray(as_picture(batch["image"][row]))
             if self.strips and isinstance(outputs.get("strip"), Tensor) and outputs["strip"].shape[1]:
-                strip = [_picture(picture) for picture in outputs["strip"][row]]
+                strip = [as_picture(picture) for picture in outputs["strip"][row]]
                 steps = strip_steps(len(strip), _planned(module), int(facts["steps"]))
                 pictures[f"strips/{name}.png"] = draw_strip(strip, steps)
             for file, picture in pictures.items():
@@ -135,10 +135,7 @@ class FaceWriter(PredictionWriter[AttributeRequestBatch]):
 
     def on_predict_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Draw the sheets of all faces that this command makes, those that the folder held already among them."""
-        gathered: list[Any] = [self._names]
-        if trainer.world_size > 1:
-            gathered = [None] * trainer.world_size
-            torch.distributed.all_gather_object(gathered, self._names)
+        gathered = of_all_processes(trainer, self._names)
         trainer.strategy.barrier()
         if trainer.is_global_zero:
             self._draw_sheets(self.folder(trainer), set().union(*gathered))
@@ -306,12 +303,9 @@ def _planned(module: L.LightningModule) -> int | None:
 
 
 def strip_steps(number: int, planned: int | None, steps: int) -> list[int]:
-    """Steps of a face before each picture of its strip; it may rest before the planned ones, or be finished after.
+    """Steps of a face before each of so many pictures of its strip.
 
-    Args:
-        number: Pictures of the strip.
-        planned: Steps that the search was given; None takes those that it made.
-        steps: Steps that it made.
+    It may rest before the steps that the search was given, where they are known, or be finished after.
 
     Example:
         >>> strip_steps(4, 30, 15)
@@ -330,8 +324,3 @@ def _excluded(schema: AttributeSchema, attributes: Tensor) -> set[str]:
 
 def _names(schema: AttributeSchema, attributes: Tensor, value: int) -> list[str]:
     return [name for name, own in zip(schema.attributes, attributes.tolist(), strict=True) if own == value]
-
-
-def _picture(image: Tensor) -> Picture:
-    """A picture ``(3, S, S)`` uint8 as an array ``(S, S, 3)``."""
-    return np.ascontiguousarray(image.detach().cpu().permute(1, 2, 0).numpy())

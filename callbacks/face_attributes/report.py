@@ -14,6 +14,7 @@ import lightning as L
 from callbacks.face_attributes.bars import draw_attributes
 from callbacks.face_attributes.measures import AttributeResults, AttributeTest
 from callbacks.figures.pictures import save_figure
+from callbacks.figures.plain import without_nan
 from datamodules.common.atomic_write import write_text
 from datamodules.common.csv_table import csv_text, short_numbers
 from lightning_modules.face_attributes.classifier.metrics import WELL_KNOWN, AttributeScores, HeadScores, known_mean
@@ -57,28 +58,21 @@ def plain(attributes: Sequence[AttributeScores], heads: Sequence[HeadScores], fa
     """A report as plain values for JSON; a number that cannot be said is null."""
     balanced = [row.balanced_accuracy for row in attributes]
     measured = [row.name for row in attributes if not math.isnan(row.balanced_accuracy)]
-    return {
+    content = {
         "faces": faces,
         "attributes_measured": len(measured),
         "attributes_over_90": sum(value >= WELL_KNOWN for value in balanced),
-        "balanced_accuracy": _number(known_mean(balanced)),
-        "accuracy": _number(known_mean([row.accuracy for row in attributes])),
-        "majority": _number(known_mean([row.majority for row in attributes])),
-        "average_precision": _number(known_mean([row.average_precision for row in attributes])),
+        "balanced_accuracy": known_mean(balanced),
+        "accuracy": known_mean([row.accuracy for row in attributes]),
+        "majority": known_mean([row.majority for row in attributes]),
+        "average_precision": known_mean([row.average_precision for row in attributes]),
         "not_measured": [row.name for row in attributes if row.name not in measured],
-        "attributes": [_plain_row(row) for row in attributes],
-        "heads": [_plain_row(row) for row in heads],
+        "attributes": [row._asdict() for row in attributes],
+        "heads": [row._asdict() for row in heads],
     }
+    return without_nan(content)
 
 
 def rows_text(rows: Sequence[AttributeScores] | Sequence[HeadScores]) -> str:
     """Rows as csv; a number that cannot be said is an empty field."""
     return csv_text(rows[0]._fields, map(short_numbers, rows))
-
-
-def _plain_row(row: AttributeScores | HeadScores) -> dict[str, Any]:
-    return {name: _number(value) if isinstance(value, float) else value for name, value in row._asdict().items()}
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else value

@@ -13,7 +13,27 @@ from lightning.pytorch.utilities.types import STEP_OUTPUT
 from torch import Tensor
 
 
-class CollectTestResults(Callback, ABC):
+class TakesTestBatches(Callback, ABC):
+    """A callback that looks at every batch of a test."""
+
+    @abstractmethod
+    def take(self, module: L.LightningModule, outputs: STEP_OUTPUT, batch: Any) -> None:  # noqa: ANN401  # as Lightning
+        """Look at what the test step returned for a batch."""
+
+    def on_test_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: STEP_OUTPUT,
+        batch: Any,  # noqa: ANN401  # as Lightning has it
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Hand a batch to :meth:`take`."""
+        self.take(pl_module, outputs, batch)
+
+
+class CollectTestResults(TakesTestBatches):
     """Collect what :meth:`columns` picks from each test batch and hand the whole to :meth:`finish`.
 
     Rows whose ``valid`` is False (padding of the sampler, unreadable files) are dropped, so that N processes see
@@ -35,15 +55,7 @@ class CollectTestResults(Callback, ABC):
         """Forget an earlier run."""
         self._parts = []
 
-    def on_test_batch_end(
-        self,
-        trainer: L.Trainer,
-        pl_module: L.LightningModule,
-        outputs: STEP_OUTPUT,
-        batch: Mapping[str, Any],
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
+    def take(self, module: L.LightningModule, outputs: STEP_OUTPUT, batch: Mapping[str, Any]) -> None:
         """Keep this batch's columns."""
         if not isinstance(outputs, Mapping):
             return

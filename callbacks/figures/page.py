@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
 import math
 import re
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
-
-from matplotlib.figure import Figure
 
 from datamodules.common.atomic_write import write_text
 
@@ -98,11 +95,8 @@ class Page:
     ) -> None:
         """Add a table that sorts by a click on a heading and filters by words.
 
-        Args:
-            columns: Headings.
-            rows: Cells of each row, as many as there are headings.
-            digits: Shown of numbers with a fraction, in all columns or in each; sorting knows all of them.
-            marked: Rows that stand out.
+        Numbers with a fraction are shown with so many digits, in all columns or in each; sorting knows all of them.
+        ``marked`` rows stand out.
 
         Raises:
             ValueError: If a row has more or fewer cells than there are headings.
@@ -135,12 +129,6 @@ class Page:
         self._parts.append(
             f'<figure><img alt="{_plain(caption)}" src="{source}"><figcaption>{_plain(caption)}</figcaption></figure>'
         )
-
-    def add_figure(self, figure: Figure, caption: str) -> None:
-        """Add what matplotlib has drawn."""
-        stream = io.BytesIO()
-        figure.savefig(stream, dpi=130, format="png")
-        self.add_picture(stream.getvalue(), caption)
 
     def html(self) -> str:
         """The whole page."""

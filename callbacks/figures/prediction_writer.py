@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import lightning as L
+import torch
 from lightning.pytorch.callbacks import Callback
 
+PartT = TypeVar("PartT")
 BatchT = TypeVar("BatchT", contravariant=True)
 
 
@@ -42,3 +44,23 @@ class PredictionWriter(Callback, ABC, Generic[BatchT]):
     ) -> None:
         """Hand a batch to :meth:`write`."""
         self.write(trainer, pl_module, outputs, batch)
+
+    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Close what is open."""
+        self.close()
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        """Close what is open; everything written so far stays."""
+        self.close()
+
+    def close(self) -> None:
+        """Close what is open, if anything is."""
+
+
+def of_all_processes(trainer: L.Trainer, part: PartT) -> list[PartT]:
+    """What every process holds, in the order of their ranks; all of them call it."""
+    if trainer.world_size == 1:
+        return [part]
+    parts = [part] * trainer.world_size
+    torch.distributed.all_gather_object(parts, part)
+    return parts

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
 
 from callbacks.figures.fonts import default_font
 
@@ -34,14 +35,13 @@ class SheetFace(NamedTuple):
     note: str = ""
 
 
-def draw_sheet(faces: Sequence[SheetFace], columns: int, heading: str = "") -> Image.Image:
-    """Put faces in rows with their captions.
+def as_picture(image: Tensor) -> Picture:
+    """A picture ``(3, H, W)`` uint8, on any device, as an array ``(H, W, 3)``."""
+    return np.ascontiguousarray(image.detach().cpu().permute(1, 2, 0).numpy())
 
-    Args:
-        faces: At least one.
-        columns: Faces in a row, at most.
-        heading: Above all; left out where empty.
-    """
+
+def draw_sheet(faces: Sequence[SheetFace], columns: int, heading: str = "") -> Image.Image:
+    """Put faces, at least one, in rows of so many columns at most, with their captions and, where given, a heading."""
     columns = max(1, min(columns, len(faces)))
     side = max(_WIDTH, max(face.pictures[0].shape[0] for face in faces))
     pictures = max(len(face.pictures) for face in faces)
@@ -71,14 +71,7 @@ def draw_sheet(faces: Sequence[SheetFace], columns: int, heading: str = "") -> I
 def draw_grid(
     pictures: Sequence[Sequence[Picture]], row_names: Sequence[str], column_names: Sequence[str], heading: str = ""
 ) -> Image.Image:
-    """Put pictures in a grid with names at its rows and columns.
-
-    Args:
-        pictures: Rows of equally many pictures of one size.
-        row_names: Left of the rows, wrapped.
-        column_names: Above the columns.
-        heading: Above all; left out where empty.
-    """
+    """Put rows of equally many pictures of one size in a grid with names at its rows and columns, and a heading."""
     side = max(96, pictures[0][0].shape[0])
     left = 150
     titles = [_wrapped(name, side, 10) for name in column_names]
@@ -101,12 +94,7 @@ def draw_grid(
 
 
 def draw_strip(pictures: Sequence[Picture], steps: Sequence[int]) -> Image.Image:
-    """The states of one face from left to right, with the step below each.
-
-    Args:
-        pictures: States, first to last.
-        steps: Step after which each was taken.
-    """
+    """The states of one face from left to right, with the step after which each was taken below it."""
     faces = [SheetFace((picture,), f"step {step}") for picture, step in zip(pictures, steps, strict=True)]
     return draw_sheet(faces, columns=len(faces))
 

@@ -32,12 +32,7 @@ class SheetEntry(NamedTuple):
 
 
 def draw_sheet(entries: Sequence[SheetEntry], heading: str) -> Figure:
-    """Draw each pair side by side: the old detection outlined on the left, what is detected now on the right.
-
-    Args:
-        entries: Pairs, at least one.
-        heading: Above all.
-    """
+    """Draw pairs, at least one: left, the old detection is outlined, and right what is detected now."""
     columns = min(COLUMNS, len(entries))
     rows = -(-len(entries) // columns)
     figure = Figure(figsize=(max(7.0, 3.3 * columns), 1.95 * rows + 0.75), layout="constrained")

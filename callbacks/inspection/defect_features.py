@@ -10,7 +10,6 @@ from typing import Any
 import lightning as L
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
@@ -20,6 +19,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
+from callbacks.figures.collect import TakesTestBatches
 from callbacks.figures.pictures import save_figure
 from callbacks.inspection.deployed_model import mentoring_method
 from callbacks.inspection.feature_figure import draw_features
@@ -33,7 +33,7 @@ FOLDS = 5
 _FEWEST = 10  # areas under which a picture shows nothing
 
 
-class DefectFeatures(Callback):
+class DefectFeatures(TakesTestBatches):
     """Collect the network's features at defective areas of both domains while testing.
 
     Writes ``defect_features.npz`` (features, class_index, domain, index, class_names) and the t-SNE picture
@@ -63,21 +63,13 @@ class DefectFeatures(Callback):
         mentoring_method(pl_module, type(self).__name__)
         self._drawn = None
 
-    def on_test_batch_end(
-        self,
-        trainer: L.Trainer,
-        pl_module: L.LightningModule,
-        outputs: STEP_OUTPUT,
-        batch: InspectionBatch,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
+    def take(self, module: L.LightningModule, outputs: STEP_OUTPUT, batch: InspectionBatch) -> None:
         """Draw from this batch's defective areas."""
-        module = mentoring_method(pl_module, type(self).__name__)
-        features = module.whole_output(batch["image"]).features.float()
+        method = mentoring_method(module, type(self).__name__)
+        features = method.whole_output(batch["image"]).features.float()
         if self._drawn is None:
-            self._drawn = FeatureDraw(len(module.class_names), self.max_per_class, features.shape[1], self.seed)
-        targets = module.area_targets(batch)
+            self._drawn = FeatureDraw(len(method.class_names), self.max_per_class, features.shape[1], self.seed)
+        targets = method.area_targets(batch)
         defective = ((targets.target > 0.5) & targets.known).any(dim=2)
         self._drawn.add(features, defective & batch["valid"][:, None, None, None], batch)
 
@@ -136,13 +128,7 @@ class FeatureDraw:
         self.features = torch.zeros(num_classes, len(DOMAINS), limit, width)
 
     def add(self, features: Tensor, defective: Tensor, batch: InspectionBatch) -> None:
-        """Add a batch.
-
-        Args:
-            features: float ``(B, F, h, w)``.
-            defective: bool ``(B, C, h, w)``.
-            batch: ``domain`` and ``index`` are read.
-        """
+        """Add features ``(B, F, h, w)`` where they are ``defective``, bool ``(B, C, h, w)``, by domain and index."""
         rows, cells = features.shape[0], features.shape[2] * features.shape[3]
         found = defective.flatten(2).cpu()
         if not bool(found.any()):
@@ -189,12 +175,8 @@ class FeatureDraw:
 def domain_classifier_accuracy(areas: Mapping[str, NDArray[Any]], seed: int = 0) -> float | None:
     """Balanced accuracy with which a linear classifier tells the domains apart by features of images it has not seen.
 
-    Args:
-        areas: Columns of `FeatureDraw.areas`.
-        seed: Of the folds.
-
-    Returns:
-        About 0.5 (no better than chance) to 1; None where a domain has fewer than two images per fold.
+    From the columns of `FeatureDraw.areas`: about 0.5 (no better than chance) to 1; None where a domain has fewer than
+    two images per fold.
     """
     domain, groups = areas["domain"], areas["index"]
     fewest = min((len(np.unique(groups[domain == number])) for number in DOMAINS), default=0)

@@ -12,16 +12,10 @@ from lightning_modules.nn.method_checkpoint import read_method_checkpoint
 
 
 def load_deployed_model(path: str) -> MentoringMethod:
-    """Build the mentoring method that wrote a checkpoint, with its weights, frozen and in evaluation mode.
+    """Build the mentoring method that wrote a checkpoint, with its weights, on the CPU, frozen and in evaluation mode.
 
     Only tensors and plain values are read, and only public classes of this package are built: nothing in the file can
     run code.
-
-    Args:
-        path: A checkpoint of a training run.
-
-    Returns:
-        The model on the CPU.
 
     Raises:
         CheckpointError: If the file is missing, unreadable, or of another kind of model.

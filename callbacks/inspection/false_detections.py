@@ -39,15 +39,9 @@ def in_batch_pixels(batch: InspectionBatch) -> InspectionBatch:
 def false_detections(
     detections: Sequence[Detection], batch: InspectionBatch, row: int, rule: FalseDetectionRule
 ) -> list[Detection]:
-    """Those detections of a completely labelled image that are not true.
+    """Those detections, in pixels of the batch, of a completely labelled image that are not true.
 
     A region where nothing is known is neither true nor false.
-
-    Args:
-        detections: In pixels of the batch's image.
-        batch: The labels.
-        row: Which image.
-        rule: When a detection is true.
     """
     if not detections:
         return []
@@ -70,13 +64,9 @@ def false_detections(
 def apart_from(
     detections: Sequence[Detection], others: Sequence[Detection], size: Sequence[int], rule: FalseDetectionRule
 ) -> list[Detection]:
-    """Those detections that are the same as none of the others.
+    """Those detections that are the same as none of another model's, of the same image and in the same pixels.
 
-    Args:
-        detections: Of one image.
-        others: Another model's of the same image, in the same pixels.
-        size: Height and width of the image.
-        rule: When two are the same.
+    ``size`` is the image's height and width.
     """
     if not detections or not others:
         return list(detections)

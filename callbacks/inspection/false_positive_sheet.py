@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 from torch import Tensor
 
+from callbacks.figures.collect import TakesTestBatches
 from callbacks.figures.pictures import save_figure
 from callbacks.inspection.crop_pairs import SheetEntry, draw_sheet
 from callbacks.inspection.deployed_model import load_deployed_model, mentoring_method
@@ -29,7 +29,7 @@ _CONTEXT = 2.4  # side of the crop over the longer side of the detection
 _SMALLEST = 48  # pixels of the image that a crop shows at least
 
 
-class FalsePositiveSheet(Callback):
+class FalsePositiveSheet(TakesTestBatches):
     """Show places of the new domain where the deployed model raised a false alarm and the tested model raises none.
 
     Writes ``false_positives_gone.png`` into the run's folder: pairs of crops, before and after, at most one pair an
@@ -79,25 +79,17 @@ class FalsePositiveSheet(Callback):
         self._best = _Entries.none(self.limit)
         self._counts = torch.zeros(2)
 
-    def on_test_batch_end(
-        self,
-        trainer: L.Trainer,
-        pl_module: L.LightningModule,
-        outputs: STEP_OUTPUT,
-        batch: InspectionBatch,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
+    def take(self, module: L.LightningModule, outputs: STEP_OUTPUT, batch: InspectionBatch) -> None:
         """Keep the surest false positives that went away."""
         assert self._deployed is not None
         batch = in_batch_pixels(batch)
         wanted = ((batch["domain"] == NEW) & batch["labelled"] & batch["valid"]).nonzero().flatten().tolist()
         if not wanted:
             return
-        module = mentoring_method(pl_module, type(self).__name__)
+        method = mentoring_method(module, type(self).__name__)
         before = self._deployed.detect(batch, self.rule.threshold)
-        after = module.detect(batch, self.rule.threshold)
-        scores = module.cell_probabilities(batch).amax(dim=2).cpu()
+        after = method.detect(batch, self.rule.threshold)
+        scores = method.cell_probabilities(batch).amax(dim=2).cpu()
         for row in wanted:
             false = false_detections(before[row], batch, row, self.rule)
             still = false_detections(after[row], batch, row, self.rule)

@@ -28,14 +28,10 @@ def draw_features(
     class_names: Sequence[str],
     accuracy: float | None = None,
 ) -> Figure:
-    """Scatter the areas.
+    """Scatter the areas; ``accuracy`` of the domain classifier stands in the title.
 
-    Args:
-        places: ``(N, 2)``.
-        class_index: ``(N,)`` class of each area.
-        domain: ``(N,)``, 0 original, 1 new.
-        class_names: Names of all classes; those without an area are left out of the legend.
-        accuracy: Of the domain classifier, for the title.
+    Places are ``(N, 2)``, classes ``(N,)``, domains ``(N,)`` 0 (original) or 1 (new); the legend leaves out
+    classes without an area.
     """
     present = sorted({int(index) for index in class_index})
     figure = Figure(figsize=(6.2 + 2.0 * max(1, -(-len(present) // _COLUMN)), 6.0), layout="constrained")
@@ -50,15 +46,7 @@ def draw_features(
 def scatter_areas(
     axes: Axes, places: NDArray[Any], class_index: NDArray[Any], domain: NDArray[Any], colours: Sequence[str]
 ) -> None:
-    """Scatter areas into one panel without scales.
-
-    Args:
-        axes: The panel.
-        places: ``(N, 2)``.
-        class_index: ``(N,)`` class of each area.
-        domain: ``(N,)``, 0 original, 1 new.
-        colours: One a class.
-    """
+    """Scatter areas into one panel without scales, by places ``(N, 2)``, classes and domains ``(N,)``."""
     for number, marker in _MARKERS.items():
         rows = domain == number
         x, y = places[rows].T
@@ -73,13 +61,7 @@ def scatter_areas(
 
 
 def legends(axes: Axes, present: Sequence[int], class_names: Sequence[str]) -> None:
-    """Put the legends of domains and classes to the right of a panel.
-
-    Args:
-        axes: The panel.
-        present: Classes that have an area.
-        class_names: Names of all classes.
-    """
+    """Put the legends of domains, and of the classes that have an area, to the right of a panel."""
     colours = class_colours(len(class_names))
     classes = [
         Line2D([], [], marker="s", linestyle="", color=colours[index], label=class_names[index]) for index in present

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import logging
 import zipfile
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
 import lightning as L
 import numpy as np
-from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
+from callbacks.figures.prediction_writer import PredictionWriter
+from callbacks.figures.run_key import weights_digest
 from datamodules.common.errors import StoreError
-from datamodules.common.fingerprint import config_digest, file_sha256, tensors_digest
-from datamodules.inspection.batch import NEW, ORIGINAL, InspectionBatch, InspectionPrediction
+from datamodules.common.fingerprint import config_digest, file_sha256
+from datamodules.inspection.batch import NEW, ORIGINAL, InspectionBatch
 from datamodules.inspection.store.feedback import FeedbackStore
 
 log = logging.getLogger(__name__)
@@ -23,7 +25,7 @@ log = logging.getLogger(__name__)
 DomainName = Literal["original", "new", "batch"]
 
 
-class FeedbackStoreWriter(Callback):
+class FeedbackStoreWriter(PredictionWriter[InspectionBatch]):
     """While predicting, add images, detections and score maps to a feedback store, a batch at a time.
 
     The mining run is named by the checkpoint, the data and the thresholds, so that mining again adds nothing that is
@@ -38,6 +40,7 @@ class FeedbackStoreWriter(Callback):
     """
 
     def __init__(self, store: str | None = None, domain: DomainName = "new", maps: bool = True) -> None:
+        super().__init__()
         self.store = store
         self.domain = domain
         self.maps = maps
@@ -49,9 +52,9 @@ class FeedbackStoreWriter(Callback):
     def on_predict_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Open this process's file; the first process takes over what a stopped run left."""
         if self.store is None:
-            self.store = str(Path(trainer.default_root_dir) / "feedback.sqlite")
+            self.store = str(self.folder(trainer) / "feedback.sqlite")
         self._classes = class_names(trainer, pl_module)
-        self._key = (model_sha256(trainer, pl_module), data_sha256(trainer))
+        self._key = (weights_digest(trainer, pl_module), data_sha256(trainer))
         self._run_id = None
         if trainer.is_global_zero:
             self._open = FeedbackStore(self.store, create=True)
@@ -60,14 +63,8 @@ class FeedbackStoreWriter(Callback):
         if not trainer.is_global_zero:
             self._open = FeedbackStore(f"{self.store}.rank{trainer.global_rank}", create=True)
 
-    def on_predict_batch_end(
-        self,
-        trainer: L.Trainer,
-        pl_module: L.LightningModule,
-        outputs: InspectionPrediction,
-        batch: InspectionBatch,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+    def write(
+        self, trainer: L.Trainer, module: L.LightningModule, outputs: Mapping[str, Any], batch: InspectionBatch
     ) -> None:
         """Add the batch's images, all of them or, on an error, none."""
         store, maps = self._store(), {}
@@ -80,16 +77,14 @@ class FeedbackStoreWriter(Callback):
                     image_id = store.add_image(path, file_sha256(path), width, height, domain)
                     store.add_detections(run_id, image_id, outputs["detections"][place], self._classes)
                     maps[store.map_path(run_id, image_id)] = outputs["score_map"][place]
-        if (
-            self.maps
-        ):  # after the commit: a row that is given up leaves no map that another image could take for its own
-            for file, score in maps.items():
-                write_map(file, score)
+        # After the commit: a row that is given up leaves no map that another image could take for its own.
+        for file, score in maps.items() if self.maps else ():
+            write_map(file, score)
 
     def on_predict_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Join the files of all processes and say what was found."""
         if not trainer.is_global_zero:
-            self._close()
+            self.close()
         trainer.strategy.barrier()
         if not trainer.is_global_zero:
             return
@@ -99,15 +94,7 @@ class FeedbackStoreWriter(Callback):
             found = store.detections(self._run_id)
             images = len({one.image_id for one in found})
             log.info("%d detections on %d images, run %d of %s", len(found), images, self._run_id, store.path)
-        self._close()
-
-    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Close the file."""
-        self._close()
-
-    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        """Close the file; every batch written so far stays."""
-        self._close()
+        self.close()
 
     def _store(self) -> FeedbackStore:
         if self._open is None:
@@ -127,7 +114,8 @@ class FeedbackStoreWriter(Callback):
                 store.merge(shard)
                 remove_store(shard)
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Close what is open."""
         if self._open is not None:
             self._open.close()
             self._open = None
@@ -151,11 +139,6 @@ def class_names(trainer: L.Trainer, module: L.LightningModule) -> list[str]:
     return [str(name) for name in names]
 
 
-def model_sha256(trainer: L.Trainer, module: L.LightningModule) -> str:
-    """Digest of the checkpoint file, or of the weights where they come from none."""
-    return file_sha256(Path(str(trainer.ckpt_path))) if trainer.ckpt_path else tensors_digest(module.state_dict())
-
-
 def data_sha256(trainer: L.Trainer) -> str:
     """The data module's own fingerprint, or a digest of its options."""
     data: Any = getattr(trainer, "datamodule", None)
@@ -167,14 +150,10 @@ def data_sha256(trainer: L.Trainer) -> str:
 
 
 def write_map(path: Path, score: Tensor) -> None:
-    """Write one score map; readers see it whole or not at all.
+    """Write one score map ``(h, w)`` as float16; readers see it whole or not at all.
 
     It is not synchronised to the disk, which would cost more than the network on small images: mining again makes
     a missing or broken one again.
-
-    Args:
-        path: File to write.
-        score: float16 ``(h, w)``.
 
     Raises:
         StoreError: If it cannot be written, on a full disk for example.
@@ -203,6 +182,6 @@ def remove_store(path: Path) -> None:
     for file in folder.glob("*/*.npz"):
         file.unlink()
     for run in folder.glob("*"):
-        run.rmdir()
+        run.rmdir()  # what somebody else put there stops it
     if folder.is_dir():
         folder.rmdir()

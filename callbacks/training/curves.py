@@ -153,16 +153,7 @@ def best_epoch(trainer: L.Trainer, rows: Mapping[int, Mapping[str, float]]) -> B
 def draw_curves(
     rows: Mapping[int, Mapping[str, float]], panels: Mapping[str, Sequence[str]], best: BestEpoch | None = None
 ) -> Figure | None:
-    """Draw a panel for each group of metrics.
-
-    Args:
-        rows: Values of each epoch, by metric.
-        panels: Metrics of each panel.
-        best: The epoch to mark.
-
-    Returns:
-        The figure; None where nothing of any panel was logged.
-    """
+    """Draw a panel for each group of metrics, and mark the best epoch; None where nothing of any panel was logged."""
     logged = {name for values in rows.values() for name in values}
     shown = {title: [name for name in names if name in logged] for title, names in panels.items()}
     shown = {title: names for title, names in shown.items() if names}
@@ -191,17 +182,22 @@ def _draw_panel(axes: Axes, title: str, names: Sequence[str], rows: Mapping[int,
         (line,) = axes.plot(epochs, values, color=colour, linestyle=dashes, linewidth=1.6, label=_label(name))
         line.set(marker="o" if len(rows) <= _MARKED else "", markersize=3)
     axes.set_title(title, fontsize=11, loc="left")
-    axes.set_xlabel("epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    dress_epochs(axes)
     if title == "accuracy":
         axes.set_ylim(top=1.02)
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
     if len(names) <= _INSIDE:
         axes.legend(frameon=False, fontsize=9, handlelength=3.0)
     else:
         beside = {"bbox_to_anchor": (1.0, 1.0), "ncols": -(-len(names) // _COLUMN)}
         axes.legend(frameon=False, fontsize=9, handlelength=4.5, loc="upper left", **beside)
+
+
+def dress_epochs(axes: Axes) -> None:
+    """Count whole epochs along the axis, and leave out what is not needed."""
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def _label(name: str) -> str:

@@ -58,25 +58,24 @@ class EpochNumbers(Callback, ABC):
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Hand over the epoch before, and note the learning rate of this one."""
-        self._complete(trainer)
+        self._hand_over(trainer, complete=True)
         self._validated = False
         rates = [group["lr"] for optimizer in trainer.optimizers for group in optimizer.param_groups]
         self._learning_rate = {"learning_rate": float(rates[0])} if rates else {}
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Hand over the last epoch."""
-        self._complete(trainer)
+        self._hand_over(trainer, complete=True)
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         """Hand over an epoch that had ended before the training broke off."""
-        row, self._pending = self._pending, None
-        if row is not None:
-            self.epoch_done(trainer, row)
+        self._hand_over(trainer, complete=False)
 
-    def _complete(self, trainer: L.Trainer) -> None:
+    def _hand_over(self, trainer: L.Trainer, *, complete: bool) -> None:
         row, self._pending = self._pending, None
         if row is not None:
-            self.epoch_done(trainer, EpochRow(row.epoch, row.values | self._metrics(trainer)))
+            late = self._metrics(trainer) if complete else {}
+            self.epoch_done(trainer, EpochRow(row.epoch, row.values | late))
 
     def _metrics(self, trainer: L.Trainer) -> dict[str, float]:
         # All processes read them: the first look at a metric may be a collective call.

@@ -40,15 +40,12 @@ class FrameModel(Protocol):
     @property
     def backbone_is_frozen(self) -> bool:
         """Whether nothing that the features depend on learns."""
-        ...
 
     def frame_features(self, frames: Tensor) -> Tensor:
         """Features float32 ``(B, F)`` of frames uint8 ``(B, 3, S, S)``."""
-        ...
 
     def feature_digest(self) -> str:
         """Digest of all that the features depend on inside the model."""
-        ...
 
 
 @runtime_checkable
@@ -57,23 +54,18 @@ class FrameData(Protocol):
 
     def frame_batches(self, split: Any) -> DataLoader[Any]:  # noqa: ANN401  # data modules name their splits themselves
         """All frames of a split in the order of their rows, without augmentation."""
-        ...
 
     def augment_view(self, frames: Tensor, index: Tensor, view: int) -> Tensor:
         """One augmented view of training frames, the one that epoch ``view`` would see."""
-        ...
 
     def use_features(self, folder: Path) -> None:
         """Give the features of a folder in place of frames from now on."""
-        ...
 
     def data_fingerprint(self) -> str:
         """Digest of all that the frames of the splits and their order depend on."""
-        ...
 
     def view_facts(self) -> dict[str, object]:
         """What ``augment_view`` depends on besides the frames: the seed and each setting, plain values."""
-        ...
 
 
 class FeatureCache(Callback):
@@ -267,17 +259,9 @@ def computed(model: FrameModel, batches: Iterable[Tensor]) -> Iterator[Tensor]:
 def write_shard(
     path: Path, batches: Iterator[Tensor], rows: int, dtype: FeatureType, advance: Callable[[int], None]
 ) -> int:
-    """Write the features of one split and view at once.
+    """Write the features ``(B, F)`` of one split and view at once, so many rows in all; the answer is their width F.
 
-    Args:
-        path: File to write.
-        batches: Features ``(B, F)``.
-        rows: Number of rows that will come.
-        dtype: Format of the numbers.
-        advance: Called with the number of rows of each batch.
-
-    Returns:
-        Width F of the features.
+    ``advance`` is called with the number of rows of each batch.
 
     Raises:
         OSError: If the file cannot be written; before the work begins where the disk has too little room.

@@ -172,10 +172,7 @@ class FeatureFolder:
 
 
 def _difference(old: Mapping[str, object], new: Mapping[str, object]) -> str:
-    """What differs between two sets of facts; empty where nothing does.
-
-    A change of the version, and one of the preprocessing, explains what else differs.
-    """
+    """What differs; empty where nothing does. A new version, or preprocessing, explains what else does."""
     changed = [name for name in {**new, **old} if name not in old or name not in new or old[name] != new[name]]
     if "version" in changed:
         changed = ["version"]

@@ -47,10 +47,6 @@ class PlainProgress(ProgressBar):
         share = "all" if trained == total else f"{trained:,}"
         self._say(f"{type(pl_module).__name__}: {total:,} parameters, {share} of them trained")
 
-    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Start the clock of the epoch."""
-        self._epoch_started = self._last_line = time.monotonic()
-
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: STEP_OUTPUT, batch: object, batch_idx: int
     ) -> None:
@@ -65,12 +61,10 @@ class PlainProgress(ProgressBar):
         self._say(f"epoch {trainer.current_epoch}{last}  {seconds:.0f} s  {metrics}")
 
     def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Start the clock of the stage."""
+        """Start the clock of the stage, or of the epoch."""
         self._epoch_started = self._last_line = time.monotonic()
 
-    def on_predict_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Start the clock of the stage."""
-        self._epoch_started = self._last_line = time.monotonic()
+    on_train_epoch_start = on_predict_start = on_test_start
 
     def on_test_batch_end(
         self,

@@ -178,12 +178,10 @@ def address(url: str, path: str) -> str:
     joined = f"{url.rstrip('/')}/{path.lstrip('/')}" if path else url
     try:
         parts = urlsplit(joined)
-        fits = (
-            parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and "@" not in parts.netloc
-        )
+        named = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:  # a port that is no number
-        fits = False
-    if not fits or "@" in parts.netloc or re.search(r"[\s\x00-\x1f\x7f]", joined):
+        named = False
+    if not named or "@" in parts.netloc or re.search(r"[\s\x00-\x1f\x7f]", joined):
         raise ConfigurationError(
             f"url {url!r} with path {path!r} is no address that epochs can be posted to: give http://SERVER:PORT or "
             "https://SERVER:PORT, without spaces or a password"

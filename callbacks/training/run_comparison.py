@@ -12,11 +12,11 @@ from typing import Any
 
 import lightning as L
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from callbacks.figures.fonts import figure_families
 from callbacks.figures.palette import distinct_looks
 from callbacks.figures.pictures import save_figure
+from callbacks.training.curves import dress_epochs
 from callbacks.training.epoch_numbers import EpochNumbers, EpochRow
 from datamodules.common.atomic_write import write_text
 from datamodules.common.csv_table import csv_text, short_numbers
@@ -195,11 +195,8 @@ def draw_runs(runs: Sequence[ComparedRun], by: str, metric: str) -> Figure:
             label=None if drawn[run.label] else run.label,
         )
         drawn[run.label].add(run.run)
-    axes.set_xlabel("epoch")
+    dress_epochs(axes)
     axes.set_ylabel(metric)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
     if any(drawn.values()):
         # beside the panel: the curves of many runs leave no corner free
         figure.legend(

@@ -15,21 +15,12 @@ import torch
 from lightning.pytorch.cli import SaveConfigCallback
 from lightning.pytorch.loggers import WandbLogger
 
-from datamodules.common.atomic_write import atomic_path
+from datamodules.common.atomic_write import write_text
 from datamodules.common.git_state import git_state
 
 PACKAGES = (
-    "appraise",
-    "lightning",
-    "torch",
-    "torchmetrics",
-    "timm",
-    "transformers",
-    "jsonargparse",
-    "numpy",
-    "av",
-    "decord",
-)
+    "appraise", "lightning", "torch", "torchmetrics", "timm", "transformers", "jsonargparse", "numpy", "av", "decord",
+)  # fmt: skip
 
 
 class RunRecord(SaveConfigCallback):
@@ -53,10 +44,8 @@ class RunRecord(SaveConfigCallback):
         folder = Path(trainer.default_root_dir)
         text = self.parser.dump(self.config, skip_unset=False)
         facts = run_facts(trainer, seed=self.config.get("seed_everything"))
-        with atomic_path(folder / self.config_filename) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-        with atomic_path(folder / "run.json") as temporary:
-            temporary.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        write_text(folder / self.config_filename, text)
+        write_text(folder / "run.json", json.dumps(facts, indent=2) + "\n")
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
                 # Not under the name config.yaml, which W&B uses for its own file.

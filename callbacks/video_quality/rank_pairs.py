@@ -34,17 +34,15 @@ class RankPairs(CollectTestResults):
         names = [video.name for video in data.videos("test")]
         score_of = {names[row]: score for row, score in zip(table["index"].tolist(), table["score_raw"], strict=True)}
         accuracy: dict[str, float] = {}
-        for group in sorted({pair.group for pair in pairs}):
-            scored = [p for p in pairs if p.group == group and p.video1 in score_of and p.video2 in score_of]
-            if scored:
-                first = torch.stack([score_of[pair.video1] for pair in scored])
-                second = torch.stack([score_of[pair.video2] for pair in scored])
-                rank = torch.tensor([pair.rank for pair in scored])
-                accuracy[group] = float(rank_pair_accuracy(first, second, rank))
+        scored = [pair for pair in pairs if pair.video1 in score_of and pair.video2 in score_of]
+        for group in sorted({pair.group for pair in scored}):
+            own = [pair for pair in scored if pair.group == group]
+            first = torch.stack([score_of[pair.video1] for pair in own])
+            second = torch.stack([score_of[pair.video2] for pair in own])
+            rank = torch.tensor([pair.rank for pair in own])
+            accuracy[group] = float(rank_pair_accuracy(first, second, rank))
         values = {f"test/rank_accuracy_{group}": value for group, value in accuracy.items()}
-        values["test/rank_pairs_left_out"] = float(
-            sum(pair.video1 not in score_of or pair.video2 not in score_of for pair in pairs)
-        )
+        values["test/rank_pairs_left_out"] = float(len(pairs) - len(scored))
         known = torch.isfinite(table["mos"])
         if {"nonsource", "source"} <= set(accuracy) and int(known.sum()) > 2:
             scores, mos = table["score_raw"][known], table["mos"][known]

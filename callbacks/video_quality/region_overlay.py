@@ -103,15 +103,9 @@ def window_boxes(index: Tensor, candidates: int, grid_size: int, *, width: int, 
 
 
 def write_sheet(path: Path, frames: Tensor, group: Tensor, windows: Tensor, heat: Tensor, title: str) -> None:
-    """Contact sheet: key frames with their window above, importance below.
+    """Contact sheet as PNG: key frames with their window above, importance below.
 
-    Args:
-        path: PNG to write.
-        frames: (T, H, W, 3) uint8 sampled frames.
-        group: (T,) key frame of each sampled frame.
-        windows: (N_t, 4) boxes in pixels.
-        heat: (N_t, h, w) importance.
-        title: Heading.
+    Sampled frames are (T, H, W, 3) uint8, their key frames (T,), windows (N_t, 4) in pixels, importance (N_t, h, w).
     """
     columns = len(windows)
     aspect = frames.shape[1] / frames.shape[2]

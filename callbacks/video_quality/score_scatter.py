@@ -57,12 +57,9 @@ class ScoreScatter(CollectTestResults):
 
 
 def draw_scatter(scores: Tensor, mos: Tensor, score_map: Tensor | None = None) -> Figure:
-    """Scatter of predicted against true score.
+    """Scatter of predicted scores (N,) in any unit against mean opinion scores (N,).
 
-    Args:
-        scores: (N,) predicted, any unit.
-        mos: (N,) mean opinion scores.
-        score_map: (4,) parameters of the logistic from score to MOS; not drawn when None or NaN.
+    ``score_map`` are the (4,) parameters of the logistic from score to MOS; it is not drawn when None or NaN.
     """
     figure = Figure(figsize=(5.2, 4.6), layout="constrained")
     axes = figure.add_subplot()

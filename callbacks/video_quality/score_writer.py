@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import logging
-import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,9 +12,10 @@ from typing import IO, Any
 
 import lightning as L
 
+from callbacks.figures.plain import read_json_lines
 from callbacks.figures.prediction_writer import PredictionWriter
 from callbacks.figures.run_key import run_key
-from datamodules.common.atomic_write import atomic_path
+from datamodules.common.atomic_write import atomic_path, flush_row, write_text
 from datamodules.common.fingerprint import config_digest, file_key
 from datamodules.video_quality.batch import VideoQualityBatch, VideoRecord
 
@@ -98,7 +98,7 @@ class ScoreWriter(PredictionWriter[VideoQualityBatch]):
 
     def on_predict_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Join the rows of all processes and say how many failed."""
-        self._close()
+        self.close()
         trainer.strategy.barrier()
         if not trainer.is_global_zero:
             return
@@ -112,14 +112,6 @@ class ScoreWriter(PredictionWriter[VideoQualityBatch]):
             shard.unlink()
         failed = sum(row["status"] == "error" for row in rows.values())
         log.info("%d videos scored, %d not readable: %s", len(rows) - failed, failed, folder / "scores.csv")
-
-    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Close the files."""
-        self._close()
-
-    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        """Close the files; every row written so far stays."""
-        self._close()
 
     def _reusable_rows(self, path: Path) -> dict[str, dict[str, Any]]:
         rows = {row["file"]: row for row in read_rows(path) if row["status"] == "ok"}
@@ -147,10 +139,10 @@ class ScoreWriter(PredictionWriter[VideoQualityBatch]):
                 csv.writer(file).writerow([row[name] for name in FIELDS])
             else:
                 file.write(json.dumps(row) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+            flush_row(file)
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Close what is open."""
         for file in self._files:
             file.close()
         self._files = []
@@ -158,21 +150,12 @@ class ScoreWriter(PredictionWriter[VideoQualityBatch]):
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
     """Rows of a JSON-lines file; a last line cut off by a crash is left out."""
-    if not path.is_file():
-        return []
-    rows = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
-            log.warning("%s: a line that is not JSON was dropped (a run was stopped while writing it)", path)
-    return rows
+    return read_json_lines(path, dict[str, Any], "not JSON")
 
 
 def write_rows(folder: Path, rows: list[dict[str, Any]]) -> None:
     """Write ``rows`` to ``scores.csv`` and ``scores.jsonl``, each whole or not at all."""
-    with atomic_path(folder / "scores.jsonl") as temporary:
-        temporary.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    write_text(folder / "scores.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
     with atomic_path(folder / "scores.csv") as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(FIELDS)

@@ -188,15 +188,12 @@ class ActionStream(IterableDataset[StreamBatch]):
     def _chunk(self, builder: ChunkBuilder, *, dropped: int = 0, last: bool = False, error: str = "") -> StreamBatch:
         part = builder.take(last=last)
         chunk: StreamBatch = {
+            **self._empty(_info(builder.facts), error),
             "frames": torch.from_numpy(part.frames),
             "times": torch.from_numpy(part.times),
             "selected": torch.from_numpy(part.selected),
-            "video_id": 0,
             "is_last": last,
-            "info": _info(builder.facts),
             "dropped": dropped,
-            "status": "error" if error else "ok",
-            "error": error,
         }
         if part.source is not None:
             chunk["source"] = torch.from_numpy(part.source)
@@ -204,13 +201,9 @@ class ActionStream(IterableDataset[StreamBatch]):
         return chunk
 
     def _last(self, builder: ChunkBuilder | None, info: StreamInfo, error: str) -> StreamBatch:
-        if builder is not None:
-            return self._chunk(builder, last=True, error=error)
-        chunk = self._empty(info)
-        chunk["status"], chunk["error"] = ("error", error) if error else ("ok", "")
-        return chunk
+        return self._empty(info, error) if builder is None else self._chunk(builder, last=True, error=error)
 
-    def _empty(self, info: StreamInfo) -> StreamBatch:
+    def _empty(self, info: StreamInfo, error: str = "") -> StreamBatch:
         """A last chunk without frames."""
         side = self._plan.frame_size
         chunk: StreamBatch = {
@@ -221,8 +214,8 @@ class ActionStream(IterableDataset[StreamBatch]):
             "is_last": True,
             "info": info,
             "dropped": 0,
-            "status": "ok",
-            "error": "",
+            "status": "error" if error else "ok",
+            "error": error,
         }
         if self._plan.with_source:
             chunk["source"] = torch.from_numpy(np.zeros((0, info["height"], info["width"], 3), dtype=np.uint8))

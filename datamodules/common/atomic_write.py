@@ -88,10 +88,6 @@ def flush_row(stream: IO[str]) -> None:
 def append_row(target: str | Path, row: str) -> None:
     r"""Append one line to a text file and synchronise it; a half-written last line is ended first.
 
-    Args:
-        target: Text file, made when missing.
-        row: The line without its newline; it must not hold one.
-
     Raises:
         ValueError: If ``row`` holds a newline.
     """

@@ -26,3 +26,11 @@ def cache_folder(named: str | None = None) -> Path:
         return Path(own).expanduser()
     shared = os.environ.get("XDG_CACHE_HOME")
     return (Path(shared) if shared else Path.home() / ".cache") / "appraise"
+
+
+def cache_help(what: str) -> str:
+    """Line of help for a setting that names another folder."""
+    return (
+        f"Folder that keeps {what}; by default the environment variable ``APPRAISE_CACHE``, else "
+        "``$XDG_CACHE_HOME/appraise``, else ``~/.cache/appraise``."
+    )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
@@ -11,22 +14,24 @@ from datamodules.common.cache_folder import cache_folder
 from datamodules.common.errors import AppraiseError, ConfigurationError
 from datamodules.common.fingerprint import config_digest
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+
+def content_of(settings: DataclassInstance, *left_out: str) -> dict[str, int | float | bool]:
+    """The settings that decide what is made, without those that say where and how."""
+    return {name: value for name, value in asdict(settings).items() if name not in ("cache_dir", *left_out)}
+
 
 def generated_folder(name: str, cache_dir: str | None, content: Mapping[str, object]) -> Path:
-    """Where a data set is or will be; any other content has another folder.
-
-    Args:
-        name: Of the kind of data.
-        cache_dir: See `cache_folder`.
-        content: Everything that decides what is made, the version of the code that makes it included.
-    """
+    """Where a data set is or will be; all that decides it, and the version of its code, is in its name."""
     return cache_folder(cache_dir) / name / config_digest(dict(content))[:16]
 
 
 def made_once(
     folder: Path,
     is_complete: Callable[[], bool],
-    make: Callable[[], None],
+    make: Callable[[Path], None],
     *,
     what: str,
     megabytes: int,
@@ -37,7 +42,7 @@ def made_once(
     Args:
         folder: The folder.
         is_complete: Whether all of it is there.
-        make: Makes it; called by one process at a time.
+        make: Fills a partial folder beside it, which then takes its name; called by one process at a time.
         what: What is made, for the message.
         megabytes: Room that it takes.
         failure: Class of the error where the folder cannot be written.
@@ -51,7 +56,11 @@ def made_once(
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_suffix(".lock")):
             if not is_complete():
-                make()
+                partial = folder.with_suffix(".partial")
+                make(partial)
+                if folder.exists():  # something was deleted from it by hand
+                    shutil.rmtree(folder)
+                partial.replace(folder)
     except OSError as error:
         if isinstance(error, AppraiseError):
             raise

@@ -11,12 +11,7 @@ from datamodules.common.moved import keep_old_paths
 
 
 class PublicName(NamedTuple):
-    """Where a public class lives, and what it is.
-
-    Attributes:
-        module: Module that defines it.
-        summary: One line for ``appraise list``.
-    """
+    """Module that defines a public class, and one line on it for ``appraise list``."""
 
     module: str
     summary: str
@@ -29,10 +24,6 @@ def lazy_names(
 
     Importing the package stays cheap, so that ``--help`` and ``list`` answer without torch. Old paths of its modules
     are kept for a while.
-
-    Args:
-        package: ``__name__`` of the package.
-        table: Public name to the place that defines it.
 
     Example:
         >>> get, names = lazy_names(__name__, {"OrderedDict": PublicName("collections", "a dict")})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,6 +52,18 @@ def read_rows(path: str | Path) -> list[Row]:
     return rows
 
 
+def read_text(path: str | Path, sentence: str) -> str:
+    """Text of a UTF-8 file; ``sentence`` is the error after the path, with ``{}`` for the reason.
+
+    Raises:
+        LabelError: If it cannot be read.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise LabelError(f"{path}: {sentence.format(error)}") from error
+
+
 def fail(path: str | Path, line: int, problem: str) -> LabelError:
     """Build the error for one line: ``FILE, line N: problem``."""
     return LabelError(f"{path}, line {line}: {problem}")
@@ -91,10 +103,13 @@ class Table:
 
     def column(self, name: str) -> list[str]:
         """Values of one column, empty strings where the column is absent."""
-        if name not in self.columns:
-            return [""] * len(self.rows)
-        position = self.columns.index(name)
-        return [row.fields[position] for row in self.rows]
+        return [text for _, (text,) in self.records([name])]
+
+    def records(self, names: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
+        """Line of each record and its values of some columns, empty strings where a column is absent."""
+        places = [self.columns.index(name) if name in self.columns else None for name in names]
+        for row in self.rows:
+            yield row.line, ["" if place is None else row.fields[place] for place in places]
 
 
 def check_width(path: str | Path, row: Row, width: int) -> None:

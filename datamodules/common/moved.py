@@ -53,9 +53,10 @@ _MOVES = (
     (
         "datamodules.action",
         "datamodules.action.frames",
-        "augmentation balanced_sampler dataset frame_datamodule=training_half frame_loaders=loaders frame_rows=rows "
-        "frame_sampling=sampling frame_store=store labelled_frames=labelled sparse_frames=chosen",
+        "augmentation balanced_sampler dataset frame_datamodule=training_half frame_loaders=training_half "
+        "frame_rows=rows frame_sampling=sampling frame_store=store labelled_frames=labelled sparse_frames=chosen",
     ),
+    ("datamodules.action.frames", "datamodules.action.frames", "loaders=training_half"),
     (
         "datamodules.action",
         "datamodules.action.lists",
@@ -102,9 +103,10 @@ _MOVES = (
     (
         "datamodules.inspection",
         "datamodules.inspection.store",
-        "agreement feedback_store=feedback queue_order=order store_columns=columns store_effective=answers_that_count "
+        "agreement feedback_store=feedback queue_order=order store_columns=writer store_effective=answers_that_count "
         "store_file=file store_merge=merge store_reader=reader store_rows=rows store_schema=schema",
     ),
+    ("datamodules.inspection.store", "datamodules.inspection.store", "columns=writer"),
     (
         "datamodules.inspection",
         "datamodules.inspection.store.exchange",
@@ -156,14 +158,14 @@ _MOVES = (
     (
         "lightning_modules.face_attributes",
         "lightning_modules.face_attributes.classifier",
-        "backbones freezing heads labelled=taught_attributes labelling=legacy_labels layers losses "
+        "backbones freezing heads labelled=training_facts labelling=legacy_labels layers losses "
         "mean_image=training_facts metrics "
         "module network preprocess presets=settings training_facts transfer vgg vgg_weights",
     ),
     (
         "lightning_modules.face_attributes",
         "lightning_modules.face_attributes.generator",
-        "generator=pipeline generator_facts=facts generator_module=module generator_presets=presets",
+        "generator=pipeline generator_facts=facts generator_module=module generator_presets=settings",
     ),
     (
         "lightning_modules.face_attributes",
@@ -175,8 +177,8 @@ _MOVES = (
     (
         "lightning_modules.face_attributes",
         "lightning_modules.face_attributes.statistics",
-        "equal_sets fingerprints kept_faces label_columns layer_sums normality statistics=collecting "
-        "statistics_file=file",
+        "equal_sets=label_columns fingerprints=file kept_faces label_columns layer_sums normality "
+        "statistics=collecting statistics_file=file",
     ),
     (
         "lightning_modules.face_attributes",
@@ -187,8 +189,8 @@ _MOVES = (
     (
         "lightning_modules.inspection",
         "lightning_modules.inspection.detector",
-        "anchors box_coding box_detections=detections detector_areas=areas detector_losses=losses "
-        "detector_module=module detector_network=network suppression",
+        "anchors box_coding=anchors box_detections=detections detector_areas=areas detector_losses=losses "
+        "detector_module=module detector_network=network suppression=detections",
     ),
     (
         "lightning_modules.inspection",
@@ -196,6 +198,38 @@ _MOVES = (
         "box_metrics=boxes evaluation=stage image_metrics=images metrics=areas",
     ),
     ("lightning_modules.inspection", "lightning_modules.inspection.segmenter", "detections module network"),
+    (
+        "lightning_modules.face_attributes.classifier",
+        "lightning_modules.face_attributes.classifier",
+        "taught_attributes=training_facts",
+    ),
+    (
+        "lightning_modules.face_attributes.generator",
+        "lightning_modules.face_attributes.generator",
+        "presets=settings",
+    ),
+    ("lightning_modules.face_attributes.judging", "lightning_modules.face_attributes.judging", "knowledge=agreement"),
+    ("lightning_modules.action", "lightning_modules.action", "backbones=network presets=settings transfer=module"),
+    (
+        "lightning_modules.face_attributes.statistics",
+        "lightning_modules.face_attributes.statistics",
+        "equal_sets=label_columns fingerprints=file",
+    ),
+    (
+        "lightning_modules.inspection.detector",
+        "lightning_modules.inspection.detector",
+        "box_coding=anchors suppression=detections",
+    ),
+    (
+        "lightning_modules.inspection.segmenter",
+        "lightning_modules.inspection.segmenter",
+        "source_grid=detections",
+    ),
+    (
+        "lightning_modules.video_quality.key_maps",
+        "lightning_modules.video_quality.key_maps",
+        "dover=swin fast_vqa=swin swin_k400=swin",
+    ),
 )
 
 # where other names of an old module are now
@@ -219,10 +253,7 @@ _SPLIT = {
     "datamodules.action.demo": ("datamodules.action.demo.settings",),
     "datamodules.inspection.feedback_store": ("datamodules.inspection.store.rows",),
     "lightning_modules.commands.face_independence": ("lightning_modules.face_attributes.judging.common_origin",),
-    "lightning_modules.face_attributes.agreement": (
-        "lightning_modules.face_attributes.judging.knowledge",
-        "lightning_modules.face_attributes.judging.short_requests",
-    ),
+    "lightning_modules.face_attributes.agreement": ("lightning_modules.face_attributes.judging.short_requests",),
     "lightning_modules.face_attributes.realism": (
         "lightning_modules.nn.realism.distance",
         "lightning_modules.nn.realism.nearest",
@@ -288,8 +319,11 @@ class _Folder(_OldModule):
     def find(self, name: str) -> object:
         if find_spec(f"{self.old}.{name}") is not None:  # a file of the folder, which Python imports itself
             raise AttributeError(name)
+        asking = sys._getframe(1).f_code.co_name
+        if asking == "get_import_path":  # jsonargparse looks for the shortest path of a class, which is no old one
+            raise AttributeError(name)
         value = super().find(name)
-        if sys._getframe(1).f_code.co_name == "_handle_fromlist":  # an import, not a search through loaded modules
+        if asking == "_handle_fromlist":  # an import, not a search through loaded modules
             warn(self.old)
         return value
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sized
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence, Sized
 from dataclasses import dataclass
 from itertools import islice
+from typing import TypeVar
 
 import torch
 import torch.distributed
@@ -68,7 +70,8 @@ class PaddedDistributedSampler(DistributedSampler[SampleIndex]):
         own = rank if rank is not None else torch.distributed.get_rank() if running else 0
         self.rows = rows if isinstance(rows, int) else len(rows)
         self.skipped = 0
-        super().__init__(_Rows(self.rows), num_replicas=replicas, rank=own, shuffle=shuffle, seed=seed)
+        dealt = range(self.rows)
+        super().__init__(dealt, replicas, own, shuffle, seed)  # type: ignore[arg-type]  # its length is all that counts
 
     def __iter__(self) -> Iterator[SampleIndex]:
         """Yield the rows of this rank."""
@@ -93,14 +96,29 @@ class PaddedDistributedSampler(DistributedSampler[SampleIndex]):
         return order
 
 
-class _Rows(Dataset[SampleIndex]):
-    """A dataset that only has a length: torch's sampler wants one."""
+BatchT = TypeVar("BatchT")
 
-    def __init__(self, rows: int) -> None:
-        self.rows = rows
 
-    def __len__(self) -> int:
-        return self.rows
+class WholeBatches(ABC, Dataset[BatchT]):
+    """A dataset that is asked for a whole batch at a time; its loader collates by `only`."""
 
-    def __getitem__(self, index: int) -> SampleIndex:
-        return SampleIndex(index)
+    def __getitem__(self, sample: SampleIndex | int) -> BatchT:
+        """A batch of one."""
+        return self.batch([sample])
+
+    def __getitems__(self, samples: Sequence[SampleIndex | int]) -> list[BatchT]:
+        """One whole batch, alone in a list: a loader asks so for all its samples at once, and hands on a list."""
+        return [self.batch(samples)]
+
+    def batch(self, samples: Sequence[SampleIndex | int]) -> BatchT:
+        """A batch; padding is marked."""
+        return self.read([SampleIndex(sample) if isinstance(sample, int) else sample for sample in samples])
+
+    @abstractmethod
+    def read(self, samples: Sequence[SampleIndex]) -> BatchT:
+        """Read the rows of a batch."""
+
+
+def only(batches: Sequence[BatchT]) -> BatchT:
+    """Collate: the dataset gives whole batches."""
+    return batches[0]

@@ -16,14 +16,7 @@ _COUNTS = 1 << 24  # values of a draw
 
 
 def mixed(key: Tensor) -> Tensor:
-    """Scramble 64-bit numbers so that neighbours have nothing in common.
-
-    Args:
-        key: int64, any shape; arithmetic wraps around.
-
-    Returns:
-        int64 of the same shape.
-    """
+    """Scramble int64 numbers of any shape so that neighbours have nothing in common; arithmetic wraps around."""
     word = key + _GOLDEN
     word = (word ^ _shifted(word, 30)) * _FIRST
     word = (word ^ _shifted(word, 27)) * _SECOND

@@ -13,12 +13,12 @@ from torch.utils.data import DataLoader
 
 from datamodules.common.errors import ConfigurationError
 from datamodules.common.resuming import ResumableLoader
-from datamodules.common.sampler import PaddedDistributedSampler
+from datamodules.common.sampler import PaddedDistributedSampler, only
 from datamodules.common.seeded_draws import row_draws
 from datamodules.common.settings import takes, texts
 from datamodules.face_attributes.augmentation import DRAWS, augment
 from datamodules.face_attributes.batch import FaceBatch
-from datamodules.face_attributes.dataset import FaceDataset, FaceSource, ListedFaces, whole
+from datamodules.face_attributes.dataset import FaceDataset, FaceSource, ListedFaces
 from datamodules.face_attributes.demo_faces import DemoFaces
 from datamodules.face_attributes.settings import FaceDataSettings
 from datamodules.faces.lists.people import joined, people_of, sketch_of
@@ -172,7 +172,7 @@ class FaceAttributeDataModule(LightningDataModule):
             batch_size=self.settings.batch_size,
             sampler=PaddedDistributedSampler(len(source), shuffle=shuffle, seed=self.settings.seed),
             num_workers=self.settings.num_workers,
-            collate_fn=whole,
+            collate_fn=only,
             pin_memory=torch.cuda.is_available(),
             persistent_workers=self.settings.num_workers > 0 and shuffle,
         )

@@ -9,9 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset
 
-from datamodules.common.sampler import SampleIndex
+from datamodules.common.sampler import SampleIndex, WholeBatches
 from datamodules.face_attributes.batch import FaceBatch
 from datamodules.faces.lists.crops import cut_face, square_of
 from datamodules.faces.lists.records import FaceList, LabelTable
@@ -86,12 +85,8 @@ class ListedFaces:
         return self.faces.table()
 
 
-class FaceDataset(Dataset[FaceBatch]):
-    """One split; a loader asks for a whole batch at once.
-
-    Args:
-        source: Where its faces come from.
-    """
+class FaceDataset(WholeBatches[FaceBatch]):
+    """Faces of one split."""
 
     def __init__(self, source: FaceSource) -> None:
         self.source = source
@@ -100,22 +95,8 @@ class FaceDataset(Dataset[FaceBatch]):
         """Number of faces."""
         return len(self.source)
 
-    def __getitem__(self, sample: SampleIndex | int) -> FaceBatch:
-        """A batch of one face."""
-        return self.batch([sample])
-
-    def __getitems__(self, samples: Sequence[SampleIndex | int]) -> list[FaceBatch]:
-        """One whole batch, alone in a list: a loader asks so for all its samples at once, and hands on a list."""
-        return [self.batch(samples)]
-
-    def batch(self, samples: Sequence[SampleIndex | int]) -> FaceBatch:
-        """A batch of faces; padding is marked."""
-        drawn = [SampleIndex(sample) if isinstance(sample, int) else sample for sample in samples]
-        index = torch.tensor([sample.index for sample in drawn], dtype=torch.int64)
-        valid = torch.tensor([sample.valid for sample in drawn])
-        return self.source.batch(index, valid, drawn[0].epoch if drawn else 0)
-
-
-def whole(batches: list[FaceBatch]) -> FaceBatch:
-    """Collate: the dataset gives whole batches."""
-    return batches[0]
+    def read(self, samples: Sequence[SampleIndex]) -> FaceBatch:
+        """A batch of faces."""
+        index = torch.tensor([sample.index for sample in samples], dtype=torch.int64)
+        valid = torch.tensor([sample.valid for sample in samples])
+        return self.source.batch(index, valid, samples[0].epoch if samples else 0)

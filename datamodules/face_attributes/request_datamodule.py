@@ -12,20 +12,15 @@ import torch
 from lightning.pytorch import LightningDataModule
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from datamodules.common.errors import ConfigurationError
-from datamodules.common.sampler import PaddedDistributedSampler, SampleIndex
+from datamodules.common.sampler import PaddedDistributedSampler, SampleIndex, WholeBatches, only
 from datamodules.common.settings import takes
 from datamodules.face_attributes.batch import AttributeRequestBatch
 from datamodules.face_attributes.datamodule import read_schema
 from datamodules.face_attributes.demo_faces import DemoFaces
-from datamodules.face_attributes.request_lists import (
-    drawn_requests,
-    image_request,
-    listed_requests,
-    text_request,
-)
+from datamodules.face_attributes.request_lists import drawn_requests, image_request, listed_requests, text_request
 from datamodules.face_attributes.requests import FaceRequest
 from datamodules.face_attributes.settings import AttributeRequestSettings
 from datamodules.faces.lists.crops import cut_face, square_of
@@ -93,10 +88,7 @@ class AttributeRequestDataModule(LightningDataModule):
         return [item.name for item in self._items]
 
     def request(self, row: int) -> AttributeRequestBatch:
-        """One face to make, as a batch of its own.
-
-        Args:
-            row: Its ``index``.
+        """The face whose ``index`` is ``row``, as a batch of its own.
 
         Raises:
             ImageError: If its source cannot be read.
@@ -114,20 +106,13 @@ class AttributeRequestDataModule(LightningDataModule):
             RequestDataset(self._items, self._pictures, rows),
             batch_size=self.settings.batch_size,
             sampler=PaddedDistributedSampler(len(rows)),
-            collate_fn=_whole,
+            collate_fn=only,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class RequestItem:
-    """One face to make.
-
-    Attributes:
-        request: What is asked for.
-        place: Row of the request in its list.
-        seed: Seed of the face.
-        name: File name without ending, unique in the run.
-    """
+    """One face to make: its request and the row of that, its seed, and a file name without ending that is unique."""
 
     request: FaceRequest
     place: int
@@ -171,14 +156,8 @@ class SourcePictures:
         return cut_face(image, square_of(request.box, image.size, self._margin), self._size)
 
 
-class RequestDataset(Dataset[AttributeRequestBatch]):
-    """Requests as whole batches.
-
-    Args:
-        items: Faces.
-        pictures: Gives the faces that they come from.
-        rows: Those of the items that shall be made; a batch's ``index`` counts all items.
-    """
+class RequestDataset(WholeBatches[AttributeRequestBatch]):
+    """Requests: those of the items that stand in ``rows``; a batch's ``index`` counts all items."""
 
     def __init__(self, items: Sequence[RequestItem], pictures: SourcePictures, rows: Sequence[int]) -> None:
         self._items = items
@@ -189,27 +168,22 @@ class RequestDataset(Dataset[AttributeRequestBatch]):
         """Number of faces to make."""
         return len(self._rows)
 
-    def __getitem__(self, sample: SampleIndex | int) -> AttributeRequestBatch:
-        """A batch of one."""
-        return self.__getitems__([sample])[0]
-
-    def __getitems__(self, samples: Sequence[SampleIndex | int]) -> list[AttributeRequestBatch]:
-        """One whole batch, alone in a list."""
-        drawn = [SampleIndex(sample) if isinstance(sample, int) else sample for sample in samples]
-        rows = [self._rows[sample.index] for sample in drawn]
+    def read(self, samples: Sequence[SampleIndex]) -> AttributeRequestBatch:
+        """A batch of faces to make."""
+        rows = [self._rows[sample.index] for sample in samples]
         items = [self._items[row] for row in rows]
         batch = AttributeRequestBatch(
             attributes=torch.stack([item.request.attributes for item in items]),
             seed=torch.tensor([item.seed for item in items], dtype=torch.int64),
             index=torch.tensor(rows, dtype=torch.int64),
-            valid=torch.tensor([sample.valid for sample in drawn]),
+            valid=torch.tensor([sample.valid for sample in samples]),
             name=[item.name for item in items],
             source=[item.request.source for item in items],
             labelled=torch.tensor([item.request.labelled for item in items]),
         )
         if any(batch["source"]):
             batch["image"] = self._pictures.read(items)
-        return [batch]
+        return batch
 
 
 def _items(requests: Sequence[FaceRequest], count: int, seed: int) -> list[RequestItem]:
@@ -233,8 +207,3 @@ def _items(requests: Sequence[FaceRequest], count: int, seed: int) -> list[Reque
             )
         items += [RequestItem(request, place, first + turn, f"{name}_seed{first + turn}") for turn in range(count)]
     return items
-
-
-def _whole(batches: list[AttributeRequestBatch]) -> AttributeRequestBatch:
-    """Collate: the dataset gives whole batches."""
-    return batches[0]

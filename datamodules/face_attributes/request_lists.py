@@ -30,14 +30,7 @@ def text_request(text: str | list[str], schema: AttributeSchema, force: bool) ->
 def image_request(
     path: str, text: str | list[str] | None, box: _Box | None, schema: AttributeSchema, force: bool
 ) -> FaceRequest:
-    """The attributes of a real face, which the classifier shall say, but for those that a text names.
-
-    Args:
-        path: The picture.
-        text: Attributes to set, whatever the face shows; None sets none.
-        box: The face in the picture; None takes the whole.
-        schema: The attributes.
-        force: Take contradictions as they are.
+    """The attributes of a real face, which the classifier shall say, but for those that a text names; None names none.
 
     Raises:
         ConfigurationError: If there is no such picture, or the box is not in it.
@@ -93,14 +86,7 @@ def face_requests(faces: FaceList, schema: AttributeSchema) -> list[FaceRequest]
 def drawn_requests(
     table: LabelTable, count: int, schema: AttributeSchema, seed: int, ask_for: int | None
 ) -> tuple[list[FaceRequest], list[int]]:
-    """Label sets of some of the faces of a split, drawn without replacement as far as there are enough.
-
-    Args:
-        table: Labels of the split.
-        count: Number of requests.
-        schema: The attributes.
-        seed: Seed of the choice.
-        ask_for: Ask only for so many of the attributes that a face shows; None asks for its full labels.
+    """Label sets, or ``ask_for`` attributes, of faces drawn without replacement as far as there are enough.
 
     Returns:
         The requests, and the row that each comes from.
@@ -118,21 +104,20 @@ def drawn_requests(
 
 def _text_requests(path: str, schema: AttributeSchema, force: bool) -> list[FaceRequest]:
     table = Table(path, [_TEXT], ["name", "seed", "file"])
-    columns = zip(*(table.column(name) for name in (_TEXT, "name", "seed", "file")), strict=True)
     found = []
-    for row, (text, name, seed, file) in zip(table.rows, columns, strict=True):
+    for line, (text, name, seed, file) in table.records((_TEXT, "name", "seed", "file")):
         try:
             wanted = parse_attributes(text, schema, force)
         except ConfigurationError as error:
-            raise ConfigurationError(f"{path}, line {row.line}: {error}") from error
+            raise ConfigurationError(f"{path}, line {line}: {error}") from error
         picture = (Path(path).parent / file).absolute() if file else None
         if picture is not None and not picture.is_file():
-            raise fail(path, row.line, f"there is no picture {picture}; correct the name or leave it empty")
+            raise fail(path, line, f"there is no picture {picture}; correct the name or leave it empty")
         found.append(
             FaceRequest(
                 wanted,
                 _slug(name) if name else request_name(wanted, schema),
-                seed=parse_integer(path, row.line, "seed", seed) if seed else None,
+                seed=parse_integer(path, line, "seed", seed) if seed else None,
                 source=str(picture or ""),
             )
         )

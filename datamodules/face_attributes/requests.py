@@ -79,12 +79,7 @@ def parse_attributes(text: str | Sequence[str], schema: AttributeSchema, force: 
 
 
 def complete(attributes: Tensor, schema: AttributeSchema) -> Tensor:
-    """Deny the others of a head that knows only one where one of it is asked for; what is said stays.
-
-    Args:
-        attributes: int8 ``(K,)``.
-        schema: The attributes.
-    """
+    """Deny the others of a head that knows only one where one of it is asked for, int8 ``(K,)``; what is said stays."""
     completed = attributes.clone()
     for head in schema.heads:
         columns = torch.tensor(schema.indices(head))
@@ -95,13 +90,7 @@ def complete(attributes: Tensor, schema: AttributeSchema) -> Tensor:
 
 
 def check_request(attributes: Tensor, schema: AttributeSchema, force: bool = False, source: str = "") -> None:
-    """Refuse attributes that no face can show at once.
-
-    Args:
-        attributes: int8 ``(K,)``.
-        schema: The attributes and which exclude each other.
-        force: Warn and go on.
-        source: List and line for the message.
+    """Refuse attributes, int8 ``(K,)``, that no face can show at once; ``source`` is list and line for the message.
 
     Raises:
         ConfigurationError: Naming the first pair, unless ``force``.
@@ -137,13 +126,7 @@ def request_name(attributes: Tensor, schema: AttributeSchema, longest: int = 60)
 
 
 def thinned(attributes: Tensor, count: int, schema: AttributeSchema, seed: int) -> Tensor:
-    """Keep only some of the attributes that a face shows, as somebody would who asks for a few things.
-
-    Args:
-        attributes: Full labels, int8 ``(K,)``.
-        count: Attributes asked for; fewer where the face shows fewer.
-        schema: The attributes.
-        seed: Seed of the choice.
+    """Keep ``count`` of the attributes that a face shows, int8 ``(K,)``, as somebody would who asks for a few things.
 
     Returns:
         int8 ``(K,)``: the chosen ones 1, what follows from them 0, all others -1.

@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
-import json
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
 from urllib.parse import urlsplit
+
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LARGEST_BODY = 64 * 1024  # bytes; twenty answers take about six thousand
 OWN_HEADER = (
     "x-appraise"  # a page of another site cannot send it without asking first, and nobody answers that question
 )
 TOKEN_HEADER = "x-appraise-token"
-
-Message = MutableMapping[str, Any]
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
@@ -50,7 +44,7 @@ class Guard:
         token: Asked of every request for data; None where only this machine can connect.
     """
 
-    def __init__(self, app: App, hosts: frozenset[str] | None, token: str | None) -> None:
+    def __init__(self, app: ASGIApp, hosts: frozenset[str] | None, token: str | None) -> None:
         self.app = app
         self.hosts = hosts
         self.token = token
@@ -66,7 +60,8 @@ class Guard:
             self._check(scope, headers)
             body = await _body(receive, headers) if scope["method"] == "POST" else b""
         except Refusal as refusal:
-            await _refuse(send, refusal)
+            answer = JSONResponse({"detail": str(refusal)}, refusal.status, headers={"connection": "close"})
+            await answer(scope, receive, _hardened(send))
             return
         await self.app(scope, _replay(body, receive), _hardened(send))
 
@@ -172,12 +167,3 @@ def _hardened(send: Send) -> Send:
         await send(message)
 
     return with_headers
-
-
-async def _refuse(send: Send, refusal: Refusal) -> None:
-    content = json.dumps({"detail": str(refusal)}).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode()), *_ADDED]
-    await send(
-        {"type": "http.response.start", "status": refusal.status, "headers": [*headers, (b"connection", b"close")]}
-    )
-    await send({"type": "http.response.body", "body": content})

@@ -13,12 +13,7 @@ _SHOWN = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".we
 
 
 class Picture(NamedTuple):
-    """An image as it is sent.
-
-    Attributes:
-        content: Bytes of the file.
-        media_type: Such as ``image/png``.
-    """
+    """Bytes of an image as it is sent, and their type, such as ``image/png``."""
 
     content: bytes
     media_type: str

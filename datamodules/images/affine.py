@@ -7,12 +7,7 @@ from torch import Tensor
 
 
 def turned(degrees: Tensor, scale: Tensor) -> Tensor:
-    """Rotation and scale, ``(B, 2, 2)``.
-
-    Args:
-        degrees: ``(B,)``.
-        scale: ``(B,)``.
-    """
+    """Rotation by degrees ``(B,)`` and scale ``(B,)``, as ``(B, 2, 2)``."""
     angle = torch.deg2rad(degrees)
     cosine, sine = scale * angle.cos(), scale * angle.sin()
     return square([[cosine, -sine], [sine, cosine]])

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from datamodules.common.errors import ConfigurationError
+from datamodules.common.walking import files_below
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
 
 def find_images(folder: str | Path) -> list[Path]:
     """List the images of a folder and its sub-folders, sorted by path; hidden files are passed over."""
-    found: list[Path] = []
-    for place, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [Path(place) / name for name in files if is_image_name(name)]
-    return sorted(found)
-
-
-def is_image_name(name: str) -> bool:
-    """Whether a file name has the suffix of an image and is not hidden."""
-    return not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES
+    return sorted(map(Path, files_below(folder, IMAGE_SUFFIXES)))
 
 
 def images_at(path: str | Path) -> list[Path]:

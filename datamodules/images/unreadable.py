@@ -19,14 +19,7 @@ class UnreadablePictureError(ImageError, LabelError):
 def unreadable(
     path: str | Path, source: str, error: Exception, kind: Literal["image", "mask"] = "image"
 ) -> UnreadablePictureError:
-    """Error with a sentence that names the file and what to do.
-
-    Args:
-        path: The file.
-        source: List and line that name it; empty where none does.
-        error: What went wrong.
-        kind: What the message calls the file.
-    """
+    """Error with a sentence that names the file and what to do."""
     where = f"{source}: " if source else ""
     if isinstance(error, FileNotFoundError):
         return UnreadablePictureError(f"{where}there is no {kind} {path}: correct root or the name, or drop the row")

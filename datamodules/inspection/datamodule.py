@@ -16,11 +16,12 @@ from datamodules.common.errors import ConfigurationError, LabelError
 from datamodules.common.resuming import ResumableLoader
 from datamodules.common.sampler import PaddedDistributedSampler
 from datamodules.common.settings import takes
+from datamodules.common.splits import SPLITS_OF_STAGE
 from datamodules.images.size import picture_size
 from datamodules.inspection.batch import InspectionBatch
 from datamodules.inspection.batches.augmentation import augment
 from datamodules.inspection.batches.dataset import InspectionDataset, InspectionItem, collate
-from datamodules.inspection.batches.decoded import ImageCache, decode, network_size
+from datamodules.inspection.batches.decoded import ImageCache, network_size
 from datamodules.inspection.batches.domain_sampler import BalancedDomainSampler
 from datamodules.inspection.labels.images_by_split import ImageLists
 from datamodules.inspection.labels.records import LabelledImage
@@ -55,7 +56,7 @@ class InspectionDataModule(LightningDataModule):
 
     def setup(self, stage: str) -> None:
         """Read the lists and what a stage needs, so that errors come before any work."""
-        for split in _SPLITS_OF_STAGE.get(stage, ()):
+        for split in SPLITS_OF_STAGE.get(stage, ()):
             self.images(split)
 
     def images(self, split: Split, domain: int | None = None) -> list[LabelledImage]:
@@ -75,9 +76,10 @@ class InspectionDataModule(LightningDataModule):
     def box_sizes(self) -> NDArray[np.float32]:
         """Width and height of the labelled training defects in pixels of the network's images, float32 ``(N, 2)``."""
         sizes = [np.zeros((0, 2), dtype=np.float32)]
+        own, classes = self.settings, len(self.class_names or ())
         for image in self.images("train"):
             if image.labelled:
-                boxes = self._decoded_boxes(image)
+                boxes = self._cache.decoded(image, classes, own.image_size, own.box_fill).boxes
                 sizes.append(boxes[:, 2:] - boxes[:, :2])
         return np.concatenate(sizes)
 
@@ -160,18 +162,5 @@ class InspectionDataModule(LightningDataModule):
         except LabelError:
             return None
 
-    def _decoded_boxes(self, image: LabelledImage) -> NDArray[np.float32]:
-        kept = self._cache.get(image)
-        if kept is None:
-            kept = decode(image, len(self.class_names or ()), self.settings.image_size, self.settings.box_fill)
-            self._cache.put(image, kept)
-        return kept.boxes
 
-
-_SPLITS_OF_STAGE: dict[str, tuple[Split, ...]] = {
-    "fit": ("train", "val"),
-    "validate": ("val",),
-    "test": ("test",),
-    "predict": ("predict",),
-}
 _LARGE = 1024  # pixels of a side beyond which images are predicted one at a time: their features fill the memory

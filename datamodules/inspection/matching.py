@@ -20,16 +20,7 @@ Mask = NDArray[np.uint8]
 
 
 def region_pixels(rle: str, height: int, width: int) -> NDArray[np.bool_]:
-    """Pixels of a region.
-
-    Args:
-        rle: Compressed run-length string of the COCO format.
-        height: Rows of the image.
-        width: Columns of the image.
-
-    Returns:
-        bool ``(height, width)``.
-    """
+    """Pixels of a region, bool ``(height, width)``, from a compressed run-length string of the COCO format."""
     return np.asarray(coco.decode({"size": [height, width], "counts": rle.encode("ascii")}), bool)
 
 

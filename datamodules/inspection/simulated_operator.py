@@ -154,14 +154,7 @@ def simulate_answers(
 
 
 class _Eye:
-    """Judges the detections of one image by its labels.
-
-    Args:
-        image: The image with complete labels.
-        class_names: Classes of the run.
-        accept_share: Share of a region that must be true.
-        corrects_class: Whether it names the right class.
-    """
+    """Judges the detections of one image by its labels."""
 
     def __init__(
         self, image: LabelledImage, class_names: Sequence[str], accept_share: float, corrects_class: bool

@@ -42,14 +42,7 @@ def centred_starts(frames: int, clips: int, clip_length: int, frame_interval: in
 def random_starts(
     frames: int, clips: int, clip_length: int, frame_interval: int, generator: np.random.Generator
 ) -> NDArray[np.int64]:
-    """First frames of the clips of a training item: each drawn alone and evenly from all possible starts.
-
-    Args:
-        frames: Frames of the video, at least 1.
-        clips: Number of clips, at least 1.
-        clip_length: Frames of a clip.
-        frame_interval: Distance of its frames in frames of the video.
-        generator: Source of the draw.
+    """First frames of the clips of a training item: each drawn alone and evenly from all; see `centred_starts`.
 
     Returns:
         int64 ``(clips,)``; all 0 where the video is not longer than one clip.

@@ -2,39 +2,28 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import NamedTuple
 
 from datamodules.common.errors import ConfigurationError
+from datamodules.common.walking import files_below
 
 _SUFFIXES = "3gp asf avi f4v flv m2ts m4v mkv mov mp4 mpeg mpg mts mxf ogv ts vob webm wmv y4m"
 VIDEO_SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
 
 
 class FoundVideo(NamedTuple):
-    """A video of a folder.
-
-    Attributes:
-        path: Absolute path of the file.
-        name: Its path relative to the folder, with forward slashes.
-    """
+    """A video of a folder: its absolute path, and its path relative to the folder with forward slashes."""
 
     path: str
     name: str
 
 
 def find_videos(path: str | Path) -> list[FoundVideo]:
-    """List the videos of a folder and its sub-folders, or one file.
+    """List the videos of a folder and its sub-folders, or one file, sorted by path.
 
     A folder gives the files whose suffix is that of a video, whatever they hold: a text file named ``.mp4`` is listed
     and reported later. Hidden files and folders are passed over. One file is taken whatever its suffix.
-
-    Args:
-        path: Folder or file.
-
-    Returns:
-        Videos sorted by path.
 
     Raises:
         ConfigurationError: If there is no such path, or no video in it.
@@ -44,10 +33,7 @@ def find_videos(path: str | Path) -> list[FoundVideo]:
         return [FoundVideo(path=str(root.absolute()), name=root.name)]
     if not root.is_dir():
         raise ConfigurationError(f"path {str(path)!r} does not exist; give a folder of videos or one file")
-    found: list[Path] = []
-    for folder, folders, files in os.walk(root):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [Path(folder) / name for name in files if _is_video(name)]
+    found = [Path(file) for file in files_below(root, VIDEO_SUFFIXES)]
     if not found:
         suffixes = " ".join(sorted(VIDEO_SUFFIXES))
         raise ConfigurationError(
@@ -55,7 +41,3 @@ def find_videos(path: str | Path) -> list[FoundVideo]:
         )
     names = sorted((file.relative_to(root).as_posix(), file) for file in found)
     return [FoundVideo(path=str(file.absolute()), name=name) for name, file in names]
-
-
-def _is_video(name: str) -> bool:
-    return not name.startswith(".") and Path(name).suffix.lower() in VIDEO_SUFFIXES

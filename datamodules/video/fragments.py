@@ -111,14 +111,7 @@ def random_draw(generator: np.random.Generator) -> Draw:
 
 
 def place_fragments(grid: FragmentGrid, width: int, height: int, clip_length: int, draw: Draw) -> FragmentPlaces:
-    """Choose where the fragments of one clip lie.
-
-    Args:
-        grid: Layout of the mosaic.
-        width: Width of the picture in pixels, at least ``grid.side``.
-        height: Height of the picture in pixels, at least ``grid.side``.
-        clip_length: Frames of the clip, T.
-        draw: Source of the offsets within the cells.
+    """Choose where the fragments of a clip lie in a picture that is no smaller than the grid, in pixels.
 
     Returns:
         Places that are constant over each run of ``grid.aligned`` frames.
@@ -181,14 +174,10 @@ def cut_fragments(
 
 
 def resize_whole(frames: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """Resize whole frames to a square without keeping their shape: key frames for the content branch.
+    """Resize whole frames, uint8 ``(M, H, W, 3)``, to a square of side R without keeping their shape: key frames.
 
     Bilinear with antialiasing: a picture of 720 lines shrinks more than six times, and plain bilinear sampling would
     read a tenth of its pixels and turn fine texture into noise that the frozen content network never saw.
-
-    Args:
-        frames: uint8 ``(M, H, W, 3)``.
-        size: Side R in pixels.
 
     Returns:
         uint8 ``(M, 3, R, R)``.

@@ -12,12 +12,7 @@ _AHEAD = 1  # items decoded while the consumer works on one: overlap without a g
 
 
 class Deadline:
-    """A moment after which work on one file is given up.
-
-    Args:
-        seconds: Time allowed from now on.
-        path: File that the error names.
-    """
+    """A moment, so many seconds from now, after which work on one file is given up."""
 
     def __init__(self, seconds: float, path: str) -> None:
         self.seconds = seconds

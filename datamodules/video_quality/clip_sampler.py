@@ -9,11 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datamodules.video.clips import (
-    centred_starts,
-    clip_indices,
-    random_starts,
-)
+from datamodules.video.clips import centred_starts, clip_indices, random_starts
 from datamodules.video.fragments import (
     Draw,
     FragmentPlaces,

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from datamodules.common.resuming import ResumableLoader
 from datamodules.common.sampler import PaddedDistributedSampler
 from datamodules.common.settings import takes
+from datamodules.common.splits import SPLITS_OF_STAGE
 from datamodules.video.fragments import FragmentGrid
 from datamodules.video_quality.batch import VideoQualityBatch
 from datamodules.video_quality.dataset import VideoQualityDataset, VideoQualityItem, collate
@@ -70,7 +71,7 @@ class VideoQualityDataModule(LightningDataModule):
 
     def setup(self, stage: str) -> None:
         """Read the lists that a stage needs, so that their errors come before any work."""
-        for split in _SPLITS_OF_STAGE.get(stage, ()):
+        for split in SPLITS_OF_STAGE.get(stage, ()):
             self.videos(split)
         if self.settings.rank_pairs is not None and stage != "predict":
             folder = self._demo_folder() if self.settings.is_demo else None
@@ -156,11 +157,3 @@ class VideoQualityDataModule(LightningDataModule):
         from datamodules.video_quality.demo.making import make_demo
 
         return make_demo(self.settings.demo or DemoSettings())
-
-
-_SPLITS_OF_STAGE: dict[str, tuple[Split, ...]] = {
-    "fit": ("train", "val"),
-    "validate": ("val",),
-    "test": ("test",),
-    "predict": ("predict",),
-}

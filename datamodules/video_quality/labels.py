@@ -16,17 +16,18 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
 from datamodules.common.errors import ConfigurationError, LabelError
 from datamodules.common.manifest import Row, Table, check_width, fail, parse_integer, parse_number, read_rows
+from datamodules.common.splits import SplitName as SplitName
+from datamodules.common.splits import strict_split
 
 LabelFormat = Literal["kvq", "duration_fps_mos", "ksvqe", "divide", "manifest"]
 DivideColumn = Literal["aesthetic", "technical", "overall"]
-SplitName = Literal["train", "val", "test"]
 KVQ_GROUP = 7  # one source and its six processed versions
 _CORNERS = ("x1", "y1", "x2", "y2")
 
@@ -58,15 +59,7 @@ class LabelledVideo:
 
 @dataclass(frozen=True)
 class RankPair:
-    """Two videos of which people preferred one.
-
-    Attributes:
-        video1: First video, as the label list writes it.
-        video2: Second video.
-        rank: 1 when the first is better, 2 when the second is.
-        group: "source": both were made from one source; "nonsource": from two.
-        line: Line of the list, from 1.
-    """
+    """Two videos of which people preferred one: the first by rank 1, the second by rank 2; and the line of the list."""
 
     video1: str
     video2: str
@@ -75,17 +68,7 @@ class RankPair:
     line: int
 
 
-@dataclass(frozen=True)
-class _Record:
-    """A record before it is checked: the score is still text."""
-
-    line: int
-    name: str
-    score: str
-    pattern: int = -1
-    reference: str | None = None
-    region: tuple[float, float, float, float] | None = None
-    split: SplitName | None = None
+_Scored = tuple[str, LabelledVideo]  # a score that is still text, and the rest of its record, without a path yet
 
 
 def read_labels(
@@ -117,59 +100,49 @@ def read_labels(
     """
     path = Path(path)
     folder = Path(root) if root is not None else path.parent
-    records = _read_records(path, label_format, divide_column)
-    _check_unique(path, records)
-    videos = [_video(path, folder, record, require_scores) for record in records]
+    if label_format not in _READERS:
+        raise ConfigurationError(f"label_format is {label_format!r}; allowed are {', '.join(_READERS)}")
+    records = list(_READERS[label_format](path, divide_column))
+    _check_unique(path, [video for _, video in records])
+    videos = [
+        replace(
+            video,
+            path=str((folder / video.name).absolute()),
+            mos=_score(path, video, score) if score or require_scores else math.nan,
+        )
+        for score, video in records
+    ]
     if require_files:
         _check_present(path, videos)
     return videos
 
 
 def read_rank_pairs(path: str | Path, names: Iterable[str] | None = None) -> list[RankPair]:
-    """Read a list of rank pairs: csv with the header ``video1,video2,rank,group``.
-
-    Args:
-        path: The list.
-        names: Names that the label lists know; None accepts any.
+    """Read a csv ``video1,video2,rank,group`` of rank pairs between known names; with None any name will do.
 
     Raises:
         LabelError: If it is malformed, a rank is not 1 or 2, a group is neither "source" nor "nonsource", or a video
             is in none of the label lists.
     """
-    table = Table(path, ["video1", "video2", "rank", "group"], [])
+    columns = ("video1", "video2", "rank", "group")
+    table = Table(path, columns, [])
     known = None if names is None else set(names)
     pairs = []
-    for row, first, second, rank, group in zip(
-        table.rows, *(table.column(name) for name in ("video1", "video2", "rank", "group")), strict=True
-    ):
+    for line, (first, second, rank, group) in table.records(columns):
         if rank not in ("1", "2"):
-            raise fail(path, row.line, f"rank {rank!r} must be 1 (video1 is better) or 2 (video2 is better)")
+            raise fail(path, line, f"rank {rank!r} must be 1 (video1 is better) or 2 (video2 is better)")
         if group not in ("source", "nonsource"):
-            raise fail(path, row.line, f"group {group!r} must be 'source' or 'nonsource'")
+            raise fail(path, line, f"group {group!r} must be 'source' or 'nonsource'")
         for name in (first, second):
             if not name or (known is not None and name not in known):
-                raise fail(path, row.line, f"video {name!r} is in no label list; correct the name or drop the pair")
+                raise fail(path, line, f"video {name!r} is in no label list; correct the name or drop the pair")
         pairs.append(
-            RankPair(first, second, 1 if rank == "1" else 2, "source" if group == "source" else "nonsource", row.line)
+            RankPair(first, second, 1 if rank == "1" else 2, "source" if group == "source" else "nonsource", line)
         )
     return pairs
 
 
-def _read_records(path: Path, label_format: LabelFormat, divide_column: DivideColumn) -> list[_Record]:
-    if label_format == "kvq":
-        return _kvq(path)
-    if label_format == "duration_fps_mos":
-        return _duration_fps_mos(path)
-    if label_format == "ksvqe":
-        return _ksvqe(path)
-    if label_format == "divide":
-        return _divide(path, divide_column)
-    if label_format == "manifest":
-        return _manifest(path)
-    raise ConfigurationError(f"label_format is {label_format!r}; allowed are {', '.join(get_args(LabelFormat))}")
-
-
-def _kvq(path: Path) -> list[_Record]:
+def _kvq(path: Path, _: DivideColumn) -> Iterator[_Scored]:
     """``filename,score`` in groups of seven consecutive rows; the order is the only sign of source and pattern."""
     table = Table(path, ["filename", "score"], [])
     if table.columns != ("filename", "score"):
@@ -181,10 +154,9 @@ def _kvq(path: Path) -> list[_Record]:
             f"{path}: {len(names)} rows are no whole number of groups of {KVQ_GROUP} (a source and its six versions); "
             "restore the missing rows or use label_format manifest"
         )
-    return [
-        _Record(row.line, name, score, pattern=number % KVQ_GROUP, reference=names[number - number % KVQ_GROUP])
-        for number, (row, name, score) in enumerate(zip(table.rows, names, table.column("score"), strict=True))
-    ]
+    for number, (line, (name, score)) in enumerate(table.records(table.columns)):
+        first = names[number - number % KVQ_GROUP]
+        yield score, LabelledVideo("", name, pattern=number % KVQ_GROUP, reference=first, line=line)
 
 
 def _check_consecutive(path: Path, rows: list[Row], names: list[str]) -> None:
@@ -205,64 +177,61 @@ def _check_consecutive(path: Path, rows: list[Row], names: list[str]) -> None:
         expected = (found[0], found[1] + 1)
 
 
-def _four_fields(path: Path) -> list[tuple[int, str, str, str, str]]:
-    """Records of four fields without a header; a name that holds a comma needs quotes."""
-    records = []
+def _four_fields(path: Path) -> Iterator[tuple[int, str, str, str, str]]:
+    """Line and fields of records of four fields without a header; a name that holds a comma needs quotes."""
     for row in read_rows(path):
         check_width(path, row, 4)
         name, first, second, third = row.fields
-        records.append((row.line, name, first, second, third))
-    return records
+        yield row.line, name, first, second, third
 
 
-def _duration_fps_mos(path: Path) -> list[_Record]:
-    records = []
+def _duration_fps_mos(path: Path, _: DivideColumn) -> Iterator[_Scored]:
     for line, name, duration, fps, mos in _four_fields(path):
         parse_number(path, line, "duration", duration)
         parse_number(path, line, "fps", fps)
-        records.append(_Record(line, name, mos))
-    return records
+        yield mos, LabelledVideo("", name, line=line)
 
 
-def _ksvqe(path: Path) -> list[_Record]:
-    records = []
+def _ksvqe(path: Path, _: DivideColumn) -> Iterator[_Scored]:
     for line, name, kind, distortion, mos in _four_fields(path):
         parse_integer(path, line, "cls", kind)  # the released program reads it and never uses it
-        records.append(_Record(line, name, mos, pattern=parse_integer(path, line, "dis", distortion)))
-    return records
+        yield mos, LabelledVideo("", name, pattern=parse_integer(path, line, "dis", distortion), line=line)
 
 
-def _divide(path: Path, column: DivideColumn) -> list[_Record]:
+def _divide(path: Path, column: DivideColumn) -> Iterator[_Scored]:
     columns = get_args(DivideColumn)
     if column not in columns:
         raise ConfigurationError(f"divide_column is {column!r}; it must be one of {', '.join(columns)}")
-    records = []
     for line, name, *scores in _four_fields(path):
         for other, text in zip(columns, scores, strict=True):
             if text:
                 parse_number(path, line, f"{other} score", text)
-        records.append(_Record(line, name, scores[columns.index(column)]))
-    return records
+        yield scores[columns.index(column)], LabelledVideo("", name, line=line)
 
 
-def _manifest(path: Path) -> list[_Record]:
-    table = Table(path, ["file", "mos"], ["pattern", "reference", "split", *_CORNERS])
-    corners = [table.column(name) for name in _CORNERS]
-    records = []
-    for number, row in enumerate(table.rows):
-        pattern = table.column("pattern")[number]
-        records.append(
-            _Record(
-                line=row.line,
-                name=table.column("file")[number],
-                score=table.column("mos")[number],
-                pattern=parse_integer(path, row.line, "pattern", pattern) if pattern else -1,
-                reference=table.column("reference")[number] or None,
-                region=_region(path, row.line, [values[number] for values in corners]),
-                split=_split(path, row.line, table.column("split")[number]),
-            )
+def _manifest(path: Path, _: DivideColumn) -> Iterator[_Scored]:
+    known, optional = ("file", "mos"), ("pattern", "reference", "split", *_CORNERS)
+    for line, texts in Table(path, known, optional).records((*known, *optional)):
+        name, score, pattern, reference, split, *corners = texts
+        video = LabelledVideo(
+            "",
+            name,
+            line=line,
+            pattern=parse_integer(path, line, "pattern", pattern) if pattern else -1,
+            reference=reference or None,
+            region=_region(path, line, corners),
+            split=strict_split(path, line, split),
         )
-    return records
+        yield score, video
+
+
+_READERS: dict[LabelFormat, Callable[[Path, DivideColumn], Iterable[_Scored]]] = {
+    "kvq": _kvq,
+    "duration_fps_mos": _duration_fps_mos,
+    "ksvqe": _ksvqe,
+    "divide": _divide,
+    "manifest": _manifest,
+}
 
 
 def _region(path: Path, line: int, texts: list[str]) -> tuple[float, float, float, float] | None:
@@ -274,17 +243,7 @@ def _region(path: Path, line: int, texts: list[str]) -> tuple[float, float, floa
     return x1, y1, x2, y2
 
 
-def _split(path: Path, line: int, text: str) -> SplitName | None:
-    if text == "":
-        return None
-    for name in get_args(SplitName):
-        if text == name:
-            chosen: SplitName = name
-            return chosen
-    raise fail(path, line, f"split {text!r} must be train, val or test")
-
-
-def _check_unique(path: Path, records: list[_Record]) -> None:
+def _check_unique(path: Path, records: list[LabelledVideo]) -> None:
     first: dict[str, int] = {}
     for record in records:
         if not record.name:
@@ -295,23 +254,10 @@ def _check_unique(path: Path, records: list[_Record]) -> None:
         first[record.name] = record.line
 
 
-def _video(path: Path, folder: Path, record: _Record, require_score: bool) -> LabelledVideo:
-    if record.score == "" and not require_score:
-        mos = math.nan
-    elif record.score == "":
-        raise fail(path, record.line, f"{record.name!r} has no score; only predict works without one")
-    else:
-        mos = parse_number(path, record.line, f"the score of {record.name!r},", record.score)
-    return LabelledVideo(
-        path=str((folder / record.name).absolute()),
-        name=record.name,
-        mos=mos,
-        pattern=record.pattern,
-        reference=record.reference,
-        region=record.region,
-        line=record.line,
-        split=record.split,
-    )
+def _score(path: Path, video: LabelledVideo, score: str) -> float:
+    if score == "":
+        raise fail(path, video.line, f"{video.name!r} has no score; only predict works without one")
+    return parse_number(path, video.line, f"the score of {video.name!r},", score)
 
 
 def _check_present(path: Path, videos: list[LabelledVideo]) -> None:

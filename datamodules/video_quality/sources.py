@@ -18,11 +18,7 @@ _KNOWN_RANGES: dict[LabelFormat, tuple[float, float]] = {"kvq": (1.0, 5.0), "div
 
 
 class LabelSources:
-    """Reads the lists.
-
-    Args:
-        settings: Where they are.
-    """
+    """Reads the lists."""
 
     def __init__(self, settings: VideoListSettings) -> None:
         self.settings = settings

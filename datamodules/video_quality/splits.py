@@ -6,10 +6,10 @@ versions of a training video into the test.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 from datamodules.common.errors import ConfigurationError
+from datamodules.common.splits import by_hash
 from datamodules.video_quality.labels import LabelledVideo, SplitName
 from datamodules.video_quality.settings import VideoListSettings
 
@@ -40,7 +40,7 @@ def split_by_reference(videos: Sequence[LabelledVideo], settings: VideoListSetti
             "would put versions of one source on both sides; give train_labels, val_labels and test_labels, or a "
             "manifest with a column reference"
         )
-    references = sorted({_reference(video) for video in videos}, key=lambda name: _order(settings.split_seed, name))
+    references = by_hash({_reference(video) for video in videos}, settings.split_seed)
     test = _test_references(references, settings)
     rest = [name for name in references if name not in test]
     val = set(rest[: _count(settings.val_fraction, len(rest if settings.folds else references))])
@@ -99,7 +99,3 @@ def _count(fraction: float, total: int) -> int:
 
 def _reference(video: LabelledVideo) -> str:
     return video.reference if video.reference is not None else video.name
-
-
-def _order(seed: int, name: str) -> bytes:
-    return hashlib.sha256(f"{seed} {name}".encode()).digest()

@@ -24,8 +24,9 @@ from transformers.models.auto.modeling_auto import (
 from datamodules.common.errors import CheckpointError, ConfigurationError
 from datamodules.common.settings import argument, settings, takes
 from lightning_modules.action.class_groups import ClassGroups, read_groups
-from lightning_modules.action.preprocess import IMAGENET_MEAN, IMAGENET_STD, ActionPreprocess
+from lightning_modules.action.preprocess import ActionPreprocess
 from lightning_modules.action.streaming import StreamMethod
+from lightning_modules.nn.timm_backbone import IMAGENET_MEAN, IMAGENET_STD
 
 FRAMES_ENTRIES = ("num_frames", "frames_per_clip")  # of a configuration: frames that a video model sees
 

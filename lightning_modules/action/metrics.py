@@ -14,14 +14,11 @@ NAMES = ("loss", "accuracy", "balanced_accuracy", "video_accuracy")
 
 
 class FrameMetrics(Metric):
-    """Cross-entropy, accuracy, mean accuracy of the classes, and accuracy of whole videos over a split.
+    """Cross-entropy, accuracy, mean accuracy of C classes, and accuracy of whole videos over a split.
 
     The class of a video is the first greatest of its mean frame score. Of each batch, only a sum a video is kept.
 
     ``compute`` returns a dict of scalars: loss, accuracy, balanced_accuracy, video_accuracy; NaN without frames.
-
-    Args:
-        num_classes: C.
 
     Example:
         >>> metrics = FrameMetrics(2)

@@ -16,12 +16,6 @@ from datamodules.action.batch import ActionBatch
 from datamodules.common.errors import ConfigurationError
 from datamodules.common.fingerprint import config_digest, tensors_digest
 from datamodules.common.settings import fill, takes
-from lightning_modules.action.backbones import (
-    build_backbone,
-    download_backbone,
-    load_backbone,
-    preprocess_statistics,
-)
 from lightning_modules.action.losses import (
     balanced_weights,
     frame_loss,
@@ -31,18 +25,20 @@ from lightning_modules.action.losses import (
     sparsity,
 )
 from lightning_modules.action.metrics import FrameMetrics
-from lightning_modules.action.network import FrameClassifier
+from lightning_modules.action.network import FrameClassifier, build_backbone
 from lightning_modules.action.preprocess import ActionPreprocess
-from lightning_modules.action.presets import PRESETS, prediction_defects, training_defects
 from lightning_modules.action.schedules import make_schedules
-from lightning_modules.action.settings import RecognizerSettings
+from lightning_modules.action.settings import PRESETS, RecognizerSettings, prediction_defects, training_defects
 from lightning_modules.action.streaming import StreamMethod
-from lightning_modules.action.transfer import load_transfer
+from lightning_modules.nn.checkpoint_loading import load_strictly
 from lightning_modules.nn.frozen import PartlyFrozen
+from lightning_modules.nn.method_checkpoint import read_method_checkpoint
 from lightning_modules.nn.optimizers import named_optimizer
+from lightning_modules.nn.timm_backbone import fill_from_file, fill_from_timm, statistics_or_imagenet
 
 log = logging.getLogger(__name__)
 
+CLASS_LAYER = "network.classes."
 TEST_FACTS = ("label", "video_index", "index", "time", "valid")  # what test_step hands on of a batch
 
 
@@ -65,7 +61,7 @@ class FrameAveragingActionRecognizer(StreamMethod):
         self.keep(settings, frame_size=settings.side)
         self.class_names = list(settings.class_names or ())
         backbone, classes = settings.backbone, len(self.class_names)
-        self.preprocess = ActionPreprocess(*preprocess_statistics(backbone), settings.side, settings.preprocessing)
+        self.preprocess = ActionPreprocess(*statistics_or_imagenet(backbone), settings.side, settings.preprocessing)
         frozen, features = build_backbone(backbone, settings.side, settings.train_backbone, settings.unfrozen_stages)
         network = FrameClassifier(frozen, features, classes, settings.hidden_features, settings.dropout)
         self.network = network.to(memory_format=torch.channels_last)
@@ -74,13 +70,21 @@ class FrameAveragingActionRecognizer(StreamMethod):
         self.test_metrics = FrameMetrics(classes)
         self._random_backbone = settings.backbone_weights is None and settings.weights is None
         if settings.backbone_weights is not None:
-            load_backbone(self._backbone, backbone, settings.backbone_weights)
+            fill_from_file(self._backbone.module, backbone, settings.backbone_weights)
         if settings.weights is not None:
-            load_transfer(self, settings.weights, self.class_path())
+            self._begin_from(settings.weights)
 
     @property
     def _backbone(self) -> PartlyFrozen:
         return cast(PartlyFrozen, self.network.backbone)
+
+    def _begin_from(self, path: str) -> None:
+        """Copy the weights of another recogniser's checkpoint; of other classes, all but the class layer."""
+        saved, state, _ = read_method_checkpoint(path, self.class_path(), "weights")
+        same_classes = saved.get("class_names") == self.class_names
+        if not same_classes:
+            log.info("%s knows other classes, so the class layer begins anew", path)
+        load_strictly(self, state, self.state_dict(), path, () if same_classes else CLASS_LAYER)
 
     # Beginning.
 
@@ -105,7 +109,7 @@ class FrameAveragingActionRecognizer(StreamMethod):
 
     def _fetch_backbone(self) -> None:
         if self._random_backbone and self.config.pretrained:
-            download_backbone(self._backbone, self.config.backbone, self.config.side)
+            fill_from_timm(self._backbone.module, self.config.backbone, self.config.side)
             self._random_backbone = False
 
     def _class_counts(self) -> list[int]:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)  # of pixels in 0..1, RGB
-IMAGENET_STD = (0.229, 0.224, 0.225)
+from lightning_modules.nn.timm_backbone import IMAGENET_MEAN, IMAGENET_STD
+
 KERAS_MEAN = (123.68, 116.779, 103.939)  # of pixels in 0..255, RGB, as the original script writes it
 
 Preprocessing = Literal["normalised", "legacy"]

@@ -17,11 +17,7 @@ def make_schedules(
 ) -> list[LRSchedulerConfigType]:
     """Every schedule but ``cosine`` that a recogniser asks for; together they may lower the learning rate twice.
 
-    Args:
-        optimizer: Whose learning rates they change.
-        config: Of the recogniser.
-        epochs: Length of the training.
-        legacy: Let a schedule be that can never act.
+    ``legacy`` lets a schedule be that can never act; ``epochs`` is the length of the training.
 
     Raises:
         ConfigurationError: If a schedule could never act, or needs the length and there is none.
@@ -59,13 +55,8 @@ def time_decay_schedule(
 ) -> LRSchedulerConfigType:
     """Divide the learning rate at step t by ``1 + time_decay / epochs * t``; other schedules may lower it too.
 
-    Args:
-        optimizer: Whose learning rates it divides.
-        time_decay: Of the whole training.
-        epochs: Length of the training.
-
     Raises:
-        ConfigurationError: If the length is not known.
+        ConfigurationError: If the length of the training is not known.
     """
     if epochs is None or epochs < 1:
         raise ConfigurationError(

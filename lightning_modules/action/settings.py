@@ -1,4 +1,4 @@
-"""Arguments of the recogniser, and which values cannot work."""
+"""Arguments of the recogniser, which values cannot work, and presets: the repaired method, the original script."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Literal
 
 from datamodules.common.errors import ConfigurationError
 from datamodules.common.settings import argument, settings
-from lightning_modules.action.backbones import TrainBackbone
 from lightning_modules.action.losses import L1Method
+from lightning_modules.action.network import TrainBackbone
 from lightning_modules.action.preprocess import Preprocessing
 from lightning_modules.base import MethodSettings, check_class_names
 from lightning_modules.nn.optimizers import OptimizerName
@@ -117,31 +117,27 @@ class RecognizerSettings(RecognizerConfig, MethodSettings):
     def check(self) -> None:
         """Refuse values that cannot work."""
         check_class_names(self.class_names)
-        problem = ""
-        if not 0 <= self.dropout < 1:
-            problem = f"dropout is {self.dropout:g}, but must be at least 0 and below 1"
-        elif self.hidden_features < 1:
-            problem = f"hidden_features is {self.hidden_features}, but must be at least 1"
-        elif self.l1_weight < 0:
-            problem = f"l1_weight is {self.l1_weight:g}, but must be at least 0"
-        elif self.learning_rate <= 0:
-            problem = f"learning_rate is {self.learning_rate:g}, but must be above 0"
-        elif not 0 <= self.momentum < 1:
-            problem = f"momentum is {self.momentum:g}, but must be at least 0 and below 1"
-        elif self.time_decay < 0:
-            problem = f"time_decay is {self.time_decay:g}, but must be at least 0"
-        elif self.time_decay > 0 and self.schedule == "cosine":
-            problem = (
+        limits = (
+            ("dropout", 0 <= self.dropout < 1, "at least 0 and below 1"),
+            ("hidden_features", self.hidden_features >= 1, "at least 1"),
+            ("l1_weight", self.l1_weight >= 0, "at least 0"),
+            ("learning_rate", self.learning_rate > 0, "above 0"),
+            ("momentum", 0 <= self.momentum < 1, "at least 0 and below 1"),
+            ("time_decay", self.time_decay >= 0, "at least 0"),
+            ("plateau_factor", 0 < self.plateau_factor < 1, "above 0 and below 1"),
+            ("plateau_patience", self.plateau_patience >= 1, "at least 1 epoch"),
+        )
+        problems = [
+            f"{name} is {getattr(self, name):g}, but must be {bounds}" for name, right, bounds in limits if not right
+        ]
+        if self.time_decay > 0 and self.schedule == "cosine":
+            problems.append(
                 f"time_decay is {self.time_decay:g}, but schedule is cosine, which decays by itself: set one of them"
             )
-        elif not 0 < self.plateau_factor < 1:
-            problem = f"plateau_factor is {self.plateau_factor:g}, but must be above 0 and below 1"
-        elif self.plateau_patience < 1:
-            problem = f"plateau_patience is {self.plateau_patience}, but must be at least 1 epoch"
-        elif self.schedule == "plateau" and self.preset != "legacy":
+        if problems:
+            raise ConfigurationError(f"The recogniser cannot be built: {problems[0]}.")
+        if self.schedule == "plateau" and self.preset != "legacy":
             check_plateau(self.min_learning_rate, self.learning_rate)
-        if problem:
-            raise ConfigurationError(f"The recogniser cannot be built: {problem}.")
 
     @property
     def side(self) -> int:
@@ -160,3 +156,43 @@ def check_plateau(min_learning_rate: float, learning_rate: float) -> None:
             f"min_learning_rate is {min_learning_rate:g} and learning_rate {learning_rate:g}, so that the schedule "
             "plateau could never lower it: set min_learning_rate below learning_rate, or schedule to constant."
         )
+
+
+PRESETS: dict[PresetName, RecognizerConfig] = {
+    "default": RecognizerConfig(),
+    "legacy": RecognizerConfig(preprocessing="legacy", l1_weight=0.01, time_decay=1e-4, min_learning_rate=0.001),
+}
+
+
+def training_defects(config: RecognizerConfig) -> list[str]:
+    """What of the original's defects these values repeat in training, a sentence each.
+
+    Example:
+        >>> training_defects(PRESETS["default"])
+        []
+    """
+    defects = []
+    if config.preprocessing == "legacy":
+        defects.append(
+            "frames are learnt from as they are in 0..255, while prediction subtracts a mean: the network is asked "
+            "about other numbers than it learnt from"
+        )
+        defects.append("frames go in as RGB and undivided, which no published weights of the backbone expect")
+    if config.schedule == "plateau" and config.min_learning_rate >= config.learning_rate:
+        defects.append(
+            f"min_learning_rate {config.min_learning_rate:g} is not below learning_rate {config.learning_rate:g}: the "
+            "schedule plateau never acts"
+        )
+    if config.l1_weight >= PRESETS["legacy"].l1_weight and config.l1_method == "penalty":
+        defects.append(
+            f"an l1_weight of {config.l1_weight:g} outweighs the cross-entropy a hundredfold at the start, and no step "
+            "of the gradient makes an exact zero"
+        )
+    return defects
+
+
+def prediction_defects(config: RecognizerConfig) -> list[str]:
+    """What of the original's defects these values repeat in prediction, a sentence each."""
+    if config.preprocessing != "legacy":
+        return []
+    return ["a mean is subtracted from the frames that was not subtracted in training"]

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Sequence
 
 from callbacks.action.segment_writer import SegmentWriter
-from lightning_modules.commands.front.bare_options import ASKING, BareOption, argument_of, option_words, split_options
+from lightning_modules.commands.front.bare_options import ASKING, argument_of, option_words, split_options
 from lightning_modules.commands.front.errors import CommandLineError
 from lightning_modules.commands.front.lightning_cli import launch
 
@@ -60,11 +60,11 @@ def predict_arguments(arguments: Sequence[str]) -> list[str]:
         raise CommandLineError(
             f"annotate needs a SOURCE, a file, a folder, an address, camera:0 or - for standard input: {USAGE}"
         )
-    writer = _writer_options()
+    owners = {**dict.fromkeys(_DATA, "data"), **dict.fromkeys(_writer_options(), "trainer.callbacks")}
     given = {option.name for option in options}
     legacy = [option for option in options if option.name == "legacy" and option.value in (None, "true")]
     options = [option for option in options if option not in legacy]
-    own = [option for option in options if option.name in (*writer, *_DATA)]
+    own = [option for option in options if option.name in owners]
     rest = [option for option in options if option not in own]
     shows = any(option.name == "show" and option.value in (None, "true") for option in own)
     paced = shows and not given & {"chunk_frames", "data.chunk_frames", "data.init_args.chunk_frames"}
@@ -75,14 +75,9 @@ def predict_arguments(arguments: Sequence[str]) -> list[str]:
         *option_words(configs),
         *(f"--data.init_args.path={source}" for source in sources),
         *([f"--data.init_args.chunk_frames={_SHOWN_CHUNK}"] if paced else []),
-        *option_words(_full(option, writer) for option in own),
+        *option_words(argument_of(option, owners) for option in own),
         *option_words(option for option in rest if option not in configs),
     ]
-
-
-def _full(option: BareOption, writer: Sequence[str]) -> BareOption:
-    """An option of the writer or the stream under the name that ``predict`` knows."""
-    return argument_of("trainer.callbacks" if option.name in writer else "data", option)
 
 
 def _writer_options() -> list[str]:

@@ -163,14 +163,7 @@ def check_video() -> list[Finding]:
 
 
 def compare_frames(reader: str, used: str, clip: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> Finding:
-    """Finding about one reader.
-
-    Args:
-        reader: The reader that was asked for.
-        used: The reader that delivered.
-        clip: uint8 ``(T, H, W, 3)``, as encoded.
-        decoded: uint8 ``(T, H, W, 3)``, as read.
-    """
+    """Finding about the reader that was asked for: did it deliver what was encoded, uint8 ``(T, H, W, 3)``?"""
     if used != reader:
         return Finding("fault", reader, f"could not read an H.264 clip: {used}", f"reinstall the package {reader}")
     if decoded.shape != clip.shape:

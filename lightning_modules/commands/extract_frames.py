@@ -15,23 +15,24 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from datamodules.action.frames.chosen import read_timed, wanted_frames
-from datamodules.action.frames.sampling import DEFAULT_FRAMES, FrameSampling
+from datamodules.action.frames.sampling import FrameSampling
 from datamodules.action.lists.class_folders import FRAME_COLUMNS, FRAME_LIST, OPTIONAL_FRAME_COLUMNS
 from datamodules.action.lists.records import ActionVideo
 from datamodules.action.lists.settings import ActionListSettings
 from datamodules.action.lists.sources import read_videos
 from datamodules.common.atomic_write import flush_row, write_text
+from datamodules.common.csv_table import csv_text
 from datamodules.common.errors import AppraiseError, ConfigurationError, VideoError
 from datamodules.common.manifest import read_rows
 from datamodules.common.progress import file_progress
 from datamodules.video.reading.contract import FrameChunk, VideoInfo
+from lightning_modules.commands.front.bare_options import SentenceParser
 from lightning_modules.commands.front.errors import CommandLineError
 
 OPTIONS_FILE = "extract.json"
@@ -41,38 +42,23 @@ _QUALITY = 95  # of the JPEG files
 _log = logging.getLogger(__name__)
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """Raise one sentence where argparse would print two lines and leave."""
-        raise CommandLineError(f"{message}; `appraise extract-frames --help` lists the options")
-
-
 def build_parser() -> argparse.ArgumentParser:
-    """Options of the command."""
-    parser = _Parser(prog="appraise extract-frames", description="Write sparse frames of videos as pictures.")
-    add = parser.add_argument
-    add(
-        "source", metavar="SOURCE", help="folder with a folder of videos for each class, a csv video,class, or one file"
-    )
-    add("--output", required=True, metavar="DIR", help="folder of the pictures; a run that was stopped goes on in it")
+    """Options of the command, which ``front.help_text`` explains."""
+    parser = SentenceParser(prog="appraise extract-frames")
+    parser.add_argument("source", metavar="SOURCE")
+    parser.add_argument("--output", required=True)
     often = parser.add_mutually_exclusive_group()
-    often.add_argument("--every", type=float, metavar="SECONDS", help="one frame for so many seconds")
-    often.add_argument(
-        "--count", type=int, metavar="N", help=f"frames of each video, evenly (default: {DEFAULT_FRAMES})"
-    )
-    add("--size", type=int, metavar="S", help="shorter side of the pictures in pixels (default: as in the video)")
-    add("--root", metavar="DIR", help="folder that the names in a list are relative to (default: the list's)")
-    add("--class", dest="label", metavar="NAME", help="class of one file (default: the name of its folder)")
-    add("--timeout", type=float, default=60.0, metavar="SECONDS", help="for decoding one file (default: 60)")
+    often.add_argument("--every", type=float)
+    often.add_argument("--count", type=int)
+    parser.add_argument("--size", type=int)
+    parser.add_argument("--root")
+    parser.add_argument("--class", dest="label")
+    parser.add_argument("--timeout", type=float, default=60.0)
     return parser
 
 
 def run(command: str, arguments: Sequence[str]) -> int:
     """Extract frames; videos that are done already are left as they are.
-
-    Args:
-        command: ``extract-frames``.
-        arguments: What follows it.
 
     Returns:
         Exit code: 0, or 1 where not one video could be read.
@@ -124,7 +110,7 @@ def listed_videos(source: str, root: str | None, label: str | None) -> list[Acti
 
 
 class Extraction:
-    """Writes the pictures of videos one by one, and after each its rows of the list.
+    """Writes the pictures of videos one by one, and after each its rows of the list; ``frames`` counts them.
 
     Args:
         folder: Where they go.
@@ -132,9 +118,6 @@ class Extraction:
         sampling: Which frames.
         size: Shorter side of the pictures in pixels; None keeps that of the video.
         timeout: Seconds for one file.
-
-    Attributes:
-        frames: Pictures that are listed.
 
     Raises:
         ConfigurationError: If the folder holds frames that were extracted with other options.
@@ -176,7 +159,7 @@ class Extraction:
                     errors.append(str(error))
                     _log.warning("skipped: %s", error)
                 else:
-                    stream.write(_csv(pictures.rows))
+                    csv.writer(stream, lineterminator="\n").writerows(pictures.rows)
                     flush_row(stream)
                     self.frames += len(pictures.rows)
                 advance()
@@ -205,28 +188,20 @@ class Extraction:
 
     def _done(self) -> set[str]:
         """Class and stem of the videos that are listed; the last one may be incomplete, and is extracted again."""
-        header = ",".join(_COLUMNS) + "\n"
         if not self._list.is_file():
-            write_text(self._list, header)
+            write_text(self._list, csv_text(_COLUMNS, []))
             return set()
         text = self._list.read_text(encoding="utf-8")
         rows = [row.fields for row in read_rows(self._list)][1:] if text.endswith("\n") else _whole_rows(text)
         keys = [_key(row[0]) for row in rows]
         kept = [row for row, key in zip(rows, keys, strict=True) if key != keys[-1]]
-        write_text(self._list, header + _csv(kept))
+        write_text(self._list, csv_text(_COLUMNS, kept))
         self.frames = len(kept)
         return {_key(row[0]) for row in kept}
 
 
 class PictureFiles:
-    """Takes frames from ``read_video`` and writes each as ``<class>/<video>_<number>.jpg``.
-
-    Args:
-        folder: Folder of the class folders.
-        video: The video.
-        stem: Name of its pictures before the number.
-        sampling: Which frames.
-        size: Shorter side in pixels; None keeps that of the video.
+    """Takes frames from ``read_video`` and writes each as ``<class>/<stem>_<number>.jpg``.
 
     Attributes:
         all_times: Times of all frames of the video; None where unknown.
@@ -267,7 +242,7 @@ class PictureFiles:
 def unique_stems(videos: Sequence[ActionVideo]) -> list[str]:
     """Names for the pictures of each video: that of its file, with its folders or its part where two would be alike."""
     stems = [Path(video.name).stem for video in videos]
-    for longer in (lambda v: Path(v.name).with_suffix("").as_posix().strip("./").replace("/", "-"), _with_part):
+    for longer in (_with_folders, _with_part):
         counts = Counter((video.label, stem) for video, stem in zip(videos, stems, strict=True))
         stems = [
             longer(video) if counts[video.label, stem] > 1 else stem for video, stem in zip(videos, stems, strict=True)
@@ -275,10 +250,13 @@ def unique_stems(videos: Sequence[ActionVideo]) -> list[str]:
     return stems
 
 
+def _with_folders(video: ActionVideo) -> str:
+    return Path(video.name).with_suffix("").as_posix().strip("./").replace("/", "-")
+
+
 def _with_part(video: ActionVideo) -> str:
-    name = Path(video.name).with_suffix("").as_posix().strip("./").replace("/", "-")
     end = "end" if video.end is None else f"{video.end:g}s"
-    return f"{name}-{video.start:g}s-{end}-{Path(video.name).suffix.lstrip('.')}"
+    return f"{_with_folders(video)}-{video.start:g}s-{end}-{Path(video.name).suffix.lstrip('.')}"
 
 
 def _scaled(image: Image.Image, size: int | None) -> Image.Image:
@@ -296,11 +274,4 @@ def _key(frame: str) -> str:
 
 def _whole_rows(text: str) -> list[tuple[str, ...]]:
     """Rows of a list whose last line was cut off."""
-    lines = text[: text.rfind("\n") + 1]
-    return [tuple(row) for row in csv.reader(io.StringIO(lines))][1:]
-
-
-def _csv(rows: Sequence[Sequence[str]]) -> str:
-    stream = io.StringIO()
-    csv.writer(stream, lineterminator="\n").writerows(rows)
-    return stream.getvalue()
+    return [tuple(row) for row in csv.reader(io.StringIO(text[: text.rfind("\n") + 1]))][1:]

@@ -27,10 +27,6 @@ _USE = {
 def run(command: str, arguments: Sequence[str]) -> int:
     """Print the names of the asked kinds, or of all.
 
-    Args:
-        command: ``list``.
-        arguments: Any of ``methods``, ``data``, ``callbacks``, ``configs``, ``parts``.
-
     Raises:
         CommandLineError: If another kind is asked for.
     """
@@ -45,11 +41,7 @@ def run(command: str, arguments: Sequence[str]) -> int:
 
 
 def named_things(kind: str) -> dict[str, str]:
-    """Names of one kind with a line about each.
-
-    Args:
-        kind: One of ``methods``, ``data``, ``callbacks``, ``configs``, ``parts``.
-    """
+    """Names of one of the ``KINDS`` with a line about each."""
     if kind in ("configs", "parts"):
         names = (name for name in config_names(parts=True) if name.startswith("_parts/") == (kind == "parts"))
         return {name: config_summary(config_folder() / f"{name}.yaml") for name in names}

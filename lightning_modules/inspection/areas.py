@@ -142,12 +142,7 @@ def labelled_targets(
 ) -> tuple[Tensor, Tensor]:
     """Defective and known cells by complete labels, bool ``(B, C, h, w)`` each; see `cell_targets`.
 
-    Args:
-        batch: Every row is read as if it were labelled.
-        stride: Side of a cell.
-        num_classes: C.
-        coverage: Share of a cell's picture that makes it defective.
-        picture_pixels: ``(B, h, w)`` of `picture_cells`.
+    Every row is read as if it were labelled; ``picture_pixels`` is that of `picture_cells`.
     """
     pixels, unknown = class_pixels(batch["class_mask"], stride, num_classes)
     needed = (coverage * picture_pixels).clamp(min=1e-6)
@@ -160,13 +155,9 @@ def labelled_targets(
 
 
 def centre_cells(boxes: Tensor, box_class: Tensor, stride: int, shape: torch.Size) -> Tensor:
-    """Cells that hold the centre of a box, by class: bool ``(B, C, h, w)``.
+    """Cells that hold the centre of a box ``(B, N, 4)``, by class: bool ``shape``, (B, C, h, w).
 
-    Args:
-        boxes: ``(B, N, 4)`` in pixels; NaN fills up.
-        box_class: int64 ``(B, N)``; negative fills up.
-        stride: Side of a cell.
-        shape: ``(B, C, h, w)``.
+    NaN in boxes and negative classes ``(B, N)`` fill up; ``stride`` is the side of a cell in pixels.
     """
     found = torch.zeros(shape, dtype=torch.bool, device=boxes.device)
     if boxes.shape[1] == 0:

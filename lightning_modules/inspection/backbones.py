@@ -11,9 +11,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from datamodules.common.errors import ConfigurationError
-from lightning_modules.inspection.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from lightning_modules.nn.checkpoint_loading import load_strictly
-from lightning_modules.nn.timm_backbone import check_name, fixed_side, input_statistics, pretrained_state, read_state
+from lightning_modules.nn.timm_backbone import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    check_name,
+    fixed_side,
+    pretrained_state,
+    read_state,
+    statistics_or_imagenet,
+)
 
 STRIDES = (1, 2, 4, 8, 16, 32)
 FINEST_WITHOUT_DECODER = 8  # finer levels of a backbone see too little around a cell to know what it is
@@ -260,8 +267,8 @@ def _fill(backbone: Backbone, name: str, state: Mapping[str, Tensor], origin: st
 
 
 def preprocess_statistics(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and deviation of pixels in 0..1 that a backbone was made for; ImageNet's where it does not say."""
-    return (None if name == "small" else input_statistics(name)) or (IMAGENET_MEAN, IMAGENET_STD)
+    """Mean and deviation of pixels in 0..1 that a backbone was made for; ``small`` is told without timm."""
+    return (IMAGENET_MEAN, IMAGENET_STD) if name == "small" else statistics_or_imagenet(name)
 
 
 def _convolution(channels: int, out: int, stride: int = 1) -> nn.Sequential:

@@ -74,10 +74,7 @@ def read_model(path: str, class_path: str, class_names: Sequence[str], argument:
 def load_transfer(module: nn.Module, state: Mapping[str, Tensor], origin: str) -> None:
     """Copy all weights of another model of the same build; optional parts only where both have them.
 
-    Args:
-        module: The new model.
-        state: Of `read_model`.
-        origin: What the weights are, for the error.
+    ``origin`` says what the weights are, for the error.
 
     Raises:
         CheckpointError: If a key is missing, left over or of another shape.
@@ -89,12 +86,7 @@ def load_transfer(module: nn.Module, state: Mapping[str, Tensor], origin: str) -
 
 
 def load_teacher(teacher: Teacher, state: Mapping[str, Tensor], origin: str) -> None:
-    """Fill a teacher from the deployed model's checkpoint.
-
-    Args:
-        teacher: Of the student's build.
-        state: Of `read_model`.
-        origin: What the weights are, for the error.
+    """Fill a teacher of the student's build from the deployed model's checkpoint; ``origin`` is for the error.
 
     Raises:
         CheckpointError: If the deployed model was built in another way.

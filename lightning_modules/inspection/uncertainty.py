@@ -1,4 +1,4 @@
-"""How unsure a score is: entropy, margin to a threshold, and mutual information under dropout."""
+"""How unsure a score is: entropy, and mutual information under dropout."""
 
 from __future__ import annotations
 
@@ -21,16 +21,6 @@ def binary_entropy(probability: Tensor) -> Tensor:
     """
     entropy: Tensor = torch.special.entr(probability) + torch.special.entr(1 - probability)
     return entropy
-
-
-def margin(score: Tensor, threshold: Tensor | float) -> Tensor:
-    """Score minus threshold: near 0 the decision could go either way.
-
-    Example:
-        >>> margin(torch.tensor([0.75]), 0.5)
-        tensor([0.2500])
-    """
-    return score - threshold
 
 
 def mutual_information(samples: Tensor) -> Tensor:

@@ -86,7 +86,13 @@ def strip_prefix(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return dict(state)
 
 
-def load_strictly(module: nn.Module, state: Mapping[str, Tensor], covered: Iterable[str], origin: str) -> None:
+def load_strictly(
+    module: nn.Module,
+    state: Mapping[str, Tensor],
+    covered: Iterable[str],
+    origin: str,
+    left_out: str | tuple[str, ...] = (),
+) -> None:
     """Copy ``state`` into ``module``; it must hold exactly the ``covered`` keys, with the module's shapes.
 
     Args:
@@ -94,19 +100,21 @@ def load_strictly(module: nn.Module, state: Mapping[str, Tensor], covered: Itera
         state: Tensors by the module's own keys; floating dtypes are converted.
         covered: Keys of the module that the source is bound to hold.
         origin: What the weights are, for the error.
+        left_out: Beginnings of keys that are passed over on both sides.
 
     Raises:
         CheckpointError: If a key is missing, left over, or of another shape; all are listed, and nothing is copied.
     """
     own = module.state_dict()
-    expected = set(covered)
+    state = {key: value for key, value in state.items() if not key.startswith(left_out)}
+    expected = {key for key in covered if not key.startswith(left_out)}
     shapes = [
         f"{key} is {tuple(value.shape)}, the network needs {tuple(own[key].shape)}"
         for key, value in state.items()
         if key in own and value.shape != own[key].shape
     ]
     raise_for_keys(origin, missing=expected - set(state), unexpected=set(state) - expected, shapes=shapes)
-    module.load_state_dict(dict(state), strict=False)
+    module.load_state_dict(state, strict=False)
 
 
 def raise_for_keys(

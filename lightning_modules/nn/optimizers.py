@@ -13,14 +13,7 @@ OptimizerName = Literal["adamw", "sgd"]
 def named_optimizer(
     name: OptimizerName, parameters: Iterable[Any], learning_rate: float, momentum: float, weight_decay: float
 ) -> torch.optim.Optimizer:
-    """Make an optimiser.
-
-    Args:
-        name: ``adamw``, or ``sgd`` with momentum.
-        parameters: What learns, or groups of it.
-        learning_rate: Of all of them.
-        momentum: Of SGD.
-        weight_decay: Of either.
+    """AdamW, or SGD with momentum, over parameters or groups of them.
 
     Example:
         >>> weight = torch.nn.Parameter(torch.zeros(1))

@@ -25,16 +25,7 @@ class ScoresError(AppraiseError, ValueError):
 
 @dataclass(frozen=True)
 class Perturbation:
-    """What the forward pass must remember so that the backward pass draws the same noise.
-
-    Attributes:
-        k: Number of positions kept.
-        num_samples: Noise vectors per row of scores.
-        sigma: Standard deviation of the noise.
-        seed: Of the noise.
-        antithetic: Whether each noise vector serves with both signs.
-        baseline: Whether the gradient subtracts the mean of the other samples.
-    """
+    """What a forward pass must remember so that its backward pass draws the same noise: options, and the seed."""
 
     k: int
     num_samples: int
@@ -54,14 +45,10 @@ class Perturbation:
         return self.num_samples // 2 if self.antithetic else 0
 
     def noise(self, rows: int, like: Tensor) -> Iterator[tuple[int, Tensor]]:
-        """Draw standard normal noise in pieces of bounded size; each call gives the same numbers.
-
-        Args:
-            rows: Rows of scores.
-            like: Tensor of the last dimension, dtype and device that the noise shall have.
+        """Draw standard normal noise for rows of scores in pieces of bounded size; each call gives the same numbers.
 
         Yields:
-            The number of a piece's first draw, and the piece ``(rows, draws of the piece, d)``.
+            The number of a piece's first draw, and the piece ``(rows, draws of the piece, d)``, as ``like`` is.
         """
         d = like.shape[-1]
         generator = torch.Generator(device=like.device).manual_seed(self.seed)
@@ -171,15 +158,9 @@ def perturbed_topk(
 
 
 class PerturbedTopK(nn.Module):
-    """Perturbed top-k in training, hard top-k in evaluation.
+    """Perturbed top-k in training, hard top-k in evaluation; the arguments are those of `perturbed_topk`.
 
-    Args:
-        k: Number of positions kept, ``1 <= k <= d``.
-        num_samples: Noise vectors per row of scores.
-        sigma: Standard deviation of the noise. As ``sigma -> 0`` this is the hard top-k.
-        antithetic: Use each noise vector with both signs.
-        baseline: Subtract the mean of the other samples in the gradient.
-        generator: Source of the seed of the noise; the attribute of that name may be set at any time.
+    As ``sigma -> 0`` training is the hard top-k too. The attribute ``generator`` may be set at any time.
 
     Raises:
         ConfigurationError: If an argument is out of range.

@@ -15,6 +15,9 @@ from lightning_modules.nn.checkpoint_loading import load_state_dict_file, load_s
 if TYPE_CHECKING:
     from timm.models import PretrainedCfg
 
+IMAGENET_MEAN = (0.485, 0.456, 0.406)  # of pixels in 0..1, RGB
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
 # timm is slow to import, and of no use to `--help`: each function that needs it imports it.
 
 
@@ -181,6 +184,11 @@ def input_statistics(name: str) -> tuple[tuple[float, ...], tuple[float, ...]] |
 
     published = _published(name) if timm.is_model(name) else None
     return None if published is None else (tuple(published.mean), tuple(published.std))
+
+
+def statistics_or_imagenet(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Statistics as of `input_statistics`; ImageNet's where timm does not say."""
+    return input_statistics(name) or (IMAGENET_MEAN, IMAGENET_STD)
 
 
 def _published(name: str) -> PretrainedCfg | None:

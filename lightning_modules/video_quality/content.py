@@ -8,7 +8,7 @@ References:
 from __future__ import annotations
 
 from contextlib import nullcontext
-from typing import NamedTuple, Protocol, cast
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -31,32 +31,8 @@ class ContentTokens(NamedTuple):
     patch_tokens: Tensor
 
 
-class ContentExtractor(Protocol):
-    """Anything that turns key frames into one class token and patch tokens.
-
-    Attributes:
-        dim: Channels D of the tokens.
-    """
-
-    dim: int
-
-    def map_size(self, height: int, width: int) -> tuple[int, int]:
-        """Rows and columns of patch tokens for images of ``height x width`` pixels."""
-        ...
-
-    def __call__(self, images: Tensor) -> ContentTokens:
-        """Tokens of images ``(N, 3, R, R)``, normalised as the extractor was trained."""
-        ...
-
-
 class Adapter(nn.Module):
-    """Bottleneck of two linear layers, each followed by ReLU (the released code's form of the supplement's FC layers).
-
-    Args:
-        dim: Channels in.
-        hidden: Channels of the bottleneck.
-        out: Channels out.
-    """
+    """Two linear layers, each followed by ReLU (the released code's form of the supplement's FC layers)."""
 
     def __init__(self, dim: int, hidden: int, out: int) -> None:
         super().__init__()

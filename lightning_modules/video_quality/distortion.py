@@ -7,7 +7,7 @@ References:
 
 from __future__ import annotations
 
-from typing import Literal, Protocol, cast
+from typing import Literal, cast
 
 import timm
 import torch
@@ -22,20 +22,6 @@ from lightning_modules.video_quality.preprocess import IMAGENET_MEAN, IMAGENET_S
 DistortionInput = Literal["unit", "imagenet"]
 
 RESNET50_FEATURES = 2048
-
-
-class DistortionExtractor(Protocol):
-    """Anything that turns fragments into one token each.
-
-    Attributes:
-        dim: Channels of the tokens.
-    """
-
-    dim: int
-
-    def __call__(self, patches: Tensor) -> Tensor:
-        """Tokens ``(N, dim)`` of ImageNet-normalised patches ``(N, 3, fs, fs)``."""
-        ...
 
 
 class UnitPixels(nn.Module):

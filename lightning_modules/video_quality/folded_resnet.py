@@ -116,7 +116,7 @@ def fold_resnet(encoder: nn.Module, projector: nn.Sequential, dtype: torch.dtype
         size: Rows and columns of a patch.
     """
     here = (int(size[0]), int(size[1]))
-    stem, here = _fold(_part(encoder, "conv1"), _part(encoder, "bn1"), here, dtype)
+    stem, here = _fold(encoder, "conv1", "bn1", here, dtype)
     here = _output_size(here, 3, 2, 1)
     early: list[FoldedBottleneck] = []
     late: list[FoldedBottleneck] = []
@@ -133,19 +133,15 @@ def fold_resnet(encoder: nn.Module, projector: nn.Sequential, dtype: torch.dtype
     return FoldedNetwork(stem, tuple(early), tuple(late), tuple(projected), dtype)
 
 
-def _part(module: nn.Module, name: str) -> nn.Module:
-    return module.get_submodule(name)
-
-
 def _fold_bottleneck(
     block: nn.Module, size: tuple[int, int], dtype: torch.dtype
 ) -> tuple[FoldedBottleneck, tuple[int, int]]:
     shortcut: FoldedConvolution | None = None
     if getattr(block, "downsample", None) is not None:
-        shortcut, _ = _fold(_part(block, "downsample.0"), _part(block, "downsample.1"), size, dtype)
-    first, size = _fold(_part(block, "conv1"), _part(block, "bn1"), size, dtype)
-    second, size = _fold(_part(block, "conv2"), _part(block, "bn2"), size, dtype)
-    third, size = _fold(_part(block, "conv3"), _part(block, "bn3"), size, dtype)
+        shortcut, _ = _fold(block, "downsample.0", "downsample.1", size, dtype)
+    first, size = _fold(block, "conv1", "bn1", size, dtype)
+    second, size = _fold(block, "conv2", "bn2", size, dtype)
+    third, size = _fold(block, "conv3", "bn3", size, dtype)
     return FoldedBottleneck((first, second, third), shortcut), size
 
 
@@ -155,11 +151,11 @@ def _output_size(size: tuple[int, int], kernel: int, stride: int, padding: int) 
 
 
 def _fold(
-    convolution: nn.Module, norm: nn.Module, size: tuple[int, int], dtype: torch.dtype
+    block: nn.Module, name: str, norm: str, size: tuple[int, int], dtype: torch.dtype
 ) -> tuple[FoldedConvolution, tuple[int, int]]:
-    """Fold one convolution and its batch norm for maps of ``size``; returns it with the size of its output."""
-    convolution, norm = cast(nn.Conv2d, convolution), cast(FrozenBatchNorm, norm)
-    scale, shift = norm.scale_and_shift()
+    """Fold a block's convolution and its batch norm for maps of ``size``; returns it with the size of its output."""
+    convolution = cast(nn.Conv2d, block.get_submodule(name))
+    scale, shift = cast(FrozenBatchNorm, block.get_submodule(norm)).scale_and_shift()
     weight = convolution.weight * scale[:, None, None, None]
     kernel, stride, padding = convolution.kernel_size[0], convolution.stride[0], int(convolution.padding[0])
     out = _output_size(size, kernel, stride, padding)

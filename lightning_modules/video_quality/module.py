@@ -96,9 +96,9 @@ class KSVQE(Method):
         """Weighted sum of the losses: two over the rows that have a score, the contrastive one over all valid rows."""
         clips = batch["fragments"].shape[1]
         generator = self.step_generator()
-        self.network.selection.generator = generator
+        self.network.selection.topk.generator = generator
         output = self(batch["fragments"].flatten(0, 1), batch["key_frames"].flatten(0, 1))
-        self.network.selection.generator = None  # generators cannot be copied, and averaging copies the module
+        self.network.selection.topk.generator = None  # generators cannot be copied, and averaging copies the module
         scored = batch["valid"] & batch["mos"].isfinite()
         score, mos = output.score.view(-1, clips).mean(dim=1)[scored], batch["mos"][scored]
         plcc, rank = plcc_loss(score, mos), pairwise_rank_loss(score, mos)

@@ -91,9 +91,6 @@ class DistortionBranch(nn.Module):
     """Distortion extractor over the chosen fragments, and the adapter that all stages share.
 
     Every frame that begins a token of the backbone is looked at. The fragments get no gradient from here.
-
-    Args:
-        config: Of the network.
     """
 
     def __init__(self, config: KSVQEConfig) -> None:

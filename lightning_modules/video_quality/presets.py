@@ -23,39 +23,6 @@ ContentArch = Literal["clip"]
 DistortionArch = Literal["contrique", "small"]
 
 
-def _check(config: KSVQEConfig) -> None:
-    """Raise `ConfigurationError` where values contradict each other."""
-    problem = ""
-    pixels = config.window * config.fragment_size
-    if config.grid_size < config.window:
-        problem = f"grid_size {config.grid_size} is below the {config.window} fragments of the selection: raise it"
-    elif config.clip_length % config.patch_size[0] or pixels % config.patch_size[1] or pixels % config.patch_size[2]:
-        problem = (
-            f"patch_size {config.patch_size} does not divide clip_length {config.clip_length} and the mosaic of "
-            f"{pixels} pixels: choose multiples of the patch"
-        )
-    elif not len(config.depths) == len(config.swin_heads) == len(config.gated_stages):
-        problem = (
-            f"depths {config.depths}, swin_heads {config.swin_heads} and gated_stages {config.gated_stages} differ in "
-            "length: give each stage one entry of each"
-        )
-    elif not 0 <= config.tuning_stage < config.stages:
-        problem = f"tuning_stage {config.tuning_stage} is none of the {config.stages} stages: count from 0"
-    elif len(config.attention_heads) not in (1, *range(len(config.modulated_stages), config.stages + 1)):
-        problem = (
-            f"attention_heads {config.attention_heads} names {len(config.attention_heads)} stages, but "
-            f"{len(config.modulated_stages)} are modulated: give one number, or one per modulated stage"
-        )
-    elif config.key_frame_layout == "official" and config.num_key_frames != 4:
-        problem = f"the official layout has 4 key frames, not {config.num_key_frames}: set num_key_frames to 4"
-    elif not 1 <= config.num_key_frames <= config.clip_length:
-        problem = f"num_key_frames {config.num_key_frames} does not fit a clip of {config.clip_length} frames"
-    elif config.content_size < config.content_patch:
-        problem = f"content_size {config.content_size} is smaller than one patch of {config.content_patch} pixels"
-    if problem:
-        raise ConfigurationError(f"The network cannot be built: {problem}.")
-
-
 @settings
 class KSVQEConfig:
     """Everything that `KSVQENetwork` is built from: plain values, so that a checkpoint rebuilds its own network."""
@@ -159,8 +126,36 @@ class KSVQEConfig:
     initial_a2: float = argument(default=2.0, help="Weight of CaM at the start.", flat=False)
 
     def check(self) -> None:
-        """Refuse values that cannot work together."""
-        _check(self)
+        """Refuse values that contradict each other."""
+        problem = ""
+        pixels = self.window * self.fragment_size
+        if self.grid_size < self.window:
+            problem = f"grid_size {self.grid_size} is below the {self.window} fragments of the selection: raise it"
+        elif self.clip_length % self.patch_size[0] or pixels % self.patch_size[1] or pixels % self.patch_size[2]:
+            problem = (
+                f"patch_size {self.patch_size} does not divide clip_length {self.clip_length} and the mosaic of "
+                f"{pixels} pixels: choose multiples of the patch"
+            )
+        elif not len(self.depths) == len(self.swin_heads) == len(self.gated_stages):
+            problem = (
+                f"depths {self.depths}, swin_heads {self.swin_heads} and gated_stages {self.gated_stages} differ in "
+                "length: give each stage one entry of each"
+            )
+        elif not 0 <= self.tuning_stage < self.stages:
+            problem = f"tuning_stage {self.tuning_stage} is none of the {self.stages} stages: count from 0"
+        elif len(self.attention_heads) not in (1, *range(len(self.modulated_stages), self.stages + 1)):
+            problem = (
+                f"attention_heads {self.attention_heads} names {len(self.attention_heads)} stages, but "
+                f"{len(self.modulated_stages)} are modulated: give one number, or one per modulated stage"
+            )
+        elif self.key_frame_layout == "official" and self.num_key_frames != 4:
+            problem = f"the official layout has 4 key frames, not {self.num_key_frames}: set num_key_frames to 4"
+        elif not 1 <= self.num_key_frames <= self.clip_length:
+            problem = f"num_key_frames {self.num_key_frames} does not fit a clip of {self.clip_length} frames"
+        elif self.content_size < self.content_patch:
+            problem = f"content_size {self.content_size} is smaller than one patch of {self.content_patch} pixels"
+        if problem:
+            raise ConfigurationError(f"The network cannot be built: {problem}.")
 
     @property
     def stages(self) -> int:

@@ -10,7 +10,7 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn import functional as F
 
 from datamodules.common.errors import ConfigurationError
-from lightning_modules.nn.perturbed_topk import check_no_nan, hard_topk, perturbed_topk
+from lightning_modules.nn.perturbed_topk import PerturbedTopK, check_no_nan
 
 
 class RegionSelection(NamedTuple):
@@ -67,7 +67,7 @@ class QualityAwareRegionSelection(nn.Module):
         antithetic: Use each noise vector with both signs.
         baseline: Subtract the mean of the other samples in the gradient.
         enabled: Without it the central window is taken, and the importance gets no gradient.
-        generator: Source of the seed of the noise; the attribute of that name may be set at any time.
+        generator: Source of the seed of the noise; that of ``topk`` may be set at any time.
 
     Raises:
         ConfigurationError: If an argument is out of range.
@@ -115,12 +115,10 @@ class QualityAwareRegionSelection(nn.Module):
         self.grid_size = grid_size
         self.window = window
         self.fragment_size = fragment_size
-        self.num_samples = num_samples
-        self.sigma = sigma
-        self.antithetic = antithetic
-        self.baseline = baseline
         self.enabled = enabled
-        self.generator = generator
+        self.topk = PerturbedTopK(
+            1, num_samples=num_samples, sigma=sigma, antithetic=antithetic, baseline=baseline, generator=generator
+        )
 
     @property
     def side(self) -> int:
@@ -166,19 +164,10 @@ class QualityAwareRegionSelection(nn.Module):
             index = torch.full(scores.shape[:2], self.central, dtype=torch.int64, device=scores.device)
             indicator = F.one_hot(index, self.side**2).to(scores.dtype)
             return RegionSelection(self._crop(fragments, indicator, index, frame_group), scores, indicator, index)
+        indicator = self.topk(scores).squeeze(-2)
         if self.training:
-            indicator = perturbed_topk(
-                scores,
-                1,
-                num_samples=self.num_samples,
-                sigma=self.sigma,
-                generator=self.generator,
-                antithetic=self.antithetic,
-                baseline=self.baseline,
-            ).squeeze(-2)
             region = self._mix(fragments, indicator, frame_group)
             return RegionSelection(region, scores, indicator, scores.detach().argmax(dim=-1))
-        indicator = hard_topk(scores, 1).squeeze(-2)
         index = indicator.argmax(dim=-1)
         return RegionSelection(self._crop(fragments, indicator, index, frame_group), scores, indicator, index)
 
@@ -186,8 +175,7 @@ class QualityAwareRegionSelection(nn.Module):
         """Return the settings for ``repr``."""
         return (
             f"grid_size={self.grid_size}, window={self.window}, fragment_size={self.fragment_size}, "
-            f"num_samples={self.num_samples}, sigma={self.sigma}, antithetic={self.antithetic}, "
-            f"baseline={self.baseline}, enabled={self.enabled}"
+            f"enabled={self.enabled}"
         )
 
     def _check(self, fragments: Tensor, importance: Tensor, frame_group: Tensor) -> None:

@@ -224,11 +224,8 @@ class _Curve(NamedTuple):
 class _Family:
     """Curves of all centres and widths, each with its best rise and lower asymptote, which have a closed form.
 
-    Points are the centre's place, -1..1 from the lowest allowed to the highest, and the logarithm of the width.
-
-    Args:
-        u: Scores of mean 0 and variance 1, ``(N,)``, ascending.
-        v: Opinions of mean 0 and variance 1, ``(N,)``.
+    Points are the centre's place, -1..1 from the lowest allowed to the highest, and the logarithm of the width. Scores
+    ``u``, ascending, and opinions ``v`` have mean 0 and variance 1.
     """
 
     def __init__(self, u: _Array, v: _Array) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import cast
 
 import torch
+from timm.layers.mlp import Mlp
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 from torch.nn import functional as F
@@ -85,14 +86,7 @@ class DropPath(nn.Module):
 
 
 class WindowAttention(nn.Module):
-    """Multi-head self-attention in windows, with one additive bias: gated positions and shift mask.
-
-    Args:
-        dim: Channels C, a multiple of ``heads``.
-        window: Window in tokens that the bias tables cover.
-        heads: Attention heads.
-        gated: Whether the bias is gated by fragments.
-    """
+    """Multi-head self-attention in windows, with one additive bias: gated positions and shift mask."""
 
     def __init__(self, dim: int, window: Triple, heads: int, gated: bool) -> None:
         super().__init__()
@@ -134,29 +128,10 @@ def _attend(qkv: Tensor, bias: Tensor, cut: int) -> Tensor:
     return torch.cat(halves, dim=2).transpose(1, 2).flatten(2)
 
 
-class Mlp(nn.Module):
-    """Two linear layers with GELU between, over the last dimension."""
-
-    def __init__(self, dim: int, hidden: int) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(dim, hidden)
-        self.fc2 = nn.Linear(hidden, dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map ``(..., C)`` to ``(..., C)``."""
-        return cast(Tensor, self.fc2(F.gelu(self.fc1(x))))
-
-
 class SwinBlock(nn.Module):
     """One Swin block on tokens in window order: attention in windows, then the MLP, both residual.
 
-    Args:
-        dim: Channels C.
-        heads: Attention heads.
-        window: Window in tokens.
-        mlp_ratio: Hidden channels of the MLP, as a multiple of C.
-        drop_path: Probability of dropping a residual branch in training.
-        gated: Whether the position bias is gated by fragments.
+    ``drop_path`` is the probability of dropping a residual branch in training; for the rest see `SwinTransformer3D`.
     """
 
     def __init__(self, dim: int, heads: int, window: Triple, mlp_ratio: float, drop_path: float, gated: bool) -> None:
@@ -220,16 +195,7 @@ class PatchMerging(nn.Module):
 class SwinStage(KeepsDerived[tuple[WindowGeometry, ...]]):
     """Blocks at one resolution, every second one with shifted windows, then patch merging (not in the last stage).
 
-    Args:
-        dim: Channels C.
-        heads: Attention heads.
-        window: Window in tokens.
-        mlp_ratio: Hidden channels of the MLPs, as a multiple of C.
-        drop_path: Probability of dropping a branch, one per block: its length is the number of blocks.
-        gated: Whether position biases are gated by fragments.
-        merge: Whether to halve the resolution at the end.
-        fragments: Fragments per side of the mosaic.
-        gate: Kind of the gate.
+    There are as many blocks as ``drop_path`` has probabilities; for the rest see `SwinTransformer3D`.
     """
 
     def __init__(

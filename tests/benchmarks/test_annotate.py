@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import statistics
 import sys
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +21,8 @@ from callbacks import SegmentWriter
 from datamodules import ActionDataModule
 from datamodules.video.writing.encode import encode_video
 from lightning_modules import FrameAveragingActionRecognizer
+from tests.benchmarks.measuring import bare_decode, resident, seconds
+from tests.running import quiet_trainer
 
 FLOOR = 0.9
 WINDOW = 128  # frames, as the original script
@@ -46,27 +47,12 @@ def recogniser(backbone: str, side: int) -> FrameAveragingActionRecognizer:
     return FrameAveragingActionRecognizer(class_names=CLASSES, frame_size=side, backbone=backbone).eval()
 
 
-def annotate(module: L.LightningModule, source: Path, side: int, output: Path, **options: Any) -> None:
+def annotate(module: L.LightningModule, source: Path, side: int, output: Path, *callbacks: L.Callback) -> None:
     """What the command does, without the start of Python; nothing is reused, since the folder is new."""
     data = ActionDataModule(path=str(source), class_names=CLASSES, frame_size=side)
     output.mkdir(parents=True)
-    trainer = L.Trainer(
-        accelerator="auto", logger=False, callbacks=[SegmentWriter(**options)], default_root_dir=str(output),
-        enable_progress_bar=False, enable_model_summary=False, use_distributed_sampler=False,
-    )  # fmt: skip
+    trainer = quiet_trainer(output, *callbacks, accelerator="auto", use_distributed_sampler=False)
     trainer.predict(module, datamodule=data, return_predictions=False)
-
-
-def bare_decode(source: Path, side: int | None = None) -> int:
-    """Decode, and with a side also bring to the network's size in the usual way."""
-    count = 0
-    with av.open(str(source)) as container:
-        container.streams.video[0].thread_type = "AUTO"
-        for frame in container.decode(video=0):
-            if side is not None:
-                frame.to_ndarray(format="rgb24", width=side, height=side)
-            count += 1
-    return count
 
 
 def bare_network(module: FrameAveragingActionRecognizer, frames: torch.Tensor) -> None:
@@ -91,12 +77,6 @@ def original_loop(module: FrameAveragingActionRecognizer, source: Path, side: in
     return count
 
 
-def seconds(work: Callable[[], object]) -> float:
-    begin = time.perf_counter()
-    work()
-    return time.perf_counter() - begin
-
-
 @pytest.mark.benchmark
 @pytest.mark.parametrize(("backbone", "side", "count"), [("test_resnet", 64, 1500), ("resnet18", 112, 900)])
 def test_frames_a_second_end_to_end(
@@ -110,9 +90,11 @@ def test_frames_a_second_end_to_end(
         "decode and to_ndarray": lambda _: bare_decode(source, side),
         "network": lambda _: bare_network(module, frames),
         "annotate": lambda turn: annotate(
-            module, source, side, tmp_path / f"a{turn}", video=False, window=WINDOW, figures=False
+            module, source, side, tmp_path / f"a{turn}", SegmentWriter(video=False, window=WINDOW, figures=False)
         ),
-        "with video and figure": lambda turn: annotate(module, source, side, tmp_path / f"v{turn}", window=WINDOW),
+        "with video and figure": lambda turn: annotate(
+            module, source, side, tmp_path / f"v{turn}", SegmentWriter(window=WINDOW)
+        ),
         "original loop": lambda _: original_loop(module, source, side, count),
     }
     rates: dict[str, list[float]] = {name: [] for name in works}
@@ -150,9 +132,8 @@ class Memory(L.Callback):
         self.marks: list[tuple[float, int]] = []
 
     def on_predict_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, *_: Any) -> None:
-        pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
         if len(batch["times"]):
-            self.marks.append((float(batch["times"][-1]), int(pages) * os.sysconf("SC_PAGE_SIZE")))
+            self.marks.append((float(batch["times"][-1]), resident()))
 
     def growth(self, after: float, closing: bool = True) -> int:
         """Bytes from the first mark after a time in the video to the highest that follows.
@@ -170,15 +151,8 @@ def annotated_long(
     source = encode_video(
         tmp_path / "long.mp4", moving(round(minutes * 1800), height, width), 30, crf=28, preset="ultrafast"
     )
-    memory = Memory()
-    data = ActionDataModule(path=str(source), class_names=CLASSES, frame_size=side)
-    trainer = L.Trainer(
-        accelerator="auto", logger=False, callbacks=[SegmentWriter(seconds=2.0), memory],
-        default_root_dir=str(tmp_path / "out"), enable_progress_bar=False, enable_model_summary=False,
-        use_distributed_sampler=False,
-    )  # fmt: skip
-    (tmp_path / "out").mkdir()
-    took = seconds(lambda: trainer.predict(recogniser(backbone, side), datamodule=data, return_predictions=False))
+    memory, module = Memory(), recogniser(backbone, side)
+    took = seconds(lambda: annotate(module, source, side, tmp_path / "out", SegmentWriter(seconds=2.0), memory))
     return memory, took
 
 

@@ -1,4 +1,4 @@
-"""What statistics and inversion cost beside the bare network, and what making faces together saves."""
+"""What statistics and inversion cost beside the bare network, what making faces together saves, and drawing them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from datamodules.faces.renderer.drawing import draw_parameters
+from datamodules.faces.renderer.rendering import render
 from datamodules.faces.schema import AttributeSchema
 from lightning_modules.face_attributes.classifier.heads import AttributeHeads
 from lightning_modules.face_attributes.classifier.layers import CutNetwork
@@ -22,6 +24,8 @@ from lightning_modules.face_attributes.inversion.parameterisation import SpaceNa
 from lightning_modules.face_attributes.inversion.search import FeatureDistance, optimise, starting_pictures
 from lightning_modules.face_attributes.inversion.settings import InversionSettings
 from lightning_modules.face_attributes.statistics.collecting import AttributeStatistics
+from tests.benchmarks.measuring import seconds
+from tests.running import threads
 
 pytestmark = pytest.mark.benchmark
 
@@ -32,19 +36,10 @@ SCHEMA = AttributeSchema.from_file()
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def seconds(action: Callable[[], object], repeats: int = 3) -> float:
+def warm_seconds(action: Callable[[], object], repeats: int = 3) -> float:
     """Median time of an action after one that warms up."""
-    times = []
-    for number in range(repeats + 1):
-        if DEVICE.type == "cuda":
-            torch.cuda.synchronize()
-        began = time.perf_counter()
-        action()
-        if DEVICE.type == "cuda":
-            torch.cuda.synchronize()
-        if number:
-            times.append(time.perf_counter() - began)
-    return numbers.median(times)
+    action()
+    return numbers.median(seconds(action) for _ in range(repeats))
 
 
 def say(text: str) -> None:
@@ -53,7 +48,7 @@ def say(text: str) -> None:
 
 def seconds_beside(action: Callable[[], object], other: Callable[[], object], repeats: int = 3) -> tuple[float, float]:
     """Least times of two actions, taken in turns, so that what else the machine does meets both."""
-    pairs = [(seconds(action, 1), seconds(other, 1)) for _ in range(repeats)]
+    pairs = [(warm_seconds(action, 1), warm_seconds(other, 1)) for _ in range(repeats)]
     return min(pair[0] for pair in pairs), min(pair[1] for pair in pairs)
 
 
@@ -152,8 +147,19 @@ def test_faces_together_beside_one_by_one() -> None:
         distance = FeatureDistance(cut, preprocess.normalise, {"fc6": targets["fc6"][rows]})
         optimise(distance, room, settings, start[rows], torch.arange(16)[rows])
 
-    together = seconds(lambda: run(slice(0, 16)))
-    alone = seconds(lambda: [run(slice(face, face + 1)) for face in range(16)])
+    together = warm_seconds(lambda: run(slice(0, 16)))
+    alone = warm_seconds(lambda: [run(slice(face, face + 1)) for face in range(16)])
     times = f"16 faces together {together:.2f} s, one by one {alone:.2f} s, {alone / together:.1f} times"
     say(f"{side} px, 20 steps: {times}")
     assert DEVICE.type == "cpu" or alone / together >= GPU_SAVING
+
+
+@threads(1)
+def test_a_core_draws_a_thousand_faces_a_second() -> None:
+    best = 0.0
+    for _ in range(4):
+        start = time.process_time()  # of this process alone, whatever else runs
+        render(draw_parameters(100, "train", torch.arange(960)), 64)
+        best = max(best, 960 / (time.process_time() - start))
+    sys.stdout.write(f"\nfaces of 64 pixels a second and core: {best:.0f}\n")
+    assert best > 1000

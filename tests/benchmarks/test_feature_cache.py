@@ -6,7 +6,6 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import lightning as L
 import numpy as np
@@ -19,6 +18,8 @@ from callbacks.training.feature_cache import FeatureCache
 from datamodules.action.datamodule import ActionDataModule
 from datamodules.action.frames.augmentation import ActionAugmentation
 from lightning_modules.action.module import FrameAveragingActionRecognizer
+from tests.benchmarks.measuring import seconds
+from tests.running import quiet_trainer
 
 FLOOR = 20.0  # times that an epoch on features must be faster
 EPOCHS = 2
@@ -71,20 +72,9 @@ def train(root: Path, folder: Path, backbone: str, side: int, *callbacks: Callba
     )
     data = ActionDataModule(str(root), label_format="frames", frame_size=side, augmentation=STILL, batch_size=32)
     clock = EpochClock()
-    options: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
-    trainer = L.Trainer(
-        max_epochs=EPOCHS,
-        accelerator="cpu",
-        num_sanity_val_steps=0,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-        default_root_dir=folder,
-        callbacks=[clock, *callbacks],
-        **options,
-    )
-    started = time.perf_counter()
-    trainer.fit(model, datamodule=data)
-    whole = time.perf_counter() - started
+    options = {"max_epochs": EPOCHS, "num_sanity_val_steps": 0, "use_distributed_sampler": False}
+    trainer = quiet_trainer(folder, clock, *callbacks, **options)
+    whole = seconds(lambda: trainer.fit(model, datamodule=data))
     return Run(min(clock.seconds), whole, {name: float(value) for name, value in trainer.callback_metrics.items()})
 
 

@@ -3,39 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 from datamodules.inspection.batches.augmentation import augment
 from datamodules.inspection.datamodule import InspectionDataModule
 from datamodules.inspection.demo.settings import InspectionDemoSettings
 from datamodules.inspection.settings import AugmentationSettings
+from tests.running import threads
 
 PATIENCE = 3  # a loaded machine is given this many times the time
 
 
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.mark.benchmark
-def test_batches_of_32_images_of_128_pixels(one_thread: None, tmp_path: Path) -> None:
-    settings = InspectionDemoSettings(
-        original_train=160,
-        new_train=320,
-        original_val=1,
-        new_val=1,
-        original_test=1,
-        new_test=1,
-        cache_dir=str(tmp_path),
-    )
+@threads(1)
+def test_batches_of_32_images_of_128_pixels(tmp_path: Path) -> None:
+    few = dict.fromkeys(("original_val", "new_val", "original_test", "new_test"), 1)
+    settings = InspectionDemoSettings(original_train=160, new_train=320, **few, cache_dir=str(tmp_path))
     data = InspectionDataModule(demo=settings, new_training="full", batch_size=32)
     data.prepare_data()
     data.setup("fit")

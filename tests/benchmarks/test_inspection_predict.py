@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import statistics
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
-import lightning as L
 import numpy as np
 import pytest
 import torch
@@ -17,6 +14,8 @@ from PIL import Image
 from datamodules.inspection.batch import InspectionBatch, InspectionPrediction
 from datamodules.inspection.datamodule import InspectionDataModule
 from lightning_modules import MentoringSegmenter
+from tests.benchmarks.measuring import seconds
+from tests.running import quiet_trainer
 
 FLOOR = 0.8
 SIDE = 512
@@ -46,28 +45,11 @@ def decode(paths: list[Path]) -> None:
             np.array(image.convert("RGB"))
 
 
-def seconds(work: Callable[[], object]) -> float:
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    start = time.perf_counter()
-    work()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
-
-
 def tuned(module: MentoringSegmenter, batch: InspectionBatch) -> None:
     """Thresholds that a usual share of areas reaches; those of random weights are about 0.5 everywhere."""
     with torch.inference_mode():
         scores = module.cell_probabilities(batch).transpose(0, 1).flatten(1)
         module.thresholds.copy_(scores.quantile(1 - DETECTED, dim=1))
-
-
-def trainer_of(folder: Path) -> L.Trainer:
-    return L.Trainer(
-        accelerator="auto", devices=1, logger=False, default_root_dir=folder, enable_progress_bar=False,
-        enable_model_summary=False, enable_checkpointing=False, inference_mode=True,
-    )  # fmt: skip
 
 
 @pytest.mark.benchmark
@@ -97,7 +79,8 @@ def test_images_a_second_beside_decoding_and_network(
                 network(images)
 
     def predict() -> list[InspectionPrediction]:
-        return cast(list[InspectionPrediction], trainer_of(tmp_path).predict(module, datamodule=data))
+        trainer = quiet_trainer(tmp_path, accelerator="auto", devices=1)
+        return cast(list[InspectionPrediction], trainer.predict(module, datamodule=data))
 
     forward()
     found = predict()

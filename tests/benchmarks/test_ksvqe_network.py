@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from lightning_modules.video_quality.network import KSVQENetwork
 from lightning_modules.video_quality.presets import resolve_preset
+from tests.benchmarks.measuring import seconds
 
 GFLOP = {"backbone": 176.0, "distortion": 132.0, "content": 34.0}
 TOTAL = 340.0  # as the three are counted together; modulation, selection and head are not
@@ -33,12 +34,6 @@ def network() -> KSVQENetwork:
 @pytest.fixture(scope="module")
 def clip() -> tuple[Tensor, Tensor]:
     return torch.randn(1, 3, 32, 288, 288), torch.randn(1, 4, 3, 112, 112)
-
-
-def seconds(run: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
 
 
 def parts_of(network: KSVQENetwork) -> dict[str, nn.Module]:

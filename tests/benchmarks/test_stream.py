@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -19,6 +18,7 @@ from datamodules.action.batch import StreamInfo
 from datamodules.action.stream import ActionStream
 from datamodules.video.writing.annotated import AnnotatedVideoWriter
 from datamodules.video.writing.encode import encode_video
+from tests.benchmarks.measuring import bare_decode, resident
 
 FLOOR = 0.9  # of 1 / (1 / decode + 1 / convert), in time of the processor
 GROWTH = 50 << 20  # bytes, from a fifth of the file to its end
@@ -31,27 +31,6 @@ def processor_seconds(work: Callable[[], int]) -> float:
     return work() / (time.process_time() - begin)
 
 
-def bare_decode(path: str) -> int:
-    with av.open(path) as container:
-        stream = container.streams.video[0]
-        stream.thread_type = "AUTO"
-        return sum(1 for _ in container.decode(stream))
-
-
-def bare_convert(path: str, side: int, with_source: bool) -> int:
-    """The usual way: decode, then ``to_ndarray`` in each size."""
-    count = 0
-    with av.open(path) as container:
-        stream = container.streams.video[0]
-        stream.thread_type = "AUTO"
-        for frame in container.decode(stream):
-            frame.to_ndarray(format="rgb24", width=side, height=side)
-            if with_source:
-                frame.to_ndarray(format="rgb24")
-            count += 1
-    return count
-
-
 def streamed(path: str, side: int, with_source: bool) -> int:
     return sum(len(chunk["times"]) for chunk in ActionStream([path], side, with_source=with_source))
 
@@ -62,9 +41,9 @@ def test_frames_a_second_beside_bare_decoding(shared_dir: Path, side: int, capsy
     path = str(shared_dir / "data" / "action" / "intel" / "bottle-detection.mp4")
     works: dict[str, Callable[[], int]] = {
         "bare decoding": lambda: bare_decode(path),
-        "decoding and to_ndarray": lambda: bare_convert(path, side, with_source=False),
+        "decoding and to_ndarray": lambda: bare_decode(path, side),
         "the stream": lambda: streamed(path, side, with_source=False),
-        "decoding and to_ndarray twice": lambda: bare_convert(path, side, with_source=True),
+        "decoding and to_ndarray twice": lambda: bare_decode(path, side, with_source=True),
         "the stream with source": lambda: streamed(path, side, with_source=True),
     }
     best = dict.fromkeys(works, 0.0)
@@ -81,12 +60,6 @@ def test_frames_a_second_beside_bare_decoding(shared_dir: Path, side: int, capsy
         sys.stdout.write("\n" + "\n".join(lines) + "\n")
     assert best["the stream"] >= FLOOR * best["decoding and to_ndarray"]
     assert best["the stream with source"] >= FLOOR * best["decoding and to_ndarray twice"]
-
-
-def resident() -> int:
-    """Bytes of this process in memory."""
-    pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
-    return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 def moving(count: int) -> Iterator[NDArray[np.uint8]]:

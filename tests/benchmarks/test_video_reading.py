@@ -6,8 +6,6 @@ import math
 import os
 import statistics
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +16,7 @@ from datamodules.video.reading.reader import ReaderName, decord_available
 from datamodules.video_quality.dataset import VideoQualityDataset
 from datamodules.video_quality.labels import LabelledVideo
 from datamodules.video_quality.settings import ClipSettings
+from tests.benchmarks.measuring import seconds
 
 FLOOR = 0.8
 ROUNDS = 7
@@ -44,12 +43,6 @@ def bare_pyav(path: str, indices: list[int]) -> None:
             if position >= last:
                 break
     assert len(np.stack(frames)) == len(indices)
-
-
-def seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
 
 
 @pytest.mark.benchmark

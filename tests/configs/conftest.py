@@ -19,7 +19,8 @@ from datamodules.faces.renderer.settings import FaceDemoSettings
 from datamodules.faces.schema import DEFAULT_SCHEMA, AttributeSchema
 from datamodules.inspection.store.feedback import FeedbackStore
 from datamodules.video.writing.encode import encode_video
-from tests.configs.shipped import trained_shortly
+from tests.configs.shipped import CONFIGS, trained_shortly
+from tests.running import threads
 
 REFERENCES = 5
 VERSIONS = 7  # a source and its six processed versions
@@ -58,16 +59,8 @@ def video_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def smallest_network() -> list[str]:
     """Arguments that swap in the smallest network with all parts, keeping a configuration's own switches."""
-    sizes = {
-        "embed_dim": 8,
-        "swin_heads": [1, 2],
-        "content_width": 16,
-        "content_layers": 1,
-        "content_heads": 2,
-        "distortion_width": 4,
-        "distortion_dim": 8,
-        "head_hidden": 4,
-    }
+    sizes = {"embed_dim": 8, "swin_heads": [1, 2], "content_width": 16, "content_layers": 1, "content_heads": 2}
+    sizes |= {"distortion_width": 4, "distortion_dim": 8, "head_hidden": 4}
     return [
         "--model.init_args.preset=tiny",
         f"--model.init_args.network={json.dumps(sizes)}",
@@ -161,10 +154,14 @@ def deployed(part_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple
 @pytest.fixture(autouse=True)
 def two_threads() -> Iterator[None]:
     """Small operations on many threads take longer than on few."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
+    with threads(2):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def in_the_repository(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Configurations are named as seen from there."""
+    monkeypatch.chdir(CONFIGS.parent)
 
 
 @pytest.fixture(scope="session")
@@ -238,19 +235,15 @@ def small_faces() -> list[str]:
 @pytest.fixture(scope="session")
 def face_classifier(small_faces: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Checkpoint of a short training on drawn faces."""
-    output = tmp_path_factory.mktemp("face_classifier")
-    return trained_shortly(
-        output, "--config", "face_attributes/demo", *small_faces, "--trainer.check_val_every_n_epoch=1"
-    )
+    words = ["--config", "face_attributes/demo", *small_faces, "--trainer.check_val_every_n_epoch=1"]
+    return trained_shortly(tmp_path_factory.mktemp("face_classifier"), *words)
 
 
 @pytest.fixture(scope="session")
 def face_judge(small_faces: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Checkpoint of a judge after a few steps."""
-    output = tmp_path_factory.mktemp("face_judge")
-    return trained_shortly(
-        output, "--config", "face_attributes/judge_b", *small_faces, "--trainer.check_val_every_n_epoch=1"
-    )
+    words = ["--config", "face_attributes/judge_b", *small_faces, "--trainer.check_val_every_n_epoch=1"]
+    return trained_shortly(tmp_path_factory.mktemp("face_judge"), *words)
 
 
 @pytest.fixture(scope="session")

@@ -54,7 +54,21 @@ def trained_shortly(folder: Path, *options: str) -> Path:
     return trained(folder, *options, "--trainer.max_epochs=1", "--test_after_fit=false")
 
 
-def run_fast(folder: Path, *options: str) -> None:
-    """One batch of everything."""
-    words = ["--trainer.fast_dev_run=1", "--test_after_fit=false", f"--output={folder}"]
-    assert cli.main(["fit", *options, *words]) == 0
+def tried(folder: Path, fast: bool, *options: str, tested: Sequence[str] | None = None) -> Path | None:
+    """Best checkpoint of a training that is tested again; None after one batch of everything.
+
+    Args:
+        folder: Where the run goes.
+        fast: Run one batch alone.
+        options: Of the training.
+        tested: Of the test; None for the same.
+    """
+    if fast:
+        words = ["--trainer.fast_dev_run=1", "--test_after_fit=false", f"--output={folder}"]
+        assert cli.main(["fit", *options, *words]) == 0
+        return None
+    checkpoint = trained(folder / "run", *options)
+    assert (checkpoint.parents[1] / "run.json").is_file()
+    asked = options if tested is None else tested
+    assert cli.main(["test", *asked, f"--ckpt_path={checkpoint}", f"--output={folder / 'run'}"]) == 0
+    return checkpoint

@@ -11,7 +11,7 @@ import cli
 from datamodules.inspection.store.feedback import FeedbackStore
 from lightning_modules.commands.mentoring.loop import Loop, parse
 from lightning_modules.commands.mentoring.tasks import option_arguments
-from tests.configs.shipped import CONFIGS, command_words, configs_of, name_of, run_fast, trained
+from tests.configs.shipped import command_words, configs_of, name_of, tried
 
 INSPECTION = configs_of("inspection")
 LOOPS = [path for path in INSPECTION if path.name.startswith("loop")]
@@ -43,21 +43,13 @@ def own_options(path: Path, tree: Path, store: Path | None, checkpoint: Path | N
 @pytest.mark.parametrize("path", TRAINING, ids=name_of)
 @pytest.mark.parametrize("fast", [True, False], ids=["fast_dev_run", "real"])
 def test_fit_test_and_predict(
-    path: Path,
-    fast: bool,
-    part_tree: Path,
-    deployed: tuple[Path, Path],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    path: Path, fast: bool, part_tree: Path, deployed: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    monkeypatch.chdir(CONFIGS.parent)
     options = own_options(path, part_tree, *deployed)
-    if fast:
-        run_fast(tmp_path, *options)
-        return
-    checkpoint = trained(tmp_path / "run", *options)
     asked = [word for word in options if "weights" not in word and word != str(deployed[1])]
-    assert cli.main(["test", *asked, f"--ckpt_path={checkpoint}", f"--output={tmp_path / 'run'}"]) == 0
+    checkpoint = tried(tmp_path, fast, *options, tested=asked)
+    if checkpoint is None:
+        return
     mining = ["predict", "--config", "inspection/mine", f"--ckpt_path={checkpoint}", "--trainer.accelerator=cpu"]
     mining += [f"--data.init_args.path={part_tree / 'images'}", f"--output={tmp_path / 'mined'}"]
     assert cli.main([*mining, "--model.init_args.threshold=0.0001"]) == 0

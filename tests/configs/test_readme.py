@@ -32,6 +32,10 @@ def commands(page: Path) -> list[list[str]]:
 CASES = [(page, command) for page in PAGES for command in commands(page)]
 
 
+def with_checkpoint(words: list[str], checkpoint: Path) -> list[str]:
+    return [str(checkpoint) if word.endswith(".ckpt") or word == "FILE" else word for word in words]
+
+
 @pytest.mark.parametrize(("page", "command"), CASES, ids=[" ".join(command)[:60] for _, command in CASES])
 def test_command_runs(
     page: Path,
@@ -46,10 +50,8 @@ def test_command_runs(
     face_classifier: Path,
     face_generator: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.chdir(ROOT)
     folder = tmp_path / "videos"
     folder.mkdir()
     shutil.copy(video_tree / "train" / "0001.mp4", folder / "a.mp4")
@@ -59,7 +61,7 @@ def test_command_runs(
         run_on_faces(words, face_tree, face_classifier, face_generator, tmp_path)
         return
     if words[0] == "predict" and "inspection/mine" in words:
-        words = [str(deployed[1]) if word.endswith(".ckpt") or word == "FILE" else word for word in words]
+        words = with_checkpoint(words, deployed[1])
         words = [str(part_tree / "templates") if word == "NEW_IMAGES" else word for word in words]
         words = [str(tmp_path / "mined") if word == "mined" else word for word in words]
         if "--output" not in words:
@@ -68,7 +70,7 @@ def test_command_runs(
         assert (tmp_path / "mined" / "feedback.sqlite").is_file()
         return
     if words[0] == "predict":
-        words = [str(checkpoint) if word.endswith(".ckpt") or word == "FILE" else word for word in words]
+        words = with_checkpoint(words, checkpoint)
         words[words.index("--output") + 1] = str(tmp_path / "scores")
         assert cli.main([*words, "--trainer.accelerator=cpu"]) == 0
         assert (tmp_path / "scores" / "scores.csv").is_file()
@@ -80,8 +82,7 @@ def test_command_runs(
             words += ["--output", ""]
         words[words.index("--output") + 1] = str(tmp_path / "out")
         if words[0] == "annotate":
-            words = [str(recogniser) if word.endswith(".ckpt") or word == "FILE" else word for word in words]
-            words.append("--trainer.accelerator=cpu")
+            words = [*with_checkpoint(words, recogniser), "--trainer.accelerator=cpu"]
             if "--show" in words or "--model" in words:  # needs a display, or another model's weights
                 words.append("--print_config")
         assert cli.main(words) == 0
@@ -104,11 +105,8 @@ def run_on_faces(command: list[str], tree: Path, classifier: Path, generator: Pa
     words = [str(generator) if word.endswith("generator.ckpt") or word == "GENERATOR" else word for word in words]
     words = [str(classifier) if word.endswith(".ckpt") and word != str(generator) else word for word in words]
     words = [str(classifier) if word in ("FILE", "CLASSIFIER") else word for word in words]
-    for name, value in (
-        ("--output", output),
-        ("--data.init_args.root", tree),
-        ("--data.init_args.path", tree / "images"),
-    ):
+    places = {"--output": output, "--data.init_args.root": tree, "--data.init_args.path": tree / "images"}
+    for name, value in places.items():
         if name in words:
             words[words.index(name) + 1] = str(value)
     if "--output" not in words:

@@ -24,16 +24,7 @@ _TOP_OF_LIFT, _BOTTOM_OF_LIFT = -2.05, 3.3
 
 @dataclass(frozen=True)
 class Habits:
-    """How one person moves; constant over a video.
-
-    Attributes:
-        phase: Phases of the periodic motions, radians.
-        pace: Factor on the frequency of all motions.
-        rest: What the hands do when they do nothing.
-        vessel: What the person drinks from.
-        paper: What the person reads.
-        reach: Small personal offsets of the hands.
-    """
+    """How one person moves (phases in radians, a factor on frequencies) and what is drunk from or read in a video."""
 
     phase: tuple[float, float, float]
     pace: float
@@ -85,14 +76,7 @@ def draw_habits(generator: np.random.Generator) -> Habits:
 
 
 def pose_at(action: DemoAction, habits: Habits, time: float, progress: float) -> Pose:
-    """The pose of an action.
-
-    Args:
-        action: What is done.
-        habits: Who does it.
-        time: Seconds on the clock of the video; drives the periodic motions.
-        progress: How much of the action is over, 0..1; drives the lift of the pair.
-    """
+    """The pose at a time in seconds, which drives what is periodic; ``progress`` (0..1) drives the lift of the pair."""
     beat = 2 * math.pi * habits.pace * time
     slow, middle, fast = (math.sin(rate * beat + p) for rate, p in zip((0.22, 0.55, 1.5), habits.phase, strict=True))
     pose = _resting(habits, slow)
@@ -126,13 +110,7 @@ def pose_at(action: DemoAction, habits: Habits, time: float, progress: float) ->
 
 
 def blend(first: Pose, second: Pose, share: float) -> Pose:
-    """Between two poses: the limbs glide, what is held changes at the middle.
-
-    Args:
-        first: Pose where ``share`` is 0.
-        second: Pose where ``share`` is 1.
-        share: 0..1.
-    """
+    """``share`` (0..1) of the way between two poses: the limbs glide, what is held changes at the middle."""
     eased = share * share * (3 - 2 * share)
     nearer = first if share < 0.5 else second
     return replace(

@@ -28,19 +28,7 @@ _HAIRS: tuple[Colour, ...] = (
 
 @dataclass(frozen=True)
 class Looks:
-    """What one person looks like; constant over a video.
-
-    Attributes:
-        skin: Colour of the skin.
-        hair: Colour of the hair.
-        style: Cut of the hair, or a hat.
-        shirt: Two colours of the shirt.
-        pattern: How they are laid out.
-        sleeves: Whether they cover the forearms.
-        trousers: Colour of the trousers.
-        glasses: Whether glasses are worn.
-        mirrored: Whether left and right change places.
-    """
+    """What one person looks like, the two colours of the shirt in a pattern; constant over a video."""
 
     skin: Colour
     hair: Colour
@@ -80,16 +68,7 @@ def any_colour(generator: np.random.Generator, darkest: float, lightest: float, 
 
 
 def draw_person(pen: Pen, looks: Looks, pose: Pose, wares: Wares, table: Colour | None, clock: float) -> None:
-    """Draw a person, what is held, and the table in front.
-
-    Args:
-        pen: Where to draw; its origin is the middle of the resting head.
-        looks: Who.
-        pose: What the body does.
-        wares: Colours of what is held.
-        table: Colour of a table in front of the person; None for no table. A stove brings one of its own.
-        clock: Seconds; moves the steam over the pan.
-    """
+    """Draw a person, what is held, and a table in front where it has a colour; ``clock`` in seconds moves the steam."""
     sway = (pose.head[0] * 0.5, 0.0)
     shoulders = {-1: (-_SHOULDER[0] + sway[0], _SHOULDER[1]), 1: (_SHOULDER[0] + sway[0], _SHOULDER[1])}
     hands = {-1: pose.left, 1: pose.right}

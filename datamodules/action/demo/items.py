@@ -17,15 +17,7 @@ _THINGS: tuple[ItemKind, ...] = ("mug", "glass", "bottle", "book", "phone")
 
 @dataclass(frozen=True)
 class Wares:
-    """Colours of what is held or lies about; constant over a video.
-
-    Attributes:
-        main: Colour of the vessel, the book's cover, the pan's food.
-        second: Colour of labels, pages and liquids.
-        table: Colour of a kitchen counter.
-        things: What stands on the table without being used: kind and place.
-        pan: Whether an unused pan stands on the table.
-    """
+    """Colours of what is held or lies about, and the unused things on the table by place; constant over a video."""
 
     main: Colour
     second: Colour

@@ -7,13 +7,9 @@ raises or lowers a barbell, which only time tells apart. Nothing is downloaded.
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
-from datamodules.action.demo.settings import (
-    DEMO_CLASSES,
-    ActionDemoSettings,
-)
+from datamodules.action.demo.settings import DEMO_CLASSES, ActionDemoSettings
 from datamodules.action.demo.videos import LONG_SETS, ClipJob, LongJob, make_clip, make_long, truth_of
 from datamodules.common.csv_table import csv_text
 from datamodules.common.errors import VideoError
@@ -59,7 +55,7 @@ def make_action_demo(settings: ActionDemoSettings) -> Path:
     return made_once(
         folder,
         lambda: _complete(folder, settings),
-        lambda: _make(folder, settings),
+        lambda partial: _make(partial, settings),
         what="videos",
         megabytes=150,
         failure=VideoError,
@@ -82,9 +78,8 @@ def _complete(folder: Path, settings: ActionDemoSettings) -> bool:
     return all(path.is_file() for path in lists) and all((folder / job.file).is_file() for job in jobs)
 
 
-def _make(folder: Path, settings: ActionDemoSettings) -> None:
-    """Make the videos in a partial folder, then give it its name; the caller holds the lock."""
-    partial = folder.with_suffix(".partial")
+def _make(partial: Path, settings: ActionDemoSettings) -> None:
+    """Make the videos in a partial folder; the caller holds the lock."""
     clips, longs = _clip_jobs(settings), _long_jobs(settings)
     jobs: list[ClipJob | LongJob] = [*clips, *longs]
     for job in jobs:
@@ -110,9 +105,6 @@ def _make(folder: Path, settings: ActionDemoSettings) -> None:
         database = {Path(long.file).stem: truth_of(settings, long) for long in longs if long.kind == name}
         text = json.dumps({"version": "appraise action demo", "database": database}, indent=1)
         (partial / f"{name}.json").write_text(text + "\n", encoding="utf-8")
-    if folder.exists():  # videos were deleted from it by hand
-        shutil.rmtree(folder)
-    partial.replace(folder)
 
 
 def _clip_list(settings: ActionDemoSettings, clips: list[ClipJob]) -> str:

@@ -22,11 +22,6 @@ _RUNS: dict[Noise, tuple[int, int]] = {"blur": (3, 13), "occlusion": (4, 16), "r
 def plan_noise(generator: np.random.Generator, settings: ActionDemoSettings, frames: int) -> list[tuple[Noise, int]]:
     """Decide what happens to each frame of a video.
 
-    Args:
-        generator: Source of chance.
-        settings: The shares of the kinds.
-        frames: Frames of the video.
-
     Returns:
         For each frame the kind and the number of its run, which counts from 0 over all runs; -1 without noise.
     """
@@ -62,13 +57,7 @@ def add_noise(
     generator: np.random.Generator,
     elsewhere: Callable[[int, tuple[int, int]], Picture],
 ) -> Iterator[Picture]:
-    """Apply a plan to the frames of a video.
-
-    Args:
-        frames: uint8 ``(H, W, 3)`` each.
-        plan: Kind and run of each frame.
-        generator: Source of chance.
-        elsewhere: Gives the picture of another action in another room for a frame number and a height and width.
+    """Apply a plan to frames, uint8 ``(H, W, 3)``; ``elsewhere`` gives another picture for a number, height and width.
 
     Yields:
         As many frames as came in.

@@ -25,14 +25,7 @@ def mix(first: Colour, second: Colour, share: float) -> Colour:
 
 
 class Pen:
-    """Draws in units around an origin, x to the right and y downwards; may mirror all it draws.
-
-    Args:
-        picture: RGB picture to draw on.
-        origin: Origin in pixels.
-        unit: Pixels of one unit.
-        mirrored: Whether left and right change places.
-    """
+    """Draws in units of so many pixels around an origin, x to the right and y downwards; may mirror all it draws."""
 
     def __init__(self, picture: Image.Image, origin: Point, unit: float, mirrored: bool) -> None:
         self._draw = ImageDraw.Draw(picture, "RGBA")

@@ -15,16 +15,7 @@ _FURNITURE = ("window", "picture", "shelf", "plant", "lamp", "door")
 
 
 def draw_room(generator: np.random.Generator, width: int, height: int) -> Image.Image:
-    """Draw a wall with a pattern and furniture, or a garden.
-
-    Args:
-        generator: Source of chance.
-        width: Columns in pixels.
-        height: Rows in pixels.
-
-    Returns:
-        RGB picture.
-    """
+    """Draw a wall with a pattern and furniture, or a garden, in RGB."""
     patterns: tuple[Pattern, ...] = get_args(Pattern)
     pattern = patterns[int(generator.integers(len(patterns)))]
     wall = any_colour(generator, 0.4, 1.0, vivid=0.5)

@@ -158,11 +158,7 @@ def _place(settings: ActionDemoSettings, place: tuple[int, ...]) -> _Place:
 
 
 def draw_frames(scene: Scene, script: Sequence[ScriptedSegment]) -> Iterator[Picture]:
-    """Draw the frames of a video one by one.
-
-    Args:
-        scene: What stays the same.
-        script: What is done: segments that follow each other without a gap.
+    """Draw the frames of a script of segments without gaps one by one.
 
     Yields:
         uint8 ``(H, W, 3)``, ``round(script[-1].end * fps)`` of them.

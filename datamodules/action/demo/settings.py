@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Literal, get_args
 
+from datamodules.common.cache_folder import cache_help
 from datamodules.common.errors import ConfigurationError
-from datamodules.common.generated import check_fractions
+from datamodules.common.generated import check_fractions, content_of
 from datamodules.common.settings import argument, settings
 
 FrameAction = Literal["calling", "cooking", "drinking", "idle", "reading", "waving"]
@@ -16,8 +16,6 @@ DemoAction = Literal[FrameAction, PairAction]
 FRAME_CLASSES: tuple[FrameAction, ...] = get_args(FrameAction)  # one frame tells them apart
 PAIR_CLASSES: tuple[PairAction, ...] = get_args(PairAction)  # only the order of the frames does
 DEMO_CLASSES: tuple[DemoAction, ...] = (*FRAME_CLASSES, *PAIR_CLASSES)
-
-_PLACE_SETTINGS = ("cache_dir",)  # where, not what
 
 
 @settings
@@ -64,13 +62,7 @@ class ActionDemoSettings:
     )
     val_fraction: float = argument(default=0.15, help="Share of the clips that validate.")
     test_fraction: float = argument(default=0.15, help="Share of the clips that test.")
-    cache_dir: str | None = argument(
-        default=None,
-        help=(
-            "Folder that keeps the videos; by default the environment variable ``APPRAISE_CACHE``, else "
-            "``$XDG_CACHE_HOME/appraise``, else ``~/.cache/appraise``."
-        ),
-    )
+    cache_dir: str | None = argument(default=None, help=cache_help("the videos"))
 
     def check(self) -> None:
         """Refuse what cannot work together."""
@@ -95,4 +87,4 @@ class ActionDemoSettings:
 
     def content(self) -> dict[str, int | float]:
         """The settings that decide what the videos show; where they are kept is left out."""
-        return {name: value for name, value in asdict(self).items() if name not in _PLACE_SETTINGS}
+        return content_of(self)

@@ -146,15 +146,7 @@ def _pair_order(settings: ActionDemoSettings) -> list[DemoAction]:
 
 
 class _Elsewhere:
-    """Gives pictures of other actions in other rooms, one room a run.
-
-    Args:
-        settings: The demo's settings.
-        number: Number of the noisy video.
-        scene: Its scene.
-        script: What happens in it; the picture shows something else.
-        runs: The run of noise of each frame.
-    """
+    """Gives pictures of other actions in other rooms, one room a run of noise."""
 
     def __init__(
         self,

@@ -83,11 +83,7 @@ def wanted_frames(
 
 
 def resized(frames: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """Resize whole frames to a square, whatever their shape, bilinearly with antialiasing.
-
-    Args:
-        frames: uint8 ``(M, H, W, 3)``.
-        size: Side in pixels.
+    """Resize whole frames, uint8 ``(M, H, W, 3)``, to a square, whatever their shape, bilinearly with antialiasing.
 
     Returns:
         uint8 ``(M, 3, size, size)``, contiguous.
@@ -101,12 +97,7 @@ def resized(frames: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
 
 
 def read_frames(video: ActionVideo, reading: ActionFrameSettings, target: Path) -> tuple[list[float], list[str]]:
-    """Write the chosen frames of a video to a file, uint8 ``(M, 3, size, size)``.
-
-    Args:
-        video: The video; one that cannot be read gives no frame and a sentence.
-        reading: Size and sampling.
-        target: File to write.
+    """Write the chosen frames of a video to a file, uint8 ``(M, 3, size, size)``; an unreadable video gives none.
 
     Returns:
         Times of the frames in seconds (NaN where unknown), and sentences about what could not be read.
@@ -129,13 +120,7 @@ class TimedConsumer(FrameConsumer, Protocol):
 
 
 def read_timed(path: str, consumer: TimedConsumer, timeout: float, threads: int) -> None:
-    """Tell a consumer the times of all frames of a file, and read those that it wants.
-
-    Args:
-        path: The file.
-        consumer: Takes the frames.
-        timeout: Seconds that the file may take.
-        threads: Decoding threads; 0 lets FFmpeg choose.
+    """Tell a consumer the times of all frames of a file, and read those that it wants, in ``timeout`` seconds.
 
     Raises:
         VideoError: If the file cannot be read.

@@ -9,25 +9,19 @@ import numpy as np
 import torch
 from safetensors import safe_open
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from datamodules.action.batch import ActionBatch
 from datamodules.action.frames.rows import FrameRows
 from datamodules.action.frames.store import FrameStore
 from datamodules.action.lists.records import SplitName
 from datamodules.common.errors import ConfigurationError
-from datamodules.common.sampler import SampleIndex
+from datamodules.common.sampler import SampleIndex, WholeBatches
 
 FEATURES = "features"  # name of the tensor in a shard
 
 
 class FeatureShards:
     """Cached features of one split: one file ``<split>.view<k>.safetensors`` for each view, mapped from the disk.
-
-    Args:
-        folder: Folder of the cache.
-        split: The split.
-        rows: Number of its frames.
 
     Raises:
         ConfigurationError: If there is no shard, or one has another number of rows.
@@ -62,14 +56,8 @@ class FeatureShards:
         return {**self.__dict__, "_tensors": {}}
 
 
-class ActionFrameDataset(Dataset[ActionBatch]):
-    """Frames of one split; a whole batch is read at a time.
-
-    Args:
-        rows: The frames.
-        store: Where they are kept.
-        features: Their cached features, given in place of the frames.
-    """
+class ActionFrameDataset(WholeBatches[ActionBatch]):
+    """Frames of one split out of their store, or their cached features in place of them."""
 
     def __init__(self, rows: FrameRows, store: FrameStore, features: FeatureShards | None = None) -> None:
         self.rows = rows
@@ -80,30 +68,21 @@ class ActionFrameDataset(Dataset[ActionBatch]):
         """Number of frames."""
         return len(self.rows)
 
-    def __getitem__(self, sample: SampleIndex | int) -> ActionBatch:
-        """A batch of one frame."""
-        return self.batch([sample])
-
-    def __getitems__(self, samples: Sequence[SampleIndex | int]) -> list[ActionBatch]:
-        """One whole batch, alone in a list: a loader asks so for all its samples at once, and hands on a list."""
-        return [self.batch(samples)]
-
-    def batch(self, samples: Sequence[SampleIndex | int]) -> ActionBatch:
-        """A batch of frames; padding is marked, and read too."""
-        drawn = [SampleIndex(sample) if isinstance(sample, int) else sample for sample in samples]
-        index = np.array([sample.index for sample in drawn], dtype=np.int64)
+    def read(self, samples: Sequence[SampleIndex]) -> ActionBatch:
+        """A batch of frames; those of padding are read too."""
+        index = np.array([sample.index for sample in samples], dtype=np.int64)
         places = self.rows.video_index[index]
         batch = ActionBatch(
             label=torch.from_numpy(self.rows.label[index]),
             video_index=torch.from_numpy(places),
             index=torch.from_numpy(index),
-            repeat=torch.tensor([sample.repeat for sample in drawn]),
+            repeat=torch.tensor([sample.repeat for sample in samples]),
             time=torch.from_numpy(self.rows.time[index]),
-            valid=torch.tensor([sample.valid for sample in drawn]),
+            valid=torch.tensor([sample.valid for sample in samples]),
             video=[self.rows.videos[place] for place in places.tolist()],
         )
         if self._features is not None:
-            batch["features"] = self._features.read(batch["index"], drawn[0].epoch if drawn else 0)
+            batch["features"] = self._features.read(batch["index"], samples[0].epoch if samples else 0)
         else:
             batch["frames"] = torch.from_numpy(self._store.frames[self.rows.stored[index]])
         return batch

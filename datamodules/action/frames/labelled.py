@@ -19,11 +19,7 @@ _log = logging.getLogger(__name__)
 
 
 class LabelledFrames:
-    """The labelled side of the data module; each part is read when it is first asked for.
-
-    Args:
-        settings: Where videos and labels are, which frames are taken, and how they are split.
-    """
+    """The labelled side of the data module; each part is read when it is first asked for."""
 
     def __init__(self, settings: ActionFrameSettings) -> None:
         self._settings = settings

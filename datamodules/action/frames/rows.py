@@ -49,13 +49,7 @@ class FrameRows:
 def rows_of_splits(
     videos: Sequence[ActionVideo], store: FrameStore, class_names: Sequence[str], settings: ActionSplitSettings
 ) -> dict[SplitName, FrameRows]:
-    """Deal the stored frames to train, val and test.
-
-    Args:
-        videos: The videos that the store was made of.
-        store: Their frames.
-        class_names: Classes in the order of their numbers.
-        settings: How they are split.
+    """Deal the stored frames of the videos that the store was made of to train, val and test.
 
     Raises:
         LabelError: If the list's own splits cannot be used.

@@ -55,11 +55,7 @@ class StoredVideo:
 
 
 class FrameStore:
-    """A complete store; it can be handed to a loader's worker processes.
-
-    Args:
-        folder: Its folder.
-        size: Side of its frames in pixels.
+    """A complete store of frames of one side; it can be handed to a loader's worker processes.
 
     Attributes:
         videos: The videos in the order of the list that it was made of.
@@ -97,10 +93,6 @@ def frame_store(videos: Sequence[ActionVideo], reading: ActionFrameSettings) -> 
     """Decode the chosen frames of all videos, unless they are kept from before.
 
     Processes that ask at the same time wait for the one that decodes. Files that cannot be read are named and skipped.
-
-    Args:
-        videos: The videos.
-        reading: Which frames, and their size.
 
     Raises:
         VideoError: If not one frame can be read, or the disk is too small.

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import re
 from collections import defaultdict
 from pathlib import Path
 from typing import Literal
 
-from datamodules.action.lists.records import ActionVideo, Picture, SplitName, group_of, split_of
+from datamodules.action.lists.records import ActionVideo, Picture, SplitName, group_of
 from datamodules.common.errors import ConfigurationError
 from datamodules.common.manifest import Table, fail, parse_number
+from datamodules.common.splits import known_split, split_of
+from datamodules.common.walking import files_below
 from datamodules.video.finding import VIDEO_SUFFIXES
 
 PICTURE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".webp"})
@@ -51,10 +52,6 @@ def read_class_folders(root: str | Path, kind: FolderKind) -> list[ActionVideo]:
     folder. A file ``frames.csv`` in ``root`` (columns ``frame,video,class,time`` and optionally ``group,split``), as
     ``appraise extract-frames`` writes it, says so exactly.
 
-    Args:
-        root: The folder.
-        kind: What the class folders hold.
-
     Raises:
         ConfigurationError: If there is no such folder or nothing of that kind in it.
         LabelError: If ``frames.csv`` is wrong; the message names file and line.
@@ -88,10 +85,7 @@ def _files(root: str | Path) -> list[Path]:
     base = Path(root).absolute()
     if not base.is_dir():
         raise ConfigurationError(f"root {str(root)!r} is not a folder; give one that holds a folder for each class")
-    found: list[Path] = []
-    for place, folders, files in os.walk(base):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [Path(place) / name for name in files if not name.startswith(".")]
+    found = [Path(file) for file in files_below(base)]
     return sorted(found, key=lambda file: file.relative_to(base).as_posix())
 
 
@@ -140,21 +134,18 @@ def _listed_pictures(root: Path) -> list[ActionVideo]:
     """Gather pictures into videos as ``frames.csv`` says."""
     path = root / FRAME_LIST
     table = Table(path, FRAME_COLUMNS, OPTIONAL_FRAME_COLUMNS)
-    columns = zip(*(table.column(name) for name in (*FRAME_COLUMNS, *OPTIONAL_FRAME_COLUMNS)), strict=True)
     frames: dict[tuple[str, str], list[Picture]] = defaultdict(list)
     facts: dict[tuple[str, str], tuple[str, SplitName | None, int]] = {}
-    for row, (frame, video, label, time, group, word) in zip(table.rows, columns, strict=True):
+    for line, (frame, video, label, time, group, word) in table.records((*FRAME_COLUMNS, *OPTIONAL_FRAME_COLUMNS)):
         file = (root / frame).absolute()
         if not file.is_file():
-            raise fail(path, row.line, f"there is no picture {file}; extract the frames again or drop the row")
-        split = split_of(word) if word else None
-        if word and split is None:
-            raise fail(path, row.line, f"split {word!r} is not known; allowed are train, val and test")
+            raise fail(path, line, f"there is no picture {file}; extract the frames again or drop the row")
+        split = known_split(path, line, word, split_of(word))
         fact = (group or group_of(Path(video).stem, video), split)
-        known = facts.setdefault((video, label), (*fact, row.line))
+        known = facts.setdefault((video, label), (*fact, line))
         if known[:2] != fact:
-            raise fail(path, row.line, f"{video} has another group or split here than in line {known[2]}")
-        seconds = parse_number(path, row.line, "time", time) if time else math.nan
+            raise fail(path, line, f"{video} has another group or split here than in line {known[2]}")
+        seconds = parse_number(path, line, "time", time) if time else math.nan
         frames[video, label].append(Picture(str(file), seconds))
     return [
         ActionVideo(

@@ -7,9 +7,10 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from datamodules.action.lists.records import ActionVideo, SplitName, group_of, split_of
-from datamodules.common.errors import ConfigurationError, LabelError
-from datamodules.common.manifest import Table, fail, parse_number
+from datamodules.action.lists.records import ActionVideo, SplitName, group_of
+from datamodules.common.errors import ConfigurationError
+from datamodules.common.manifest import Table, fail, parse_number, read_text
+from datamodules.common.splits import split_of
 from datamodules.video.finding import VIDEO_SUFFIXES
 
 _log = logging.getLogger(__name__)
@@ -37,14 +38,11 @@ def read_kinetics(paths: Sequence[str | Path], root: str | None) -> list[ActionV
     absent: list[str] = []
     for path in paths:
         table = Table(path, _KINETICS[:4], None)
-        columns = zip(*(table.column(name) for name in _KINETICS), strict=True)
-        for row, (label, identity, start, end, word) in zip(table.rows, columns, strict=True):
-            first = parse_number(path, row.line, "time_start", start)
-            last = parse_number(path, row.line, "time_end", end)
+        for line, (label, identity, start, end, word) in table.records(_KINETICS):
+            first = parse_number(path, line, "time_start", start)
+            last = parse_number(path, line, "time_end", end)
             if not label or last <= first:
-                raise fail(
-                    path, row.line, f"label {label!r} from {first:g} to {last:g} s; name one, and end after start"
-                )
+                raise fail(path, line, f"label {label!r} from {first:g} to {last:g} s; name one, and end after start")
             trimmed = f"{identity}_{int(first):06d}_{int(last):06d}"
             file = files.get(trimmed) or files.get(identity)
             if file is None:
@@ -59,8 +57,8 @@ def read_kinetics(paths: Sequence[str | Path], root: str | None) -> list[ActionV
                     group=identity,
                     start=first if whole else 0.0,
                     end=last if whole else None,
-                    split=_kinetics_split(word or Path(path).stem, path, row.line),
-                    source=f"{path}, line {row.line}",
+                    split=_kinetics_split(word or Path(path).stem, path, line),
+                    source=f"{path}, line {line}",
                 )
             )
     if not videos:
@@ -98,10 +96,7 @@ def read_ucf(path: str | Path, root: str | None, fold: int) -> list[ActionVideo]
 
 
 def _ucf_list(path: Path, base: Path, split: SplitName) -> list[ActionVideo]:
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise LabelError(f"{path}: the list cannot be read ({error}); give the folder of the UCF101 lists") from error
+    lines = read_text(path, "the list cannot be read ({}); give the folder of the UCF101 lists").splitlines()
     videos: list[ActionVideo] = []
     for number, text in enumerate(lines, start=1):
         name = text.split(" ")[0].strip()

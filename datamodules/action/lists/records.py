@@ -5,32 +5,17 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple
 
-SplitName = Literal["train", "val", "test"]
-SPLITS: tuple[SplitName, ...] = get_args(SplitName)
+from datamodules.common.splits import SPLITS as SPLITS
+from datamodules.common.splits import SplitName as SplitName
 
-_SPLIT_WORDS: dict[str, SplitName] = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validate": "val",
-    "validation": "val",
-    "test": "test",
-    "testing": "test",
-}
 _UCF_CLIP = re.compile(r"^(v_.+_g\d+)_c\d+$")  # v_ApplyEyeMakeup_g01_c01: clips of one group show one scene
 _KINETICS_CLIP = re.compile(r"^([\w-]{11})_\d{6}_\d{6}$")  # address on YouTube, first and last second
 
 
 class Picture(NamedTuple):
-    """One frame of a video that is stored as pictures.
-
-    Attributes:
-        path: Absolute path of the picture.
-        time: Its time in the video in seconds; NaN where unknown.
-    """
+    """One frame of a video that is stored as pictures: its absolute path and its time in seconds, NaN if unknown."""
 
     path: str
     time: float
@@ -63,22 +48,8 @@ class ActionVideo:
     source: str = ""
 
 
-def split_of(word: str) -> SplitName | None:
-    """Split that a word of a list or the name of a folder means; None for any other word.
-
-    Example:
-        >>> [split_of(word) for word in ("Validate", "train", "drinking")]
-        ['val', 'train', None]
-    """
-    return _SPLIT_WORDS.get(word.lower())
-
-
 def group_of(stem: str, default: str) -> str:
-    """Group that the naming of UCF101 and Kinetics tells: clips cut from one recording.
-
-    Args:
-        stem: Name of the file without its suffix.
-        default: Group where the name follows neither.
+    """Group that the naming of UCF101 and Kinetics tells from a stem: clips of one recording; else ``default``.
 
     Example:
         >>> group_of("v_Archery_g01_c02", "x"), group_of("AbCdEfGhIjK_000010_000020", "x"), group_of("b", "x")

@@ -17,11 +17,7 @@ DEMO_LIST = "clips.csv"
 
 
 def read_videos(settings: ActionListSettings, demo: Path | None = None) -> list[ActionVideo]:
-    """Read all labelled videos, in the order of their list or sorted by path.
-
-    Args:
-        settings: Where they are.
-        demo: Folder of the generated demo.
+    """Read all labelled videos, or those of the demo in a folder, in the order of their list or sorted by path.
 
     Raises:
         ConfigurationError: If nothing fits, or ``classes`` names a class without a video.

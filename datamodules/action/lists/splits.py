@@ -5,14 +5,14 @@ The split by frame, which the original script made, is here to be compared with.
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
-from datamodules.action.lists.records import SPLITS, ActionVideo, SplitName
-from datamodules.common.errors import ConfigurationError, LabelError
+from datamodules.action.lists.records import ActionVideo, SplitName
+from datamodules.common.errors import LabelError
 from datamodules.common.settings import argument, settings
+from datamodules.common.splits import check_shares, set_aside
 
 SplitUnit = Literal["video", "frame"]
 
@@ -37,11 +37,7 @@ class ActionSplitSettings:
 
     def check(self) -> None:
         """Refuse shares that leave nothing to train on."""
-        if len(self.split) != 3 or min(self.split) < 0 or abs(sum(self.split) - 1) > 1e-6 or self.split[0] <= 0:
-            raise ConfigurationError(
-                f"split is {list(self.split)}; it must be the shares of train, val and test, none below 0, with "
-                "something to train on and the sum 1"
-            )
+        check_shares(self.split)
 
     @property
     def held_out(self) -> dict[SplitName, float]:
@@ -75,7 +71,7 @@ def assign_videos(videos: Sequence[ActionVideo], settings: ActionSplitSettings) 
     for row in rows:  # a group of several classes counts as the first of them by name
         group = videos[row].group
         label_of[group] = min(label_of.get(group, videos[row].label), videos[row].label)
-    moved = cut(list(label_of.items()), wanted, settings)
+    moved = _cut(list(label_of.items()), wanted, settings)
     for row in rows:
         given[row] = moved.get(videos[row].group, "train")
     return given
@@ -88,7 +84,7 @@ def assign_frames(keys: Sequence[tuple[str, str]], settings: ActionSplitSettings
         keys: A name that no other frame has, and the class, of each frame.
         settings: Shares and seed.
     """
-    moved = cut(keys, settings.held_out, settings)
+    moved = _cut(keys, settings.held_out, settings)
     return [moved.get(name, "train") for name, _ in keys]
 
 
@@ -108,36 +104,14 @@ def check_groups(videos: Sequence[ActionVideo], splits: Iterable[SplitName]) -> 
             )
 
 
-def cut(
+def _cut(
     units: Sequence[tuple[str, str]], wanted: dict[SplitName, float], settings: ActionSplitSettings
 ) -> dict[str, SplitName]:
-    """Choose the units that leave training.
-
-    Args:
-        units: Name and class of each.
-        wanted: Share of each split that is set aside.
-        settings: Seed, and whether each class is cut by itself.
-
-    Returns:
-        The split of each unit that leaves.
-    """
+    """Splits of the units, each a name and a class, that leave training."""
     strata: dict[str, list[str]] = defaultdict(list)
     for name, label in units:
         strata[label if settings.stratified else ""].append(name)
     moved: dict[str, SplitName] = {}
     for names in strata.values():
-        names.sort(key=lambda name: hashlib.sha256(f"{settings.split_seed} {name}".encode()).digest())
-        start = 0
-        for split, count in _counts(len(names), wanted).items():
-            moved.update(dict.fromkeys(names[start : start + count], split))
-            start += count
+        moved |= set_aside(names, wanted, settings.split_seed)
     return moved
-
-
-def _counts(total: int, wanted: dict[SplitName, float]) -> dict[SplitName, int]:
-    """Units that each split gets: at least one where there are enough, and at least one stays."""
-    counts = {split: max(1, round(share * total)) for split, share in wanted.items()}
-    for split in reversed(SPLITS):
-        while sum(counts.values()) >= total and counts.get(split, 0) > 0:
-            counts[split] -= 1
-    return counts

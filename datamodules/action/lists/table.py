@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from datamodules.action.lists.records import ActionVideo, SplitName, did_you_mean, group_of, split_of
-from datamodules.common.errors import LabelError
+from datamodules.action.lists.records import ActionVideo, did_you_mean, group_of
 from datamodules.common.manifest import Table, fail, parse_number
+from datamodules.common.splits import known_split, split_of
 
 REQUIRED = ("video", "class")
 OPTIONAL = ("start", "end", "split", "group")
@@ -30,18 +30,17 @@ def read_video_list(path: str | Path, root: str | None, known: list[str] | None 
     base = Path(root) if root is not None else Path(path).parent
     seen: dict[tuple[str, float, float | None, str], int] = {}
     videos: list[ActionVideo] = []
-    fields = zip(*(table.column(name) for name in (*REQUIRED, *OPTIONAL)), strict=True)
-    for row, (name, label, start, end, split, group) in zip(table.rows, fields, strict=True):
+    for line, (name, label, start, end, split, group) in table.records((*REQUIRED, *OPTIONAL)):
         if not name or not label:
-            raise fail(path, row.line, "video and class must not be empty; fill both in or drop the row")
+            raise fail(path, line, "video and class must not be empty; fill both in or drop the row")
         if known is not None and label not in known:
-            raise fail(path, row.line, f"class {label!r} is not known: {did_you_mean(label, known)}")
-        file = _file(base / name, path, row.line)
-        first, last = _part(start, end, path, row.line)
+            raise fail(path, line, f"class {label!r} is not known: {did_you_mean(label, known)}")
+        file = _file(base / name, path, line)
+        first, last = _part(start, end, path, line)
         key = (str(file), first, last, label)
         if key in seen:
-            raise fail(path, row.line, f"{name} is listed in line {seen[key]} too; drop one of the rows")
-        seen[key] = row.line
+            raise fail(path, line, f"{name} is listed in line {seen[key]} too; drop one of the rows")
+        seen[key] = line
         videos.append(
             ActionVideo(
                 path=str(file),
@@ -50,8 +49,8 @@ def read_video_list(path: str | Path, root: str | None, known: list[str] | None 
                 group=group or group_of(file.stem, name),
                 start=first,
                 end=last,
-                split=_split(split, path, row.line),
-                source=f"{path}, line {row.line}",
+                split=known_split(path, line, split, split_of(split)),
+                source=f"{path}, line {line}",
             )
         )
     return videos
@@ -72,12 +71,3 @@ def _part(start: str, end: str, path: str | Path, line: int) -> tuple[float, flo
     if last is not None and last <= first:
         raise fail(path, line, f"end {last:g} s is not after start {first:g} s; correct one of them")
     return first, last
-
-
-def _split(word: str, path: str | Path, line: int) -> SplitName | None:
-    if not word:
-        return None
-    split = split_of(word)
-    if split is None:
-        raise LabelError(f"{path}, line {line}: split {word!r} is not known; allowed are train, val and test")
-    return split

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from array import array
 from collections.abc import Collection
 from pathlib import Path
@@ -10,15 +9,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules.common.errors import ConfigurationError, LabelError
-from datamodules.common.manifest import fail
-from datamodules.faces.lists.index import ImageIndex
-from datamodules.faces.lists.pubfig import Box, parse_box
+from datamodules.common.errors import LabelError
+from datamodules.common.manifest import fail, read_text
+from datamodules.faces.lists.index import ImageIndex, report_lacking
+from datamodules.faces.lists.pubfig import UNREAD, Box, parse_box
 from datamodules.faces.lists.records import FaceList
 from datamodules.faces.lists.values import match_columns, take_columns
 from datamodules.faces.schema import ABSENT, MISSING, PRESENT, AttributeSchema
-
-_log = logging.getLogger(__name__)
 
 ATTRIBUTE_LIST, PARTITION_LIST, IDENTITY_LIST = "list_attr_celeba", "list_eval_partition", "identity_CelebA"
 _VALUES = {"1": 1, "+1": 1, "0": 0, "-1": -1}
@@ -54,23 +51,13 @@ def read_celeba(
     index = ImageIndex(root)
     files = [index.named(name) for _, name, _ in records]
     absent = [name for (_, name, _), file in zip(records, files, strict=True) if file is None]
-    if len(absent) == len(records):
-        raise ConfigurationError(
-            f"not one of the {len(records)} pictures of {path} is below {root}; give the folder of the pictures as "
-            f"root (looked for {absent[0]})"
-        )
-    if absent:
-        _log.warning("warning: %d of %d pictures of %s are not below %s: %s, ...", len(absent), len(records), path,
-                     root, ", ".join(absent[:5]))  # fmt: skip
+    sought = f"give the folder of the pictures as root (looked for {records[0][1]})"
+    report_lacking(path, absent, len(records), f"is below {root}; {sought}", f"are not below {root}")
     known = _read_boxes(boxes) if boxes is not None else None
     kept = [place for place, file in enumerate(files) if file is not None]
     boxed = [place for place in kept if known is None or records[place][1] in known]
-    if len(boxed) < len(kept):
-        missing = next(records[place][1] for place in kept if known is not None and records[place][1] not in known)
-        if not boxed:
-            raise ConfigurationError(f"not one of the {len(kept)} pictures of {path} has a face box in {boxes}")
-        _log.warning("warning: %d of %d pictures of %s have no face box in %s and are left out, the first is %s",
-                     len(kept) - len(boxed), len(kept), path, boxes, missing)  # fmt: skip
+    bare = [records[place][1] for place in kept if known is not None and records[place][1] not in known]
+    report_lacking(path, bare, len(kept), f"has a face box in {boxes}", f"have no face box in {boxes} and are left out")
     names = [records[place][1] for place in boxed]
     return FaceList(
         paths=[f"{index.root}/{files[place]}" for place in boxed],
@@ -94,7 +81,7 @@ def pairs_of(path: str | Path) -> dict[str, str]:
         LabelError: If the file cannot be read or a line has one field.
     """
     pairs: dict[str, str] = {}
-    for number, line in enumerate(_text(path).splitlines(), start=1):
+    for number, line in enumerate(read_text(path, UNREAD).splitlines(), start=1):
         fields = line.replace(",", " ").split() if "\t" not in line else line.split("\t")
         if not fields or (number == 1 and fields[-1].casefold() in ("split", "partition", "identity")):
             continue
@@ -118,7 +105,9 @@ def beside(path: str | Path, stem: str) -> str | None:
 
 def _read(path: str | Path) -> tuple[int, list[str], list[tuple[int, str, array[int]]]]:
     """Line and names of the columns, and line, picture and values of each record."""
-    lines = [(number, line) for number, line in enumerate(_text(path).splitlines(), start=1) if line.strip()]
+    lines = [
+        (number, line) for number, line in enumerate(read_text(path, UNREAD).splitlines(), start=1) if line.strip()
+    ]
     if lines and lines[0][1].strip().isdigit():
         del lines[0]  # the number of pictures
     if len(lines) < 2:
@@ -147,7 +136,7 @@ def _labels(values: NDArray[np.float32], places: list[int | None]) -> NDArray[np
 def _read_boxes(path: str | Path) -> dict[str, Box]:
     """Read ``list_bbox_celeba``: picture, x_1, y_1, width, height."""
     boxes: dict[str, Box] = {}
-    for number, line in enumerate(_text(path).splitlines(), start=1):
+    for number, line in enumerate(read_text(path, UNREAD).splitlines(), start=1):
         fields = line.replace(",", " ").split()
         if len(fields) < 2 or fields[0] == "image_id":
             continue
@@ -167,10 +156,3 @@ def _is_number(*texts: str) -> bool:
         return all(np.isfinite(float(text)) for text in texts)
     except ValueError:
         return False
-
-
-def _text(path: str | Path) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise LabelError(f"{path}: the list cannot be read ({error}); check the path") from error

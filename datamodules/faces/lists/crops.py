@@ -12,13 +12,7 @@ from PIL import Image
 
 
 class Square(NamedTuple):
-    """A square in pixels of a picture; it may reach beyond the picture.
-
-    Attributes:
-        left: Its left edge.
-        top: Its upper edge.
-        side: Its side.
-    """
+    """A square in pixels of a picture; it may reach beyond the picture."""
 
     left: float
     top: float
@@ -49,12 +43,7 @@ def square_of(box: Sequence[float] | NDArray[np.float32] | None, size: tuple[int
 
 
 def cut_face(image: Image.Image, square: Square, size: int) -> NDArray[np.uint8]:
-    """Cut a square and resize it once, smoothed where it shrinks; beyond the picture its border goes on.
-
-    Args:
-        image: RGB.
-        square: What is cut.
-        size: Side S of the result in pixels.
+    """Cut a square and resize it once to a side S, smoothed where it shrinks; beyond the picture its border goes on.
 
     Returns:
         uint8 ``(3, S, S)``.

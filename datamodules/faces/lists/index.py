@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from datamodules.common.errors import ConfigurationError
+from datamodules.common.walking import files_below
+
+_log = logging.getLogger(__name__)
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".jp2", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
@@ -28,7 +32,7 @@ class ImageIndex:
         self._by_name: dict[str, str] = {}
         self._by_stem: dict[str, str] = {}
         start = len(str(self.root)) + 1
-        for file in _walk(str(self.root)):
+        for file in sorted(files_below(self.root, IMAGE_SUFFIXES)):
             name = file[start:].replace(os.sep, "/")
             parts = name.split("/")
             for first in range(len(parts)):
@@ -37,10 +41,6 @@ class ImageIndex:
             self._by_stem.setdefault(stem, name)
             if len(parts) > 1:
                 self._by_stem.setdefault(f"{_key(parts[-2])}/{stem}", name)
-
-    def __len__(self) -> int:
-        """Number of names under which pictures are known."""
-        return len(self._by_name)
 
     def named(self, name: str) -> str | None:
         """The picture whose path, from the folder or from any folder below it, is ``name``; relative to the folder."""
@@ -56,9 +56,17 @@ class ImageIndex:
         return None
 
 
-def find_images(folder: str | Path) -> list[Path]:
-    """Pictures of a folder and its sub-folders, sorted by path; hidden files are passed over."""
-    return [Path(file) for file in _walk(str(folder))]
+def report_lacking(path: str | Path, lacking: Sequence[str], total: int, all_lack: str, some_lack: str) -> None:
+    """Say which pictures of a list lack something.
+
+    Raises:
+        ConfigurationError: If all of them do.
+    """
+    if lacking and len(lacking) == total:
+        raise ConfigurationError(f"not one of the {total} pictures of {path} {all_lack}")
+    if lacking:
+        named = ", ".join(lacking[:5]) + (", ..." if len(lacking) > 5 else "")
+        _log.warning("warning: %d of %d pictures of %s %s: %s", len(lacking), total, path, some_lack, named)
 
 
 def images_at(paths: Iterable[str | Path]) -> list[tuple[Path, str]]:
@@ -74,25 +82,12 @@ def images_at(paths: Iterable[str | Path]) -> list[tuple[Path, str]]:
             continue
         if not path.exists():
             raise ConfigurationError(f"path {str(path)!r} does not exist; give pictures, or folders of pictures")
-        files = find_images(path.absolute())
+        files = [Path(file) for file in sorted(files_below(path.absolute(), IMAGE_SUFFIXES))]
         if not files:
             suffixes = " ".join(sorted(IMAGE_SUFFIXES))
             raise ConfigurationError(f"path {str(path)!r} holds no picture (suffixes {suffixes}); give another folder")
         found += [(file, file.relative_to(path.absolute()).as_posix()) for file in files]
     return found
-
-
-def _walk(folder: str) -> list[str]:
-    """The same as texts: objects of paths would take most of the time for the 200,000 pictures of a large list."""
-    found: list[str] = []
-    for place, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [os.path.join(place, name) for name in files if _is_image(name)]  # noqa: PTH118  # as above
-    return sorted(found)
-
-
-def _is_image(name: str) -> bool:
-    return not name.startswith(".") and name[name.rfind(".") :].lower() in IMAGE_SUFFIXES
 
 
 def _key(name: str) -> str:

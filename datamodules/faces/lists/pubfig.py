@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -10,15 +9,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from datamodules.common.errors import ConfigurationError, LabelError
-from datamodules.common.manifest import fail, parse_integer, parse_number
-from datamodules.faces.lists.index import ImageIndex
+from datamodules.common.errors import LabelError
+from datamodules.common.manifest import fail, parse_integer, parse_number, read_text
+from datamodules.faces.lists.index import ImageIndex, report_lacking
 from datamodules.faces.lists.records import FaceList
 from datamodules.faces.lists.values import attributes_of, match_columns, take_columns
 from datamodules.faces.schema import AttributeSchema
 
-_log = logging.getLogger(__name__)
-
+UNREAD = "the list cannot be read ({}); check the path"
 Photo = tuple[str, int]  # person and number of the picture
 Box = tuple[float, float, float, float]
 # LFW enlarged the boxes of its face detector 2.2 times and resized them to 250 pixels.
@@ -26,25 +24,14 @@ _LFW_SIDE, _LFW_ENLARGED = 250.0, 2.2
 
 
 class Line(NamedTuple):
-    """One record of a list with comments.
-
-    Attributes:
-        number: Its line, from 1.
-        fields: Its values, parted by tabs.
-    """
+    """One record of a list with comments: its line, from 1, and its values, which tabs part."""
 
     number: int
     fields: list[str]
 
 
 class BoxEntry(NamedTuple):
-    """What a list of addresses says about one picture.
-
-    Attributes:
-        box: Left, top, right, bottom of the face in pixels.
-        digest: MD5 of the file, by which some collectors name it.
-        source: List and line.
-    """
+    """What a list says of a picture: the box of the face in pixels, the file's MD5, which may be its name; the line."""
 
     box: Box
     digest: str
@@ -92,10 +79,26 @@ def read_pubfig(
     index = ImageIndex(root)
     rows = [_row(path, line, len(header.fields)) for line in lines]
     found = [index.first(_stems(photo, known)) for photo, _ in rows]
-    _report_absent(path, root, [photo for (photo, _), file in zip(rows, found, strict=True) if file is None], len(rows))
+    names = [f"{person} {number}" for (person, number), _ in rows]
+    stem = rows[0][0][0].replace(" ", "_")
+    report_lacking(
+        path,
+        [name for name, file in zip(names, found, strict=True) if file is None],
+        len(rows),
+        f"is below {root}; give the folder of the pictures as root (looked for {stem}/{stem}_{rows[0][0][1]:04d} and "
+        "the like)",
+        f"are not below {root}",
+    )
     kept = [place for place, file in enumerate(found) if file is not None]
     if known is not None:
-        kept = _with_box(path, rows, kept, known)
+        report_lacking(
+            path,
+            [names[place] for place in kept if rows[place][0] not in known],
+            len(kept),
+            "has a face box in the lists named by boxes; name those that belong to it (dev_urls.txt, eval_urls.txt)",
+            "have no face box and are left out",
+        )
+        kept = [place for place in kept if rows[place][0] in known]
     values = take_columns(np.array([rows[place][1] for place in kept], dtype=np.float32), places)
     files = [found[place] or "" for place in kept]
     return FaceList(
@@ -115,13 +118,9 @@ def read_tabbed(path: str | Path) -> tuple[Line, list[Line]]:
     Raises:
         LabelError: If the file cannot be read, or has no names or no records.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise LabelError(f"{path}: the list cannot be read ({error}); check the path") from error
     header: Line | None = None
     lines: list[Line] = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(read_text(path, UNREAD).splitlines(), start=1):
         if line.startswith("#"):
             fields = [field.strip() for field in line.lstrip("#").strip().split("\t")]
             header = Line(number, fields) if len(fields) > 1 and not lines else header
@@ -202,34 +201,3 @@ def _box(photo: Photo, known: Mapping[Photo, BoxEntry] | None, lfw: bool) -> Box
         return (math.nan,) * 4
     edge = _LFW_SIDE * (1 - 1 / _LFW_ENLARGED) / 2
     return edge, edge, _LFW_SIDE - edge, _LFW_SIDE - edge
-
-
-def _with_box(
-    path: str | Path, rows: Sequence[tuple[Photo, list[float]]], kept: list[int], known: Mapping[Photo, BoxEntry]
-) -> list[int]:
-    without = [rows[place][0] for place in kept if rows[place][0] not in known]
-    if without and len(without) == len(kept):
-        raise ConfigurationError(
-            f"not one of the {len(kept)} pictures of {path} has a face box in the lists named by boxes; name those "
-            "that belong to it (dev_urls.txt, eval_urls.txt)"
-        )
-    if without:
-        _log.warning(
-            "warning: %d of %d pictures of %s have no face box and are left out, the first is %s %d",
-            len(without), len(kept), path, *without[0],
-        )  # fmt: skip
-    return [place for place in kept if rows[place][0] in known]
-
-
-def _report_absent(path: str | Path, root: str | Path, absent: Sequence[Photo], total: int) -> None:
-    if absent and len(absent) == total:
-        person, number = absent[0]
-        stem = person.replace(" ", "_")
-        raise ConfigurationError(
-            f"not one of the {total} pictures of {path} is below {root}; give the folder of the pictures as root "
-            f"(looked for {stem}/{stem}_{number:04d} and the like)"
-        )
-    if absent:
-        named = ", ".join(f"{person} {number}" for person, number in absent[:5])
-        _log.warning("warning: %d of %d pictures of %s are not below %s: %s%s", len(absent), total, path, root, named,
-                     ", ..." if len(absent) > 5 else "")  # fmt: skip

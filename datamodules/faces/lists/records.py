@@ -4,30 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from datamodules.common import splits as common
+from datamodules.common.splits import SPLITS as SPLITS
+from datamodules.common.splits import SplitName as SplitName
 from datamodules.faces.schema import MISSING
-
-SplitName = Literal["train", "val", "test"]
-SPLITS: tuple[SplitName, ...] = get_args(SplitName)
-
-_SPLIT_WORDS: dict[str, SplitName] = {
-    "train": "train",
-    "training": "train",
-    "0": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "1": "val",
-    "test": "test",
-    "testing": "test",
-    "2": "test",
-}
 
 
 class LabelTable(NamedTuple):
@@ -103,13 +90,7 @@ class FaceList:
 
 
 def unlabelled(paths: Sequence[str], names: Sequence[str], attributes: int) -> FaceList:
-    """Pictures of which nothing is said.
-
-    Args:
-        paths: Absolute path of each.
-        names: What each is called.
-        attributes: Number of attributes K of the schema.
-    """
+    """Pictures, by their absolute paths and names, of which nothing is said; K attributes."""
     return FaceList(
         paths=paths,
         names=names,
@@ -126,4 +107,5 @@ def split_of(word: str) -> SplitName | None:
         >>> [split_of(word) for word in ("Validation", "0", "somewhere")]
         ['val', 'train', None]
     """
-    return _SPLIT_WORDS.get(word.strip().lower())
+    word = word.strip()
+    return SPLITS[int(word)] if word in ("0", "1", "2") else common.split_of(word)

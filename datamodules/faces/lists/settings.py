@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from datamodules.common.errors import ConfigurationError
 from datamodules.common.settings import argument, settings
+from datamodules.common.splits import check_shares
 
 LabelFormat = Literal["auto", "demo", "list", "pubfig", "lfw", "celeba", "csv", "images"]
 Trained = Literal["train", "judge"]
@@ -91,11 +92,7 @@ class FaceListSettings:
         """Refuse arguments that contradict each other, and shares that leave nothing to train on."""
         if self.has_lists or not self.path:  # bare pictures need no list, even where a configuration learns from one
             self._check_lists()
-        if len(self.split) != 3 or min(self.split) < 0 or abs(sum(self.split) - 1) > 1e-6 or self.split[0] <= 0:
-            raise ConfigurationError(
-                f"split is {list(self.split)}; it must be the shares of train, val and test, none below 0, with "
-                "something to train on and the sum 1"
-            )
+        check_shares(self.split)
         if not 0 <= self.judge_share < 1:
             raise ConfigurationError(f"judge_share is {self.judge_share}; it must lie in 0 <= s < 1")
 

@@ -13,14 +13,7 @@ from numpy.typing import NDArray
 from datamodules.common.errors import ConfigurationError, LabelError
 from datamodules.common.progress import file_progress
 from datamodules.common.settings import texts
-from datamodules.faces.lists.celeba import (
-    ATTRIBUTE_LIST,
-    IDENTITY_LIST,
-    PARTITION_LIST,
-    beside,
-    pairs_of,
-    read_celeba,
-)
+from datamodules.faces.lists.celeba import ATTRIBUTE_LIST, IDENTITY_LIST, PARTITION_LIST, beside, pairs_of, read_celeba
 from datamodules.faces.lists.index import images_at
 from datamodules.faces.lists.pubfig import read_pubfig
 from datamodules.faces.lists.records import FaceList, SplitName, split_of, unlabelled

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from datamodules.common.errors import LabelError
+from datamodules.common.splits import set_aside
 from datamodules.faces.lists.records import SPLITS, FaceList, SplitName
 from datamodules.faces.lists.settings import FaceListSettings
 
@@ -62,7 +62,7 @@ def _assign(faces: FaceList, settings: FaceListSettings) -> list[SplitName]:
         wanted = {} if "val" in named else {"val": val}
     people = _people(faces, settings)
     training = sorted({person for person, split in zip(people, given, strict=True) if split == "train"})
-    moved = _cut(training, {split: share for split, share in wanted.items() if share > 0}, f"{settings.split_seed}")
+    moved = set_aside(training, {split: share for split, share in wanted.items() if share > 0}, settings.split_seed)
     return [
         moved.get(person, "train") if split == "train" else split for person, split in zip(people, given, strict=True)
     ]
@@ -74,7 +74,7 @@ def _judges(faces: FaceList, splits: Sequence[SplitName], settings: FaceListSett
         return np.zeros(len(faces), dtype=bool)
     people = _people(faces, settings)
     training = sorted({person for person, split in zip(people, splits, strict=True) if split == "train"})
-    kept = _cut(training, {"test": settings.judge_share}, f"{settings.split_seed} judges")
+    kept = set_aside(training, {"test": settings.judge_share}, f"{settings.split_seed} judges")
     return np.array([person in kept for person in people], dtype=bool)
 
 
@@ -83,18 +83,3 @@ def _people(faces: FaceList, settings: FaceListSettings) -> list[str]:
     if not settings.identity_disjoint:
         return [f"\0{name}" for name in faces.names]
     return [person or f"\0{name}" for person, name in zip(faces.identities, faces.names, strict=True)]
-
-
-def _cut(people: Sequence[str], wanted: Mapping[SplitName, float], seed: str) -> dict[str, SplitName]:
-    """People that leave training, each with the split that they go to."""
-    order = sorted(people, key=lambda person: hashlib.sha256(f"{seed} {person}".encode()).digest())
-    counts = {split: max(1, round(share * len(order))) for split, share in wanted.items()}
-    for split in reversed(SPLITS):
-        while counts.get(split, 0) > 0 and sum(counts.values()) >= len(order):
-            counts[split] -= 1
-    moved: dict[str, SplitName] = {}
-    start = 0
-    for split, count in counts.items():
-        moved.update(dict.fromkeys(order[start : start + count], split))
-        start += count
-    return moved

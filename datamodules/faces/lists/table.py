@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules.common.errors import ConfigurationError, LabelError
+from datamodules.common.errors import LabelError
 from datamodules.common.manifest import Table, fail
+from datamodules.common.splits import known_split
+from datamodules.faces.lists.index import report_lacking
 from datamodules.faces.lists.pubfig import Box, parse_box
-from datamodules.faces.lists.records import FaceList, SplitName, split_of
+from datamodules.faces.lists.records import FaceList, split_of
 from datamodules.faces.lists.values import attributes_of, match_columns, take_columns
 from datamodules.faces.schema import MISSING, AttributeSchema
-
-_log = logging.getLogger(__name__)
 
 BOX_COLUMNS = ("left", "top", "right", "bottom")
 FACT_COLUMNS = ("file", "identity", "split", *BOX_COLUMNS)
@@ -65,7 +64,7 @@ def read_csv_list(
         attributes=attributes_of(values, missing_margin) if real else _labels(values),
         boxes=_own_boxes(table) if boxes is None else boxes_for(files, boxes),
         values=values if real else None,
-        splits=_splits(table),
+        splits=[known_split(path, line, word, split_of(word)) for line, (word,) in table.records(["split"])],
         sources=[f"{path}, line {row.line}" for row in table.rows],
     )
     return _existing(path, faces)
@@ -159,32 +158,10 @@ def _own_boxes(table: Table) -> NDArray[np.float32]:
     return np.array(boxes, dtype=np.float32)
 
 
-def _splits(table: Table) -> list[SplitName | None]:
-    splits: list[SplitName | None] = []
-    for row, word in zip(table.rows, table.column("split"), strict=True):
-        split = split_of(word) if word else None
-        if word and split is None:
-            raise fail(table.path, row.line, f"split {word!r} is not known; allowed are train, val and test")
-        splits.append(split)
-    return splits
-
-
 def _existing(path: str | Path, faces: FaceList) -> FaceList:
     """The faces whose pictures are there; those that are not are named."""
     there = [row for row, file in enumerate(faces.paths) if Path(file).is_file()]
-    absent = sorted(set(range(len(faces))) - set(there))
-    if absent and not there:
-        raise ConfigurationError(
-            f"not one of the {len(faces)} pictures of {path} is there; give the folder that they are relative to as "
-            f"root (looked for {faces.paths[0]})"
-        )
-    if absent:
-        _log.warning(
-            "warning: %d of %d pictures of %s are not there: %s%s",
-            len(absent),
-            len(faces),
-            path,
-            ", ".join(faces.names[row] for row in absent[:5]),
-            ", ..." if len(absent) > 5 else "",
-        )
+    absent = [name for name, file in zip(faces.names, faces.paths, strict=True) if not Path(file).is_file()]
+    sought = f"give the folder that they are relative to as root (looked for {faces.paths[0]})"
+    report_lacking(path, absent, len(faces), f"is there; {sought}", "are not there")
     return faces.take(there)

@@ -89,15 +89,7 @@ def take_columns(values: NDArray[np.float32], places: Sequence[int | None]) -> N
 
 
 def warn_of_rare(attributes: NDArray[np.int8], schema: AttributeSchema) -> list[str]:
-    """Say which attributes have fewer than two faces that show them, or that lack them; not those never labelled.
-
-    Args:
-        attributes: Labels of the training faces, int8 ``(N, K)``.
-        schema: Their names.
-
-    Returns:
-        The names.
-    """
+    """Name the attributes, int8 ``(N, K)``, that fewer than two faces show, or lack; not those never labelled."""
     present, absent = (attributes == PRESENT).sum(axis=0), (attributes == ABSENT).sum(axis=0)
     rare = [
         name

@@ -171,12 +171,7 @@ def _cut(value: Tensor, rows: slice, columns: slice, chosen: Tensor | None) -> T
 
 
 def window_of(box: Box, side: int) -> tuple[slice, slice]:
-    """Rows and columns that a box may reach under any pose.
-
-    Args:
-        box: Left, top, right and bottom in the coordinates of the face.
-        side: Of the picture in pixels.
-    """
+    """Rows and columns that a box in coordinates of the face may reach under any pose, of a side in pixels."""
     left, top, right, bottom = box
     swing = math.sin(LARGEST_ROLL)
     across = max(abs(top), abs(bottom)) * swing + LARGEST_SHIFT + LARGEST_YAW + 0.03

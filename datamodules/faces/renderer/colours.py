@@ -57,14 +57,7 @@ def jewel_of(parameters: FaceParameters) -> Tensor:
 
 
 def hue(parameters: FaceParameters, name: str, pale: float, light: Tensor | float) -> Tensor:
-    """A colour around the circle by a variation.
-
-    Args:
-        parameters: B faces.
-        name: The variation that turns the circle.
-        pale: From 0 (full colour) to 1 (grey).
-        light: Brightness, one number or ``(B,)``.
-    """
+    """A colour that a variation turns round the circle: ``pale`` is 0 (full) to 1 (grey), ``light`` one or ``(B,)``."""
     turn = parameters.varied(name)[:, None] + torch.tensor([0.0, 1 / 3, 2 / 3])
     bright = (((turn - turn.floor()) * 6 - 3).abs() - 1).clamp(0, 1)
     level = light[:, None] if isinstance(light, Tensor) else light

@@ -9,11 +9,7 @@ import torch
 from torch import Tensor
 
 from datamodules.common.seeded_draws import key_of, uniforms
-from datamodules.faces.renderer.parameters import (
-    PERSON_VARIATION,
-    PHOTO_VARIATION,
-    FaceParameters,
-)
+from datamodules.faces.renderer.parameters import PERSON_VARIATION, PHOTO_VARIATION, FaceParameters
 from datamodules.faces.renderer.settings import DemoSplit, FaceDemoSettings
 
 
@@ -112,13 +108,7 @@ def person_names(split: DemoSplit, rows: Tensor, settings: FaceDemoSettings) -> 
 
 
 def drawn(person: Tensor, photo: Tensor, settings: FaceDemoSettings) -> FaceParameters:
-    """Draw faces from keys.
-
-    Args:
-        person: Key of each face's person, int64 ``(B,)``.
-        photo: Key of each face's photo, int64 ``(B,)``.
-        settings: Correlation and strengths.
-    """
+    """Draw faces from the keys of each one's person and photo, int64 ``(B,)``."""
     values = {**_factors(person, person, PERSON_FACTORS, settings), **_factors(person, photo, PHOTO_FACTORS, settings)}
     variation = torch.cat([uniforms(person, PERSON_VARIATION), uniforms(photo, PHOTO_VARIATION)], 1).float()
     tone = uniforms(person, ["tendency/tone"]).float()

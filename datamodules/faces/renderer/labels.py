@@ -130,11 +130,7 @@ def rule_of(name: str) -> Shown | None:
 
 
 def labels(parameters: FaceParameters, schema: AttributeSchema) -> Tensor:
-    """What each face shows.
-
-    Args:
-        parameters: B faces.
-        schema: K attributes; spelling is as free as in label lists.
+    """What each of B faces shows of K attributes; spelling is as free as in label lists.
 
     Returns:
         int8 ``(B, K)``: 1 present, 0 absent, -1 where the picture hides it or the renderer does not draw it.

@@ -3,40 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
 from datamodules.common.errors import ConfigurationError
 
-HairColour = Literal["blond", "red", "brown", "black", "gray"]
-HairTexture = Literal["straight", "wavy", "curly"]
-HairLoss = Literal["none", "receding", "bald"]
-FaceShape = Literal["oval", "heart", "square", "round"]
-EyeColour = Literal["blue", "green", "gray", "brown"]
-Fringe = Literal["none", "side", "short", "long"]
-Hat = Literal["none", "high", "low"]
-Eyewear = Literal["none", "sunglasses", "eyeglasses"]
-Beard = Literal["none", "goatee", "full"]
-Expression = Literal["frown", "neutral", "smile"]
-Mouth = Literal["closed", "slight", "wide"]
-Light = Literal["soft", "plain", "harsh"]
-
 # The categories of the parameters that have several, in the order of their numbers.
 CATEGORIES: dict[str, tuple[str, ...]] = {
-    "hair_colour": get_args(HairColour),
-    "hair_texture": get_args(HairTexture),
-    "hair_loss": get_args(HairLoss),
-    "face_shape": get_args(FaceShape),
-    "eye_colour": get_args(EyeColour),
-    "fringe": get_args(Fringe),
-    "hat": get_args(Hat),
-    "eyewear": get_args(Eyewear),
-    "beard": get_args(Beard),
-    "expression": get_args(Expression),
-    "mouth": get_args(Mouth),
-    "light": get_args(Light),
+    "hair_colour": ("blond", "red", "brown", "black", "gray"),
+    "hair_texture": ("straight", "wavy", "curly"),
+    "hair_loss": ("none", "receding", "bald"),
+    "face_shape": ("oval", "heart", "square", "round"),
+    "eye_colour": ("blue", "green", "gray", "brown"),
+    "fringe": ("none", "side", "short", "long"),
+    "hat": ("none", "high", "low"),
+    "eyewear": ("none", "sunglasses", "eyeglasses"),
+    "beard": ("none", "goatee", "full"),
+    "expression": ("frown", "neutral", "smile"),
+    "mouth": ("closed", "slight", "wide"),
+    "light": ("soft", "plain", "harsh"),
 }
 
 # What varies without being an attribute; each is uniform in [0, 1). The first belong to the person.
@@ -162,11 +148,7 @@ class FaceParameters:
 
 
 def changed(parameters: FaceParameters, **changes: str | bool) -> FaceParameters:
-    """The same faces with some parameters set for all of them and everything else equal.
-
-    Args:
-        parameters: The faces.
-        **changes: Parameter and new value: a bool, or the name of a category.
+    """The same faces with some parameters set for all to a bool or the name of a category, and everything else equal.
 
     Raises:
         ConfigurationError: If a parameter or a category does not exist.

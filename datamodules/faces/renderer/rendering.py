@@ -20,11 +20,7 @@ _PIXELS = 64 * 64 * 48  # worked on at once: what a core's cache holds
 
 @torch.no_grad()
 def render(parameters: FaceParameters, size: int) -> Tensor:
-    """Draw faces.
-
-    Args:
-        parameters: B faces.
-        size: Height and width S in pixels, 32 to 256.
+    """Draw B faces of height and width S, 32 to 256 pixels.
 
     Returns:
         uint8 ``(B, 3, S, S)``, RGB.

@@ -16,14 +16,7 @@ _SMALLEST_VISIBLE = 0.25  # share of a box that must stay inside for it to stay 
 
 @dataclass(frozen=True)
 class Window:
-    """Part of an image that is kept.
-
-    Attributes:
-        top: First row.
-        left: First column.
-        height: Rows.
-        width: Columns.
-    """
+    """Part of an image that is kept: first row and column, rows and columns."""
 
     top: int
     left: int

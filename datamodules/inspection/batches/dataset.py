@@ -20,7 +20,6 @@ from datamodules.inspection.batches.decoded import (
     DecodedImage,
     DrawnAnswers,
     ImageCache,
-    decode,
     draw_answers,
     read_baseline_map,
 )
@@ -95,7 +94,7 @@ class InspectionDataset(Dataset[InspectionItem]):
         if not sample.valid:
             return _blank(record, sample.index)
         try:
-            image = self._decoded(record)
+            image = self._cache.decoded(record, self._num_classes, self.settings.image_size, self.settings.box_fill)
         except LabelError as error:
             if self._on_error == "raise":
                 raise
@@ -105,13 +104,6 @@ class InspectionDataset(Dataset[InspectionItem]):
         stored = None if record.baseline_map is None else read_baseline_map(record.baseline_map, image.size)
         item = InspectionItem(image, answers, stored, record, sample.index, True, sample.repeat)
         return self._crop(item, sample) if self._training and self.settings.crop_size is not None else item
-
-    def _decoded(self, record: LabelledImage) -> DecodedImage:
-        kept = self._cache.get(record)
-        if kept is None:
-            kept = decode(record, self._num_classes, self.settings.image_size, self.settings.box_fill)
-            self._cache.put(record, kept)
-        return kept
 
     def _crop(self, item: InspectionItem, sample: SampleIndex) -> InspectionItem:
         assert self.settings.crop_size is not None
@@ -128,12 +120,7 @@ class InspectionDataset(Dataset[InspectionItem]):
 
 
 def collate(items: Sequence[InspectionItem], smallest: int = 1) -> InspectionBatch:
-    """Pad items to one size, a multiple of 32, and stack them.
-
-    Args:
-        items: Rows of one batch.
-        smallest: Least height and width in pixels before rounding up.
-    """
+    """Pad items to one size, a multiple of 32 and at least ``smallest`` pixels a side, and stack them."""
     rows = len(items)
     height, width = (_round_up(max(smallest, *(item.image.size[axis] for item in items))) for axis in (0, 1))
     answers = max(len(item.answers.mask) for item in items)

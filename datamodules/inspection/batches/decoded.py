@@ -65,11 +65,15 @@ class ImageCache:
         """The image as it was kept, or None."""
         return self._kept.get(_key(image))
 
-    def put(self, image: LabelledImage, decoded: DecodedImage) -> None:
-        """Keep an image where the budget allows it."""
-        if decoded.nbytes <= self._budget:
-            self._budget -= decoded.nbytes
-            self._kept[_key(image)] = decoded
+    def decoded(self, image: LabelledImage, num_classes: int, image_size: int | None, box_fill: float) -> DecodedImage:
+        """The image as it was kept, else as ``decode`` reads it, which is kept where the budget allows it."""
+        if (kept := self.get(image)) is not None:
+            return kept
+        found = decode(image, num_classes, image_size, box_fill)
+        if found.nbytes <= self._budget:
+            self._budget -= found.nbytes
+            self._kept[_key(image)] = found
+        return found
 
 
 def decode(image: LabelledImage, num_classes: int, image_size: int | None, box_fill: float) -> DecodedImage:

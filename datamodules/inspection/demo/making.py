@@ -52,7 +52,7 @@ def make_inspection_demo(settings: InspectionDemoSettings) -> Path:
     return made_once(
         folder,
         lambda: _complete(folder, settings),
-        lambda: _make(folder, settings),
+        lambda partial: _make(partial, settings),
         what="images",
         megabytes=150,
         failure=StoreError,
@@ -68,12 +68,10 @@ def _complete(folder: Path, settings: InspectionDemoSettings) -> bool:
     )
 
 
-def _make(folder: Path, settings: InspectionDemoSettings) -> None:
-    """Make the images in a partial folder, then give it its name; the caller holds the lock."""
-    partial = folder.with_suffix(".partial")
-    for stale in (partial, folder):  # an interrupted making; images deleted by hand
-        if stale.exists():
-            shutil.rmtree(stale)
+def _make(partial: Path, settings: InspectionDemoSettings) -> None:
+    """Make the images in a partial folder; the caller holds the lock."""
+    if partial.exists():  # an interrupted making
+        shutil.rmtree(partial)
     for room in ("images", "masks"):
         (partial / room).mkdir(parents=True)
     rows = []
@@ -92,4 +90,3 @@ def _make(folder: Path, settings: InspectionDemoSettings) -> None:
                     advance()
     (partial / "classes.txt").write_text("\n".join(DEFECT_CLASSES) + "\n", encoding="utf-8")
     (partial / _MANIFEST).write_text(csv_text(_COLUMNS, rows), encoding="utf-8")
-    partial.replace(folder)

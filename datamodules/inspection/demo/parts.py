@@ -9,14 +9,7 @@ import numpy as np
 from datamodules.inspection.demo.defects import EDGE_CLASSES, Point, draw_defect
 from datamodules.inspection.demo.lookalikes import LOOKALIKES, draw_lookalike
 from datamodules.inspection.demo.settings import DEFECT_CLASSES, InspectionDemoSettings
-from datamodules.inspection.demo.surface import (
-    NEW_SETUP,
-    ORIGINAL_SETUP,
-    Picture,
-    Surface,
-    blank_part,
-    photograph,
-)
+from datamodules.inspection.demo.surface import NEW_SETUP, ORIGINAL_SETUP, Picture, Surface, blank_part, photograph
 
 Domain = Literal["original", "new"]
 Split = Literal["train", "val", "test"]

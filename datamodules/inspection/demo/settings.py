@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
+from datamodules.common.cache_folder import cache_help
 from datamodules.common.errors import ConfigurationError
+from datamodules.common.generated import content_of
 from datamodules.common.settings import argument, settings
 
 DEFECT_CLASSES = (
@@ -23,7 +23,6 @@ DEFECT_CLASSES = (
     "spatter",
 )
 _HIGHEST_CONTRAST = 2
-_PLACE_SETTINGS = ("cache_dir",)  # where, not what
 
 
 @settings
@@ -66,13 +65,7 @@ class InspectionDemoSettings:
         low=0,
         high=1,
     )
-    cache_dir: str | None = argument(
-        default=None,
-        help=(
-            "Folder that keeps the made images; by default the environment variable ``APPRAISE_CACHE``, else "
-            "``$XDG_CACHE_HOME/appraise``, else ``~/.cache/appraise``."
-        ),
-    )
+    cache_dir: str | None = argument(default=None, help=cache_help("the made images"))
 
     def check(self) -> None:
         """Refuse what cannot work together."""
@@ -89,4 +82,4 @@ class InspectionDemoSettings:
 
     def content(self) -> dict[str, int | float]:
         """The settings that decide what the images show; where they are kept is left out."""
-        return {name: value for name, value in asdict(self).items() if name not in _PLACE_SETTINGS}
+        return content_of(self)

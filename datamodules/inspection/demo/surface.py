@@ -28,8 +28,7 @@ class Setup(NamedTuple):
         metal: Colour of a clean part.
         background: Colour of what the part lies on.
         grain: Strength of the fine lines of the surface.
-        grain_length: Length of these lines in pixels.
-        grain_down: Whether the lines run down the image rather than across.
+        grain_length: Length of these lines, which run across the image, in pixels.
         mottle: Strength of the soft clouds in the surface.
         vignette: Loss of light in the corners, 0..1.
         blur: Deviation of the optics' blur in pixels.
@@ -44,7 +43,6 @@ class Setup(NamedTuple):
     background: tuple[float, float, float]
     grain: float
     grain_length: float
-    grain_down: bool
     mottle: float
     vignette: float
     blur: float
@@ -60,7 +58,6 @@ ORIGINAL_SETUP = Setup(
     background=(0.10, 0.10, 0.11),
     grain=0.030,
     grain_length=14,
-    grain_down=False,
     mottle=0.015,
     vignette=0.05,
     blur=0.45,
@@ -75,7 +72,6 @@ NEW_SETUP = Setup(
     background=(0.17, 0.18, 0.17),
     grain=0.032,
     grain_length=7,
-    grain_down=False,
     mottle=0.030,
     vignette=0.15,
     blur=0.60,
@@ -149,9 +145,8 @@ def blank_part(generator: np.random.Generator, setup: Setup, size: int, *, edge:
     """
     rows, columns = (np.asarray(axis, np.float32) for axis in np.mgrid[:size, :size])
     lines = generator.standard_normal((size, size), np.float32)
-    along, across = (0, 1) if setup.grain_down else (1, 0)
-    lines = gaussian_filter1d(lines, setup.grain_length * size / 128, axis=along, mode="wrap")
-    lines = gaussian_filter1d(lines, 0.5, axis=across, mode="wrap")
+    lines = gaussian_filter1d(lines, setup.grain_length * size / 128, axis=1, mode="wrap")
+    lines = gaussian_filter1d(lines, 0.5, axis=0, mode="wrap")
     grain = setup.grain * lines / lines.std() + setup.mottle * smooth_noise(generator, size, size / 16)
     shade = 1 + grain + generator.normal(0, 0.03)
     colour = np.asarray(setup.metal, np.float32) * shade[..., None].astype(np.float32)

@@ -15,11 +15,12 @@ from typing import cast
 from pycocotools import mask as coco_mask
 
 from datamodules.common.errors import LabelError
+from datamodules.common.manifest import read_text
+from datamodules.common.splits import SPLITS, SplitName
 from datamodules.inspection.batch import ORIGINAL, Box
 from datamodules.inspection.labels.polygons import Point, polygon_rle, text_of
-from datamodules.inspection.labels.records import RawImage, RawObject, SplitName
+from datamodules.inspection.labels.records import RawImage, RawObject
 
-_SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 _Entry = dict[str, object]
 
 
@@ -37,7 +38,7 @@ def read_coco(labels: str | Path, root: str | Path | None = None, domain: int | 
     place = Path(labels)
     if not place.is_dir():
         return _read_file(place, root, domain, None)
-    files = [(split, place / f"{split}.json") for split in _SPLITS if (place / f"{split}.json").is_file()]
+    files = [(split, place / f"{split}.json") for split in SPLITS if (place / f"{split}.json").is_file()]
     if not files:
         raise LabelError(f"{place}: holds none of train.json, val.json and test.json; name the file itself")
     return [image for split, file in files for image in _read_file(file, root, domain, split)]
@@ -51,7 +52,7 @@ def coco_classes(labels: str | Path) -> list[str]:
     """
     place = Path(labels)
     found: dict[int, str] = {}
-    for file in [place / f"{split}.json" for split in _SPLITS] if place.is_dir() else [place]:
+    for file in [place / f"{split}.json" for split in SPLITS] if place.is_dir() else [place]:
         if file.is_file() or not place.is_dir():
             found |= _categories(file, _load(file))
     return list(dict.fromkeys(found[number] for number in sorted(found)))
@@ -146,12 +147,10 @@ def _region(source: str, value: object, size: tuple[int, int]) -> str | None:
 
 
 def _load(file: Path) -> _Entry:
+    if not file.exists():
+        raise LabelError(f"{file}: there is no such list; check the path")
     try:
-        content = json.loads(file.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError as error:
-        raise LabelError(f"{file}: there is no such list; check the path") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise LabelError(f"{file}: cannot be read as text ({error}); give a COCO file") from error
+        content = json.loads(read_text(file, "cannot be read as text ({}); give a COCO file"))
     except json.JSONDecodeError as error:
         raise LabelError(f"{file}, line {error.lineno}: not valid JSON ({error.msg}); mend the file") from error
     if not isinstance(content, dict):

@@ -15,15 +15,14 @@ from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 
-from datamodules.common.manifest import Table, fail, parse_number
-from datamodules.inspection.batch import NEW, ORIGINAL
-from datamodules.inspection.labels.records import RawImage, RawObject, SplitName
+from datamodules.common.manifest import Table, fail
+from datamodules.inspection.batch import NEW
+from datamodules.inspection.labels.manifest import DOMAINS, read_boxes
+from datamodules.inspection.labels.records import RawImage, SplitName
 
 CLASSES = ("open", "short", "mousebite", "spur", "copper", "pin-hole")
-_DOMAINS = {"original": ORIGINAL, "new": NEW}
 _SPLITS: dict[str, SplitName] = {"train": "train", "val": "test"}
 _COLUMNS = ("image", "template", "board_group", "domain", "split")
-_BOX_COLUMNS = ("image", "class_name", "x1", "y1", "x2", "y2")
 
 
 def read_deeppcb(root: str | Path, val_fraction: float) -> list[RawImage]:
@@ -37,20 +36,19 @@ def read_deeppcb(root: str | Path, val_fraction: float) -> list[RawImage]:
         LabelError: If a list is missing or a value is not allowed.
     """
     folder = Path(root)
-    objects = _read_boxes(folder / "boxes.csv")
+    objects = read_boxes(folder / "boxes.csv", "class_name")
     table = Table(folder / "manifest.csv", _COLUMNS)
     boards: dict[str, list[tuple[RawImage, str]]] = defaultdict(list)
-    for row, *values in zip(table.rows, *(table.column(name) for name in _COLUMNS), strict=True):
-        name, template, board, domain, split = values
-        if domain not in _DOMAINS or split not in _SPLITS:
-            raise fail(table.path, row.line, f"domain {domain!r} must be original or new, split {split!r} train or val")
+    for line, (name, template, board, domain, split) in table.records(_COLUMNS):
+        if domain not in DOMAINS or split not in _SPLITS:
+            raise fail(table.path, line, f"domain {domain!r} must be original or new, split {split!r} train or val")
         image = RawImage(
             path=str((folder / name).absolute()),
             name=name,
-            domain=_DOMAINS[domain],
-            source=f"{table.path}, line {row.line}",
+            domain=DOMAINS[domain],
+            source=f"{table.path}, line {line}",
             split=_SPLITS[split],
-            objects=tuple(objects.get(name, ())),
+            objects=objects.get(name, ()),
         )
         boards[board].append((image, template))
     return [image for rows in boards.values() for image in _board(folder, rows, val_fraction)]
@@ -69,18 +67,3 @@ def _board(folder: Path, rows: list[tuple[RawImage, str]], val_fraction: float) 
             twin = str((folder / template).absolute())
             images.append(replace(image, path=twin, name=template, group=image.name, objects=(), is_healthy=True))
     return images
-
-
-def _read_boxes(path: Path) -> dict[str, list[RawObject]]:
-    table = Table(path, _BOX_COLUMNS)
-    boxes: dict[str, list[RawObject]] = defaultdict(list)
-    names, classes, *corners = (table.column(name) for name in _BOX_COLUMNS)
-    for number, (row, name, class_name) in enumerate(zip(table.rows, names, classes, strict=True)):
-        x1, y1, x2, y2 = (
-            parse_number(path, row.line, column, values[number])
-            for column, values in zip(_BOX_COLUMNS[2:], corners, strict=True)
-        )
-        if not (x1 < x2 and y1 < y2):
-            raise fail(path, row.line, f"box {x1:g},{y1:g},{x2:g},{y2:g} is empty; x1 < x2 and y1 < y2 must hold")
-        boxes[name].append(RawObject((x1, y1, x2, y2), class_name, f"{path}, line {row.line}"))
-    return boxes

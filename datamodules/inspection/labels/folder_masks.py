@@ -11,12 +11,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from datamodules.common.errors import LabelError
+from datamodules.common.splits import SPLITS, SplitName
 from datamodules.images.finding import find_images
 from datamodules.inspection.batch import ORIGINAL
-from datamodules.inspection.labels.records import RawImage, SplitName
+from datamodules.inspection.labels.records import RawImage
 
 HEALTHY_FOLDERS = ("good", "healthy", "ok", "normal", "free")
-_SPLITS: dict[str, SplitName] = {"train": "train", "val": "val", "test": "test"}
 
 
 def read_folder(root: str | Path, domain: int | None = None) -> list[RawImage]:
@@ -90,7 +90,7 @@ def _paired(root: Path) -> tuple[dict[str, Path], dict[str, Path]]:
 
 def split_of(place: Path) -> SplitName | None:
     """Split that the first folder of a relative path names; None where it names none."""
-    return _SPLITS.get(place.parts[0]) if len(place.parts) > 1 else None
+    return next((split for split in SPLITS if split == place.parts[0]), None) if len(place.parts) > 1 else None
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:

@@ -24,11 +24,7 @@ _HINTS: dict[Split, str] = {
 
 
 class ImageLists:
-    """Images of each split, read when they are first asked for.
-
-    Args:
-        settings: Where labelled images come from, and what is trained on from the new domain.
-    """
+    """Images of each split, read when they are first asked for."""
 
     def __init__(self, settings: InspectionDataSettings) -> None:
         self._settings = settings

@@ -48,22 +48,21 @@ def read_magnetic_tile(root: str | Path) -> list[RawImage]:
     folder = Path(root)
     table = Table(folder / "manifest.csv", _COLUMNS)
     images = []
-    for row, *values in zip(table.rows, *(table.column(name) for name in _COLUMNS), strict=True):
-        name, mask, defect, exposure, group, split = values
+    for line, (name, mask, defect, exposure, group, split) in table.records(_COLUMNS):
         if split not in _SPLITS:
-            raise fail(table.path, row.line, f"split {split!r} must be train or val")
-        domain = _DOMAIN_OF_EXPOSURE.get(parse_integer(table.path, row.line, "exposure", exposure))
+            raise fail(table.path, line, f"split {split!r} must be train or val")
+        domain = _DOMAIN_OF_EXPOSURE.get(parse_integer(table.path, line, "exposure", exposure))
         if domain is None:
             continue
         free = defect == _FREE
         if free == bool(mask):
-            raise fail(table.path, row.line, f"defect_class {defect!r} with mask {mask!r}; only free tiles have none")
+            raise fail(table.path, line, f"defect_class {defect!r} with mask {mask!r}; only free tiles have none")
         images.append(
             RawImage(
                 path=str((folder / name).absolute()),
                 name=name,
                 domain=domain,
-                source=f"{table.path}, line {row.line}",
+                source=f"{table.path}, line {line}",
                 split=_SPLITS[split],
                 group=_TILE_OF_GROUP.get(group, group),
                 mask=str((folder / mask).absolute()) if mask else None,

@@ -23,13 +23,13 @@ from pathlib import Path
 
 from datamodules.common.errors import LabelError
 from datamodules.common.manifest import Table, fail, parse_number
+from datamodules.common.splits import strict_split
 from datamodules.inspection.batch import NEW, ORIGINAL
-from datamodules.inspection.labels.records import RawImage, RawObject, SplitName
+from datamodules.inspection.labels.records import RawImage, RawObject
 
 _OPTIONAL = ("mask", "class", "domain", "split", "group", "healthy", "labelled")
-_BOX_COLUMNS = ("image", "x1", "y1", "x2", "y2", "class")
-_DOMAINS = {"original": ORIGINAL, "new": NEW}
-_SPLITS: dict[str, SplitName] = {"train": "train", "val": "val", "test": "test"}
+_CORNERS = ("x1", "y1", "x2", "y2")
+DOMAINS = {"original": ORIGINAL, "new": NEW}
 
 
 def read_manifest(path: str | Path, root: str | Path | None = None, domain: int | None = None) -> list[RawImage]:
@@ -47,40 +47,42 @@ def read_manifest(path: str | Path, root: str | Path | None = None, domain: int 
     path = Path(path)
     folder = Path(root) if root is not None else path.parent
     table = Table(path, ["image"], _OPTIONAL)
-    boxes = read_boxes(path.parent / "boxes.csv")
-    columns = {name: table.column(name) for name in ("image", *_OPTIONAL)}
+    beside = path.parent / "boxes.csv"
+    boxes = read_boxes(beside, "class", others=()) if beside.is_file() else {}
+    names = ("image", *_OPTIONAL)
     images: list[RawImage] = []
     first: dict[str, tuple[int, str]] = {}
-    for number, row in enumerate(table.rows):
-        values = {name: column[number] for name, column in columns.items()}
-        _check_unique(path, row.line, values["image"], values["split"], first)
-        images.append(_image(path, row.line, folder, values, domain, boxes))
+    for line, texts in table.records(names):
+        values = dict(zip(names, texts, strict=True))
+        _check_unique(path, line, values["image"], values["split"], first)
+        images.append(_image(path, line, folder, values, domain, boxes))
     _check_box_names(path, first, boxes)
     return images
 
 
-def read_boxes(path: Path) -> dict[str, tuple[RawObject, ...]]:
-    """Read ``boxes.csv``: image name to its boxes; nothing where there is no such file.
+def read_boxes(
+    path: Path, class_column: str, others: tuple[str, ...] | None = None
+) -> dict[str, tuple[RawObject, ...]]:
+    """Read ``image,x1,y1,x2,y2`` and a class a row: image name to its boxes.
+
+    Args:
+        path: The list.
+        class_column: Column of the class.
+        others: Further columns that may be there; None allows any.
 
     Raises:
         LabelError: If a number is malformed, a corner lies before 0 or is not below the opposite one, or the class is
             empty.
     """
-    if not path.is_file():
-        return {}
-    table = Table(path, _BOX_COLUMNS, ())
-    names, *corners, classes = (table.column(name) for name in _BOX_COLUMNS)
+    columns = ("image", *_CORNERS, class_column)
     boxes: dict[str, list[RawObject]] = defaultdict(list)
-    for number, (row, name, class_name) in enumerate(zip(table.rows, names, classes, strict=True)):
-        x1, y1, x2, y2 = (
-            parse_number(path, row.line, column, values[number])
-            for column, values in zip(_BOX_COLUMNS[1:5], corners, strict=True)
-        )
+    for line, (name, *corners, class_name) in Table(path, columns, others).records(columns):
+        x1, y1, x2, y2 = (parse_number(path, line, *pair) for pair in zip(_CORNERS, corners, strict=True))
         if not (x1 < x2 and y1 < y2):
-            raise fail(path, row.line, f"box {x1:g},{y1:g},{x2:g},{y2:g} is empty; x1 < x2 and y1 < y2 must hold")
+            raise fail(path, line, f"box {x1:g},{y1:g},{x2:g},{y2:g} is empty; x1 < x2 and y1 < y2 must hold")
         if not class_name:
-            raise fail(path, row.line, f"the box of {name!r} has no class; write its name")
-        boxes[name].append(RawObject((x1, y1, x2, y2), class_name, f"{path}, line {row.line}"))
+            raise fail(path, line, f"the box of {name!r} has no class; write its name")
+        boxes[name].append(RawObject((x1, y1, x2, y2), class_name, f"{path}, line {line}"))
     return {name: tuple(found) for name, found in boxes.items()}
 
 
@@ -101,7 +103,7 @@ def _image(
         name=values["image"],
         domain=_domain(path, line, values["domain"], domain),
         source=f"{path}, line {line}",
-        split=_split(path, line, values["split"]),
+        split=strict_split(path, line, values["split"]),
         group=values["group"] or None,
         mask=str((folder / values["mask"]).absolute()) if values["mask"] else None,
         mask_class=values["class"] or None,
@@ -130,17 +132,11 @@ def _check_box_names(path: Path, named: dict[str, tuple[int, str]], boxes: dict[
 def _domain(path: Path, line: int, text: str, expected: int | None) -> int:
     if text == "":
         return expected if expected is not None else ORIGINAL
-    if text not in _DOMAINS:
+    if text not in DOMAINS:
         raise fail(path, line, f"domain {text!r} must be original or new")
-    if expected is not None and _DOMAINS[text] != expected:
+    if expected is not None and DOMAINS[text] != expected:
         raise fail(path, line, f"domain {text!r} in the list of the other domain; move the row or drop the column")
-    return _DOMAINS[text]
-
-
-def _split(path: Path, line: int, text: str) -> SplitName | None:
-    if text and text not in _SPLITS:
-        raise fail(path, line, f"split {text!r} must be train, val or test")
-    return _SPLITS.get(text)
+    return DOMAINS[text]
 
 
 def _flag(path: Path, line: int, name: str, text: str) -> bool | None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from datamodules.common.errors import LabelError
+from datamodules.common.splits import SplitName as SplitName
 from datamodules.inspection.batch import Box
 
-SplitName = Literal["train", "val", "test"]
 IGNORED_CLASS = -1  # class index of a labelled area in which nothing is known (a crowd of the COCO format)
 
 

@@ -26,11 +26,7 @@ Split = Literal["train", "val", "test", "predict"]
 
 
 class ImageSources:
-    """Reads the labelled images, and those to mine.
-
-    Args:
-        settings: Where they are.
-    """
+    """Reads the labelled images, and those to mine."""
 
     def __init__(self, settings: InspectionDataSettings) -> None:
         self.settings = settings

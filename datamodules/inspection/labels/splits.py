@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 from datamodules.common.errors import LabelError
+from datamodules.common.splits import by_hash
 from datamodules.inspection.labels.records import LabelledImage, RawImage, SplitName
 from datamodules.inspection.settings import InspectionDataSettings
 
@@ -91,7 +91,7 @@ def _cut(images: Sequence[RawImage], parts: Sequence[tuple[SplitName, float]], s
         strata[frozenset(image.domain for image in found), rarest].append(group)
     moved: dict[str, SplitName] = {}
     for groups in strata.values():
-        waiting = sorted(groups, key=lambda name: hashlib.sha256(f"{seed} {name}".encode()).digest())
+        waiting = by_hash(groups, seed)
         for split, fraction in parts:
             count = _count(fraction, len(groups), len(waiting) - 1) if len(groups) > len(parts) + 1 else 0
             moved.update(dict.fromkeys(waiting[:count], split))

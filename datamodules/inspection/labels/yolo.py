@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 
 from datamodules.common.errors import LabelError
-from datamodules.common.manifest import fail, parse_integer, parse_number
+from datamodules.common.manifest import fail, parse_integer, parse_number, read_text
 from datamodules.images.finding import find_images
 from datamodules.images.size import picture_size
 from datamodules.inspection.batch import ORIGINAL
@@ -77,10 +77,7 @@ def _image(root: Path, file: Path, names: tuple[str, ...], domain: int) -> RawIm
 
 
 def _objects(labels: Path, file: Path, names: tuple[str, ...]) -> tuple[RawObject, ...]:
-    try:
-        lines = labels.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise LabelError(f"{labels}: cannot be read as text ({error}); write it anew") from error
+    lines = read_text(labels, "cannot be read as text ({}); write it anew").splitlines()
     filled = [(number, line.split()) for number, line in enumerate(lines, start=1) if line.strip()]
     if not filled:
         return ()

@@ -35,15 +35,7 @@ class PairAgreement:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Agreement of all annotators of a store.
-
-    Attributes:
-        annotators: Names, sorted.
-        questions: Questions that two or more answered.
-        unanimous: Of these all gave the same answer.
-        pairs: Every two annotators that share a question.
-        disputed: Detections without a majority; training leaves them out.
-    """
+    """Agreement of all annotators on the questions that several answered; disputed detections are not trained on."""
 
     annotators: tuple[str, ...]
     questions: int

@@ -12,7 +12,6 @@ from datamodules.inspection.store.rows import (
     EffectiveAnswer,
     MentoredImage,
     Progress,
-    StoredDetection,
     StoredRun,
     detection_of,
 )
@@ -116,8 +115,10 @@ def mentored_images(connection: sqlite3.Connection, run_ids: Sequence[int]) -> l
     for detection_id, said in sorted(votes(connection, run_ids).items()):
         decided, truth = majority(said.values())
         if decided:
-            found = _detection(connection, detection_id)
-            answers[found.image_id].append(effective(found, truth))
+            row = connection.execute("SELECT * FROM detection WHERE id = ?", (detection_id,)).fetchone()
+            found = detection_of(row)
+            known = (found.id, found.run_id, found.shown_class, truth, found.box, found.rle)
+            answers[found.image_id].append(EffectiveAnswer(*known, found.anchor_boxes, found.origin))
             runs[found.image_id].add(found.run_id)
     healthy: set[int] = set()
     for row in in_force(connection):
@@ -137,24 +138,6 @@ def mentored_images(connection: sqlite3.Connection, run_ids: Sequence[int]) -> l
                 )
             )
     return images
-
-
-def effective(found: StoredDetection, truth: str | None) -> EffectiveAnswer:
-    """Join a detection with what is there."""
-    return EffectiveAnswer(
-        detection_id=found.id,
-        run_id=found.run_id,
-        shown_class=found.shown_class,
-        truth=truth,
-        box=found.box,
-        rle=found.rle,
-        anchor_boxes=found.anchor_boxes,
-        origin=found.origin,
-    )
-
-
-def _detection(connection: sqlite3.Connection, detection_id: int) -> StoredDetection:
-    return detection_of(connection.execute("SELECT * FROM detection WHERE id = ?", (detection_id,)).fetchone())
 
 
 def _on_images(connection: sqlite3.Connection, run_ids: Sequence[int], image_ids: Iterable[int]) -> list[sqlite3.Row]:

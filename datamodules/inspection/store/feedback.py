@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from datamodules.common.errors import StoreError
 from datamodules.inspection.store import answers_that_count
 from datamodules.inspection.store.agreement import Agreement
-from datamodules.inspection.store.columns import clipped_box
 from datamodules.inspection.store.file import Value
 from datamodules.inspection.store.merge import merge_stores
 from datamodules.inspection.store.order import Order, possible_orders, ranked
 from datamodules.inspection.store.rows import (
+    CORNERS,
     Box,
     MentoredImage,
     Progress,
@@ -22,10 +21,7 @@ from datamodules.inspection.store.rows import (
     Verdict,
 )
 from datamodules.inspection.store.schema import WAIT_SECONDS
-from datamodules.inspection.store.writer import StoreWriter, now
-
-if TYPE_CHECKING:  # the contract imports torch, and the page starts without
-    pass
+from datamodules.inspection.store.writer import StoreWriter, clipped_box, now
 
 
 class FeedbackStore(StoreWriter):
@@ -133,14 +129,9 @@ class FeedbackStore(StoreWriter):
             image = self.image(image_id)
             self._require_class(run_id, class_name)
             self._refuse_contradiction(image_id, "confirm")
-            x1, y1, x2, y2 = clipped_box(box, image)
-            values: dict[str, Value] = {
-                "run_id": run_id,
-                "image_id": image_id,
-                "origin": "operator",
-                "class": class_name,
-            }
-            detection_id = self.add("detection", **values, x1=x1, y1=y1, x2=x2, y2=y2)
+            values: dict[str, Value] = dict(zip(CORNERS, clipped_box(box, image), strict=True))
+            values |= {"run_id": run_id, "image_id": image_id, "origin": "operator", "class": class_name}
+            detection_id = self.add("detection", **values)
             return self._add_answer(
                 client_id=client_id,
                 run_id=run_id,

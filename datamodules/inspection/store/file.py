@@ -21,11 +21,6 @@ _STATEMENTS = (("BEGIN IMMEDIATE", "COMMIT", "ROLLBACK"), ("SAVEPOINT part", "RE
 class StoreFile:
     """An open store, row by row; `FeedbackStore` gives the rows their meaning.
 
-    Args:
-        path: The file.
-        create: Make the file when it is missing.
-        wait: Seconds to wait while another process writes.
-
     Raises:
         StoreError: If the file is missing, no store, of another version, or locked.
     """

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from datamodules.common.errors import StoreError
 from datamodules.inspection.store.file import Value
+from datamodules.inspection.store.rows import CORNERS
 from datamodules.inspection.store.schema import clear_errors
 from datamodules.inspection.store.writer import StoreWriter
 
@@ -116,7 +117,7 @@ def _copy(old: Path, new: Path) -> None:
 
 
 def _key(row: sqlite3.Row, run_id: int, image_id: int) -> Key:
-    box = tuple(round(row[name], 2) for name in ("x1", "y1", "x2", "y2"))
+    box = tuple(round(row[name], 2) for name in CORNERS)
     return (run_id, image_id, row["origin"], row["class"], *box)
 
 

@@ -41,12 +41,7 @@ class StoreReader(StoreFile):
         return run_of(row)
 
     def require_run(self, run_id: int, *, checkpoint_sha256: str | None = None, data_sha256: str | None = None) -> None:
-        """Refuse a run of another model or another state of the data.
-
-        Args:
-            run_id: Run.
-            checkpoint_sha256: Expected checkpoint; None takes any.
-            data_sha256: Expected data; None takes any.
+        """Refuse a run of another model or another state of the data, by their SHA-256; None takes any.
 
         Raises:
             StoreError: If they differ; the message says which.
@@ -76,15 +71,11 @@ class StoreReader(StoreFile):
 
     def images(self, run_id: int | None = None) -> list[StoredImage]:
         """All images, or those with a detection or an answer of one run, by id."""
-        where = (
-            ""
-            if run_id is None
-            else (
-                "WHERE id IN (SELECT image_id FROM detection WHERE run_id = ?1"
-                " UNION SELECT image_id FROM answer WHERE run_id = ?1)"
-            )
+        rows = self.all(
+            "SELECT * FROM image WHERE ?1 IS NULL OR id IN (SELECT image_id FROM detection WHERE run_id = ?1"
+            " UNION SELECT image_id FROM answer WHERE run_id = ?1) ORDER BY id",
+            run_id,
         )
-        rows = self.all(f"SELECT * FROM image {where} ORDER BY id", *(() if run_id is None else (run_id,)))
         return [StoredImage(**dict(row)) for row in rows]
 
     def detection(self, detection_id: int) -> StoredDetection:

@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 Box = tuple[float, float, float, float]
 Origin = Literal["model", "operator"]
+CORNERS = ("x1", "y1", "x2", "y2")
+Made = TypeVar("Made", bound="DataclassInstance")
 Verdict = Literal["confirm", "reject", "reclass", "skip", "healthy"]
 
 
@@ -174,15 +179,7 @@ class MentoredImage:
 
 @dataclass(frozen=True)
 class ClassCount:
-    """Answers about one class, by the class that was shown.
-
-    Attributes:
-        detections: How many the model found.
-        confirmed: Of these the operator said yes.
-        rejected: No.
-        reclassed: Another class.
-        missed: Operators drew in addition.
-    """
+    """Answers about one class that was shown, by what they said; ``missed`` are drawn by operators in addition."""
 
     detections: int = 0
     confirmed: int = 0
@@ -226,34 +223,17 @@ def run_of(row: sqlite3.Row) -> StoredRun:
 
 def detection_of(row: sqlite3.Row) -> StoredDetection:
     """A row of the table ``detection`` as a value."""
-    return StoredDetection(
-        id=row["id"],
-        run_id=row["run_id"],
-        image_id=row["image_id"],
-        origin=row["origin"],
-        shown_class=row["class"],
-        score=row["score"],
-        margin=row["margin"],
-        entropy=row["entropy"],
-        mc_dropout=row["mc_dropout"],
-        box=(row["x1"], row["y1"], row["x2"], row["y2"]),
-        rle=row["rle"],
-        anchor_boxes=tuple((x1, y1, x2, y2) for x1, y1, x2, y2 in json.loads(row["anchor_boxes"])),
+    boxes = tuple((x1, y1, x2, y2) for x1, y1, x2, y2 in json.loads(row["anchor_boxes"]))
+    return _made_of(
+        StoredDetection, row, shown_class=row["class"], anchor_boxes=boxes, box=tuple(row[name] for name in CORNERS)
     )
 
 
 def answer_of(row: sqlite3.Row) -> StoredAnswer:
     """A row of the table ``answer`` as a value."""
-    return StoredAnswer(
-        id=row["id"],
-        client_id=row["client_id"],
-        run_id=row["run_id"],
-        image_id=row["image_id"],
-        detection_id=row["detection_id"],
-        verdict=row["verdict"],
-        truth=row["class"],
-        annotator=row["annotator"],
-        milliseconds=row["milliseconds"],
-        created=row["created"],
-        undoes=row["undoes"],
-    )
+    return _made_of(StoredAnswer, row, truth=row["class"])
+
+
+def _made_of(kind: type[Made], row: sqlite3.Row, **own: object) -> Made:
+    """A value whose fields are columns of a row, but for those that are given."""
+    return kind(**{one.name: row[one.name] for one in fields(kind) if one.name not in own}, **own)

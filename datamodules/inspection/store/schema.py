@@ -87,11 +87,6 @@ GROUP BY run_id, annotator, scope, image_id, detection_id
 def open_database(path: Path, *, create: bool, wait: float = WAIT_SECONDS) -> sqlite3.Connection:
     """Open a store: write-ahead log, every commit synchronised to the disk, foreign keys held.
 
-    Args:
-        path: The file.
-        create: Make it, with its folder, when it is missing.
-        wait: Seconds to wait for another writer before giving up.
-
     Raises:
         StoreError: If the file is missing, no store, of another version, locked, or on a full disk.
     """

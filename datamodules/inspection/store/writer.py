@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datamodules.common.errors import StoreError
-from datamodules.inspection.store.columns import detection_values
+from datamodules.inspection.store.file import Value
 from datamodules.inspection.store.reader import StoreReader
+from datamodules.inspection.store.rows import CORNERS, Box, StoredImage
 
 if TYPE_CHECKING:  # the contract imports torch, and the page starts without
     from datamodules.inspection.batch import Detection
@@ -20,15 +22,7 @@ class StoreWriter(StoreReader):
     """Adds what a model found; `FeedbackStore` adds what operators say about it."""
 
     def add_image(self, path: str | Path, sha256: str, width: int, height: int, domain: int) -> int:
-        """Row of an image, added when it is new; a file that changed since is a new image.
-
-        Args:
-            path: The file; made absolute.
-            sha256: Of the file, 64 hexadecimal digits.
-            width: Pixels of the upright image.
-            height: Likewise.
-            domain: 0 original, 1 new.
-        """
+        """Row of an image, added when it is new; a file that changed since is a new image."""
         place = str(Path(path).absolute())
         with self.transaction():
             row = self.one("SELECT id FROM image WHERE path = ? AND sha256 = ?", place, sha256)
@@ -37,13 +31,7 @@ class StoreWriter(StoreReader):
         return int(row["id"])
 
     def start_run(self, checkpoint_sha256: str, data_sha256: str, thresholds: Mapping[str, float]) -> int:
-        """Row of a mining run; the same checkpoint, data and thresholds are the same run.
-
-        Args:
-            checkpoint_sha256: Of the checkpoint file.
-            data_sha256: Fingerprint of the data that was mined.
-            thresholds: Class name to threshold, in the order of the model's classes.
-        """
+        """Row of a mining run; the same checkpoint, data and thresholds are the same run."""
         if not thresholds:
             raise StoreError("a run needs the threshold of each class, but there is no class")
         text = json.dumps({name: round(float(value), 6) for name, value in thresholds.items()})
@@ -68,12 +56,6 @@ class StoreWriter(StoreReader):
         self, run_id: int, image_id: int, detections: Sequence[Detection], class_names: Sequence[str]
     ) -> list[int]:
         """Add what the model found on one image; an image that has detections of this run keeps them.
-
-        Args:
-            run_id: Run.
-            image_id: Image.
-            detections: All of the image; boxes are clipped to it.
-            class_names: Names of the classes, by ``class_index``.
 
         Returns:
             Rows of the detections: the new ones, or those of before.
@@ -104,3 +86,49 @@ class StoreWriter(StoreReader):
 def now() -> str:
     """The moment, ISO 8601 in UTC."""
     return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+def clipped_box(box: Box, image: StoredImage) -> Box:
+    """Part of a box that is inside its image.
+
+    Raises:
+        StoreError: If nothing is.
+    """
+    x1, y1, x2, y2 = (float(value) for value in box)
+    inside = (max(x1, 0.0), max(y1, 0.0), min(x2, float(image.width)), min(y2, float(image.height)))
+    if not all(map(math.isfinite, inside)) or inside[2] <= inside[0] or inside[3] <= inside[1]:
+        raise StoreError(
+            f"box ({x1:g}, {y1:g}, {x2:g}, {y2:g}) lies outside {image.path} of {image.width} x {image.height} "
+            "pixels, or is empty: boxes are x1, y1, x2, y2 in pixels of the upright image, x2 and y2 exclusive"
+        )
+    return inside
+
+
+def detection_values(run_id: int, image: StoredImage, one: Detection, class_names: Sequence[str]) -> dict[str, Value]:
+    """Values of a row of ``detection``.
+
+    Raises:
+        StoreError: If the box lies outside the image, or the class has no name.
+    """
+    if not 0 <= one.class_index < len(class_names):
+        raise StoreError(
+            f"a detection has class {one.class_index}, but there are {len(class_names)} class names: pass all"
+        )
+    corners = clipped_box(one.box, image)
+    embedding = None
+    if one.embedding is not None:
+        embedding = one.embedding.detach().half().cpu().numpy().tobytes()
+    return {
+        "run_id": run_id,
+        "image_id": image.id,
+        "origin": "model",
+        "class": class_names[one.class_index],
+        "score": float(one.score),
+        "margin": float(one.margin),
+        "entropy": float(one.entropy),
+        "mc_dropout": None if one.mc_dropout is None else float(one.mc_dropout),
+        **dict(zip(CORNERS, corners, strict=True)),
+        "rle": one.rle,
+        "anchor_boxes": json.dumps([[round(float(value), 3) for value in box] for box in one.anchor_boxes]),
+        "embedding": embedding,
+    }

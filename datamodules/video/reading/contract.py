@@ -75,12 +75,7 @@ class OpenVideo(Protocol):
 
 
 class FramesMissingError(VideoError):
-    """Decoding ended before the last wanted frame, without more than the end of the file missing.
-
-    Args:
-        message: The sentence for the user.
-        decodable: Frames that do decode, counted from the first.
-    """
+    """Decoding ended after ``decodable`` frames, without more than the end of the file missing."""
 
     def __init__(self, message: str, decodable: int) -> None:
         super().__init__(message)

@@ -22,6 +22,7 @@ import importlib.util
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -65,27 +66,24 @@ def read_video(
         ConfigurationError: If ``timeout`` is not positive.
     """
     check_time_limit(timeout)
-    reasons: list[str] = []
-    if reader == "decord":
-        if decord_available():
-            from datamodules.video.reading.decord import DecordVideo
+    reasons = ["decord: not installed"] if reader == "decord" and not decord_available() else []
+    for name in ("pyav",) if reader == "pyav" or reasons else ("decord", "pyav"):
+        said = name + "".join(f" ({reason})" for reason in reasons)
+        try:
+            return _attempt(path, partial(_opened, name, path, threads), consumer, timeout, said)
+        except VideoError as error:
+            reasons.append(f"{name}: {_reason(error, path)}")
+    raise VideoError(f"{path}: cannot be read ({'; '.join(reasons)}); repair or remove the file")
 
-            try:
-                return _attempt(
-                    path, lambda deadline: DecordVideo(path, threads, deadline), consumer, timeout, "decord"
-                )
-            except VideoError as error:
-                reasons.append(f"decord: {_reason(error, path)}")
-        else:
-            reasons.append("decord: not installed")
+
+def _opened(name: str, path: str, threads: int, deadline: Deadline) -> OpenVideo:
+    if name == "decord":
+        from datamodules.video.reading.decord import DecordVideo
+
+        return DecordVideo(path, threads, deadline)
     from datamodules.video.reading.pyav import PyAVVideo
 
-    name = "pyav" + "".join(f" ({reason})" for reason in reasons)
-    try:
-        return _attempt(path, lambda deadline: PyAVVideo(path, threads, deadline), consumer, timeout, name)
-    except VideoError as error:
-        reasons.append(f"pyav: {_reason(error, path)}")
-        raise VideoError(f"{path}: cannot be read ({'; '.join(reasons)}); repair or remove the file") from error
+    return PyAVVideo(path, threads, deadline)
 
 
 def check_time_limit(timeout: float) -> None:

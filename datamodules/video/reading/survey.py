@@ -57,10 +57,6 @@ class Survey:
 def survey(path: str, deadline: Deadline) -> Survey:
     """Read the header and all packets of a file.
 
-    Args:
-        path: The file.
-        deadline: Checked from packet to packet.
-
     Raises:
         CannotOpenError: If FFmpeg cannot open the file or it holds no video.
         VideoError: If the file is damaged or cut off, or the time is over.
@@ -81,7 +77,7 @@ def survey(path: str, deadline: Deadline) -> Survey:
         if not times:
             raise VideoError(f"{path}: its video stream holds no frame")
         _check_complete(path, container, stream, len(times) + trimmed, np.sort(times)[-1], deadline)
-        fps, duration = _rate(stream), _duration(container, stream)
+        fps, duration = rate_of(stream), _duration(container, stream)
         return Survey(
             stream=stream.index,
             fps=fps,
@@ -144,7 +140,8 @@ def trusted_times(times: NDArray[np.float64], fps: float) -> NDArray[np.float64]
     return np.arange(len(times)) / fps if fps > 0 else np.full(len(times), np.nan)
 
 
-def _rate(stream: _Stream) -> float:
+def rate_of(stream: _Stream) -> float:
+    """Average frames a second as the container states them; 0 where it does not say."""
     rate = stream.average_rate or stream.guessed_rate
     return float(rate) if rate else 0.0
 
@@ -182,12 +179,16 @@ def _check_complete(
         return
     duration = _duration(container, stream)
     needed = (1 - SHORTFALL) * duration - 1.0
-    if last_time < needed and _last_packet_time(path, deadline) < needed:
+    if last_time < needed and last_packet_time(path, deadline) < needed:
         raise VideoError(f"{path}: truncated, it ends at {last_time:.2f} s but announces {duration:.2f} s")
 
 
-def _last_packet_time(path: str, deadline: Deadline) -> float:
-    """End of the last packet of any stream, in seconds."""
+def last_packet_time(path: str, deadline: Deadline) -> float:
+    """End of the last packet of any stream, in seconds.
+
+    Raises:
+        VideoError: If the time is over before it is found.
+    """
     last = 0.0
     with open_container(path, deadline) as container:
         try:

@@ -63,9 +63,6 @@ class ChunkPlan:
 class RateSelector:
     """Which frames a rate takes: of every interval of 1 / rate seconds the first frame in it.
 
-    Args:
-        rate: Frames a second; None takes all.
-
     Example:
         >>> selector = RateSelector(2.0)
         >>> [selector.takes(time) for time in (0.0, 0.2, 0.4, 0.6, 1.0)]
@@ -110,10 +107,6 @@ class ChunkBuilder:
 
     Each chunk has arrays of its own, since the consumer keeps what it takes. Frames beyond the last whole clip wait
     for the next chunk.
-
-    Args:
-        plan: Sizes and choices.
-        facts: The source.
     """
 
     def __init__(self, plan: ChunkPlan, facts: SourceFacts) -> None:

@@ -23,7 +23,14 @@ from numpy.typing import NDArray
 
 from datamodules.common.errors import VideoError
 from datamodules.video.limits import Deadline
-from datamodules.video.reading.survey import SHORTFALL, CannotOpenError, best_stream, describe
+from datamodules.video.reading.survey import (
+    SHORTFALL,
+    CannotOpenError,
+    best_stream,
+    describe,
+    last_packet_time,
+    rate_of,
+)
 from datamodules.video.streaming.sources import STANDARD_INPUT, is_live, opening, standard_input_is_file
 
 _LATE_START = 0.5  # seconds; a clock that starts later (MPEG-TS, a camera's uptime) is moved to zero
@@ -145,8 +152,7 @@ class StreamReader:
     @property
     def fps(self) -> float:
         """Average frames a second as the container states them; 0 where it does not say."""
-        rate = self._stream.average_rate or self._stream.guessed_rate
-        return float(rate) if rate else 0.0
+        return rate_of(self._stream)
 
     @property
     def duration(self) -> float:
@@ -245,14 +251,10 @@ class StreamReader:
 
 
 class PictureConverter:
-    """Writes decoded frames into arrays: squeezed to a square, or upright in full size.
+    """Writes decoded frames into arrays: squeezed to a square of so many pixels a side, or upright in full size.
 
     One converter serves one source: its two scalers are set up once and kept, which is three times as fast as a
     scaler a frame.
-
-    Args:
-        facts: Size and rotation of the pictures.
-        side: Side S of the square in pixels.
     """
 
     def __init__(self, facts: SourceFacts, side: int) -> None:
@@ -324,15 +326,7 @@ def _open(source: str, timeout: float) -> av.container.InputContainer:
 
 def _end_of_packets(path: str) -> float:
     """End of the last packet of any stream in seconds; read only when the pictures end early."""
-    last = 0.0
-    deadline = Deadline(60.0, path)
     try:
-        with av.open(path) as container:
-            for packet in container.demux():
-                if packet.pts is not None and packet.time_base is not None:
-                    last = max(last, float((packet.pts + (packet.duration or 0)) * packet.time_base))
-                if deadline.remaining() == 0.0:
-                    return math.inf
-    except (av.error.FFmpegError, OSError):
-        return last
-    return last
+        return last_packet_time(path, Deadline(60.0, path))
+    except VideoError:
+        return math.inf

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from datamodules.common.errors import ConfigurationError, VideoError
+from datamodules.common.walking import files_below
 from datamodules.video.finding import VIDEO_SUFFIXES
 
 STANDARD_INPUT = "-"
@@ -21,13 +22,7 @@ _CAMERA_SYSTEM = {"linux": "v4l2", "darwin": "avfoundation"}
 
 @dataclass(frozen=True)
 class Opening:
-    """What FFmpeg is told to open.
-
-    Attributes:
-        url: Path, address or device.
-        format: Name of the demuxer; None lets FFmpeg find it.
-        options: Options of the demuxer and of the protocol.
-    """
+    """What FFmpeg is told to open, with which demuxer (None lets it find one) and options."""
 
     url: str
     format: str | None = None
@@ -131,7 +126,7 @@ def _camera(number: int, source: str) -> Opening:
 
 
 def _videos_below(folder: Path) -> list[str]:
-    found = sorted(str(path) for path in folder.rglob("*") if _is_video(path.relative_to(folder)) and path.is_file())
+    found = sorted(files_below(folder, VIDEO_SUFFIXES))
     if not found:
         raise ConfigurationError(
             f"{folder}: no video below this folder (looked for {' '.join(sorted(VIDEO_SUFFIXES))}); give another one"
@@ -145,7 +140,3 @@ def _videos_like(pattern: str) -> list[str]:
     if not found:
         raise ConfigurationError(f"{pattern}: no file is called like this; check the pattern and quote it in a shell")
     return found
-
-
-def _is_video(path: Path) -> bool:
-    return path.suffix.lower() in VIDEO_SUFFIXES and not any(part.startswith(".") for part in path.parts)

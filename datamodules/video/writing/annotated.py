@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import queue
-import tempfile
 import threading
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from datamodules.common.errors import ConfigurationError, VideoError
 from datamodules.video.reading.survey import describe
 from datamodules.video.streaming.info import StreamInfo
+from datamodules.video.writing.encode import partial_file
 from datamodules.video.writing.picture_encoder import PictureEncoder
 
 QUEUE_BYTES = 24 << 20  # of pictures that wait for the encoder
@@ -172,16 +172,13 @@ class AnnotatedVideoWriter:
 
 
 def _partial_file(target: Path) -> Path:
-    """An empty hidden file beside the target, with its suffix, from which FFmpeg guesses the container."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{target.stem}.", suffix=f".partial{target.suffix}", dir=target.parent)
+        return partial_file(target)
     except OSError as error:
         raise VideoError(
             f"{target}: cannot be written ({error.strerror or error}); choose an output folder that you may write to"
         ) from error
-    os.close(handle)
-    return Path(name)
 
 
 def _playable(path: Path) -> bool:

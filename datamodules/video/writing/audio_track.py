@@ -37,10 +37,6 @@ class AudioTrack:
 
     A codec that the container cannot hold is encoded as AAC; where that is not possible either, or the sound is
     damaged, it is left out from there on with one warning.
-
-    Args:
-        path: The source file.
-        output: The container being written, before its first packet.
     """
 
     def __init__(self, path: str, output: av.container.OutputContainer) -> None:

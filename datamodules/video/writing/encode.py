@@ -88,7 +88,7 @@ def encode_video(
     pictures = _same_size(chain([first], stream_of_frames), (height, width), target)
     partial: Path | None = None
     try:
-        partial = _partial_file(target)
+        partial = partial_file(target)
         _write(partial, pictures, (height, width), rate, name, pix_fmt, settings)
         partial.chmod(0o644)  # mkstemp gives the file to its owner alone
         partial.replace(target)
@@ -105,7 +105,7 @@ def encode_video(
     return target
 
 
-def _partial_file(target: Path) -> Path:
+def partial_file(target: Path) -> Path:
     """An empty hidden file beside the target, with its suffix, from which FFmpeg guesses the container."""
     handle, name = tempfile.mkstemp(prefix=f".{target.stem}.", suffix=f".partial{target.suffix}", dir=target.parent)
     os.close(handle)

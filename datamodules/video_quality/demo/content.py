@@ -36,14 +36,7 @@ _HILLS = ((0.05, 0.12), (0.22, 0.4), (0.22, 0.4), (0.55, 0.75))  # hues: autumn,
 
 
 def render(kind: ContentKind, generator: np.random.Generator, count: int, height: int, width: int) -> Clip:
-    """Draw one clip.
-
-    Args:
-        kind: What to draw.
-        generator: The only source of chance: the same state draws the same clip.
-        count: Frames, at least 1.
-        height: Rows, at least 16.
-        width: Columns, at least 16.
+    """Draw one clip of a kind: at least 1 frame of 16 x 16 pixels; the same state of the generator draws the same.
 
     Returns:
         uint8 ``(count, height, width, 3)``, RGB.

@@ -62,14 +62,7 @@ def palette(
     vivid: float = 0.7,
     hues: tuple[float, float] = (0.0, 1.0),
 ) -> NDArray[np.float32]:
-    """Colours that go together, dark to light.
-
-    Args:
-        generator: Source of the hues.
-        count: How many colours.
-        light: Value of the darkest and the lightest in 0..1.
-        vivid: Largest saturation in 0..1.
-        hues: Range of the first hue; 0 is red, 1/3 green, 2/3 blue.
+    """Colours that go together, dark to light; all ranges lie in 0..1, the first hue's from red over green to blue.
 
     Returns:
         float32 ``(count, 3)``, 0..255.
@@ -113,16 +106,7 @@ def camera(
     speed: float,
     zoom: float = 0.0,
 ) -> Clip:
-    """Fly a camera over a canvas: a straight path with a little zoom and turn.
-
-    Args:
-        generator: Source of the path.
-        canvas: uint8 ``(H', W', 3)``, larger than the frame.
-        count: Frames.
-        height: Rows of a frame.
-        width: Columns of a frame.
-        speed: Pixels a frame; the path shortens where the canvas is too small for it.
-        zoom: Change of scale over the clip, for example 0.1.
+    """Fly over a larger canvas, ``speed`` pixels a frame where it is large enough, with a little zoom and turn.
 
     Returns:
         uint8 ``(count, height, width, 3)``.

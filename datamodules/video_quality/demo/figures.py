@@ -193,18 +193,7 @@ def write_text(picture: Image.Image, generator: np.random.Generator, dark: bool,
 
 
 def caption(clip: Clip, generator: np.random.Generator, top: int, bottom: int, words: int = 3) -> Clip:
-    """Write a centred caption into the rows ``top`` to ``bottom`` of every frame.
-
-    Args:
-        clip: uint8 ``(T, H, W, 3)``; not changed.
-        generator: Source of the words and colours.
-        top: First row that it may use.
-        bottom: Row after the last one.
-        words: Words of the caption.
-
-    Returns:
-        A new clip.
-    """
+    """A new clip with a centred caption in the rows ``top`` to ``bottom`` of every frame."""
     height, width = bottom - top, clip.shape[2]
     line = " ".join(str(word) for word in generator.choice(_WORDS, words)).upper()
     sheet = Image.new("L", (width * _DETAIL, height * _DETAIL), 0)

@@ -61,7 +61,7 @@ def make_demo(settings: DemoSettings) -> Path:
     return made_once(
         folder,
         lambda: _complete(folder),
-        lambda: _make(folder, settings),
+        lambda partial: _make(partial, settings),
         what="clips",
         megabytes=100,
         failure=VideoError,
@@ -77,9 +77,8 @@ def _complete(folder: Path) -> bool:
         return all((folder / row["file"]).is_file() for row in csv.DictReader(stream))
 
 
-def _make(folder: Path, settings: DemoSettings) -> None:
-    """Make the clips in a partial folder, then give it its name; the caller holds the lock."""
-    partial = folder.with_suffix(".partial")
+def _make(partial: Path, settings: DemoSettings) -> None:
+    """Make the clips in a partial folder; the caller holds the lock."""
     for room in ("clips", "records"):
         (partial / room).mkdir(parents=True, exist_ok=True)
     for stale in (partial / "clips").glob(".*"):  # half-written by a making that was killed
@@ -99,9 +98,6 @@ def _make(folder: Path, settings: DemoSettings) -> None:
     (partial / "details.csv").write_text(csv_text(_DETAIL_COLUMNS, details), encoding="utf-8")
     (partial / "manifest.csv").write_text(csv_text(_MANIFEST_COLUMNS, rows), encoding="utf-8")
     shutil.rmtree(partial / "records")
-    if folder.exists():  # clips were deleted from it by hand
-        shutil.rmtree(folder)
-    partial.replace(folder)
 
 
 def _work(folder: Path, settings: DemoSettings, pending: Sequence[int]) -> Iterator[int]:

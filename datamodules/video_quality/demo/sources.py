@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -18,8 +18,9 @@ import av
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
+from datamodules.common.cache_folder import cache_help
 from datamodules.common.errors import ConfigurationError
-from datamodules.common.generated import check_fractions
+from datamodules.common.generated import check_fractions, content_of
 from datamodules.common.settings import argument, settings
 from datamodules.video.writing.encode import encode_video
 from datamodules.video_quality.demo.content import CONTENT_KINDS, ContentKind, render
@@ -52,13 +53,7 @@ class DemoSettings:
     seed: int = argument(default=0, help="Seed of all that is drawn.")
     val_fraction: float = argument(default=0.13, help="Share of the sources that validate.")
     test_fraction: float = argument(default=0.17, help="Share of the sources that test.")
-    cache_dir: str | None = argument(
-        default=None,
-        help=(
-            "Folder that keeps the made clips; by default the environment variable ``APPRAISE_CACHE``, else "
-            "``$XDG_CACHE_HOME/appraise``, else ``~/.cache/appraise``."
-        ),
-    )
+    cache_dir: str | None = argument(default=None, help=cache_help("the made clips"))
     workers: int = argument(default=2, help="Processes that make the clips.", low=1)
 
     def check(self) -> None:
@@ -69,7 +64,7 @@ class DemoSettings:
 
     def content(self) -> dict[str, int | float]:
         """The settings that decide what the clips show; where and how they are made is left out."""
-        return {name: value for name, value in asdict(self).items() if name not in ("cache_dir", "workers")}
+        return content_of(self, "workers")
 
 
 @dataclass(frozen=True)

@@ -56,11 +56,6 @@ def record_path(folder: Path, number: int) -> Path:
 def make_source(folder: Path, settings: DemoSettings, number: int) -> list[ClipRecord]:
     """Draw one source, encode its six versions into ``folder/clips`` and score them.
 
-    Args:
-        folder: Folder of the demo in the making; its folders ``clips`` and ``records`` exist.
-        settings: The demo's settings.
-        number: Number of the source.
-
     Returns:
         A record for each clip, in the order of the QP intervals.
 

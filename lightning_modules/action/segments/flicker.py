@@ -104,11 +104,7 @@ def action_or_other(states: ArrayLike, action: int, known: ArrayLike = True) -> 
 
 
 def agreement(states: ArrayLike, other: ArrayLike) -> float:
-    """Share of frames with the same state in both sequences; NaN without frames.
-
-    Args:
-        states: ``(T,)``.
-        other: ``(T,)``.
+    """Share of frames with the same state in both sequences, ``(T,)`` each; NaN without frames.
 
     Raises:
         ValueError: If the lengths differ.

@@ -7,7 +7,7 @@ import json
 import math
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -114,16 +114,3 @@ class TimeLabelWriter(_Closing):
         os.fsync(self._stream.fileno())
         self._stream.close()
         self._part.replace(self.path)
-
-
-def write_time_label(path: str | Path, action: str, rows: Iterable[tuple[float, float]]) -> None:
-    """Write a whole ``timeLabel.json`` at once; see :class:`TimeLabelWriter`.
-
-    Args:
-        path: File.
-        action: Name of the class.
-        rows: Seconds and mean score of each frame that shows the action, in order of time.
-    """
-    times_and_scores = np.asarray(list(rows), np.float64).reshape(-1, 2)
-    with TimeLabelWriter(path, action) as writer:
-        writer.write(times_and_scores[:, 0], times_and_scores[:, 1])

@@ -166,11 +166,6 @@ def boundary_errors(predicted: Segments, true: Segments) -> Floats:
     return np.concatenate(rows)
 
 
-def onset_errors(predicted: Segments, true: Segments) -> Floats:
-    """Seconds that each true segment's begin is found late, ``(N,)``; the first column of :func:`boundary_errors`."""
-    return boundary_errors(predicted, true)[:, 0]
-
-
 def segment_average_precision(predicted: Segments, true: Segments, label: str, iou: float = 0.5) -> float:
     """Average precision of one class, as ActivityNet counts it.
 

@@ -13,7 +13,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NoReturn
 
 import yaml
 
@@ -22,6 +21,7 @@ from datamodules.common.atomic_write import write_text
 from datamodules.common.git_state import git_state
 from lightning_modules.commands.cluster.request import JobRequest, job_request, read_cluster, words
 from lightning_modules.commands.cluster.script import Job, render
+from lightning_modules.commands.front.bare_options import SentenceParser
 from lightning_modules.commands.front.config_files import ConfigFile, find_config, run_name
 from lightning_modules.commands.front.console import set_up_console
 from lightning_modules.commands.front.errors import CommandLineError
@@ -33,15 +33,9 @@ SUBMITTED = "submit"  # folder in the run's, with script, configuration and what
 _NUMBER = re.compile(r"Submitted batch job (\d+)")
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """Raise one sentence where argparse would print two lines and leave."""
-        raise CommandLineError(f"{message}; `appraise submit --help` lists the options")
-
-
 def build_parser() -> argparse.ArgumentParser:
     """Options of the command."""
-    parser = _Parser(
+    parser = SentenceParser(
         prog="appraise submit",
         description="Train on a Slurm cluster: a script is written, shown and submitted. What follows -- goes to fit.",
     )

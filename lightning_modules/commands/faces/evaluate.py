@@ -22,15 +22,7 @@ _LISTS = ("judges", "modes", "candidates", "layers")  # options that take severa
 
 
 def run(command: str, arguments: Sequence[str]) -> int:
-    """Make and judge faces, or go on with what the folder lacks.
-
-    Args:
-        command: ``evaluate-faces``.
-        arguments: ``--config FILE`` and options that overrule it.
-
-    Returns:
-        0; everything else is an exception.
-    """
+    """Make and judge faces, or go on with what the folder lacks; 0, since everything else is an exception."""
     set_up_console()
     resolved, _ = resolve_config_options(join_lists(arguments))
     evaluation = Evaluation(*parse(resolved))

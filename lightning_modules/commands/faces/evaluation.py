@@ -14,20 +14,14 @@ import torch
 from torch import Tensor
 
 from callbacks.figures.pictures import write_figure
+from callbacks.figures.plain import without_nan
 from datamodules.common.atomic_write import write_text
 from datamodules.face_attributes.datamodule import FaceAttributeDataModule
 from lightning_modules.commands.faces.independence import NOBODY, check_people
 from lightning_modules.commands.faces.judges import Judge, load_judges
 from lightning_modules.commands.faces.making import FaceMaker
 from lightning_modules.commands.faces.measures import Bench, Values, agreement_alone, is_realistic, measure, seat
-from lightning_modules.commands.faces.pages import (
-    draw_sheets,
-    html_page,
-    markdown_page,
-    plain_judges,
-    sentences,
-    without_nan,
-)
+from lightning_modules.commands.faces.pages import draw_sheets, html_page, markdown_page, plain_judges, sentences
 from lightning_modules.commands.faces.requests import KINDS, Kind, RequestSet, draw_requests, real_faces
 from lightning_modules.commands.faces.settings import EvaluationSettings
 from lightning_modules.commands.faces.tables import comparison, draw_evaluation, markdown, measures_csv

@@ -68,7 +68,7 @@ def predict_arguments(arguments: Sequence[str]) -> list[str]:
         f"--config={CONFIG}",
         *(f"--config={option.value}" for option in configs),
         *_weights({option.name: option.value or "" for option in given}),
-        *option_words(_full(option, owners) for option in rest),
+        *option_words(argument_of(option, owners) for option in rest),
     ]
 
 
@@ -139,11 +139,3 @@ def _weights(given: Mapping[str, str]) -> list[str]:
             f"--model.init_args.classifier_weights {path}` writes"
         )
     return ["--model=AttributeFaceGenerator", f"--model.init_args.classifier_weights={path}", *named]
-
-
-def _full(option: BareOption, owners: Mapping[str, str]) -> BareOption:
-    """An option under the name that ``predict`` knows."""
-    head = option.name.partition(".")[0]
-    if head not in owners or head in ("data", "model", "trainer"):
-        return option
-    return argument_of(owners[head], option)

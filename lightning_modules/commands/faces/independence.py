@@ -34,11 +34,7 @@ _OTHER = "give one that was trained apart, such as `fit --config face_attributes
 def check_apart(path: str, judge: nn.Module, inverted: nn.Module, same_architecture: bool) -> str:
     """Refuse a judge that is, descends from, or is built like the network that faces are made with.
 
-    Args:
-        path: The judge's checkpoint.
-        judge: Its network.
-        inverted: The network that faces are made with.
-        same_architecture: Take a judge of the same architecture, too.
+    One of the same architecture may be taken all the same.
 
     Returns:
         What has to be said beside its numbers; empty where there is nothing.
@@ -68,11 +64,7 @@ def check_apart(path: str, judge: nn.Module, inverted: nn.Module, same_architect
 
 
 def check_judges(first: tuple[str, nn.Module], second: tuple[str, nn.Module]) -> str:
-    """Refuse two judges that are one; two of one architecture are named.
-
-    Args:
-        first: Checkpoint and network of a judge.
-        second: The same of another.
+    """Refuse two judges, by checkpoint and network, that are one; two of one architecture are named.
 
     Returns:
         What has to be said beside the numbers of the second; empty where there is nothing.

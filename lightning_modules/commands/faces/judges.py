@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,10 +12,9 @@ from torch import Tensor
 from datamodules.common.errors import CheckpointError
 from datamodules.faces.schema import AttributeSchema
 from lightning_modules.commands.faces.independence import check_apart, check_judges
+from lightning_modules.commands.faces.networks import rebuild
 from lightning_modules.face_attributes.classifier.module import FaceAttributeClassifier
 from lightning_modules.face_attributes.classifier.network import FaceAttributeNetwork
-from lightning_modules.face_attributes.classifier.transfer import read_checkpoint
-from lightning_modules.nn.checkpoint_loading import load_strictly
 
 _BATCH = 128  # faces that a judge looks at together
 
@@ -73,12 +72,6 @@ def load_judges(
 ) -> list[Judge]:
     """Build judges, when each is independent of the inverted network and of the others as far as weights tell.
 
-    Args:
-        paths: Their checkpoints.
-        schema: Attributes of the generator.
-        inverted: The network that faces are made with.
-        same_architecture: Take judges of the architecture of the inverted network, too.
-
     Raises:
         CheckpointError: If a file is no classifier's, shares no attribute, or is no independent judge.
     """
@@ -93,12 +86,9 @@ def load_judges(
 
 
 def _load(path: str, name: str, schema: AttributeSchema) -> Judge:
-    arguments, state = read_checkpoint(path, FaceAttributeClassifier.class_path())
-    plain = {key: value for key, value in arguments.items() if not key.startswith("_")}
-    model = FaceAttributeClassifier(**cast(dict[str, Any], plain))
-    load_strictly(model, state, model.state_dict(), path)
+    model = rebuild(FaceAttributeClassifier, path)
     own = model.schema.attributes
     columns = tuple(own.index(attribute) if attribute in own else -1 for attribute in schema.attributes)
     if max(columns) < 0:
         raise CheckpointError(f"The judge {path} shares no attribute with the generator: train it on the same schema.")
-    return Judge(name, path, str(arguments["backbone"]), model.eval(), columns)
+    return Judge(name, path, str(model.hparams["backbone"]), model, columns)

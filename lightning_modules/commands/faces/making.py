@@ -54,13 +54,7 @@ class FaceMaker:
         self._run = _digest(settings, model)
 
     def made(self, mode: GeneratorMode, requests: RequestSet, split: str) -> Made:
-        """Faces of a mode.
-
-        Args:
-            mode: How targets are made.
-            requests: What is asked for.
-            split: Whose faces made the requests, for the name of the file.
-        """
+        """Faces of a mode; ``split``, whose faces made the requests, is in the name of their file."""
         asked = {"attributes": requests.attributes, "seeds": requests.seeds}
         key = config_digest({"run": self._run, "mode": mode, "requests": tensors_digest(asked)})
         file = self._folder / f"{mode}_{requests.kind}_{split}.safetensors"

@@ -12,8 +12,12 @@ from torch import Tensor
 from lightning_modules.commands.faces.judges import Judge, Verdict
 from lightning_modules.commands.faces.requests import RealFaces, RequestSet
 from lightning_modules.face_attributes.classifier.metrics import known_mean
-from lightning_modules.face_attributes.judging.agreement import full_agreement, short_agreement
-from lightning_modules.face_attributes.judging.knowledge import Knowledge, judge_knowledge
+from lightning_modules.face_attributes.judging.agreement import (
+    Knowledge,
+    full_agreement,
+    judge_knowledge,
+    short_agreement,
+)
 from lightning_modules.nn.realism.distance import kernel_distance
 from lightning_modules.nn.realism.nearest import copies, nearest_ratio
 from lightning_modules.nn.realism.spread import diversity, similarity_percentile
@@ -54,14 +58,9 @@ def seat(judge: Judge, real: RealFaces, names: Sequence[str], threshold: float) 
 
 
 def measure(images: Tensor, requests: RequestSet, real: RealFaces, benches: Sequence[Bench], own: Tensor) -> Values:
-    """Measure made faces.
+    """Measure made faces, uint8 ``(N, 3, S, S)``, in the order of the requests.
 
-    Args:
-        images: uint8 ``(N, 3, S, S)``, in the order of the requests.
-        requests: What was asked for.
-        real: Real faces.
-        benches: The judges.
-        own: What the inverted network says of the images, int8 ``(N, K)``.
+    ``own`` is what the inverted network says of them, int8 ``(N, K)``.
     """
     judged = {bench.judge.name: _judged(images, requests, bench) for bench in benches}
     known = torch.stack([bench.knowledge.known for bench in benches]).any(dim=0)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import numpy as np
 from torch import Tensor
 
 from callbacks.face_attributes.picture_writer import caption_of
 from callbacks.figures.page import Cell, Page
 from callbacks.figures.pictures import write_image
-from callbacks.figures.sheet import Picture, SheetFace, draw_grid, draw_sheet
+from callbacks.figures.sheet import SheetFace, as_picture, draw_grid, draw_sheet
 from datamodules.faces.schema import ABSENT, PRESENT, AttributeSchema
 from lightning_modules.commands.faces.measures import Bench, is_realistic
 from lightning_modules.commands.faces.requests import Kind, RequestSet
@@ -38,24 +36,14 @@ def sentences(rows: Rows, chosen: str) -> list[str]:
 
 
 def heading(chosen: str, how: str) -> str:
-    """Title of the result.
-
-    Args:
-        chosen: The mode that counts.
-        how: How it came to be chosen.
-    """
+    """Title of the result: the mode that counts, and how it came to be chosen."""
     return f"Faces from attributes: {chosen} was {how}"
 
 
 def markdown_page(rows: Rows, chosen: str, how: str, benches: Sequence[Bench], independence: Mapping[str, str]) -> str:
     """The whole result in Markdown.
 
-    Args:
-        rows: Measures of all modes.
-        chosen: The mode that counts.
-        how: How it came to be chosen.
-        benches: The judges.
-        independence: How apart the generator and each judge are from the people of the requests and from each other.
+    ``independence`` says how apart generator and judges are from the people of the requests and from each other.
     """
     parts = [f"# {heading(chosen, how)}", markdown(rows, chosen)]
     parts += ["\n".join(f"- {line}" for line in sentences(rows, chosen)) + "\n"]
@@ -114,16 +102,6 @@ def plain_judges(benches: Sequence[Bench]) -> dict[str, dict[str, Any]]:
     }
 
 
-def without_nan(content: Mapping[str, object]) -> dict[str, Any]:
-    """The same with null in place of what is no number, which JSON does not know.
-
-    Example:
-        >>> without_nan({"a": [1.5, float("nan")]})
-        {'a': [1.5, None]}
-    """
-    return cast(dict[str, Any], _finite(content))
-
-
 def draw_sheets(
     folder: Path,
     requests: RequestSet,
@@ -134,18 +112,13 @@ def draw_sheets(
 ) -> None:
     """All modes side by side for some requests, and a sheet of its own for each mode.
 
-    Args:
-        folder: Where ``modes_KIND.png`` and ``sheets/MODE_KIND.png`` go.
-        requests: What was asked for.
-        made: Faces of each mode, uint8 ``(N, 3, S, S)``.
-        chosen: The mode that counts.
-        schema: Names of the attributes.
-        number: Requests to show side by side; a sheet of a mode shows four times as many.
+    Into the folder go ``modes_KIND.png`` and ``sheets/MODE_KIND.png``, of faces of each mode, uint8 ``(N, 3, S, S)``.
+    So many requests are shown side by side; a sheet of a mode shows four times as many.
     """
     captions = [_caption(request, schema, requests.kind) for request in requests.asked]
     columns = {"real face": requests.sources, **made}
     shown = range(min(number, len(captions)))
-    grid = [[_picture(images[row]) for images in columns.values()] for row in shown]
+    grid = [[as_picture(images[row]) for images in columns.values()] for row in shown]
     titles = [f"{name} (chosen)" if name == chosen else name for name in columns]
     titles = [title.replace("_", " ") for title in titles]  # where a long name may be broken
     heading = f"the same {requests.kind} requests in every mode"
@@ -154,7 +127,7 @@ def draw_sheets(
     )
     for name, images in made.items():
         rows = range(min(4 * number, len(captions)))
-        faces = [SheetFace((_picture(images[row]),), captions[row]) for row in rows]
+        faces = [SheetFace((as_picture(images[row]),), captions[row]) for row in rows]
         sheet = draw_sheet(faces, _COLUMNS, f"{name}, {requests.kind} requests")
         write_image(sheet, folder / "sheets" / f"{name}_{requests.kind}.png")
 
@@ -164,15 +137,3 @@ def _caption(request: Tensor, schema: AttributeSchema, kind: Kind) -> str:
     asked = [name for name, value in zip(schema.attributes, values, strict=True) if value == PRESENT]
     absent = [name for name, value in zip(schema.attributes, values, strict=True) if value == ABSENT]
     return caption_of({"asked_for": asked, "asked_to_be_absent": absent if kind == "short" else []})
-
-
-def _finite(value: object) -> object:
-    if isinstance(value, Mapping):
-        return {str(name): _finite(entry) for name, entry in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _picture(image: Tensor) -> Picture:
-    return np.ascontiguousarray(image.permute(1, 2, 0).numpy())

@@ -68,14 +68,10 @@ class RealFaces:
 
 
 def real_faces(data: FaceAttributeDataModule, number: int, seed: int, kept: Tensor | None = None) -> RealFaces:
-    """Take real faces of the test and training splits.
+    """Take real faces of the test and training splits, so many of each at most.
 
-    Args:
-        data: The faces.
-        number: Faces of each, at most; at most half of the test split, since the people of the other half make
-            requests.
-        seed: Of the choice.
-        kept: Training faces that the generator holds, uint8 ``(n, 3, T, T)``; None for none.
+    Of the test split they are at most half, since the people of the other half make requests; ``kept`` are training
+    faces that the generator holds, uint8 ``(n, 3, T, T)``.
 
     Raises:
         ConfigurationError: If there are too few.
@@ -101,11 +97,11 @@ def real_faces(data: FaceAttributeDataModule, number: int, seed: int, kept: Tens
 def draw_requests(
     data: FaceAttributeDataModule, split: SplitName, kind: Kind, number: int, asked: int, reserved: int, seed: int
 ) -> RequestSet:
-    """Draw requests from the faces of a split.
+    """Draw so many requests at most from the faces of a split: ``val`` to choose a mode with, ``test`` to report it.
 
     Args:
         data: The faces.
-        split: ``val`` to choose a mode with, ``test`` to report it.
+        split: Whose faces make requests.
         kind: Full or short.
         number: Requests, at most.
         asked: Attributes of a short request.
@@ -150,13 +146,7 @@ def images_of(data: FaceAttributeDataModule, split: SplitName, rows: Tensor) -> 
 
 
 def _divided(people: Sequence[str], number: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Rows of the faces that judges are tested on, and of those that make requests; nobody has faces in both.
-
-    Args:
-        people: Who is on each face.
-        number: Faces of the first, at most; at most half of all.
-        seed: Of the order of both.
-    """
+    """Rows of the faces that judges are tested on, at most half, and of those that make requests; nobody is in both."""
     order = _order(len(people), seed).tolist()
     own: dict[str, list[int]] = {}
     for row in order:

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from callbacks.figures.plain import markdown_table, shown
 from datamodules.common.csv_table import csv_text, short_numbers
 from lightning_modules.commands.faces.measures import NEAREST, VARIATION, Values
 
@@ -66,13 +67,12 @@ def markdown(rows: Rows, chosen: str) -> str:
     """One table a kind of request in Markdown; the chosen mode in bold."""
     parts = []
     for table in kind_tables(rows):
-        lines = ["| mode | " + " | ".join(head for head, *_ in table.columns) + " |"]
-        lines.append("| --- " * (len(table.columns) + 1) + "|")
-        for mode, values in zip(table.modes, table.values, strict=True):
-            name = f"**{mode}**" if mode == chosen else mode
-            cells = [_text(value, digits) for value, (*_, digits) in zip(values, table.columns, strict=True)]
-            lines.append(f"| {name} | " + " | ".join(cells) + " |")
-        parts.append(f"### {table.title}\n\n" + "\n".join(lines) + "\n")
+        digits = [column[-1] for column in table.columns]
+        lines = [
+            [f"**{mode}**" if mode == chosen else mode, *map(shown, values, digits)]
+            for mode, values in zip(table.modes, table.values, strict=True)
+        ]
+        parts.append(f"### {table.title}\n\n{markdown_table(['mode', *(c[0] for c in table.columns)], lines)}")
     return "\n".join(parts)
 
 
@@ -114,12 +114,7 @@ def comparison(rows: Rows, chosen: str) -> dict[str, dict[str, float]]:
 
 
 def draw_evaluation(rows: Rows, chosen: str) -> Figure:
-    """Agreement, total variation and distance to real faces, a line a mode.
-
-    Args:
-        rows: Measures of each mode and kind of request.
-        chosen: The mode that counts, marked with an arrow.
-    """
+    """Agreement, total variation and distance to real faces, a line a mode; an arrow marks the one that counts."""
     modes = list(rows)
     figure = Figure(figsize=(12.5, 1.6 + 0.36 * len(modes)), layout="constrained")
     agreement, variation, near, kernel = figure.subplots(1, 4, sharey=True, width_ratios=(3, 1.6, 1.6, 1.6))
@@ -184,7 +179,3 @@ def _flat(values: Values) -> dict[str, Any]:
     for judge, value in values["judges"].items():
         own |= {f"{judge}/{key}": entry for key, entry in value.items()}
     return own
-
-
-def _text(value: float, digits: int) -> str:
-    return "-" if math.isnan(value) else f"{value:.{digits}f}"

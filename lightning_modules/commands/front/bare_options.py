@@ -1,9 +1,12 @@
-"""Command lines of the thin names for ``predict``: words split into options, and put together again."""
+"""Command lines of commands of their own: words split into options, and put together again."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from typing import NamedTuple
+import argparse
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple, NoReturn
+
+from lightning_modules.commands.front.errors import CommandLineError
 
 WITHOUT_VALUE = ("print_config", "help-all")  # options of every command that never have a value
 ASKING = (*WITHOUT_VALUE, "data.help", "model.help", "trainer.help")  # beginnings of options that only ask something
@@ -61,11 +64,26 @@ def option_words(options: Iterable[BareOption]) -> list[str]:
     return [f"--{option.name}" if option.value is None else f"--{option.name}={option.value}" for option in options]
 
 
-def argument_of(place: str, option: BareOption) -> BareOption:
+def argument_of(option: BareOption, places: Mapping[str, str]) -> BareOption:
     """An option as an argument of the class at a place of the configuration; one without a value is true.
 
+    Args:
+        option: Any option; one without a place stays as it is.
+        places: Where arguments go that are given by their bare names, or by those with more behind a point.
+
     Example:
-        >>> argument_of("data", BareOption("rate", "2"))
+        >>> argument_of(BareOption("rate", "2"), {"rate": "data"})
         BareOption(name='data.init_args.rate', value='2')
     """
+    place = places.get(option.name.partition(".")[0])
+    if place is None:
+        return option
     return BareOption(f"{place}.init_args.{option.name}", "true" if option.value is None else option.value)
+
+
+class SentenceParser(argparse.ArgumentParser):
+    """Parser that raises one sentence where argparse would print two lines and leave."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise ``message``."""
+        raise CommandLineError(f"{message}; `{self.prog} --help` lists the options")

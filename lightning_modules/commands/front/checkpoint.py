@@ -42,8 +42,7 @@ class SavedModel:
 def read_saved_model(path: str) -> SavedModel | None:
     """Read the hyper-parameters of a checkpoint, without running any code that it may hold.
 
-    Args:
-        path: A file, or a keyword or address that Lightning resolves later (then the answer is None).
+    Of a keyword or address that Lightning resolves later the answer is None.
 
     Raises:
         CommandLineError: If there is no such file.
@@ -89,11 +88,7 @@ def _missing(file: Path) -> str:
 def check_agreement(saved: SavedModel, model_class: str, stated: Mapping[str, object], command: str) -> None:
     """Stop when the command line or a configuration file contradicts a checkpoint.
 
-    Args:
-        saved: What the checkpoint holds.
-        model_class: Class of the model that would run.
-        stated: Its arguments that the user states, with their final values.
-        command: The command that runs.
+    ``stated`` are the arguments of the model that the user states, with their final values.
 
     Raises:
         CommandLineError: Naming both values of the first argument that differs.
@@ -119,12 +114,8 @@ def check_agreement(saved: SavedModel, model_class: str, stated: Mapping[str, ob
 def model_arguments(saved: SavedModel, stated_class: str | None) -> list[str]:
     """Command-line arguments that carry a checkpoint's hyper-parameters; they go before the user's own.
 
-    Args:
-        saved: What the checkpoint holds.
-        stated_class: Class of the model that the user named, for a checkpoint that names none.
-
     Raises:
-        CommandLineError: If nobody names the class.
+        CommandLineError: If neither the checkpoint nor the user names the class.
     """
     class_path = saved.class_path or stated_class
     if class_path is None:
@@ -137,10 +128,7 @@ def model_arguments(saved: SavedModel, stated_class: str | None) -> list[str]:
 def data_arguments(saved: SavedModel, stated_names: Collection[str], accepted: Collection[str]) -> list[str]:
     """Command-line arguments that give the data the facts on which a checkpoint's model was trained.
 
-    Args:
-        saved: What the checkpoint holds.
-        stated_names: Arguments of the data module that the user states; they are left alone.
-        accepted: Arguments that the data module's class takes.
+    Those that the user states are left alone, and so are those that the data module's class does not accept.
     """
     facts = {name: saved.arguments.get(name) for name in LINKED if name in accepted and name not in stated_names}
     texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in facts.items()}

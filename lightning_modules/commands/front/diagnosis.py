@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 from importlib import import_module
 
@@ -52,7 +52,6 @@ _REQUIRED = re.compile(r"the following arguments are required: (.*)")
 _UNRECOGNISED = re.compile(r"unrecognized arguments: (\S+)")
 _NO_FILE = re.compile(r"Unable to load config ['\"]([^'\"]+)['\"]")
 _UNKNOWN_KEY = re.compile(r"Subcommand '\w+' does not accept option '([^']+)'")
-_NO_MAPPING = re.compile(r"Unexpected config:")
 _HELP_OF = re.compile(r"--([\w.]+)\.help: ")
 _BROKEN_FILE = re.compile(r"Problems parsing config: (.*)", re.DOTALL)
 # The alternative in which an argument of a listed callback is one of the base class; it hides the real one.
@@ -62,42 +61,26 @@ _BARE_CALLBACK = re.compile(
 
 
 def explain(message: str, command: str, options: Collection[str], configs: Sequence[ConfigFile]) -> str:
-    """Say in one sentence what is wrong with a command line.
-
-    Args:
-        message: The parser's message.
-        command: The command.
-        options: Options that the command knows, with their dashes.
-        configs: Its configuration files.
-    """
+    """Say in one sentence what a parser's message means to a command with these options and configuration files."""
     without = _BARE_CALLBACK.sub("", message)
     message = without if _CLASS.search(without) else message
     keys = _KEY.findall(message) or _HELP_OF.findall(message)
     key = ".".join(dict.fromkeys(keys)) or "an option"
-    attempts: tuple[Callable[[], str | None], ...] = (
-        lambda: _explain_missing(message, command),
-        lambda: _explain_unrecognised(message, options),
-        lambda: _explain_broken_file(message, configs),
-        lambda: _explain_class(message, key),
-        lambda: _explain_argument(message, key, command),
-        lambda: _explain_value(message, key),
-        lambda: _explain_absent_file(message, key),
-    )
-    for attempt in attempts:
-        sentence = attempt()
-        if sentence:
-            return sentence
     short = " ".join(message.split())
-    return short if len(short) <= LONGEST else f"{short[:LONGEST]} ... (APPRAISE_DEBUG=1 shows all)"
+    return (
+        _explain_missing(message, command)
+        or _explain_unrecognised(message, options)
+        or _explain_broken_file(message, configs)
+        or _explain_class(message, key)
+        or _explain_argument(message, key, command)
+        or _explain_value(message, key)
+        or _explain_absent_file(message, key)
+        or (short if len(short) <= LONGEST else f"{short[:LONGEST]} ... (APPRAISE_DEBUG=1 shows all)")
+    )
 
 
 def explain_reference(error: OmegaConfBaseException, command: str) -> str:
-    """Say in one sentence which ``${...}`` leads nowhere.
-
-    Args:
-        error: OmegaConf's error.
-        command: The command, below whose name all keys are.
-    """
+    """Say in one sentence which ``${...}`` leads nowhere; all keys are below the command's name."""
     key = str(error.full_key).removeprefix(f"{command}.")
     first_line = str(error).splitlines()[0]
     target = re.search(r"resolved to '([^']+)'", first_line)
@@ -130,7 +113,7 @@ def _explain_unrecognised(message: str, options: Collection[str]) -> str | None:
 
 
 def _explain_broken_file(message: str, configs: Sequence[ConfigFile]) -> str | None:
-    if _NO_MAPPING.search(message):
+    if "Unexpected config:" in message:
         for config in configs:
             if not isinstance(yaml.safe_load(config.path.read_text(encoding="utf-8")), dict):
                 return (

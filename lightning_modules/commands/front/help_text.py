@@ -159,11 +159,7 @@ _EXAMPLES = {
 
 
 def command_help(command: str, summary: str) -> str:
-    """Text of ``appraise COMMAND --help``.
-
-    Args:
-        command: The command.
-        summary: Its line in the table of commands.
+    """Text of ``appraise COMMAND --help``, with its line in the table of commands.
 
     Example:
         >>> command_help("doctor", "check this machine").splitlines()[0]

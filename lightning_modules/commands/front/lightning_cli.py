@@ -44,25 +44,13 @@ results = logging.getLogger(RESULTS)
 
 
 def run(command: str, arguments: Sequence[str]) -> int:
-    """Run one of the four commands.
-
-    Args:
-        command: ``fit``, ``validate``, ``test`` or ``predict``.
-        arguments: What follows it on the command line.
-
-    Returns:
-        0; everything else is an exception.
-    """
+    """Run ``fit``, ``validate``, ``test`` or ``predict``; 0, since everything else is an exception."""
     launch(command, arguments)
     return 0
 
 
 def launch(command: str, arguments: Sequence[str]) -> AppraiseCLI:
-    """Run one of the four commands, for callers that go on with its trainer and data.
-
-    Args:
-        command: ``fit``, ``validate``, ``test`` or ``predict``.
-        arguments: What follows it on the command line.
+    """Run ``fit``, ``validate``, ``test`` or ``predict``, for callers that go on with its trainer and data.
 
     Raises:
         CommandLineError: If the arguments cannot work.

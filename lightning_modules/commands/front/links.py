@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from lightning_modules.commands.front.errors import CommandLineError
 
 _SHOWN = 5  # names of a long list
 # Arguments of a model that repeat a fact of the data.
 LINKED = (
-    "frame_size",
-    "grid_size",
-    "fragment_size",
-    "clip_length",
-    "key_frame_layout",
-    "num_key_frames",
-    "content_size",
-    "label_range",
-    "class_names",
-    "attribute_schema",
-    "image_size",
-    "num_classes",
-)
+    "frame_size", "grid_size", "fragment_size", "clip_length", "key_frame_layout", "num_key_frames", "content_size",
+    "label_range", "class_names", "attribute_schema", "image_size", "num_classes",
+)  # fmt: skip
 
 
-class Claim:
+class Claim(NamedTuple):
     """A value of a model's argument that something other than the data asks for.
 
     Attributes:
@@ -32,9 +23,8 @@ class Claim:
         source: What asks for it, for the message.
     """
 
-    def __init__(self, value: object, source: str) -> None:
-        self.value = value
-        self.source = source
+    value: object
+    source: str
 
 
 def linked_value(
@@ -42,13 +32,8 @@ def linked_value(
 ) -> Callable[[object], object]:
     """Make the function that turns a data module into the value of the model's argument ``name``.
 
-    Args:
-        name: Argument of the model and attribute of the data module.
-        claims: Gives the values of the model's arguments that were stated or that a checkpoint holds.
-        default: Gives the value that the argument has when the data knows nothing.
-
-    Returns:
-        A function of the data module, called ``name`` for the help.
+    ``claims`` gives the values that were stated or that a checkpoint holds; ``default`` the one where the data knows
+    nothing. The function is called ``name`` for the help.
     """
 
     def value(data: object) -> object:

@@ -84,10 +84,7 @@ def prepare_parsing() -> None:
 
 
 def _forget_former_arguments(parser_or_action: object, prev_val: object, value: object) -> None:
-    """Drop all arguments of a class that another one replaces.
-
-    jsonargparse keeps those whose names the new class accepts too, so that SGD would inherit AdamW's weight decay.
-    """
+    """Drop all arguments of a class that another one replaces; jsonargparse keeps those that both accept."""
     if not isinstance(prev_val, (Namespace, dict)) or not isinstance(value, (Namespace, dict)):
         return
     if prev_val.get("class_path") == value.get("class_path"):
@@ -98,16 +95,9 @@ def _forget_former_arguments(parser_or_action: object, prev_val: object, value: 
 
 
 def parse_explicit(parser: LightningArgumentParser, arguments: Sequence[str]) -> Namespace:
-    """Parse only what the command line and the configuration files state, without any default.
+    """Parse only what the command line, beginning with the subcommand, and the configuration files state.
 
-    Interpolations are left as text, since what they point to may be a default.
-
-    Args:
-        parser: The parser with all subcommands.
-        arguments: Command line, beginning with the subcommand.
-
-    Returns:
-        The stated values, below the subcommand's name.
+    No default is among it. Interpolations are left as text, since what they point to may be a default.
     """
     stated = [argument for argument in arguments if not argument.startswith("--print_config")]
     with parser_context(lenient_check=True):

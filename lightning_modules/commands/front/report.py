@@ -37,12 +37,7 @@ def program() -> str:
 
 
 def next_command(configs: Sequence[ConfigFile], path: str) -> str:
-    """The command to try after training.
-
-    Args:
-        configs: Configuration files of the training.
-        path: Its checkpoint.
-    """
+    """The command to try after a training on some configuration files, with its checkpoint."""
     shown = shlex.quote(_short(path))
     known = config_names()
     names = [Path(config.name.removeprefix("configs/")) for config in configs if config.packaged]

@@ -13,7 +13,7 @@ HANDED_DOWN = "APPRAISE_RUN_FOLDER"  # tells the processes that a run starts whi
 
 
 def claim_run_folder(base: Path, numbered: bool) -> Path:
-    """Decide the folder of a run and create it.
+    """Decide the folder of a run, absolute, and create it.
 
     Args:
         base: Folder that was asked for.

@@ -10,26 +10,20 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn
 
 from datamodules.common.errors import ConfigurationError
 from datamodules.inspection.store.feedback import FeedbackStore
 from datamodules.inspection.store.order import ORDERS
+from lightning_modules.commands.front.bare_options import SentenceParser
 from lightning_modules.commands.front.errors import CommandLineError
 
 FORMATS = ("coco", "yolo", "label-studio", "csv")
 PORT = 8350
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """Raise one sentence where argparse would print two lines and leave."""
-        raise CommandLineError(f"{message}; `appraise mentor --help` lists the options")
-
-
 def build_parser() -> argparse.ArgumentParser:
     """Options of the command."""
-    parser = _Parser(prog="appraise mentor", description="Ask an operator about what a model found.")
+    parser = SentenceParser(prog="appraise mentor", description="Ask an operator about what a model found.")
     add = parser.add_argument
     add("--store", required=True, metavar="FILE", help="feedback store, written by `appraise predict`")
     add("--run", type=int, metavar="N", help="mining run (default: the newest)")

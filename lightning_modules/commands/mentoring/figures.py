@@ -32,12 +32,9 @@ class Panel(NamedTuple):
 
 
 def draw_feature_panels(panels: Sequence[Panel], picture: Path, seed: int = 0) -> Path:
-    """Draw the t-SNE of features at defective areas, a panel a row (figure 3 of the paper).
+    """Draw the t-SNE of features at defective areas as a PNG, a panel a row (figure 3 of the paper).
 
-    Args:
-        panels: From left to right.
-        picture: PNG to write.
-        seed: Of t-SNE and of the domain classifier's folds.
+    The seed is that of t-SNE and of the domain classifier's folds.
     """
     figure = Figure(figsize=(4.6 * len(panels) + 2.2, 4.9), layout="constrained")
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
@@ -60,15 +57,12 @@ def draw_feature_panels(panels: Sequence[Panel], picture: Path, seed: int = 0) -
 
 
 def draw(folder: Path, features: Mapping[str, Path], false_positives: Path | None) -> list[Path]:
-    """Draw what the rows' runs left.
+    """Draw what the rows' runs left, and name the pictures.
 
     Args:
-        folder: Where the pictures go.
+        folder: Where they go.
         features: Run folders of the rows whose features are drawn, by title.
         false_positives: Run folder of the row whose vanished false positives are shown.
-
-    Returns:
-        The pictures.
     """
     pictures = []
     panels = [Panel(title, run / FEATURES) for title, run in features.items() if (run / FEATURES).is_file()]

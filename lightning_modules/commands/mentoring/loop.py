@@ -41,15 +41,7 @@ Task = Training | Mining
 
 
 def run(command: str, arguments: Sequence[str]) -> int:
-    """Run the loop, or go on with what its folder lacks.
-
-    Args:
-        command: ``mentor-loop``.
-        arguments: ``--config FILE`` and options that overrule it.
-
-    Returns:
-        0 when all is done, 3 when the answers of people are waited for.
-    """
+    """Run the loop, or go on with what its folder lacks; 0 when all is done, 3 when people must answer first."""
     set_up_console()
     resolved, _ = resolve_config_options(arguments)
     settings = parse(resolved)

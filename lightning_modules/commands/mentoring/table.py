@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from statistics import fmean, stdev
 from typing import NamedTuple
 
 from scipy import stats
 
+from callbacks.figures.plain import markdown_table, shown
 from datamodules.common.csv_table import csv_text
 
 # Header, metric (or fact of the row), digits after the point.
@@ -39,11 +41,8 @@ class Estimate(NamedTuple):
 
     def text(self, digits: int) -> str:
         """The estimate as ``0.612 ± 0.034``, the mean alone where there is no interval."""
-        if math.isnan(self.mean):
-            return "-"
-        if math.isnan(self.half_width):
-            return f"{self.mean:.{digits}f}"
-        return f"{self.mean:.{digits}f} ± {self.half_width:.{digits}f}"
+        mean = shown(self.mean, digits)
+        return mean if math.isnan(self.half_width) else f"{mean} ± {self.half_width:.{digits}f}"
 
 
 def estimate(values: Sequence[float]) -> Estimate:
@@ -51,11 +50,10 @@ def estimate(values: Sequence[float]) -> Estimate:
     known = [value for value in values if not math.isnan(value)]
     if not known:
         return Estimate(math.nan, math.nan)
-    mean = math.fsum(known) / len(known)
     if len(known) == 1:
-        return Estimate(mean, math.nan)
-    deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in known) / (len(known) - 1))
-    return Estimate(mean, float(stats.t.ppf(0.975, len(known) - 1)) * deviation / math.sqrt(len(known)))
+        return Estimate(known[0], math.nan)
+    half_width = float(stats.t.ppf(0.975, len(known) - 1)) * stdev(known) / math.sqrt(len(known))
+    return Estimate(fmean(known), half_width)
 
 
 RowValues = Mapping[str, Sequence[Mapping[str, float]]]  # title -> one mapping of values a seed
@@ -79,12 +77,11 @@ def markdown(rows: RowValues) -> str:
         | baseline | 0.600 ± 1.271 |
     """
     columns = used_columns(rows)
-    lines = ["| " + " | ".join(["row", *(header for header, _, _ in columns)]) + " |"]
-    lines.append("| " + " | ".join(["---"] * (len(columns) + 1)) + " |")
-    for title, seeds in rows.items():
-        cells = [estimate([values.get(name, math.nan) for values in seeds]).text(digits) for _, name, digits in columns]
-        lines.append("| " + " | ".join([title, *cells]) + " |")
-    return "\n".join(lines)
+    lines = [
+        [title, *(estimate([one.get(name, math.nan) for one in seeds]).text(digits) for _, name, digits in columns)]
+        for title, seeds in rows.items()
+    ]
+    return markdown_table(["row", *(header for header, _, _ in columns)], lines).removesuffix("\n")
 
 
 def per_seed_csv(rows: RowValues, seeds: Sequence[int]) -> str:

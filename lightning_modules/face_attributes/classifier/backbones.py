@@ -11,7 +11,6 @@ from torch import nn
 from datamodules.common.errors import ConfigurationError
 from lightning_modules.face_attributes.classifier.layers import work_out_of_place
 from lightning_modules.face_attributes.classifier.preprocess import (
-    IMAGENET,
     NORMALISATIONS,
     ChannelOrder,
     Normalisation,
@@ -19,7 +18,7 @@ from lightning_modules.face_attributes.classifier.preprocess import (
 )
 from lightning_modules.face_attributes.classifier.vgg import SMALL, VGG, VGG16, VGGSettings
 from lightning_modules.face_attributes.classifier.vgg_weights import load_vgg_weights
-from lightning_modules.nn.timm_backbone import build_pooled, fill_from_file, fill_from_timm, input_statistics
+from lightning_modules.nn.timm_backbone import build_pooled, fill_from_file, fill_from_timm, statistics_or_imagenet
 
 VGGS: dict[str, VGGSettings] = {"vgg16": VGG16, "small_vgg": SMALL}
 
@@ -128,5 +127,4 @@ def normalisation_of(name: str, preprocessing: Preprocessing) -> Normalisation:
     """The numbers of a normalisation; ``backbone`` asks timm for those of its network (ImageNet's if it is silent)."""
     if preprocessing != "backbone":
         return NORMALISATIONS[preprocessing]
-    statistics = input_statistics(_timm_name(name))
-    return IMAGENET if statistics is None else Normalisation(*statistics)
+    return Normalisation(*statistics_or_imagenet(_timm_name(name)))

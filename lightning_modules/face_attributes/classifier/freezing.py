@@ -95,16 +95,10 @@ def layer_distances(backbone: nn.Module) -> dict[str, int]:
 def rate_groups(
     module: nn.Module, backbone: nn.Module, parameters: Iterable[nn.Parameter], layer_decay: float
 ) -> list[dict[str, Any]]:
-    """Parameters in groups of equal learning rate.
+    """Parameters that learn, in groups of equal learning rate for an optimiser, heads first.
 
-    Args:
-        module: What is trained, with the backbone in it.
-        backbone: Its backbone.
-        parameters: Those that learn.
-        layer_decay: The rate of a layer is this to the power of its distance to the heads, which have 1.
-
-    Returns:
-        Groups for an optimiser, heads first, each with its factor as ``rate_scale``; `scale_rates` applies it.
+    The rate of a layer is ``layer_decay`` to the power of its distance to the heads, which have 1. Each group has its
+    factor as ``rate_scale``; `scale_rates` applies it.
     """
     wanted = {id(parameter) for parameter in parameters}
     distances = layer_distances(backbone)

@@ -86,10 +86,16 @@ class CutNetwork(Freezable):
         """Outputs of the layers for normalised images ``(B, 3, S, S)``."""
         backbone = plain_backbone(self.network)
         below = [layer for layer in self.layers if layer != HEADS]
-        if len(below) == len(self.layers):
-            found = _activations(backbone, x, below)
+        whole = len(below) < len(self.layers)
+        if isinstance(backbone, VGG):
+            last = backbone.layers[-1]
+            found = backbone.activations(x, {*below, last} if whole else below)
+            features = found[last].flatten(1) if whole else x
         else:
-            found = _whole_activations(self.network, backbone, x, below)
+            found, features = _watched(backbone, x, below, stop=not whole)
+        if whole:
+            assert isinstance(self.network, FaceAttributeNetwork)  # only that has the layer "heads"
+            found = found | {HEADS: self.network.classify(features)}
         return {layer: found[layer] for layer in self.layers}
 
 
@@ -117,52 +123,26 @@ def check_layers(network: nn.Module, layers: Sequence[str]) -> tuple[str, ...]:
     return tuple(layers)
 
 
-def _activations(backbone: nn.Module, x: Tensor, wanted: Collection[str]) -> dict[str, Tensor]:
-    if isinstance(backbone, VGG):
-        return backbone.activations(x, wanted)
+def _watched(network: nn.Module, x: Tensor, wanted: Collection[str], stop: bool) -> tuple[dict[str, Tensor], Tensor]:
+    """Outputs of some modules, and of the network; with ``stop`` the last of them ends the pass, and x comes back."""
     found: dict[str, Tensor] = {}
-    handles = _keep_outputs(backbone, wanted, found)
-    try:
-        backbone(x)
-    except _DeepestReached:
-        pass
-    finally:
-        _remove(handles)
-    return found
-
-
-def _whole_activations(
-    network: nn.Module, backbone: nn.Module, x: Tensor, wanted: Collection[str]
-) -> dict[str, Tensor]:
-    """Outputs of some layers and of the heads of a whole classifier."""
-    assert isinstance(network, FaceAttributeNetwork)  # only that has the layer "heads"
-    if isinstance(backbone, VGG):
-        last = backbone.layers[-1]
-        found = backbone.activations(x, {*wanted, last})
-        return found | {HEADS: network.classify(found[last].flatten(1))}
-    found = {}
-    handles = _keep_outputs(backbone, wanted, found, stop=False)
-    try:
-        features = backbone(x)
-    finally:
-        _remove(handles)
-    return found | {HEADS: network.classify(features)}
-
-
-def _keep_outputs(
-    network: nn.Module, wanted: Collection[str], found: dict[str, Tensor], stop: bool = True
-) -> list[RemovableHandle]:
-    """Let some modules put their outputs into ``found``; the last of them ends the pass."""
 
     def keep(name: str, output: Tensor) -> None:
         found[name] = output
         if stop and len(found) == len(wanted):
             raise _DeepestReached
 
-    return [
+    handles = [
         network.get_submodule(name).register_forward_hook(lambda _m, _i, output, name=name: keep(name, output))
         for name in wanted
     ]
+    try:
+        x = network(x)
+    except _DeepestReached:
+        pass
+    finally:
+        _remove(handles)
+    return found, x
 
 
 def _modules_in_order(network: nn.Module, image_size: int) -> list[str]:

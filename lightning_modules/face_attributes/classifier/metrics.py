@@ -165,14 +165,7 @@ def known_mean(values: list[float]) -> float:
 def attribute_scores(
     schema: AttributeSchema, probability: Tensor, decision: Tensor, attributes: Tensor
 ) -> list[AttributeScores]:
-    """A row of measures for each attribute.
-
-    Args:
-        schema: K attributes in heads.
-        probability: float ``(N, K)``.
-        decision: int8 ``(N, K)``.
-        attributes: int8 ``(N, K)``, labels.
-    """
+    """A row of measures for each attribute, from float and int8 ``(N, K)``."""
     head_of = {name: head.name for head in schema.heads for name in head.attributes}
     yes, no, said = attributes == PRESENT, attributes == ABSENT, decision == PRESENT
     counts = {

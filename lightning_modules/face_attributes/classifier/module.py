@@ -35,12 +35,13 @@ from lightning_modules.face_attributes.classifier.metrics import AttributeMetric
 from lightning_modules.face_attributes.classifier.network import FaceAttributeNetwork
 from lightning_modules.face_attributes.classifier.preprocess import FacePreprocess
 from lightning_modules.face_attributes.classifier.settings import PRESETS, ClassifierSettings
-from lightning_modules.face_attributes.classifier.taught_attributes import KEY as LABELLED
-from lightning_modules.face_attributes.classifier.taught_attributes import labelled_of, without_unlabelled
 from lightning_modules.face_attributes.classifier.training_facts import (
+    LABELLED,
+    labelled_of,
     training_labelled,
     training_mean,
     training_weights,
+    without_unlabelled,
 )
 from lightning_modules.face_attributes.classifier.transfer import BEFORE, load_transfer
 from lightning_modules.face_attributes.classifier.vgg import VGG

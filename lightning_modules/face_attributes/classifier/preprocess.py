@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from datamodules.common.errors import ConfigurationError
+from lightning_modules.nn.timm_backbone import IMAGENET_MEAN, IMAGENET_STD
 
 ChannelOrder = Literal["rgb", "bgr"]
 Preprocessing = Literal["vgg_face", "imagenet", "unit", "backbone"]
@@ -35,7 +36,7 @@ class Normalisation:
 
 # VGG-Face (Parkhi et al., BMVC 2015): pixels in 0..255 without the mean colour of its training faces.
 VGG_FACE = Normalisation((129.1863, 104.7624, 93.5940), (1.0, 1.0, 1.0), 255.0)
-IMAGENET = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+IMAGENET = Normalisation(IMAGENET_MEAN, IMAGENET_STD)
 UNIT = Normalisation((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 NORMALISATIONS: dict[Preprocessing, Normalisation] = {"vgg_face": VGG_FACE, "imagenet": IMAGENET, "unit": UNIT}
 

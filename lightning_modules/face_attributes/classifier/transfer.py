@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from datamodules.common.errors import CheckpointError
-from lightning_modules.face_attributes.classifier.taught_attributes import labelled_of
+from lightning_modules.face_attributes.classifier.training_facts import labelled_of
 from lightning_modules.nn.checkpoint_loading import load_strictly
 from lightning_modules.nn.method_checkpoint import read_method_checkpoint
 
@@ -53,14 +53,11 @@ def load_transfer(module: nn.Module, own: Mapping[str, object], path: str, class
         CheckpointError: If the file is missing, unreadable, of another method or of another build.
     """
     saved, state, content = read_method_checkpoint(path, class_path, "weights")
-    expected = module.state_dict()
     same_heads = all(saved.get(name) == own.get(name) for name in SAME_HEADS)
     if not same_heads:
         log.info("%s has other heads, so the heads begin anew", path)
-        state = {key: value for key, value in state.items() if not key.startswith(HEAD_WEIGHTS)}
-        expected = {key: value for key, value in expected.items() if not key.startswith(HEAD_WEIGHTS)}
     try:
-        load_strictly(module, state, expected, path)
+        load_strictly(module, state, module.state_dict(), path, () if same_heads else HEAD_WEIGHTS)
     except CheckpointError as error:
         other = [name for name in BUILD if saved.get(name) != own.get(name)]
         if not other:

@@ -15,13 +15,7 @@ from lightning_modules.face_attributes.targets.linear_fits import Ridge, fit_reg
 
 
 def check_facts(own: AttributeSchema, side: int, schema: Mapping[str, Any] | None, size: int | None) -> None:
-    """Refuse data whose attributes or size are not those of the classifier.
-
-    Args:
-        own: Schema of the classifier.
-        side: Side of its input in pixels.
-        schema: Schema of the data as plain values; None where it is not known.
-        size: Side of the data's faces; None where it is not known.
+    """Refuse data whose attributes or size are not those of the classifier; None where they are not known.
 
     Raises:
         ConfigurationError: If they differ.
@@ -41,11 +35,7 @@ def check_facts(own: AttributeSchema, side: int, schema: Mapping[str, Any] | Non
 
 
 def check_sources(mode: str, sources: Sequence[str] | None) -> None:
-    """Refuse to find a face again of which there is no picture.
-
-    Args:
-        mode: How targets are made.
-        sources: Pictures that the requests of a batch come from, empty where there is none; None where faces are given.
+    """Refuse to find a face again of which there is no picture; ``sources`` is None where faces are given.
 
     Raises:
         ConfigurationError: If the mode is ``reconstruct`` and a request has no picture.
@@ -60,9 +50,7 @@ def check_sources(mode: str, sources: Sequence[str] | None) -> None:
 def check_precision(network: nn.Module, precision: object) -> None:
     """Refuse a network of other numbers than float32, in which faces are looked for.
 
-    Args:
-        network: As the trainer converted it.
-        precision: Its setting, for the error.
+    ``precision`` is the trainer's setting, for the error.
 
     Raises:
         ConfigurationError: If the weights are of another type.

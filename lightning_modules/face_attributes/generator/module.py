@@ -28,13 +28,17 @@ from lightning_modules.face_attributes.generator.facts import (
     fit_measures,
 )
 from lightning_modules.face_attributes.generator.pipeline import FaceGenerator, check_mode
-from lightning_modules.face_attributes.generator.presets import resolve_preset
-from lightning_modules.face_attributes.generator.settings import GeneratorSettings
+from lightning_modules.face_attributes.generator.settings import GeneratorSettings, resolve_preset
 from lightning_modules.face_attributes.inversion.reconstruction import psnr, ssim
 from lightning_modules.face_attributes.statistics.collecting import AttributeStatistics, FaceStatistics
-from lightning_modules.face_attributes.statistics.equal_sets import draw_equal_sets
-from lightning_modules.face_attributes.statistics.file import Provenance, load_statistics, save_statistics
-from lightning_modules.face_attributes.statistics.fingerprints import layer_fingerprints, preprocessing_facts
+from lightning_modules.face_attributes.statistics.file import (
+    Provenance,
+    layer_fingerprints,
+    load_statistics,
+    preprocessing_facts,
+    save_statistics,
+)
+from lightning_modules.face_attributes.statistics.label_columns import draw_equal_sets
 from lightning_modules.face_attributes.targets.completion import filled
 from lightning_modules.face_attributes.targets.maker import TargetOptions
 from lightning_modules.nn.checkpoint_loading import load_strictly

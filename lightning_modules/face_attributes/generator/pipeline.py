@@ -140,15 +140,7 @@ class FaceGenerator:
         return self._network.heads.decisions(logits)
 
     def reconstructions(self, sources: Tensor, seeds: Tensor) -> dict[str, LayerReconstruction]:
-        """Invert each layer for itself, with the activations of the sources as the target.
-
-        Args:
-            sources: uint8 ``(B, 3, S, S)``.
-            seeds: Seed of each face, int64 ``(B,)``.
-
-        Returns:
-            What came of each layer, in the order of the layers.
-        """
+        """Invert each layer for itself, with the activations of the sources, uint8 ``(B, 3, S, S)``, as the target."""
         with torch.inference_mode(False):
             faces = to_uint8(_sized(sources.to(self._device).float() / 255, self._preprocess.side))
             return reconstruct(
@@ -254,16 +246,8 @@ class FaceGenerator:
 
     def _unoptimised(self, pictures: Tensor) -> GeneratedFaces:
         image, count = to_uint8(pictures).cpu(), len(pictures)
-        nothing = torch.zeros(0, count)
-        return GeneratedFaces(
-            image,
-            nothing,
-            torch.zeros(count, dtype=torch.long),
-            image[:, None][:, :0],
-            {},
-            {},
-            self.opinion(image).cpu(),
-        )
+        history, steps = torch.zeros(0, count), torch.zeros(count, dtype=torch.long)
+        return GeneratedFaces(image, history, steps, image[:, None][:, :0], {}, {}, self.opinion(image).cpu())
 
     def _distance(self, layer: str, target: Tensor) -> Tensor:
         mean, variance = self._statistics.global_mean(layer), self._statistics.global_variance(layer)

@@ -5,49 +5,21 @@ The moves of a face follow from its own seed alone, so that it comes out the sam
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
 import torch
 from kornia.geometry.conversions import normalize_homography
 from kornia.geometry.transform import get_affine_matrix2d
 from torch import Tensor
 from torch.nn import functional as F
 
-ViewKind = Literal["none", "roll", "warp"]
+from lightning_modules.face_attributes.inversion.settings import InversionSettings
 
 _MIX = 6364136223846793005  # spreads neighbouring seeds over the generator's own
 
 
-@dataclass(frozen=True, slots=True)
-class ViewSettings:
-    """How far the moves go.
-
-    Attributes:
-        kind: ``none``; ``roll`` shifts by whole pixels, what leaves on one side comes in on the other; ``warp`` shifts,
-            turns and scales in one resampling, borders repeated.
-        jitter: Largest shift in pixels.
-        rotation: Largest turn in degrees.
-        zoom: Largest enlargement or reduction, as a share.
-    """
-
-    kind: ViewKind = "roll"
-    jitter: float = 2.0
-    rotation: float = 5.0
-    zoom: float = 0.05
-
-
 class RobustViews:
-    """The moves of B faces over all steps, drawn at once.
+    """The moves of B faces over all steps, drawn at once from the seed of each face, int64 ``(B,)``."""
 
-    Args:
-        settings: How far they go.
-        seeds: Seed of each face, int64 ``(B,)``.
-        steps: Number of steps.
-        device: Where the pictures are.
-    """
-
-    def __init__(self, settings: ViewSettings, seeds: Tensor, steps: int, device: torch.device) -> None:
+    def __init__(self, settings: InversionSettings, seeds: Tensor, steps: int, device: torch.device) -> None:
         self._settings = settings
         draws = torch.stack([torch.rand(steps, 4, generator=face_generator(seed)) for seed in seeds.tolist()], dim=1)
         self._draws = (2 * draws - 1).to(device)  # (steps, B, 4) in -1..1
@@ -55,9 +27,9 @@ class RobustViews:
 
     def __call__(self, pictures: Tensor, step: int) -> Tensor:
         """Pictures ``(B, 3, S, S)`` as they are seen at a step; gradients flow back through the moves."""
-        if self._settings.kind == "none":
+        if self._settings.views == "none":
             return pictures
-        return self._rolled(pictures, step) if self._settings.kind == "roll" else self._warped(pictures, step)
+        return self._rolled(pictures, step) if self._settings.views == "roll" else self._warped(pictures, step)
 
     def _rolled(self, pictures: Tensor, step: int) -> Tensor:
         draws, reach = self._draws[step], int(self._settings.jitter)

@@ -25,7 +25,7 @@ from lightning_modules.face_attributes.inversion.regularisers import (
     total_variation,
     unlikeliness,
 )
-from lightning_modules.face_attributes.inversion.robust_views import RobustViews, ViewSettings, face_generator
+from lightning_modules.face_attributes.inversion.robust_views import RobustViews, face_generator
 from lightning_modules.face_attributes.inversion.settings import InversionSettings, LossScale
 
 log = logging.getLogger(__name__)
@@ -183,8 +183,7 @@ class _Search:
         if settings.variety and settings.space == "faces":
             coordinates = coordinates + settings.variety * _draws(coordinates, seeds)
         self._coordinates = coordinates.requires_grad_()
-        views = ViewSettings(settings.views, settings.jitter, settings.rotation, settings.zoom)
-        self._views = RobustViews(views, seeds, settings.steps, start.device)
+        self._views = RobustViews(settings, seeds, settings.steps, start.device)
         self._active = torch.ones(len(start), dtype=torch.bool, device=start.device)
         self._steps = torch.zeros(len(start), dtype=torch.long, device=start.device)
         self._history: list[Tensor] = []

@@ -8,10 +8,10 @@ from typing import Literal
 
 from datamodules.common.errors import ConfigurationError
 from lightning_modules.face_attributes.inversion.parameterisation import SpaceName
-from lightning_modules.face_attributes.inversion.robust_views import ViewKind
 
 OptimiserName = Literal["adam", "sgd"]
 StartName = Literal["mean", "noise"]
+ViewKind = Literal["none", "roll", "warp"]
 LossScale = Literal["target", "spread", "none"]
 
 
@@ -38,7 +38,8 @@ class InversionSettings:
         variety: Standard deviations by which the start of each face is moved along the directions of ``faces``, by its
             own seed: with it, faces of one request differ in what the request leaves open. Other spaces have `noise`.
         stages: Shares of the detail that are searched one after the other, coarse to fine; [1] is all at once.
-        views: Random moves of each step: ``none``, ``roll`` or ``warp``.
+        views: Random moves of each step: ``none``; ``roll`` shifts by whole pixels, what leaves on one side comes in
+            on the other; ``warp`` shifts, turns and scales in one resampling, borders repeated.
         jitter: Largest shift in pixels.
         rotation: Largest turn of ``warp`` in degrees.
         zoom: Largest change of size of ``warp``, as a share.

@@ -223,20 +223,6 @@ class AttributeStatistics:
         kept |= {"attributes": attributes[rows].to(torch.int8), "thumbnails": (thumbnails * 255).round().byte()}
         self.sampler.update(index[rows], kept)
 
-    def merge(self, other: AttributeStatistics) -> None:
-        """Add the sums of other faces, taken with the same settings."""
-        if not other.layers:
-            return
-        if not self.layers:
-            device = other.labels.device
-            self._begin({name: sums.cross.shape[2] for name, sums in other.layers.items()}, device)
-            self.image_sum = torch.zeros_like(other.image_sum)
-        self.labels += other.labels.to(self.labels)
-        self.image_sum += other.image_sum.to(self.image_sum)
-        for name, sums in self.layers.items():
-            sums.merge(other.layers[name])
-        self.sampler.merge(other.sampler)
-
     def all_reduce(self) -> None:
         """Add the sums of all processes of a distributed run, in place, so that each holds the whole.
 

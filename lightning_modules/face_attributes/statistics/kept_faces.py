@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
 
 import torch
 import torch.distributed as distributed
@@ -70,12 +69,6 @@ class FaceSampler:
         if rows:
             for name, part in {**parts, "index": index}.items():
                 self.parts[name][slots] = part[rows].cpu()
-
-    def merge(self, other: Self) -> None:
-        """Offer what another sampler kept."""
-        if other.parts:
-            parts = {name: part[: other.held] for name, part in other.parts.items()}
-            self.update(parts.pop("index"), parts)
 
     def gathered(self, device: torch.device) -> FaceSampler:
         """The sampler of all processes of a distributed run; each must have been offered something, if only no rows.

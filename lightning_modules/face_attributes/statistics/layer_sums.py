@@ -50,13 +50,6 @@ class LayerSums:
             self.squares.addmm_(members.T, values.square())
             self.lowest = torch.minimum(self.lowest, values.min())
 
-    def merge(self, other: LayerSums) -> None:
-        """Add the sums of other faces."""
-        self.cross += other.cross.to(self.cross)
-        self.squares += other.squares.to(self.squares)
-        self.energy += other.energy.to(self.energy)
-        self.lowest = torch.minimum(self.lowest, other.lowest.to(self.lowest))
-
     def finish(self) -> LayerStatistics:
         """What is kept: the sums over all faces, and of the folds only the products that cross-validation needs."""
         total = self.cross.sum(0)

@@ -31,26 +31,20 @@ Ridge = float | Literal["cv"]
 WeightKind = Literal["paper", "centred"]
 
 
-@dataclass(frozen=True, slots=True)
-class WeightFit:
-    """One weight for each attribute.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Fit:
+    """What every fit says of itself.
 
     Attributes:
-        weights: float64 ``(K,)``.
-        ridge: lambda of the fit.
+        ridge: Penalty of the fit; lambda of the weights, on sums over faces of a regression.
         loss: Mean squared error over the faces, without the penalty.
-        loss_of_ones: The same with every weight 1.
         variance: The same of the mean of all faces, the least that a constant reaches.
-        gradient: Length of the gradient at the weights, relative to that at weights of 0.
-        tried: What cross-validation found; None if lambda was given.
+        tried: What cross-validation found; None if the penalty was given.
     """
 
-    weights: Tensor
     ridge: float
     loss: float
-    loss_of_ones: float
     variance: float
-    gradient: float
     tried: CrossValidation | None
 
     @property
@@ -59,28 +53,30 @@ class WeightFit:
         return 1.0 - self.loss / self.variance if self.variance > 0 else 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class RegressionFit:
-    """A ridge regression of all units on one, present and missing.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightFit(_Fit):
+    """One weight for each attribute.
+
+    Attributes:
+        weights: float64 ``(K,)``.
+        loss_of_ones: The loss with every weight 1.
+        gradient: Length of the gradient at the weights, relative to that at weights of 0.
+    """
+
+    weights: Tensor
+    loss_of_ones: float
+    gradient: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegressionFit(_Fit):
+    """A ridge regression of all units on one, present and missing; the constant is not penalised.
 
     Attributes:
         coefficients: float64 ``(1 + 2 K, F)``.
-        ridge: Penalty of the fit, on sums over faces; the constant is not penalised.
-        loss: Mean squared error over the faces.
-        variance: The same of the mean of all faces.
-        tried: What cross-validation found; None if the penalty was given.
     """
 
     coefficients: Tensor
-    ridge: float
-    loss: float
-    variance: float
-    tried: CrossValidation | None
-
-    @property
-    def explained(self) -> float:
-        """Share of the variance that the fit explains."""
-        return 1.0 - self.loss / self.variance if self.variance > 0 else 0.0
 
 
 class _Sums(NamedTuple):
@@ -172,7 +168,7 @@ def fit_regression(statistics: FaceStatistics, layer: str, ridge: Ridge) -> Regr
         raise ConfigurationError(f"lambda is {chosen}, but a penalty is 0 or above: raise it.")
     coefficients = torch.cholesky_solve(sums.cross[columns], _factor(whole.labels[columns, columns], chosen))
     loss = float(_regression_loss(whole, whole, columns, chosen) / whole.faces)
-    return RegressionFit(coefficients, chosen, loss, _variance(whole), tried)
+    return RegressionFit(coefficients=coefficients, ridge=chosen, loss=loss, variance=_variance(whole), tried=tried)
 
 
 class _Maps(NamedTuple):

@@ -1,6 +1,8 @@
-"""Anchor shapes from the data, and the anchors of a grid."""
+"""Anchor shapes from the data, the anchors of a grid, and boxes as offsets from cells and factors of anchors."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import torch
@@ -10,6 +12,7 @@ from torch import Tensor
 from datamodules.common.errors import ConfigurationError
 
 MAX_ROUNDS = 300
+LARGEST_FACTOR = 16.0  # of an anchor's side, and one over it the smallest
 
 
 def shape_iou(first: Tensor, second: Tensor) -> Tensor:
@@ -114,3 +117,31 @@ def cell_centres(stride: int, grid: tuple[int, int], like: Tensor) -> Tensor:
     """Centre of every cell, ``(h, w, 2)`` as x, y in pixels, with dtype and device of ``like``."""
     rows, columns = ((torch.arange(size, dtype=like.dtype, device=like.device) + 0.5) * stride for size in grid)
     return torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=-1)
+
+
+def decode_boxes(raw: Tensor, anchors: Tensor, stride: int) -> Tensor:
+    """Boxes from what the network gives.
+
+    The centre is (cell + 2 sigmoid(t) - 1/2) * stride, so that it reaches the cell's border, and half a cell beyond,
+    at finite t. A side is anchor * exp(L tanh(t / L)) with L = log 16: YOLOv3's exp(t) for sides like the anchor's, yet
+    bounded and nowhere without a gradient, so that no wild step of the first epochs is there for good.
+
+    Args:
+        raw: ``(B, A, 4, h, w)``, t of x, y, width and height; any floating dtype.
+        anchors: ``(A, 2)``, widths and heights in pixels.
+        stride: Side of a cell in pixels.
+
+    Returns:
+        At least float32 ``(B, A, 4, h, w)``, x1, y1, x2, y2 in pixels, not clipped to the image.
+
+    References:
+        Redmon and Farhadi, "YOLOv3: An Incremental Improvement", 2018, section 2.1, for the sides; Bochkovskiy et
+        al., "YOLOv4", 2020, section 3.4, "Eliminate grid sensitivity", for the centre.
+    """
+    raw = raw.to(torch.promote_types(raw.dtype, torch.float32))
+    height, width = raw.shape[-2:]
+    cell = cell_centres(stride, (height, width), raw).permute(2, 0, 1)
+    centre = cell + (2 * raw[:, :, :2].sigmoid() - 1) * stride
+    limit = math.log(LARGEST_FACTOR)
+    half = anchors.to(raw.dtype)[:, :, None, None] * (limit * (raw[:, :, 2:] / limit).tanh()).exp() / 2
+    return torch.cat((centre - half, centre + half), dim=2)

@@ -7,8 +7,8 @@ from typing import NamedTuple
 from torch import Tensor
 from torchvision.ops import complete_box_iou_loss  # type: ignore[import-untyped]  # torchvision has no types
 
+from lightning_modules.inspection.detector.anchors import decode_boxes
 from lightning_modules.inspection.detector.areas import DetectorTargets
-from lightning_modules.inspection.detector.box_coding import decode_boxes
 from lightning_modules.inspection.detector.network import DetectorOutput
 from lightning_modules.inspection.losses import AreaAverage, global_count, global_counts, masked_bce, weak_loss
 

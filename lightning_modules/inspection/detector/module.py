@@ -11,9 +11,8 @@ from datamodules.common.errors import ConfigurationError
 from datamodules.common.settings import takes
 from datamodules.inspection.batch import Detection, InspectionBatch
 from lightning_modules.inspection.areas import AreaTargets, grid_size
-from lightning_modules.inspection.detector.anchors import fit_anchors, prior_boxes
+from lightning_modules.inspection.detector.anchors import decode_boxes, fit_anchors, prior_boxes
 from lightning_modules.inspection.detector.areas import AnchorRules, DetectorTargets, detector_targets
-from lightning_modules.inspection.detector.box_coding import decode_boxes
 from lightning_modules.inspection.detector.detections import AnchorMaps, SuppressionRules, box_detections
 from lightning_modules.inspection.detector.losses import LossSettings, answered_loss, supervised_loss
 from lightning_modules.inspection.detector.network import AnchorDetector, DetectorOutput
@@ -104,19 +103,10 @@ class MentoringDetector(MentoringMethod):
 
     def on_validation_start(self) -> None:
         """Stop a detector without anchors."""
-        self._require_anchors()
-
-    def on_test_start(self) -> None:
-        """Stop a detector without anchors."""
-        self._require_anchors()
-
-    def on_predict_start(self) -> None:
-        """Stop a detector without anchors."""
-        self._require_anchors()
-
-    def _require_anchors(self) -> None:
         if self.network.anchors.isnan().any():
             raise ConfigurationError(_NO_ANCHORS)
+
+    on_test_start = on_predict_start = on_validation_start
 
     def on_validation_epoch_start(self) -> None:
         """Averaged weights, which stand in for validation, were copied before the anchors were fitted."""

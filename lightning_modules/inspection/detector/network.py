@@ -19,7 +19,7 @@ class DetectorOutput(NamedTuple):
 
     Attributes:
         objectness: ``(B, A, h, w)``, logits.
-        box: ``(B, A, 4, h, w)``, t of x, y, width, height (:mod:`~lightning_modules.inspection.detector.box_coding`).
+        box: ``(B, A, 4, h, w)``, t of x, y, width, height (`anchors.decode_boxes`).
         classes: ``(B, C, h, w)``, logits, one vector a cell.
         features: ``(B, F, h, w)``, what the head and the domain segmenter see.
     """

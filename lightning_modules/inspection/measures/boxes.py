@@ -48,13 +48,7 @@ class BoxMetrics(nn.Module):
                 self.add(found, boxes * source_scale(batch, row), classes)
 
     def add(self, detections: Sequence[Detection], boxes: Tensor, classes: Tensor) -> None:
-        """Add one image.
-
-        Args:
-            detections: What was found in it.
-            boxes: float ``(n, 4)``, labelled boxes in the same pixels.
-            classes: int64 ``(n,)``.
-        """
+        """Add what was found in one image, labelled boxes ``(n, 4)`` in the same pixels, and their classes ``(n,)``."""
         device = self.metric.device  # states meet over processes where the metric lives
         found = {
             "boxes": torch.tensor([one.box for one in detections], dtype=torch.float32, device=device).view(-1, 4),

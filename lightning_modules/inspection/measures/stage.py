@@ -53,26 +53,14 @@ class DomainMetrics(nn.Module):
         return cast(AreaMetrics, self.areas[domain])
 
     def update(self, scores: Tensor, targets: AreaTargets, batch: InspectionBatch) -> None:
-        """Add the areas of a batch.
-
-        Args:
-            scores: ``(B, C, A, h, w)`` probabilities.
-            targets: What they should be, and where that is known.
-            batch: Its domains are read.
-        """
+        """Add the areas of a batch, with their probabilities ``(B, C, A, h, w)``."""
         for number, name in enumerate(DOMAINS):
             rows = (batch["domain"] == number) & batch["valid"]
             if bool(rows.any()):
                 self.area_metrics(name).update(scores[rows], targets.target[rows], targets.known[rows])
 
     def update_images(self, score: Tensor, flagged: Tensor, batch: InspectionBatch) -> None:
-        """Add the decisions on whole images.
-
-        Args:
-            score: ``(B,)``, highest probability of each image.
-            flagged: bool ``(B,)``, an area reaches its class's threshold.
-            batch: Its labels and domains are read.
-        """
+        """Add the highest score ``(B,)`` of whole images, and whether they are flagged."""
         truth = image_truth(batch)
         for number, name in enumerate(DOMAINS):
             known = truth.known & (batch["domain"] == number)

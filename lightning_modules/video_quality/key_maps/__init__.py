@@ -12,15 +12,7 @@ from torch import Tensor
 
 from datamodules.common.errors import CheckpointError
 from lightning_modules.nn.checkpoint_loading import load_state_dict_file, load_strictly, strip_prefix
-from lightning_modules.video_quality.key_maps import (
-    clip_folder,
-    contrique,
-    dover,
-    fast_vqa,
-    ksvqe_official,
-    openai_clip,
-    swin_k400,
-)
+from lightning_modules.video_quality.key_maps import clip_folder, contrique, ksvqe_official, openai_clip, swin
 from lightning_modules.video_quality.key_maps.clip_folder import content_settings
 from lightning_modules.video_quality.key_maps.mapping import KeyMap
 from lightning_modules.video_quality.network import KSVQENetwork
@@ -38,15 +30,13 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 NamedSource = Literal["fast_vqa", "dover", "ksvqe_official", "swin_k400", "contrique", "openai_clip", "clip_folder"]
-WeightSource = Literal[
-    "auto", "fast_vqa", "dover", "ksvqe_official", "swin_k400", "contrique", "openai_clip", "clip_folder"
-]
+WeightSource = Literal["auto", NamedSource]
 
 _MAPS: dict[NamedSource, Callable[[KSVQEConfig, Mapping[str, Tensor]], KeyMap]] = {
-    "fast_vqa": fast_vqa.key_map,
-    "dover": dover.key_map,
+    "fast_vqa": swin.fast_vqa,
+    "dover": swin.dover,
     "ksvqe_official": ksvqe_official.key_map,
-    "swin_k400": swin_k400.key_map,
+    "swin_k400": swin.swin_k400,
     "contrique": contrique.key_map,
     "openai_clip": openai_clip.key_map,
     "clip_folder": clip_folder.key_map,

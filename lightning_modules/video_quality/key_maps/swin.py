@@ -1,48 +1,77 @@
-"""The Swin3D backbone and its head as FAST-VQA, DOVER, KSVQE and Kinetics files name them."""
+"""The Swin3D backbone and its head as FAST-VQA, DOVER, KSVQE and Kinetics files name them.
+
+References:
+    FAST-VQA: https://github.com/VQAssessment/FAST-VQA-and-FasterVQA (MIT).
+    DOVER: https://github.com/VQAssessment/DOVER (weights: S-Lab licence, non-commercial).
+    Kinetics-400: Liu et al., "Video Swin Transformer", CVPR 2022
+    (https://github.com/SwinTransformer/Video-Swin-Transformer).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from torch import Tensor
 
 from lightning_modules.video_quality.gated_bias import relative_position_index
-from lightning_modules.video_quality.key_maps.mapping import Entry, layer, renamed, reshaped
+from lightning_modules.video_quality.key_maps.mapping import Entry, KeyMap, layer, renamed, reshaped
 from lightning_modules.video_quality.presets import KSVQEConfig
 
-
-@dataclass(frozen=True)
-class Prefixes:
-    """What stands before the keys of backbone and head in one kind of file."""
-
-    backbone: str
-    head: str
+FAST_VQA = ("fragments_backbone.", "vqa_head.")  # before the keys of backbone and head
+DOVER = ("technical_backbone.", "technical_head.")
+KNOWN_PREFIXES = (FAST_VQA, DOVER, ("KSVQE_backbone.", "KSVQE_head."), ("", "vqa_head."))
+AESTHETIC = "the aesthetic branch is a ConvNeXt that KSVQE has no part for"
 
 
-KNOWN_PREFIXES = (
-    Prefixes("fragments_backbone.", "vqa_head."),
-    Prefixes("technical_backbone.", "technical_head."),
-    Prefixes("KSVQE_backbone.", "KSVQE_head."),
-    Prefixes("", "vqa_head."),
-)
+def fast_vqa(config: KSVQEConfig, state: Mapping[str, Tensor]) -> KeyMap:
+    """Map for ``fragments_backbone.*`` and ``vqa_head.*``; files without prefix or head are taken too."""
+    return _scored("FAST-VQA", FAST_VQA, config, state)
 
 
-def find_prefixes(state: Mapping[str, Tensor], preferred: Prefixes) -> Prefixes:
-    """Prefixes of a file; ``preferred`` where none is found, so that the error names the keys that one expects."""
-    for prefixes in (preferred, *KNOWN_PREFIXES):
-        if f"{prefixes.backbone}patch_embed.proj.weight" in state:
-            return prefixes
-    return preferred
+def dover(config: KSVQEConfig, state: Mapping[str, Tensor]) -> KeyMap:
+    """Map for ``technical_backbone.*`` and ``technical_head.*``; the aesthetic half is left behind."""
+    dropped = {"aesthetic_backbone.": AESTHETIC, "aesthetic_head.": AESTHETIC}
+    return _scored("DOVER", DOVER, config, state, dropped)
+
+
+def _scored(
+    source: str,
+    canonical: tuple[str, str],
+    config: KSVQEConfig,
+    state: Mapping[str, Tensor],
+    dropped: Mapping[str, str] | None = None,
+) -> KeyMap:
+    """Map of backbone and head; the canonical prefixes where none is found, so that errors name the expected keys."""
+    every = (canonical, *KNOWN_PREFIXES)
+    backbone, head = next((one for one in every if f"{one[0]}patch_embed.proj.weight" in state), canonical)
+    return KeyMap(
+        source=source,
+        entries=tuple(swin_entries(config, backbone)),
+        optional={"head": tuple(head_entries(head))},
+        dropped=dropped or {},
+        index=stored_index(config),
+    )
+
+
+def swin_k400(config: KSVQEConfig, state: Mapping[str, Tensor]) -> KeyMap:
+    """Map for ``backbone.*`` of Kinetics-400, one bias table per block, beside an action classifier.
+
+    Each bias table is forked: inside and between fragments begin with the same numbers, so that the gate has no effect
+    until training tells them apart. Written back, the table between fragments is the one that counts.
+    """
+    prefix = "" if "patch_embed.proj.weight" in state else "backbone."
+    return KeyMap(
+        source="Swin3D on Kinetics-400",
+        entries=tuple(swin_entries(config, prefix, fork_tables=True)),
+        dropped={"cls_head.": "400 actions are no quality score"},
+        index=stored_index(config),
+    )
 
 
 def swin_entries(config: KSVQEConfig, prefix: str, *, fork_tables: bool = False) -> list[Entry]:
-    """Entries of the backbone.
+    """Entries of the backbone, with a prefix before the file's keys.
 
-    Args:
-        config: Of the network.
-        prefix: Before the file's keys.
-        fork_tables: The file has one bias table per block, and both of ours begin with it.
+    ``fork_tables``: the file has one bias table per block, and both of ours begin with it.
     """
     entries = [*layer(f"{prefix}patch_embed.proj", "backbone.patch_embed.proj")]
     entries += layer(f"{prefix}patch_embed.norm", "backbone.patch_embed.norm")

@@ -17,11 +17,18 @@ from matplotlib import font_manager
 from numpy.typing import NDArray
 
 from callbacks.action.live_window import LiveWindow
-from callbacks.action.overlay import Overlay, OverlayStyle
+from callbacks.action.overlay import Kind, Overlay, OverlayStyle
 from callbacks.figures import fonts
 from datamodules.common.errors import ConfigurationError
 
 Picture = NDArray[np.uint8]
+
+
+def drawn(text: str, kind: Kind = "class", score: float = float("nan")) -> Picture:
+    """A grey picture with a label."""
+    picture = grey()
+    Overlay(320, 180).draw(picture, text, kind, score)
+    return picture
 
 
 def grey(width: int = 320, height: int = 180, level: int = 128) -> Picture:
@@ -42,8 +49,7 @@ def test_text_is_readable_on_any_background(level: int, kind: str) -> None:
 def test_the_box_alone_is_touched_and_the_bar_has_the_score_s_length() -> None:
     lengths = []
     for score in (0.0, 0.5, 1.0, float("nan")):
-        picture = grey()
-        Overlay(320, 180).draw(picture, "drinking", "class", score)
+        picture = drawn("drinking", "class", score)
         lengths.append(int((picture == (140, 235, 150)).all(axis=2).sum(axis=1).max()))
     empty, half, whole, unknown = lengths
     assert empty == unknown < half < whole
@@ -51,12 +57,7 @@ def test_the_box_alone_is_touched_and_the_bar_has_the_score_s_length() -> None:
 
 
 def test_the_two_states_have_different_colours() -> None:
-    shown = []
-    for kind in ("class", "computing"):
-        picture = grey()
-        Overlay(320, 180).draw(picture, "computing...", kind)
-        shown.append(picture)
-    assert (shown[0] != shown[1]).any()
+    assert (drawn("computing...", "class") != drawn("computing...", "computing")).any()
 
 
 @pytest.mark.parametrize("style", ["default", "legacy"])
@@ -91,10 +92,7 @@ def test_legacy_is_the_original_line() -> None:
 @pytest.mark.parametrize("text", ["приготовление", "πίνω", "naïve café", "شرب"])
 def test_scripts_that_the_shipped_font_has(text: str) -> None:
     assert fonts.runs_of(text) == [(text, fonts.default_font())]
-    blank, written = grey(), grey()
-    Overlay(320, 180).draw(blank, " ")
-    Overlay(320, 180).draw(written, text)
-    assert (blank != written).any()
+    assert (drawn(" ") != drawn(text)).any()
 
 
 @pytest.fixture
@@ -127,9 +125,7 @@ def system_font(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
 def test_a_system_font_takes_over_where_it_must(system_font: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert fonts.runs_of("a飲") == [("a", fonts.default_font()), ("飲", str(system_font))]
     assert fonts.figure_families(["飲"]) == ["DejaVu Sans", "Square"]
-    picture = grey()
-    Overlay(320, 180).draw(picture, "飲")
-    letter = (picture == (140, 235, 150)).all(axis=2)
+    letter = (drawn("飲") == (140, 235, 150)).all(axis=2)
     assert letter.sum() >= 64  # a square, full of the colour of classes
     assert not caplog.records
 
@@ -142,7 +138,7 @@ def test_glyphs_that_no_font_has_are_named_once(
     fonts.candidates.cache_clear()
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
-            Overlay(320, 180).draw(grey(), "飲む tea")
+            drawn("飲む tea")
     fonts.candidates.cache_clear()
     assert len(caplog.records) == 1
     assert "U+98F2" in caplog.text

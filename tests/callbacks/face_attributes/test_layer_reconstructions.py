@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import pytest
@@ -24,25 +25,18 @@ def found(offset: float) -> dict[str, torch.Tensor]:
     return asdict(LayerReconstruction(images, *measures))
 
 
-def trainer(folder: Path) -> L.Trainer:
-    return quiet_trainer(folder)
-
-
-def batch(valid: list[bool]) -> dict[str, object]:
-    return {
-        "image": torch.zeros(2, 3, SIDE, SIDE, dtype=torch.uint8),
-        "index": torch.tensor([1, 0]),
-        "valid": torch.tensor(valid),
-        "file": ["b.png", "a.png"],
-    }
+def write(folder: Path, layers: dict[str, Any], valid: list[bool]) -> None:
+    """Write a batch of two faces, as a prediction does."""
+    writer, trainer, module = LayerReconstructions(), quiet_trainer(folder), L.LightningModule()
+    images = torch.zeros(2, 3, SIDE, SIDE, dtype=torch.uint8)
+    batch = {"image": images, "index": torch.tensor([1, 0]), "valid": torch.tensor(valid), "file": ["b.png", "a.png"]}
+    writer.on_predict_start(trainer, module)
+    writer.on_predict_batch_end(trainer, module, {"layers": layers} if layers else {}, batch, 0)
+    writer.on_predict_end(trainer, module)
 
 
 def test_a_row_for_each_face_and_layer_and_one_picture(tmp_path: Path) -> None:
-    writer, run, module = LayerReconstructions(), trainer(tmp_path), L.LightningModule()
-    writer.on_predict_start(run, module)
-    outputs = {"layers": {"conv1_1": found(30), "fc6": found(10)}}
-    writer.on_predict_batch_end(run, module, outputs, batch([True, True]), 0)  # type: ignore[arg-type]  # the parts it reads
-    writer.on_predict_end(run, module)
+    write(tmp_path, {"conv1_1": found(30), "fc6": found(10)}, [True, True])
     rows = csv_rows(tmp_path / "reconstructions.csv")
     assert [(row["file"], row["layer"]) for row in rows] == [
         ("a.png", "conv1_1"), ("a.png", "fc6"), ("b.png", "conv1_1"), ("b.png", "fc6"),
@@ -52,18 +46,11 @@ def test_a_row_for_each_face_and_layer_and_one_picture(tmp_path: Path) -> None:
 
 
 def test_padding_is_left_out(tmp_path: Path) -> None:
-    writer, run, module = LayerReconstructions(), trainer(tmp_path), L.LightningModule()
-    writer.on_predict_start(run, module)
-    outputs = {"layers": {"fc6": found(10)}}
-    writer.on_predict_batch_end(run, module, outputs, batch([False, True]), 0)  # type: ignore[arg-type]  # the same
-    writer.on_predict_end(run, module)
+    write(tmp_path, {"fc6": found(10)}, [False, True])
     assert len((tmp_path / "reconstructions.csv").read_text().splitlines()) == 2
 
 
 def test_another_mode_makes_no_table(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    writer, run, module = LayerReconstructions(), trainer(tmp_path), L.LightningModule()
-    writer.on_predict_start(run, module)
-    writer.on_predict_batch_end(run, module, {}, batch([True, True]), 0)  # type: ignore[arg-type]  # the same
-    writer.on_predict_end(run, module)
+    write(tmp_path, {}, [True, True])
     assert "reconstruct" in caplog.text
     assert not (tmp_path / "reconstructions.csv").exists()

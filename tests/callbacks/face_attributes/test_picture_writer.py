@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from callbacks.face_attributes.picture_writer import FaceWriter, caption_of
+from callbacks.face_attributes.picture_writer import FaceWriter, caption_of, strip_steps, thinned
 from callbacks.figures.sheet import SheetFace, draw_grid, draw_sheet, draw_strip
 from datamodules.face_attributes.request_datamodule import AttributeRequestDataModule
 from datamodules.faces.schema import AttributeSchema
@@ -78,16 +78,20 @@ class Maker(L.LightningModule):
         }
 
 
-def writing_trainer(folder: Path, **options: Any) -> L.Trainer:
-    return quiet_trainer(folder, FaceWriter(**options))
-
-
 def generate(folder: Path, model: Maker, faces: int = 6, brighter: int = 0, **options: Any) -> None:
     rows = [request(row, ["Smiling", "Gray Hair", "Eyeglasses"], source=row == 3) for row in range(faces)]
     for row in rows:
         row["image"] = row["image"] + brighter
     loader: DataLoader[Any] = DataLoader(rows, batch_size=4, collate_fn=collate)  # type: ignore[arg-type]  # a list
-    writing_trainer(folder, **options).predict(model, loader, return_predictions=False)
+    quiet_trainer(folder, FaceWriter(**options)).predict(model, loader, return_predictions=False)
+
+
+def facts_of(path: Path) -> Any:
+    return json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+
+
+def times_of(folder: Path, pattern: str) -> dict[str, int]:
+    return {path.name: path.stat().st_mtime_ns for path in folder.glob(pattern)}
 
 
 def test_files_of_faces(tmp_path: Path) -> None:
@@ -97,7 +101,7 @@ def test_files_of_faces(tmp_path: Path) -> None:
     assert "face_5.png" not in names  # padding
     assert {"sheet.png", "sheet_2.png", "faces.json", "face_3_source.png"} < names
     assert Image.open(tmp_path / "face_1.png").size == (SIZE, SIZE)
-    facts = json.loads((tmp_path / "face_1.json").read_text(encoding="utf-8"))
+    facts = facts_of(tmp_path / "face_1")
     assert facts["asked_for"] == ["Eyeglasses", "Smiling", "Gray Hair"]
     assert (facts["asked_to_be_absent"], facts["excluded"]) == (["Bangs"], ["Black Hair"])
     assert (facts["seed"], facts["mode"], facts["steps"]) == (101, "regression", STEPS)
@@ -107,13 +111,11 @@ def test_files_of_faces(tmp_path: Path) -> None:
     assert facts["own_opinion"]["Smiling"] == pytest.approx(0.9)
     assert (facts["history"][0], facts["history"][-1], len(facts["history"])) == (2, 0.5, 40)
     assert not {"source", "similarity", "features", "taken_to_be"} & set(facts)
-    sourced = json.loads((tmp_path / "face_3.json").read_text(encoding="utf-8"))
+    sourced = facts_of(tmp_path / "face_3")
     assert sourced["similarity"] == pytest.approx(0.7)
     assert sourced["attributes_by"] == "the request, and of the rest the classifier"
     assert "Bald" in sourced["taken_to_be"]
-    assert [face["name"] for face in json.loads((tmp_path / "faces.json").read_text())] == [
-        f"face_{row}" for row in range(5)
-    ]
+    assert [face["name"] for face in facts_of(tmp_path / "faces")] == [f"face_{row}" for row in range(5)]
     strip = np.asarray(Image.open(tmp_path / "strips" / "face_0.png"))
     assert strip.shape[1] > 3 * 132
 
@@ -132,8 +134,6 @@ def test_what_no_counted_face_shows_is_said(caplog: pytest.LogCaptureFixture) ->
 
 
 def test_steps_below_a_strip_and_losses_of_a_face_that_rests() -> None:
-    from callbacks.face_attributes.picture_writer import strip_steps, thinned
-
     assert strip_steps(4, None, 30) == [0, 10, 20, 30]
     assert strip_steps(4, 30, 15) == [0, 10, 15, 15]  # it rested
     assert strip_steps(4, 30, 40) == [0, 10, 20, 40]  # it was finished
@@ -147,14 +147,14 @@ def test_the_same_command_goes_on(tmp_path: Path) -> None:
     generate(tmp_path, Maker())
     (tmp_path / "face_2.png").unlink()
     (tmp_path / "face_4.json").write_text("{", encoding="utf-8")
-    before = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("face_*")}
+    before = times_of(tmp_path, "face_*")
     generate(tmp_path, Maker())
-    after = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("face_*")}
+    after = times_of(tmp_path, "face_*")
     changed = {name for name in after if after[name] != before.get(name)}
     assert changed == {"face_2.png", "face_2.json", "face_4.png", "face_4.json"}
     generate(tmp_path, Maker("paper"))
-    assert json.loads((tmp_path / "face_0.json").read_text())["mode"] == "paper"
-    assert len(json.loads((tmp_path / "faces.json").read_text())) == 5
+    assert facts_of(tmp_path / "face_0")["mode"] == "paper"
+    assert len(facts_of(tmp_path / "faces")) == 5
 
 
 def asked(count: int = 3, **options: Any) -> AttributeRequestDataModule:
@@ -162,25 +162,25 @@ def asked(count: int = 3, **options: Any) -> AttributeRequestDataModule:
 
 
 def generate_requests(folder: Path, model: Maker, data: AttributeRequestDataModule, **options: Any) -> None:
-    writing_trainer(folder, **options).predict(model, datamodule=data, return_predictions=False)
+    quiet_trainer(folder, FaceWriter(**options)).predict(model, datamodule=data, return_predictions=False)
 
 
 def test_faces_that_are_done_are_not_made_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     generate_requests(tmp_path, first := Maker(), asked())
     assert first.made == [0, 1, 2]
-    facts = json.loads((tmp_path / "eyeglasses_smiling_seed1.json").read_text(encoding="utf-8"))
+    facts = facts_of(tmp_path / "eyeglasses_smiling_seed1")
     assert facts["files"] == ["eyeglasses_smiling_seed1.png", "strips/eyeglasses_smiling_seed1.png"]
     (tmp_path / "strips" / "eyeglasses_smiling_seed1.png").unlink()
     generate_requests(tmp_path, second := Maker(), asked(count=5))
     assert second.made == [1, 3, 4]  # the index is that of all
-    assert [face["index"] for face in json.loads((tmp_path / "faces.json").read_text())] == [0, 1, 2, 3, 4]
+    assert [face["index"] for face in facts_of(tmp_path / "faces")] == [0, 1, 2, 3, 4]
     (tmp_path / "sheet.png").unlink()
     with caplog.at_level("INFO"):
         generate_requests(tmp_path, third := Maker(), asked(count=4))
     assert third.made == []
     assert "4 of 4 faces were made before and are reused" in caplog.text
     assert (tmp_path / "sheet.png").is_file()
-    assert len(json.loads((tmp_path / "faces.json").read_text())) == 4
+    assert len(facts_of(tmp_path / "faces")) == 4
     generate_requests(tmp_path, other := Maker("paper"), asked())
     assert other.made == [0, 1, 2]
 
@@ -212,11 +212,7 @@ def test_sheets_show_the_faces_of_the_command_alone(tmp_path: Path) -> None:
     generate(tmp_path, Maker(), sheet_faces=2)
     assert (tmp_path / "sheet_3.png").is_file()
     generate(tmp_path, Maker(), faces=3, sheet_faces=2)
-    assert [face["name"] for face in json.loads((tmp_path / "faces.json").read_text())] == [
-        "face_0",
-        "face_1",
-        "face_2",
-    ]
+    assert [face["name"] for face in facts_of(tmp_path / "faces")] == ["face_0", "face_1", "face_2"]
     assert (tmp_path / "sheet_2.png").is_file()
     assert not (tmp_path / "sheet_3.png").exists()
     assert (tmp_path / "face_4.png").is_file()  # an earlier command's, left alone
@@ -224,9 +220,9 @@ def test_sheets_show_the_faces_of_the_command_alone(tmp_path: Path) -> None:
 
 def test_another_picture_of_the_same_name_makes_another_face(tmp_path: Path) -> None:
     generate(tmp_path, Maker())
-    before = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("face_*.json")}
+    before = times_of(tmp_path, "face_*.json")
     generate(tmp_path, Maker(), brighter=5)
-    after = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("face_*.json")}
+    after = times_of(tmp_path, "face_*.json")
     assert {name for name in after if after[name] != before[name]} == {"face_3.json"}
 
 

@@ -25,7 +25,7 @@ from datamodules.common.errors import CheckpointError, ConfigurationError
 from datamodules.inspection.batch import Box, Detection, InspectionBatch
 from lightning_modules import MentoringSegmenter
 from tests.inspection_batches import blank_batch
-from tests.running import quiet_trainer
+from tests.running import quiet_trainer, save_checkpoint
 
 CLASSES = ["scratch", "pit"]
 SIDE = 32
@@ -165,18 +165,11 @@ def test_no_sheet_where_nothing_went_away(tmp_path: Path, monkeypatch: pytest.Mo
     assert list(tmp_path.glob("*.png")) == []
 
 
-def save_checkpoint(module: L.LightningModule, path: Path) -> Path:
-    trainer = L.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False)
-    trainer.strategy.connect(module)
-    trainer.save_checkpoint(path, weights_only=True)
-    return path
-
-
 def test_a_deployed_model_is_rebuilt_from_its_checkpoint_alone(tmp_path: Path) -> None:
     torch.manual_seed(0)
     module = MentoringSegmenter(CLASSES, backbone="small", width=4, stride=4, domain_weight=0.1)
     module.thresholds.copy_(torch.tensor([0.25, 0.75]))
-    found = load_deployed_model(str(save_checkpoint(module, tmp_path / "a.ckpt")))
+    found = load_deployed_model(str(save_checkpoint(module, tmp_path / "a.ckpt", weights_only=True)))
     image = torch.randint(0, 255, (1, 3, SIDE, SIDE), dtype=torch.uint8)
     expected: Tensor = module.eval()(image).logits
     torch.testing.assert_close(found(image).logits, expected)

@@ -77,6 +77,13 @@ def rank(number: int, world: int, module: L.LightningModule) -> Any:
     )
 
 
+def start(store: Path, number: int, world: int, module: L.LightningModule, **options: Any) -> tuple[Any, Any]:
+    """A writer of one of several processes after its begin, and its trainer."""
+    writer, trainer = FeedbackStoreWriter(str(store), **options), rank(number, world, module)
+    writer.on_predict_start(trainer, module)
+    return writer, trainer
+
+
 def test_mining_twice_adds_nothing_and_keeps_answers(tmp_path: Path) -> None:
     paths = images(tmp_path, 5)
     store = tmp_path / "out" / "store.sqlite"
@@ -106,22 +113,14 @@ def test_mining_twice_adds_nothing_and_keeps_answers(tmp_path: Path) -> None:
 
 def test_each_process_writes_its_own_file_and_the_first_joins_them(tmp_path: Path) -> None:
     paths, store, module = images(tmp_path, 4), tmp_path / "store.sqlite", Miner(CLASSES)
-    writers = [FeedbackStoreWriter(str(store), domain="batch") for _ in range(2)]
-    batch: Any = {"domain": torch.tensor([0, 1])}
-    for number, writer in enumerate(writers):
-        writer.on_predict_start(rank(number, 2, module), module)
-    for number, writer in enumerate(writers):
+    begun = [start(store, number, 2, module, domain="batch") for number in range(2)]
+    for number, (writer, trainer) in enumerate(begun):
         padded = [True, number == 0]  # the second process's last row only pads
-        writer.on_predict_batch_end(
-            rank(number, 2, module),
-            module,
-            prediction(paths[2 * number :][:2], padded),
-            batch,
-            0,
-        )
+        found, batch = prediction(paths[2 * number :][:2], padded), {"domain": torch.tensor([0, 1])}
+        writer.on_predict_batch_end(trainer, module, found, batch, 0)
     assert Path(f"{store}.rank1").is_file()
-    for number in (1, 0):
-        writers[number].on_predict_end(rank(number, 2, module), module)
+    for writer, trainer in reversed(begun):
+        writer.on_predict_end(trainer, module)
     assert not list(tmp_path.glob("store.sqlite.rank*"))
     with FeedbackStore(store) as opened:
         assert [Path(opened.image(one.image_id).path).name for one in opened.detections(1)] == ["0.png", "2.png"]
@@ -131,12 +130,10 @@ def test_each_process_writes_its_own_file_and_the_first_joins_them(tmp_path: Pat
 
 def test_a_stopped_process_loses_nothing(tmp_path: Path) -> None:
     paths, store, module = images(tmp_path, 2), tmp_path / "store.sqlite", Miner(CLASSES)
-    stopped = FeedbackStoreWriter(str(store))
-    stopped.on_predict_start(rank(1, 2, module), module)
-    stopped.on_predict_batch_end(rank(1, 2, module), module, prediction(paths), {}, 0)
-    stopped.on_exception(rank(1, 2, module), module, RuntimeError())
-    again = FeedbackStoreWriter(str(store))
-    again.on_predict_start(rank(0, 2, module), module)
+    stopped, trainer = start(store, 1, 2, module)
+    stopped.on_predict_batch_end(trainer, module, prediction(paths), {}, 0)
+    stopped.on_exception(trainer, module, RuntimeError())
+    start(store, 0, 2, module)
     with FeedbackStore(store) as opened:
         assert len(opened.detections(1)) == 1
 
@@ -144,10 +141,9 @@ def test_a_stopped_process_loses_nothing(tmp_path: Path) -> None:
 def test_other_thresholds_are_another_run(tmp_path: Path) -> None:
     paths, store, module = images(tmp_path, 1), tmp_path / "store.sqlite", Miner(CLASSES)
     for threshold in (0.5, 0.6):
-        writer = FeedbackStoreWriter(str(store))
-        writer.on_predict_start(rank(0, 1, module), module)
-        writer.on_predict_batch_end(rank(0, 1, module), module, prediction(paths, threshold=threshold), {}, 0)
-        writer.on_predict_end(rank(0, 1, module), module)
+        writer, trainer = start(store, 0, 1, module)
+        writer.on_predict_batch_end(trainer, module, prediction(paths, threshold=threshold), {}, 0)
+        writer.on_predict_end(trainer, module)
     with FeedbackStore(store) as opened:
         assert len(opened.runs()) == 2
         opened.require_run(2, data_sha256=opened.run(1).data_sha256)
@@ -158,9 +154,8 @@ def test_other_thresholds_are_another_run(tmp_path: Path) -> None:
 
 
 def test_a_model_without_class_names_is_refused(tmp_path: Path) -> None:
-    module = Miner([])
     with pytest.raises(StoreError, match="no class_names"):
-        FeedbackStoreWriter(str(tmp_path / "s")).on_predict_start(rank(0, 1, module), module)
+        start(tmp_path / "s", 0, 1, Miner([]))
 
 
 def test_a_score_map_that_cannot_be_written_is_named(tmp_path: Path) -> None:

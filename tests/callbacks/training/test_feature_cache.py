@@ -73,8 +73,9 @@ def make_data(pictures: Path, augmentation: ActionAugmentation = STILL, **option
 
 def make_model(seed: int = 0, **options: Any) -> FrameAveragingActionRecognizer:
     torch.manual_seed(seed)
-    settings: dict[str, Any] = {"train_backbone": "none", "learning_rate": 0.02, "schedule": "constant", **options}
-    return FrameAveragingActionRecognizer(class_names=CLASSES, frame_size=SIDE, backbone="test_resnet", **settings)
+    settings: dict[str, Any] = {"train_backbone": "none", "learning_rate": 0.02, "schedule": "constant"}
+    settings |= {"class_names": CLASSES, **options}
+    return FrameAveragingActionRecognizer(frame_size=SIDE, backbone="test_resnet", **settings)
 
 
 def make_trainer(folder: Path, *callbacks: Callback, epochs: int = 2, **options: Any) -> L.Trainer:
@@ -118,6 +119,14 @@ def assert_same(first: Any, second: Any) -> None:
     for (name, own), other in zip(first[0].state_dict().items(), second[0].state_dict().values(), strict=True):
         torch.testing.assert_close(own, other, rtol=1e-4, atol=1e-6, msg=lambda text, name=name: f"{name}: {text}")
     assert first[1] == pytest.approx(second[1], rel=1e-4, abs=1e-6)
+
+
+def folders_of(cache: Path) -> list[Path]:
+    return [path for path in (cache / "action_features").iterdir() if path.is_dir()]
+
+
+def said_anew(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if "anew" in record.getMessage()]
 
 
 def test_features_train_what_frames_train(pictures: Path, tmp_path: Path, passes: list[int]) -> None:
@@ -172,18 +181,17 @@ def test_features_are_used_again(
     again = train(tmp_path, make_data(pictures, batch_size=5), FeatureCache(), seed=0)
     assert passes == []
     assert "anew" not in caplog.text
-    (folder,) = [path for path in (cache / "action_features").iterdir() if path.is_dir()]
+    (folder,) = folders_of(cache)
     assert sorted(path.name for path in folder.glob("*.safetensors")) == VIEW0
     assert first[1].keys() == again[1].keys()
     assert folder.name.startswith("test_resnet-")
     # Other weights take the same folder, and the log says why.
     train(tmp_path, make_data(pictures), FeatureCache(), seed=1, epochs=1)
     assert f"features in {folder} are computed anew: the backbone's weights or the preprocessing changed" in caplog.text
-    assert [path for path in (cache / "action_features").iterdir() if path.is_dir()] == [folder]
+    assert folders_of(cache) == [folder]
     # Other data have a folder of their own.
-    small = {"class_names": CLASSES[:2]}
-    fit_changed(tmp_path, make_data(pictures, classes=CLASSES[:2]), FeatureCache(), small)
-    assert len([path for path in (cache / "action_features").iterdir() if path.is_dir()]) == 2
+    train(tmp_path, make_data(pictures, classes=CLASSES[:2]), FeatureCache(), epochs=1, class_names=CLASSES[:2])
+    assert len(folders_of(cache)) == 2
 
 
 def break_manifest(folder: Path) -> None:
@@ -224,13 +232,12 @@ def test_features_that_do_not_fit_are_computed_anew(
     caplog.set_level(logging.INFO, logger="callbacks")
     caplog.clear()
     passes.clear()
-    changed = make_data(pictures, **data)
     if "classes" in data:
         model = {"class_names": CLASSES[:2]}
-    fitted = fit_changed(tmp_path, changed, FeatureCache(str(folder), **options), model)
-    said = [record.getMessage() for record in caplog.records if "anew" in record.getMessage()]
+    cached = FeatureCache(str(folder), **options)
+    fitted, _ = train(tmp_path, make_data(pictures, **data), cached, epochs=1, **model)
     which = "training features" if change == "views" else "features"
-    assert said == ([f"{which} in {folder} are computed anew: {reason}"] if reason else [])
+    assert said_anew(caplog) == ([f"{which} in {folder} are computed anew: {reason}"] if reason else [])
     assert sum(passes) == frames
     assert fitted.current_epoch == 1
     stored = load_file(folder / "train.view0.safetensors")["features"]
@@ -245,22 +252,16 @@ def test_features_that_do_not_fit_are_computed_anew(
     ],
 )
 def test_another_augmentation_makes_the_training_features_anew(
-    changed: dict[str, Any],
-    reason: str,
-    pictures: Path,
-    tmp_path: Path,
-    cache: Path,
-    passes: list[int],
+    changed: dict[str, Any], reason: str, pictures: Path, tmp_path: Path, cache: Path, passes: list[int],
     caplog: pytest.LogCaptureFixture,
-) -> None:
+) -> None:  # fmt: skip
     caplog.set_level(logging.INFO, logger="callbacks")
     options: dict[str, Any] = {"augmentation": ActionAugmentation()}
     train(tmp_path, make_data(pictures, **options), FeatureCache(views=1), epochs=1)
     passes.clear()
     train(tmp_path, make_data(pictures, **options | changed), FeatureCache(views=1), epochs=1)
-    (folder,) = [path for path in (cache / "action_features").iterdir() if path.is_dir()]
-    said = [record.getMessage() for record in caplog.records if "anew" in record.getMessage()]
-    assert said == [f"training features in {folder} are computed anew: {reason}"]
+    (folder,) = folders_of(cache)
+    assert said_anew(caplog) == [f"training features in {folder} are computed anew: {reason}"]
     assert sum(passes) == 3 * 3 * SIZES["train"]  # val and test are never augmented
 
 
@@ -280,22 +281,6 @@ def test_features_that_another_run_replaced(pictures: Path, tmp_path: Path) -> N
     train(tmp_path, make_data(pictures), FeatureCache(str(tmp_path / "features")), seed=1, epochs=1)
     with pytest.raises(ConfigurationError, match="replaced by another run"):
         trainer.test(model, datamodule=data, verbose=False)
-
-
-def fit_changed(folder: Path, data: ActionDataModule, cached: FeatureCache, options: dict[str, Any]) -> L.Trainer:
-    names = options.pop("class_names", CLASSES)
-    torch.manual_seed(options.get("seed", 0))
-    model = FrameAveragingActionRecognizer(
-        class_names=names,
-        frame_size=SIDE,
-        backbone="test_resnet",
-        train_backbone="none",
-        schedule="constant",
-        preprocessing=options.get("preprocessing"),
-    )
-    trainer = make_trainer(folder, cached, epochs=1)
-    trainer.fit(model, datamodule=data)
-    return trainer
 
 
 def test_a_stopped_run_goes_on_after_the_last_whole_file(

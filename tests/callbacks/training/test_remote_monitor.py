@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from callbacks.training.epoch_numbers import EpochRow
 from callbacks.training.remote_monitor import RemoteMonitor
 from datamodules.common.errors import ConfigurationError
-from tests.running import quiet_trainer
+from tests.running import free_port, quiet_trainer
 
 
 class Toy(L.LightningModule):
@@ -132,9 +131,7 @@ def test_a_form_field_as_keras_sends_it(inbox: Inbox, tmp_path: Path) -> None:
 
 
 def test_nobody_listens(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    url = f"http://127.0.0.1:{free_port()}"
     fit(RemoteMonitor(url, path="/a?token=secret"), tmp_path)
     (text,) = warnings_of(caplog)
     assert url in text

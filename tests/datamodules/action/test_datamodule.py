@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
 
-import lightning as L
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
 
 from datamodules.action.batch import ActionBatch
 from datamodules.action.datamodule import ActionDataModule
@@ -23,34 +21,13 @@ from datamodules.action.frames.balanced_sampler import BalancedSampler
 from datamodules.action.frames.labelled import LabelledFrames
 from datamodules.action.frames.settings import ActionFrameSettings
 from datamodules.common.errors import ConfigurationError, LabelError
+from tests.datamodules.samples import Watcher
 from tests.running import quiet_trainer
 
 MakeClip = Callable[..., Path]
 SIZE = 16
 STILL = ActionAugmentation(rotation=0, zoom=0, shift=0, shear=0, flip=False)
 CLASSES = {"cooking": 4, "drinking": 6}
-
-
-class Watcher(L.LightningModule):
-    """Trains nothing and remembers its batches."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight = torch.nn.Parameter(torch.zeros(1))
-        self.seen: list[tuple[str, int, ActionBatch]] = []
-
-    def training_step(self, batch: ActionBatch, batch_idx: int) -> Tensor:
-        self.seen.append(("train", self.current_epoch, batch))
-        return self.weight.sum()
-
-    def validation_step(self, batch: ActionBatch, batch_idx: int) -> None:
-        self.seen.append(("val", self.current_epoch, batch))
-
-    def test_step(self, batch: ActionBatch, batch_idx: int) -> None:
-        self.seen.append(("test", self.current_epoch, batch))
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
 @pytest.fixture(scope="module")
@@ -81,13 +58,9 @@ def labelled(root: Path) -> LabelledFrames:
     return LabelledFrames(ActionFrameSettings(root=str(root), frame_size=SIZE, frames_per_video=4))
 
 
-def of(watcher: Watcher, stage: str) -> Iterator[ActionBatch]:
-    return (batch for name, _, batch in watcher.seen if name == stage)
-
-
 @pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:.*is smaller than the logging interval")
 def test_training_sees_every_frame_once_an_epoch(root: Path) -> None:
-    data, watcher = module(root), Watcher()
+    data, watcher = module(root), Watcher[ActionBatch]()
     quiet_trainer(None, max_epochs=2).fit(watcher, data)
     epochs = [[b for name, e, b in watcher.seen if name == "train" and e == epoch] for epoch in (0, 1)]
     orders = [torch.cat([batch["index"] for batch in own]).tolist() for own in epochs]
@@ -127,7 +100,7 @@ def test_legacy_split(root: Path, caplog: pytest.LogCaptureFixture) -> None:
 def test_only_training_is_augmented_and_repeats(root: Path) -> None:
     runs = []
     for _ in range(2):
-        data, watcher = module(root), Watcher()
+        data, watcher = module(root), Watcher[ActionBatch]()
         runner = quiet_trainer(None, max_epochs=2)
         runner.fit(watcher, data)
         runner.test(watcher, data, verbose=False)
@@ -136,7 +109,7 @@ def test_only_training_is_augmented_and_repeats(root: Path) -> None:
         assert torch.equal(one["frames"], two["frames"])
     store = labelled(root).store()
     for stage in ("val", "test"):
-        for batch in of(runs[0], stage):
+        for batch in runs[0].of(stage):
             kept = store.frames[data.rows(stage).stored[batch["index"].numpy()]]  # type: ignore[arg-type]
             assert np.array_equal(batch["frames"].numpy(), kept)
     view = {int(i): f for b in data.frame_batches("train", 1) for i, f in zip(b["index"], b["frames"], strict=True)}
@@ -151,7 +124,7 @@ def test_only_training_is_augmented_and_repeats(root: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:.*is smaller than the logging interval")
 def test_cached_features_take_the_place_of_frames(root: Path, tmp_path: Path) -> None:
-    data, watcher = module(root), Watcher()
+    data, watcher = module(root), Watcher[ActionBatch]()
     for split in ("train", "val", "test"):
         count = len(data.rows(split))
         for view in range(2 if split == "train" else 1):
@@ -275,21 +248,3 @@ def test_stream_of_the_test_split_and_of_paths(root: Path) -> None:
     names = [Path(chunk["info"]["path"]).name for chunk in data.predict_dataloader()]
     assert names == ["cooking0.mp4", "cooking2.mp4", "cooking3.mp4", "drinking0.mp4"]
     assert data.stream is not None
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"frame_size": 4},
-        {"batch_size": 0},
-        {"num_workers": -1},
-        {"decode_timeout": 0.0},
-        {"split": (0.5, 0.5, 0.5)},
-        {"frames_per_video": 0},
-        {"sampling_rate": 0.0},
-        {"sampling_rate": 1.0, "frames_per_video": 2},
-    ],
-)
-def test_impossible_options(options: dict[str, object]) -> None:
-    with pytest.raises(ConfigurationError, match=next(iter(options))):
-        ActionDataModule(**options)  # type: ignore[arg-type]  # varied on purpose

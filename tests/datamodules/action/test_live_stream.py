@@ -7,7 +7,6 @@ import json
 import shutil
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ import torch
 
 from datamodules.action.batch import StreamBatch
 from datamodules.action.stream import ActionStream
+from tests.datamodules.samples import run_python
 from tests.running import free_port
 
 SIDE = 32
@@ -27,11 +27,12 @@ SECONDS = 3
 FRAMES = 30 * SECONDS
 
 
+needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg, which sends, is not installed")
+
+
 @contextmanager
 def sender(url: str) -> Iterator[None]:
     """A test picture at 30 frames a second, sent at its own pace to whoever connects."""
-    if shutil.which("ffmpeg") is None:
-        pytest.skip("ffmpeg, which sends the test stream, is not installed")
     command = ["ffmpeg", "-v", "error", "-re", "-f", "lavfi", "-i", f"testsrc=d={SECONDS}:s=160x120:r=30"]
     command += ["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-g", "10", "-f", "mpegts", url]
     process = subprocess.Popen(command)
@@ -55,6 +56,7 @@ def connected(port: int, **options: object) -> Iterator[StreamBatch]:
     pytest.fail("the sender never listened")
 
 
+@needs_ffmpeg
 def test_every_frame_of_a_sender_over_tcp() -> None:
     port = free_port()
     with sender(f"tcp://127.0.0.1:{port}?listen=1"):
@@ -86,25 +88,16 @@ print(json.dumps([count, chunk["dropped"], chunk["status"], chunk["info"]["live"
 """
 
 
-def test_recording_through_a_pipe_loses_no_frame(repository: Path) -> None:
-    if shutil.which("ffmpeg") is None:
-        pytest.skip("ffmpeg, which sends the test stream, is not installed")
+@needs_ffmpeg
+def test_recording_through_a_pipe_loses_no_frame() -> None:
     command = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", f"testsrc=d={SECONDS}:s=320x240:r=30"]
     command += ["-c:v", "libx264", "-preset", "ultrafast", "-f", "mpegts", "-"]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as recording:
-        done = subprocess.run(
-            [sys.executable, "-c", PIPED],
-            stdin=recording.stdout,
-            capture_output=True,
-            text=True,
-            cwd=repository,
-            timeout=120,
-            check=False,
-        )
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == [FRAMES, 0, "ok", True]
+        printed = run_python("-c", PIPED, stdin=recording.stdout)
+    assert json.loads(printed) == [FRAMES, 0, "ok", True]
 
 
+@needs_ffmpeg
 def test_slow_consumer_drops_frames_and_does_not_lag(caplog: pytest.LogCaptureFixture) -> None:
     port = free_port()
     lags, count = [], 0

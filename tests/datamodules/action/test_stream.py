@@ -14,7 +14,6 @@ import torch
 
 from datamodules.action.batch import StreamBatch
 from datamodules.action.stream import ActionStream, frames_to_device, predict_loader
-from datamodules.common.errors import ConfigurationError
 from datamodules.video.reading.reader import KeepFrames, read_video
 from datamodules.video.streaming.chunks import RateSelector
 from datamodules.video.streaming.reader import StreamReader
@@ -201,23 +200,6 @@ def test_leaving_early_ends_the_thread(clip: Path) -> None:
             break
         time.sleep(0.1)
     assert threading.active_count() <= before
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"clip_length": 0}, "clip_length is 0"),
-        ({"chunk_frames": 4, "clip_length": 8}, "chunk_frames is 4; a chunk must hold a clip of 8"),
-        ({"rate": 0.0}, "rate is 0 frames a second"),
-        ({"compare_rate": True}, "but rate is null"),
-        ({"timeout": math.inf}, "decode_timeout is inf s"),
-        ({"queue_chunks": 0}, "queue_chunks is 0"),
-        ({"max_lag": -1.0}, "max_lag is -1 s"),
-    ],
-)
-def test_options_that_cannot_work(options: dict[str, object], message: str) -> None:
-    with pytest.raises(ConfigurationError, match=message):
-        ActionStream([], SIDE, **options)  # type: ignore[arg-type]
 
 
 def test_only_frames_move_to_the_device(clip: Path) -> None:

@@ -1,4 +1,4 @@
-"""Atomic writing, fingerprints and tables."""
+"""Atomic writing, fingerprints, tables, and the folder that keeps what the package makes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from datamodules.common.atomic_write import append_row, write_bytes, write_text, write_with
+from datamodules.common.cache_folder import cache_folder
 from datamodules.common.errors import LabelError
 from datamodules.common.fingerprint import config_digest, file_key, file_sha256, tensors_digest
 from datamodules.common.manifest import Table, parse_integer, parse_number, read_rows
@@ -152,3 +153,22 @@ def test_an_old_path_has_the_names_of_the_new_one_alone() -> None:
     assert old.ActionDemoSettings.__module__ == "datamodules.action.demo.settings"
     with pytest.raises(AttributeError, match=r"'datamodules\.action\.demo_settings' has no attribute 'Nothing'"):
         old.Nothing  # noqa: B018
+
+
+def test_a_setting_then_the_variables_then_the_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    monkeypatch.setenv("APPRAISE_CACHE", str(tmp_path / "own"))
+    assert cache_folder(str(tmp_path / "named")) == tmp_path / "named"
+    assert cache_folder("~/named") == tmp_path / "home" / "named"
+    assert cache_folder() == tmp_path / "own"
+    monkeypatch.setenv("APPRAISE_CACHE", "~/own")
+    assert cache_folder() == tmp_path / "home" / "own"
+    monkeypatch.setenv("APPRAISE_CACHE", "")
+    assert cache_folder() == tmp_path / "xdg" / "appraise"
+    monkeypatch.delenv("APPRAISE_CACHE")
+    assert cache_folder() == tmp_path / "xdg" / "appraise"
+    monkeypatch.setenv("XDG_CACHE_HOME", "")
+    assert cache_folder() == tmp_path / "home" / ".cache" / "appraise"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert cache_folder() == tmp_path / "home" / ".cache" / "appraise"

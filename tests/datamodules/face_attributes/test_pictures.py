@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from datamodules.common.errors import ConfigurationError, ImageError
+from datamodules.common.errors import ImageError
 from datamodules.common.seeded_draws import row_draws
 from datamodules.face_attributes.augmentation import DRAWS, FaceAugmentation, augment
 from datamodules.faces.lists.crops import cut_face, square_of
@@ -166,8 +166,3 @@ def test_faces_move_apart_from_each_other() -> None:
     image = _images()[:1].repeat(4, 1, 1, 1)
     moved = augment(image, FaceAugmentation(flip=0), _draws(4))
     assert not torch.equal(moved[0], moved[1])
-
-
-def test_what_augmentation_cannot_be() -> None:
-    with pytest.raises(ConfigurationError, match=r"flip is 1\.5, but must be in 0\.\.1"):
-        FaceAugmentation(flip=1.5)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import signal
 import subprocess
@@ -15,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pycocotools.mask
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from datamodules.common.fingerprint import file_sha256
 from datamodules.inspection.batch import Detection
 from datamodules.inspection.store.feedback import FeedbackStore
+from tests.datamodules.samples import rle
 from tests.running import free_port
 
 CLASSES = [
@@ -40,8 +40,7 @@ def make_store(folder: Path, images: int, each: int = 3, size: tuple[int, int] =
             picture, regions = surface(random, size, each)
             path = folder / f"part_{number:04}.jpg"
             Image.fromarray(picture).save(path, quality=90)
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
-            image = store.add_image(path, digest, size[1], size[0], 1)
+            image = store.add_image(path, file_sha256(path), size[1], size[0], 1)
             store.add_detections(run, image, [detection(random, region) for region in regions], CLASSES)
     return folder / "feedback.sqlite"
 
@@ -80,9 +79,8 @@ def detection(random: np.random.Generator, region: tuple[int, NDArray[np.bool_]]
     rows, columns = np.nonzero(mask)
     box = (float(columns.min()), float(rows.min()), float(columns.max() + 1), float(rows.max() + 1))
     score = float(random.uniform(0.5, 0.99))
-    rle = pycocotools.mask.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"].decode("ascii")
     entropy = float(-score * np.log(score) - (1 - score) * np.log(1 - score))
-    return Detection(kind, score, box, score - 0.5, entropy, rle=rle)
+    return Detection(kind, score, box, score - 0.5, entropy, rle=rle(mask))
 
 
 class Server:

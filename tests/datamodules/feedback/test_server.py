@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import io
 import json
 import socket
 import time
@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from datamodules.common.errors import ConfigurationError, StoreError
+from datamodules.common.fingerprint import file_sha256
 from datamodules.feedback.messages import UndoAnswer
 from datamodules.feedback.pictures import read_picture
 from datamodules.inspection.server import PageSettings, build_app, run_key, save
@@ -148,14 +149,11 @@ def test_a_locked_store_is_answered_with_try_again(mined: Path) -> None:
 
 
 def test_formats_that_browsers_do_not_show_are_sent_as_png(tmp_path: Path) -> None:
-    import hashlib
-    import io
-
     path = tmp_path / "part.tiff"
     Image.new("RGB", (32, 16), (200, 10, 30)).save(path)
     with FeedbackStore(tmp_path / "s.sqlite", create=True) as store:
         store.start_run("c", "d", {"dent": 0.5})
-        store.add_image(path, hashlib.sha256(path.read_bytes()).hexdigest(), 32, 16, 1)
+        store.add_image(path, file_sha256(path), 32, 16, 1)
         reply = client(store).get("/api/image/1")
         assert reply.headers["content-type"] == "image/png"
         with Image.open(io.BytesIO(reply.content)) as shown:
@@ -194,4 +192,4 @@ def test_a_picture_that_is_gone_or_has_changed(tmp_path: Path) -> None:
         read_picture(path, "0")
     (tmp_path / "a.tif").write_bytes(b"torn")
     with pytest.raises(StoreError, match=r"a\.tif"):
-        read_picture(tmp_path / "a.tif", hashlib.sha256(b"torn").hexdigest())
+        read_picture(tmp_path / "a.tif", file_sha256(tmp_path / "a.tif"))

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from lightning.pytorch import LightningModule
 from PIL import Image
 from torch import Tensor
 
@@ -21,6 +18,7 @@ from datamodules.inspection.batch import InspectionBatch
 from datamodules.inspection.datamodule import InspectionDataModule
 from datamodules.inspection.demo.settings import DEFECT_CLASSES, InspectionDemoSettings
 from datamodules.inspection.settings import AugmentationSettings
+from tests.datamodules.samples import Watcher, run_python
 from tests.running import quiet_trainer
 
 NO_FLIPS = AugmentationSettings(flip_horizontal=0, flip_vertical=0)
@@ -80,21 +78,6 @@ def test_a_limit_chooses_new_images_by_the_seed(parts: Path) -> None:
     assert chosen(new_limit=4) == chosen(new_limit=4)
     assert len({tuple(chosen(new_limit=4, seed=seed)) for seed in range(5)}) > 1
     assert len(chosen(new_limit=99)) == 9
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"new_training": "full", "batch_size": 5}, "batch_size 5 must be even"),
-        ({"batch_size": 0}, "batch_size is 0, but must be at least 1"),
-        ({"box_fill": 0}, "box_fill is 0"),
-        ({"new_limit": 0}, "new_limit is 0"),
-        ({"crop_size": 4}, "crop_size is 4"),
-    ],
-)
-def test_values_that_cannot_work(parts: Path, options: dict[str, Any], message: str) -> None:
-    with pytest.raises(ConfigurationError, match=message):
-        listed(parts, **options)
 
 
 def test_too_few_images_for_a_batch(parts: Path) -> None:
@@ -182,41 +165,23 @@ def test_a_healthy_part_with_a_defect_stops_training(parts: Path) -> None:
         train_batches(listed(parts, batch_size=2))
 
 
-class Recorder(LightningModule):
-    """Keeps what it sees."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight = torch.nn.Parameter(torch.zeros(()))
-        self.seen: list[InspectionBatch] = []
-        self.judged: list[InspectionBatch] = []
-
-    def training_step(self, batch: InspectionBatch, batch_idx: int) -> Tensor:
-        self.seen.append(batch)
-        return self.weight * batch["image"].float().mean()
-
-    def validation_step(self, batch: InspectionBatch, batch_idx: int) -> None:
-        self.judged.append(batch)
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.SGD(self.parameters(), lr=0.1)
-
-
-def fit(data: InspectionDataModule) -> Recorder:
-    module = Recorder()
+def fit(data: InspectionDataModule) -> Watcher[InspectionBatch]:
+    module = Watcher[InspectionBatch]()
     quiet_trainer(None, max_epochs=2).fit(module, datamodule=data)
     return module
 
 
 def test_only_training_images_are_augmented(parts: Path) -> None:
-    plain, moved = fit(listed(parts, augmentation=NO_FLIPS)), fit(listed(parts))
-    assert names(plain.seen) == names(moved.seen)
-    assert names(plain.seen[:1]) != names(plain.seen[1:])  # the sampler is told of the epoch
-    assert not all(torch.equal(one["image"], two["image"]) for one, two in zip(plain.seen, moved.seen, strict=True))
-    for one, two in zip(plain.judged, moved.judged, strict=True):
-        assert torch.equal(one["image"], two["image"])
-    again = fit(listed(parts))
-    assert all(torch.equal(one["image"], two["image"]) for one, two in zip(again.seen, moved.seen, strict=True))
+    def same(first: list[InspectionBatch], second: list[InspectionBatch]) -> bool:
+        return all(torch.equal(one["image"], two["image"]) for one, two in zip(first, second, strict=True))
+
+    plain, moved, again = fit(listed(parts, augmentation=NO_FLIPS)), fit(listed(parts)), fit(listed(parts))
+    seen = plain.of("train")
+    assert names(seen) == names(moved.of("train"))
+    assert names(seen[:1]) != names(seen[1:])  # the sampler is told of the epoch
+    assert not same(seen, moved.of("train"))
+    assert same(plain.of("val"), moved.of("val"))
+    assert same(again.of("train"), moved.of("train"))
 
 
 TWO_PROCESSES = """
@@ -275,14 +240,8 @@ def test_two_processes_get_halves_of_both_domains(parts: Path, tmp_path: Path, r
     def run(processes: int) -> list[Any]:
         folder = tmp_path / f"{processes}"
         folder.mkdir()
-        result = subprocess.run(
-            [sys.executable, str(script), str(parts / "manifest.csv"), str(folder), str(processes)],
-            env={"PYTHONPATH": str(repository), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1", "HOME": str(tmp_path)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert result.returncode == 0, result.stderr
+        home = {"PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1", "HOME": str(tmp_path)}
+        run_python(script, parts / "manifest.csv", folder, processes, env={"PYTHONPATH": str(repository), **home})
         return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(processes)]
 
     ranks = run(2)

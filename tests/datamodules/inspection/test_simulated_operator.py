@@ -7,24 +7,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from pycocotools import mask as coco
 
 from datamodules.common.errors import ConfigurationError, LabelError, StoreError
 from datamodules.inspection.batch import Box, Detection
 from datamodules.inspection.labels.records import LabelledImage
 from datamodules.inspection.simulated_operator import SimulatedSession, simulate_answers
 from datamodules.inspection.store.feedback import FeedbackStore
+from tests.datamodules.samples import rle
 
 NAMES = ("scratch", "dent")
 SIZE = 48
 
 
 def region(top: int, left: int, class_index: int, *, as_box: bool = False) -> Detection:
-    pixels = np.zeros((SIZE, SIZE), np.uint8, order="F")
+    pixels = np.zeros((SIZE, SIZE), np.uint8)
     pixels[top : top + 16, left : left + 16] = 1
     box: Box = (left, top, left + 16, top + 16)
-    rle = None if as_box else coco.encode(pixels)["counts"].decode("ascii")
-    return Detection(class_index=class_index, score=0.8, box=box, margin=0.3, entropy=0.5, rle=rle)
+    return Detection(
+        class_index=class_index, score=0.8, box=box, margin=0.3, entropy=0.5, rle=None if as_box else rle(pixels)
+    )
 
 
 class Line:

@@ -8,13 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datamodules.common.errors import ConfigurationError
-from datamodules.video.clips import (
-    centred_starts,
-    clip_indices,
-    clip_span,
-    key_frame_positions,
-    random_starts,
-)
+from datamodules.video.clips import centred_starts, clip_indices, clip_span, key_frame_positions, random_starts
 
 
 @settings(max_examples=200, deadline=None)

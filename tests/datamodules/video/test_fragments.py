@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datamodules.common.errors import ConfigurationError, VideoError
+from datamodules.common.errors import VideoError
 from datamodules.video.fragments import (
     FragmentGrid,
     FragmentPlaces,
@@ -144,9 +144,3 @@ def test_key_frames_are_antialiased() -> None:
     stripes[:, :, ::2] = 255
     inner = resize_whole(stripes, 8)[0, :, :, 1:-1]
     assert np.abs(inner.astype(int) - 127).max() <= 2
-
-
-@pytest.mark.parametrize("name", ["grid_size", "fragment_size", "aligned"])
-def test_sizes_must_be_positive(name: str) -> None:
-    with pytest.raises(ConfigurationError, match=name):
-        FragmentGrid(**{name: 0})

@@ -76,21 +76,6 @@ def test_versions_without_references_cannot_be_split() -> None:
         split_by_reference(listed, VideoListSettings())
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"val_fraction": -0.1}, "val_fraction"),
-        ({"test_fraction": 1.0}, "test_fraction"),
-        ({"val_fraction": 0.5, "test_fraction": 0.5}, "nothing to train on"),
-        ({"folds": 1}, "fold 0 of 1"),
-        ({"folds": 3, "fold": 3}, "fold 3 of 3"),
-    ],
-)
-def test_settings_are_checked(options: dict[str, float], message: str) -> None:
-    with pytest.raises(ConfigurationError, match=message):
-        VideoListSettings(**options)  # type: ignore[arg-type]
-
-
 def test_too_few_references() -> None:
     with pytest.raises(ConfigurationError, match="cannot be split"):
         split_by_reference(videos(1), VideoListSettings())

@@ -9,10 +9,11 @@ from typing import Any
 import lightning as L
 import pytest
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from datamodules.action.batch import ActionBatch, StreamBatch
 from lightning_modules.action.module import FrameAveragingActionRecognizer
+from tests.lightning_modules.training import whole_batches
 from tests.running import quiet_trainer
 
 SIDE = 32
@@ -34,22 +35,9 @@ def action_batch(number: int, size: int = 8) -> ActionBatch:
     }
 
 
-class Batches(Dataset[ActionBatch]):
-    """Whole batches."""
-
-    def __init__(self, count: int = 4) -> None:
-        self.count = count
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __getitem__(self, number: int) -> ActionBatch:
-        return action_batch(number)
-
-
 @pytest.fixture
 def loader() -> DataLoader[Any]:
-    return DataLoader(Batches(), batch_size=None)
+    return whole_batches(*map(action_batch, range(4)))
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,14 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from datamodules.common.errors import CheckpointError, ConfigurationError
-from lightning_modules.action.backbones import (
-    build_backbone,
-    download_backbone,
-    first_parts,
-    load_backbone,
-    preprocess_statistics,
-)
+from datamodules.common.errors import ConfigurationError
 from lightning_modules.action.losses import (
     balanced_weights,
     frame_loss,
@@ -26,9 +18,10 @@ from lightning_modules.action.losses import (
     soft_threshold_,
     sparsity,
 )
-from lightning_modules.action.network import FrameClassifier
-from lightning_modules.action.preprocess import IMAGENET_MEAN, IMAGENET_STD, ActionPreprocess
+from lightning_modules.action.network import FrameClassifier, build_backbone, first_parts
+from lightning_modules.action.preprocess import ActionPreprocess
 from lightning_modules.nn.frozen import FrozenBatchNorm
+from lightning_modules.nn.timm_backbone import IMAGENET_MEAN, IMAGENET_STD
 
 # Preprocessing.
 
@@ -51,11 +44,6 @@ def test_only_frames_of_another_size_are_resized() -> None:
 
 def test_statistics_are_saved() -> None:
     assert set(ActionPreprocess().state_dict()) == {"mean", "std"}
-
-
-def test_statistics_are_those_of_the_backbone() -> None:
-    assert preprocess_statistics("test_resnet") == ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-    assert preprocess_statistics("resnet50") == (IMAGENET_MEAN, IMAGENET_STD)
 
 
 # Backbones.
@@ -115,39 +103,6 @@ def test_unknown_names_and_sizes() -> None:
         build_backbone("test_vit", 65)
 
 
-def test_weights_of_a_file_leave_its_classes_out(tmp_path: Path) -> None:
-    torch.manual_seed(5)
-    whole = timm.create_model("test_resnet", num_classes=7)
-    # As torchvision's first files: saved from DataParallel, without the counts of batches.
-    state = {f"module.{key}": value for key, value in whole.state_dict().items() if "num_batches" not in key}
-    torch.save(state, tmp_path / "a.pth")
-    backbone, _ = build_backbone("test_resnet", 64)
-    load_backbone(backbone, "test_resnet", str(tmp_path / "a.pth"))
-    frames = torch.randn(2, 3, 64, 64)
-    with torch.no_grad():
-        expected = whole.eval().forward_head(whole.forward_features(frames), pre_logits=True)
-    torch.testing.assert_close(backbone(frames), expected)
-
-
-def test_weights_that_do_not_fit(tmp_path: Path) -> None:
-    backbone, _ = build_backbone("test_resnet", 64)
-    torch.save(timm.create_model("test_efficientnet").state_dict(), tmp_path / "other.pth")
-    with pytest.raises(CheckpointError, match=r"conv_stem\.weight"):
-        load_backbone(backbone, "test_resnet", str(tmp_path / "other.pth"))
-    with pytest.raises(CheckpointError, match="no file of weights"):
-        load_backbone(backbone, "test_resnet", str(tmp_path / "none.pth"))
-
-
-def test_pretrained_weights_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise OSError("no network")
-
-    backbone, _ = build_backbone("test_resnet", 64)
-    monkeypatch.setattr(timm, "create_model", refuse)
-    with pytest.raises(ConfigurationError, match="set pretrained to false"):
-        download_backbone(backbone, "test_resnet", 64)
-
-
 # Head.
 
 
@@ -157,12 +112,6 @@ def test_the_head_starts_as_keras_does() -> None:
     assert network.hidden.weight.abs().max() <= limit
     assert network.hidden.weight.abs().max() > 0.95 * limit
     assert not network.classes.bias.any()
-
-
-def test_features_and_classes_make_the_whole() -> None:
-    network = FrameClassifier(nn.Flatten(), num_features=12, num_classes=3, hidden=4).eval()
-    frames = torch.randn(2, 3, 2, 2)
-    assert torch.equal(network(frames), network.classify(network.features(frames)))
 
 
 # Losses.

@@ -10,26 +10,17 @@ from typing import Any
 import lightning as L
 import pytest
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader
 
 from datamodules.action.batch import ActionBatch, StreamBatch
 from datamodules.common.errors import CheckpointError, ConfigurationError
 from lightning_modules.action.losses import l1_norm
 from lightning_modules.action.module import FrameAveragingActionRecognizer
-from tests.running import StopAfterOneEpoch
+from tests.lightning_modules.training import check_repeats, check_resume, same, trained, weights, whole_batches
 
 Build = Callable[..., FrameAveragingActionRecognizer]
 MakeTrainer = Callable[..., L.Trainer]
 Loader = DataLoader[Any]
-
-
-def weights(module: torch.nn.Module) -> dict[str, Tensor]:
-    return {name: value.detach().clone() for name, value in module.state_dict().items()}
-
-
-def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
-    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
 class Rates(L.Callback):
@@ -61,33 +52,17 @@ def test_it_learns_and_logs(build: Build, trainer: MakeTrainer, loader: Loader) 
 
 
 def test_same_seed_gives_the_same_weights(build: Build, trainer: MakeTrainer, loader: Loader) -> None:
-    def run() -> dict[str, Tensor]:
-        module = build(l1_method="proximal", class_weighting="none")
-        trainer(max_epochs=2).fit(module, loader, loader)
-        return weights(module)
-
-    assert same(run(), run())
+    check_repeats(lambda: build(l1_method="proximal", class_weighting="none"), trainer, loader, loader)
 
 
 def test_a_resumed_run_ends_at_the_same_weights(
     build: Build, trainer: MakeTrainer, loader: Loader, tmp_path: Path
 ) -> None:
-    options = {"time_decay": 0.5, "learning_rate": 0.01}
-    straight = build(**options)
-    trainer(max_epochs=2).fit(straight, loader, loader)
-    half = trainer(max_epochs=2, callbacks=[StopAfterOneEpoch()])
-    half.fit(build(**options), loader, loader)
-    half.save_checkpoint(tmp_path / "half.ckpt")
-    resumed = build(**options)
-    run = trainer(max_epochs=2)
-    run.fit(resumed, loader, loader, ckpt_path=str(tmp_path / "half.ckpt"), weights_only=True)
-    assert same(weights(straight), weights(resumed))
+    check_resume(lambda: build(time_decay=0.5, learning_rate=0.01), trainer, tmp_path, loader, loader)
 
 
 def test_each_micro_batch_draws_its_own_noise(check_noise: Callable[..., None], build: Build, batch: Any) -> None:
-    check_noise(
-        lambda **options: build(dropout=0.5, schedule="constant", **options), DataLoader([batch] * 4, batch_size=None)
-    )
+    check_noise(lambda **options: build(dropout=0.5, schedule="constant", **options), whole_batches(*[batch] * 4))
 
 
 def test_a_frozen_backbone_stays_as_it_was(build: Build, trainer: MakeTrainer, loader: Loader) -> None:
@@ -235,10 +210,8 @@ def test_a_checkpoint_rebuilds_its_own_network(
     build: Build, trainer: MakeTrainer, loader: Loader, batch: ActionBatch, tmp_path: Path
 ) -> None:
     module = build(preset="legacy", train_backbone="last")
-    run = trainer()
-    run.fit(module, loader)
-    run.save_checkpoint(tmp_path / "a.ckpt")
-    again = FrameAveragingActionRecognizer.load_from_checkpoint(tmp_path / "a.ckpt", weights_only=True)
+    path = trained(module, trainer(), tmp_path / "a.ckpt", loader)
+    again = FrameAveragingActionRecognizer.load_from_checkpoint(path, weights_only=True)
     assert again.class_names == ["dark", "bright"]
     assert again.config == module.config
     assert same(weights(module), weights(again))
@@ -249,7 +222,7 @@ def test_a_checkpoint_with_pretrained_fetches_nothing(
     build: Build, trainer: MakeTrainer, loader: Loader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fetched = []
-    monkeypatch.setattr("lightning_modules.action.module.download_backbone", lambda *given: fetched.append(given[1:]))
+    monkeypatch.setattr("lightning_modules.action.module.fill_from_timm", lambda *given: fetched.append(given[1:]))
     run = trainer()
     run.fit(build(pretrained=True), loader)
     assert fetched == [("test_resnet", 32)]
@@ -262,20 +235,15 @@ def test_a_checkpoint_with_pretrained_fetches_nothing(
 
 def test_weights_of_another_run(build: Build, trainer: MakeTrainer, loader: Loader, tmp_path: Path) -> None:
     module = build()
-    run = trainer()
-    run.fit(module, loader)
-    run.save_checkpoint(tmp_path / "a.ckpt")
-    assert same(weights(build(weights=str(tmp_path / "a.ckpt"))), weights(module))
-    other = build(weights=str(tmp_path / "a.ckpt"), class_names=["x", "y", "z"])
+    path = trained(module, trainer(), tmp_path / "a.ckpt", loader)
+    assert same(weights(build(weights=path)), weights(module))
+    other = build(weights=path, class_names=["x", "y", "z"])
     assert torch.equal(other.network.hidden.weight, module.network.hidden.weight)
     assert other.network.classes.weight.shape == (3, 16)
     with pytest.raises(CheckpointError, match="no checkpoint at"):
         build(weights=str(tmp_path / "b.ckpt"))
     with pytest.raises(CheckpointError, match="do not fit"):
-        build(weights=str(tmp_path / "a.ckpt"), hidden_features=8)
-    torch.save({"a": torch.zeros(1)}, tmp_path / "bare.pth")
-    with pytest.raises(CheckpointError, match="backbone_weights"):
-        build(weights=str(tmp_path / "bare.pth"))
+        build(weights=path, hidden_features=8)
 
 
 def test_a_frozen_random_backbone_is_warned_of(

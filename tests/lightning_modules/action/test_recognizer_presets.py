@@ -9,8 +9,7 @@ import pytest
 
 from datamodules.common.errors import ConfigurationError
 from datamodules.common.settings import fill
-from lightning_modules.action.presets import PRESETS, training_defects
-from lightning_modules.action.settings import RecognizerSettings
+from lightning_modules.action.settings import PRESETS, RecognizerSettings, training_defects
 
 
 def legacy(**given: object) -> RecognizerSettings:

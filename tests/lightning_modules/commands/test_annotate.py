@@ -10,12 +10,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import av
-import lightning as L
 import numpy as np
 import pytest
 import torch
@@ -24,9 +22,9 @@ from datamodules.video.writing.encode import encode_video
 from lightning_modules.action.module import FrameAveragingActionRecognizer
 from lightning_modules.commands.annotate import predict_arguments
 from lightning_modules.commands.front.errors import CommandLineError
+from tests.running import Command, save_checkpoint
 from tests.tables import csv_rows
 
-Command = Callable[..., Any]
 NAMES = ["drinking", "cooking", "飲む"]
 
 
@@ -37,11 +35,7 @@ def recognizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = FrameAveragingActionRecognizer(
         class_names=NAMES, frame_size=32, backbone="test_resnet", train_backbone="all", hidden_features=8
     )
-    trainer = L.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
-    trainer.strategy.connect(model)
-    path = tmp_path_factory.mktemp("model") / "best.ckpt"
-    trainer.save_checkpoint(path)
-    return path
+    return save_checkpoint(model, tmp_path_factory.mktemp("model") / "best.ckpt")
 
 
 @pytest.fixture(scope="module")
@@ -52,19 +46,20 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return encode_video(tmp_path_factory.mktemp("video") / "küche.mp4", frames, 20)
 
 
+@pytest.fixture
+def annotate(appraise: Command, recognizer: Path) -> Command:
+    """Run `appraise annotate SOURCE` with the recogniser into the folder `out`."""
+    options = ["--ckpt_path", str(recognizer), "--output", "out", "--trainer.accelerator", "cpu"]
+    return lambda source, *more: appraise("annotate", str(source), *options, *more)
+
+
+def last_line(result: Any) -> str:
+    return str(result.err.strip().splitlines()[-1])
+
+
 def test_bare_names_reach_the_writer_and_the_stream() -> None:
-    arguments = [
-        "--action",
-        "drinking",
-        "a.mp4",
-        "--rate=5",
-        "--show",
-        "--trainer.accelerator",
-        "cpu",
-        "--leave",
-        "0.3",
-    ]
-    assert predict_arguments(arguments) == [
+    words = "--action drinking a.mp4 --rate=5 --show --trainer.accelerator cpu --leave 0.3"
+    assert predict_arguments(words.split()) == [
         "--config=action/annotate",
         "--data.init_args.path=a.mp4",
         "--data.init_args.chunk_frames=8",
@@ -95,10 +90,10 @@ def test_one_source_it_must_be(arguments: list[str], expected: str) -> None:
         predict_arguments(arguments)
 
 
-def test_everything_is_written(appraise: Command, recognizer: Path, video: Path, workdir: Path) -> None:
-    options = ["--ckpt_path", str(recognizer), "--output", "out", "--trainer.accelerator", "cpu", "--enter", "0.1"]
+def test_everything_is_written(annotate: Command, video: Path, workdir: Path) -> None:
+    options = ["--enter", "0.1", "--seconds", "0.2", "--action", "飲む"]
     options += ["--leave", "0.1"]  # the shipped one is above this `enter`
-    result = appraise("annotate", str(video), *options, "--seconds", "0.2", "--action", "飲む")
+    result = annotate(video, *options)
     assert result.code == 0, result.err
     assert "1 annotated" in result.out
     written = {path.name for path in (workdir / "out").iterdir()}
@@ -110,23 +105,19 @@ def test_everything_is_written(appraise: Command, recognizer: Path, video: Path,
     assert {row["state"] for row in rows} <= {"飲む", "computing..."}
     summary = json.loads((workdir / "out" / "summary.json").read_text(encoding="utf-8"))
     assert summary["sources"][0]["frames"] == 20
-    again = appraise("annotate", str(video), *options, "--seconds", "0.2", "--action", "飲む")
+    again = annotate(video, *options)
     assert again.code == 0
     assert "1 of them before" in again.out
 
 
-def test_the_checkpoint_says_how_large_frames_are(
-    appraise: Command, recognizer: Path, video: Path, workdir: Path
-) -> None:
-    options = ["--ckpt_path", str(recognizer), "--output", "out", "--trainer.accelerator", "cpu"]
-    assert appraise("annotate", str(video), *options, "--video", "false", "--figures=false").code == 0
+def test_the_checkpoint_says_how_large_frames_are(annotate: Command, video: Path, workdir: Path) -> None:
+    assert annotate(video, "--video", "false", "--figures=false").code == 0
     assert "frame_size: 32" in (workdir / "out" / "config.yaml").read_text(encoding="utf-8")
     assert not (workdir / "out" / "küche.mp4").exists()
 
 
-def test_legacy_is_the_whole_original(appraise: Command, recognizer: Path, video: Path, workdir: Path) -> None:
-    options = ["--ckpt_path", str(recognizer), "--output", "out", "--trainer.accelerator", "cpu"]
-    assert appraise("annotate", str(video), *options, "--legacy", "--action", "cooking").code == 0
+def test_legacy_is_the_whole_original(annotate: Command, video: Path, workdir: Path) -> None:
+    assert annotate(video, "--legacy", "--action", "cooking").code == 0
     written = {path.name for path in (workdir / "out").iterdir()}
     assert {"küche.avi", "küche.timeLabel.json", "küche.png"} <= written
     assert "küche.mp4" not in written
@@ -135,40 +126,37 @@ def test_legacy_is_the_whole_original(appraise: Command, recognizer: Path, video
         assert line in text
 
 
-def test_an_unknown_action_is_answered_with_the_nearest(appraise: Command, recognizer: Path, video: Path) -> None:
-    options = ["--ckpt_path", str(recognizer), "--output", "out", "--trainer.accelerator", "cpu"]
-    result = appraise("annotate", str(video), *options, "--action", "drinkin")
+def test_an_unknown_action_is_answered_with_the_nearest(annotate: Command, video: Path) -> None:
+    result = annotate(video, "--action", "drinkin")
     assert result.code == 1
-    assert result.err.strip().splitlines()[-1].startswith("appraise annotate: ")
-    assert "drinking" in result.err.strip().splitlines()[-1]
+    assert last_line(result).startswith("appraise annotate: ")
+    assert "drinking" in last_line(result)
 
 
 def test_a_window_without_a_display_and_a_camera_that_is_not_there(
-    appraise: Command, recognizer: Path, video: Path, monkeypatch: pytest.MonkeyPatch
+    annotate: Command, video: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("DISPLAY", raising=False)
-    options = ["--ckpt_path", str(recognizer), "--output", "out", "--trainer.accelerator", "cpu"]
-    shown = appraise("annotate", str(video), *options, "--show")
+    shown = annotate(video, "--show")
     assert shown.code == 1
-    assert "--show" in shown.err.strip().splitlines()[-1]
+    assert "--show" in last_line(shown)
     if os.path.exists("/dev/video97"):  # noqa: PTH110  # a device, not a file
         pytest.skip("there is a camera 97")
-    missing = appraise("annotate", "camera:97", *options)
+    missing = annotate("camera:97")
     assert missing.code == 1
-    assert "97" in missing.err.strip().splitlines()[-1]
+    assert "97" in last_line(missing)
 
 
-def test_a_missing_file_is_one_sentence(appraise: Command, recognizer: Path) -> None:
-    options = ["--ckpt_path", str(recognizer), "--output", "out", "--trainer.accelerator", "cpu"]
-    result = appraise("annotate", "nowhere.mp4", *options)
+def test_a_missing_file_is_one_sentence(annotate: Command) -> None:
+    result = annotate("nowhere.mp4")
     assert result.code == 1
-    assert "nowhere.mp4" in result.err.strip().splitlines()[-1]
+    assert "nowhere.mp4" in last_line(result)
 
 
-def test_a_value_of_the_wrong_kind_is_named(appraise: Command, recognizer: Path, video: Path) -> None:
-    result = appraise("annotate", str(video), "--ckpt_path", str(recognizer), "--seconds", "two", "--output", "out")
+def test_a_value_of_the_wrong_kind_is_named(annotate: Command, video: Path) -> None:
+    result = annotate(video, "--seconds", "two")
     assert result.code == 2
-    assert result.err.strip().splitlines()[-1].endswith("seconds: expected float or null, got two")
+    assert last_line(result).endswith("seconds: expected float or null, got two")
 
 
 def test_without_a_checkpoint(appraise: Command, video: Path) -> None:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections import namedtuple
-from collections.abc import Callable
 from importlib.machinery import ModuleSpec
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from lightning_modules.commands import doctor
-
-Command = Callable[..., Any]
+from tests.running import Command
 
 
 def test_all_is_well_here(appraise: Command) -> None:

@@ -14,7 +14,6 @@ from lightning_modules.inspection.backbones import (
     TimmBackbone,
     build_backbone,
     download_backbone,
-    preprocess_statistics,
 )
 
 
@@ -82,8 +81,3 @@ def test_unknown_names_and_strides() -> None:
         build_backbone("resnet81", 8)
     with pytest.raises(ConfigurationError, match="stride of 3"):
         build_backbone("small", 3)
-
-
-def test_statistics_follow_the_backbone() -> None:
-    assert preprocess_statistics("vit_tiny_patch16_224")[0] == (0.5, 0.5, 0.5)
-    assert preprocess_statistics("resnet18") == preprocess_statistics("small")

@@ -1,4 +1,4 @@
-"""Entropy, margin and mutual information of scores."""
+"""Entropy and mutual information of scores."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from lightning_modules.inspection.uncertainty import binary_entropy, margin, mutual_information
+from lightning_modules.inspection.uncertainty import binary_entropy, mutual_information
 
 
 def test_entropy_agrees_with_torch() -> None:
@@ -15,10 +15,6 @@ def test_entropy_agrees_with_torch() -> None:
     expected = torch.distributions.Bernoulli(probs=probability).entropy()
     torch.testing.assert_close(binary_entropy(probability), expected)
     assert float(binary_entropy(torch.tensor(0.5))) == pytest.approx(math.log(2))
-
-
-def test_margin_is_zero_at_the_threshold() -> None:
-    assert margin(torch.tensor([0.2, 0.9]), torch.tensor([0.2, 0.5])).tolist() == pytest.approx([0.0, 0.4])
 
 
 def test_mutual_information_is_of_disagreement_only() -> None:

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from datamodules.common.errors import AppraiseError, ConfigurationError
 from lightning_modules.nn import perturbed_topk as room
 from lightning_modules.nn.perturbed_topk import Perturbation, PerturbedTopK, ScoresError, hard_topk, perturbed_topk
+from tests.lightning_modules.memory import LargestTensor
 
 DEVICES = [
     "cpu",
@@ -24,7 +24,8 @@ DEVICES = [
         marks=[pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")],
     ),
 ]
-MODES = [(False, False), (False, True), (True, False), (True, True)]
+WAYS = (False, True)
+MODES = [{"antithetic": antithetic, "baseline": baseline} for antithetic in WAYS for baseline in WAYS]
 
 
 @pytest.fixture(autouse=True)
@@ -74,9 +75,9 @@ def gradient_of(scores: Tensor, grad: Tensor, k: int, **options: object) -> Tens
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("k", [1, 3])
-@pytest.mark.parametrize(("antithetic", "baseline"), MODES)
+@pytest.mark.parametrize("mode", MODES, ids=str)
 def test_gradient_points_along_the_central_differences_of_the_expectation(
-    k: int, antithetic: bool, baseline: bool, device: str
+    k: int, mode: dict[str, bool], device: str
 ) -> None:
     d, sigma = 9, 0.5
     draw = generator(7)
@@ -84,14 +85,7 @@ def test_gradient_points_along_the_central_differences_of_the_expectation(
     grad = torch.randn(k, d, generator=draw, dtype=torch.float64)
     exact = central_differences(lambda x: (expected_topk(x, k, sigma) * grad).sum(), scores)
     found = gradient_of(
-        scores.to(device),
-        grad.to(device),
-        k,
-        num_samples=400_000,
-        sigma=sigma,
-        generator=generator(1),
-        antithetic=antithetic,
-        baseline=baseline,
+        scores.to(device), grad.to(device), k, num_samples=400_000, sigma=sigma, generator=generator(1), **mode
     ).cpu()
     assert F.cosine_similarity(found, exact, dim=0) >= 0.999
     assert found.norm() == pytest.approx(float(exact.norm()), rel=0.05)
@@ -116,19 +110,11 @@ def test_output_is_the_expectation(k: int) -> None:
     torch.testing.assert_close(found, expected_topk(scores, k, 0.5), atol=5e-3, rtol=0)
 
 
-@pytest.mark.parametrize(("antithetic", "baseline"), MODES)
-def test_two_scores_have_the_probability_and_the_slope_of_a_normal(antithetic: bool, baseline: bool) -> None:
+@pytest.mark.parametrize("mode", MODES, ids=str)
+def test_two_scores_have_the_probability_and_the_slope_of_a_normal(mode: dict[str, bool]) -> None:
     sigma, difference = 0.7, 0.4
     scores = torch.tensor([difference, 0.0], dtype=torch.float64, requires_grad=True)
-    out = perturbed_topk(
-        scores,
-        1,
-        num_samples=400_000,
-        sigma=sigma,
-        generator=generator(),
-        antithetic=antithetic,
-        baseline=baseline,
-    )
+    out = perturbed_topk(scores, 1, num_samples=400_000, sigma=sigma, generator=generator(), **mode)
     argument = difference / (sigma * math.sqrt(2))
     assert out[0, 0].item() == pytest.approx(0.5 * math.erfc(-argument / math.sqrt(2)), abs=3e-3)
     out[0, 0].backward()
@@ -137,9 +123,9 @@ def test_two_scores_have_the_probability_and_the_slope_of_a_normal(antithetic: b
     assert scores.grad.tolist() == pytest.approx([slope, -slope], abs=1e-2)
 
 
-@pytest.mark.parametrize(("antithetic", "baseline"), MODES)
+@pytest.mark.parametrize("mode", MODES, ids=str)
 @pytest.mark.parametrize("num_samples", [4, 5])
-def test_gradient_is_unbiased_for_few_samples(num_samples: int, antithetic: bool, baseline: bool) -> None:
+def test_gradient_is_unbiased_for_few_samples(num_samples: int, mode: dict[str, bool]) -> None:
     rows, d, k, sigma = 200_000, 4, 2, 0.5
     scores = torch.tensor([0.2, 0.0, 0.5, 0.3], dtype=torch.float64)
     grad = torch.tensor([[1.0, 2.0, 0.0, 3.0], [0.5, 4.0, 1.0, 2.0]], dtype=torch.float64)
@@ -151,8 +137,7 @@ def test_gradient_is_unbiased_for_few_samples(num_samples: int, antithetic: bool
         num_samples=num_samples,
         sigma=sigma,
         generator=generator(),
-        antithetic=antithetic,
-        baseline=baseline,
+        **mode,
     )
     error = each.std(dim=0) / math.sqrt(rows)
     assert ((each.mean(0) - exact).abs() < 5 * error).all()
@@ -179,16 +164,17 @@ def dense(scores: Tensor, grad: Tensor, noise: Tensor, k: int, sigma: float) -> 
 
 
 @pytest.mark.parametrize("chunk", [1, 100, 1 << 17])
-@pytest.mark.parametrize(("antithetic", "baseline"), MODES)
+@pytest.mark.parametrize("mode", MODES, ids=str)
 @pytest.mark.parametrize(("num_samples", "k"), [(1, 2), (6, 1), (7, 3), (7, 6)])
 def test_equals_the_dense_formulation_on_the_same_noise(
-    num_samples: int, k: int, antithetic: bool, baseline: bool, chunk: int, monkeypatch: pytest.MonkeyPatch
+    num_samples: int, k: int, mode: dict[str, bool], chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(room, "CHUNK_CPU", chunk)
     rows, d, sigma = 3, 7, 0.5
     scores = torch.rand(rows, d, generator=generator(5), dtype=torch.float64)
     grad = torch.randn(rows, k, d, generator=generator(6), dtype=torch.float64)
     seed = int(torch.randint(1 << 62, (), generator=generator(9)))
+    antithetic, baseline = mode["antithetic"], mode["baseline"]
     plan = Perturbation(k, num_samples, sigma, seed, antithetic, baseline)
     noise = torch.cat([part for _, part in plan.noise(rows, scores)], dim=1)
     if antithetic:
@@ -204,31 +190,10 @@ def test_equals_the_dense_formulation_on_the_same_noise(
     expected = torch.einsum("bs,bsd->bd", products, noise) / (num_samples * sigma)
 
     leaf = scores.clone().requires_grad_()
-    found = perturbed_topk(
-        leaf,
-        k,
-        num_samples=num_samples,
-        sigma=sigma,
-        generator=generator(9),
-        antithetic=antithetic,
-        baseline=baseline,
-    )
+    found = perturbed_topk(leaf, k, num_samples=num_samples, sigma=sigma, generator=generator(9), **mode)
     torch.testing.assert_close(found.detach(), output)
     found.backward(grad)
     torch.testing.assert_close(leaf.grad, expected)
-
-
-class LargestTensor(TorchDispatchMode):
-    """Remembers the largest tensor that any operation returned."""
-
-    elements = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN204
-        result = func(*args, **(kwargs or {}))
-        for part in result if isinstance(result, (tuple, list)) else [result]:
-            if isinstance(part, Tensor):
-                self.elements = max(self.elements, part.untyped_storage().nbytes() // part.element_size())
-        return result
 
 
 @pytest.mark.parametrize("k", [1, 20, 39])
@@ -425,10 +390,3 @@ def test_module_is_soft_in_training_and_hard_in_evaluation() -> None:
     assert "num_samples=20" in repr(topk)
     twin = copy.deepcopy(topk).train()  # weight averaging copies modules
     assert torch.equal(twin(scores), topk.train()(scores))
-
-
-def test_evaluation_can_be_exported() -> None:
-    topk = PerturbedTopK(2).eval()
-    scores = torch.rand(3, 5)
-    program = torch.export.export(topk, (scores,))
-    assert torch.equal(program.module()(scores), topk(scores))

@@ -11,6 +11,8 @@ import torch
 
 from datamodules.common.errors import CheckpointError, ConfigurationError
 from lightning_modules.nn.timm_backbone import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
     build_pooled,
     check_name,
     fill_from_file,
@@ -19,6 +21,7 @@ from lightning_modules.nn.timm_backbone import (
     input_statistics,
     pretrained_state,
     read_state,
+    statistics_or_imagenet,
 )
 
 
@@ -48,6 +51,8 @@ def test_sizes_and_statistics_are_those_of_the_published_weights() -> None:
     assert (fixed_side("vit_tiny_patch16_224"), fixed_side("resnet18")) == (224, None)
     assert input_statistics("vit_tiny_patch16_224") == ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
     assert input_statistics("no such network") is None
+    assert statistics_or_imagenet("test_resnet") == ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    assert statistics_or_imagenet("resnet50") == statistics_or_imagenet("small") == (IMAGENET_MEAN, IMAGENET_STD)
 
 
 @pytest.mark.parametrize("prefix", ["", "module."])
@@ -68,6 +73,11 @@ def test_a_file_of_another_network_is_refused(tmp_path: Path) -> None:
     network, _ = build_pooled("test_resnet", 32, "image_size")
     torch.save(timm.create_model("test_efficientnet").state_dict(), tmp_path / "other.pth")
     with pytest.raises(CheckpointError, match=r"test_resnet in .*other\.pth do not fit"):
+        fill_from_file(network, "test_resnet", str(tmp_path / "other.pth"))
+    state = timm.create_model("test_resnet").state_dict()
+    del state["layer1.0.conv1.weight"]
+    torch.save(state, tmp_path / "other.pth")
+    with pytest.raises(CheckpointError, match=r"1 missing: layer1\.0\.conv1\.weight"):
         fill_from_file(network, "test_resnet", str(tmp_path / "other.pth"))
 
 

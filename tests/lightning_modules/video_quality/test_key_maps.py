@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import CLIPVisionConfig, CLIPVisionModel
 
@@ -21,36 +21,30 @@ from lightning_modules.video_quality.presets import KSVQEConfig
 
 Smallest = Callable[..., KSVQEConfig]
 State = dict[str, Tensor]
+Shapes = dict[str, tuple[int, ...]]
 
 
-def filled(shapes: dict[str, tuple[int, ...]]) -> State:
+def filled(shapes: Shapes) -> State:
     generator = torch.Generator().manual_seed(0)
     return {key: torch.randn(shape, generator=generator) for key, shape in shapes.items()}
 
 
-def swin_file(prefix: str, *, fragment_tables: bool) -> State:
+def layer(name: str, *weight: int) -> Shapes:
+    """Shapes of the weight and bias of a layer."""
+    return {f"{name}.weight": weight, f"{name}.bias": weight[:1]}
+
+
+def swin_file(prefix: str, *, fragment_tables: bool = True) -> State:
     """A Swin3D of embed 8, depths (2, 1), heads (1, 2), window (2, 7, 7), as the sources write it."""
-    shapes: dict[str, tuple[int, ...]] = {
-        "patch_embed.proj.weight": (8, 3, 2, 4, 4),
-        "patch_embed.proj.bias": (8,),
-        "patch_embed.norm.weight": (8,),
-        "patch_embed.norm.bias": (8,),
-        "layers.0.downsample.reduction.weight": (16, 32),
-        "layers.0.downsample.norm.weight": (32,),
-        "layers.0.downsample.norm.bias": (32,),
-        "norm.weight": (16,),
-        "norm.bias": (16,),
-    }
+    shapes = layer("patch_embed.proj", 8, 3, 2, 4, 4) | layer("patch_embed.norm", 8) | layer("norm", 16)
+    shapes |= {"layers.0.downsample.reduction.weight": (16, 32)} | layer("layers.0.downsample.norm", 32)
     for stage, block, dim, heads in ((0, 0, 8, 1), (0, 1, 8, 1), (1, 0, 16, 2)):
         name = f"layers.{stage}.blocks.{block}"
-        shapes |= {f"{name}.{norm}.{kind}": (dim,) for norm in ("norm1", "norm2") for kind in ("weight", "bias")}
-        shapes |= {f"{name}.attn.relative_position_bias_table": (3 * 13 * 13, heads)}
-        if fragment_tables and stage == 0:
-            shapes |= {f"{name}.attn.fragment_position_bias_table": (3 * 13 * 13, heads)}
-        shapes |= {f"{name}.attn.qkv.weight": (3 * dim, dim), f"{name}.attn.qkv.bias": (3 * dim,)}
-        shapes |= {f"{name}.attn.proj.weight": (dim, dim), f"{name}.attn.proj.bias": (dim,)}
-        shapes |= {f"{name}.mlp.fc1.weight": (2 * dim, dim), f"{name}.mlp.fc1.bias": (2 * dim,)}
-        shapes |= {f"{name}.mlp.fc2.weight": (dim, 2 * dim), f"{name}.mlp.fc2.bias": (dim,)}
+        for table in ("relative", "fragment") if fragment_tables and stage == 0 else ("relative",):
+            shapes |= {f"{name}.attn.{table}_position_bias_table": (3 * 13 * 13, heads)}
+        shapes |= layer(f"{name}.norm1", dim) | layer(f"{name}.norm2", dim)
+        shapes |= layer(f"{name}.attn.qkv", 3 * dim, dim) | layer(f"{name}.attn.proj", dim, dim)
+        shapes |= layer(f"{name}.mlp.fc1", 2 * dim, dim) | layer(f"{name}.mlp.fc2", dim, 2 * dim)
     state = filled(shapes)
     index = relative_position_index((2, 7, 7), (2, 7, 7))
     state |= {f"{key.rsplit('.', 2)[0]}.relative_position_index": index for key in state if key.endswith("qkv.bias")}
@@ -58,31 +52,29 @@ def swin_file(prefix: str, *, fragment_tables: bool) -> State:
 
 
 def head_file(prefix: str) -> State:
-    shapes = {
-        "fc_hid.weight": (8, 16, 1, 1, 1),
-        "fc_hid.bias": (8,),
-        "fc_last.weight": (1, 8, 1, 1, 1),
-        "fc_last.bias": (1,),
-    }
+    shapes = layer("fc_hid", 8, 16, 1, 1, 1) | layer("fc_last", 1, 8, 1, 1, 1)
     return {f"{prefix}{key}": value for key, value in filled(shapes).items()}
+
+
+def fast_vqa_file() -> State:
+    return swin_file("fragments_backbone.") | head_file("vqa_head.")
 
 
 def clip_file(prefix: str = "visual.", width: int = 16, layers: int = 3) -> State:
     """OpenAI's vision tower, patch 16, positions of a 4 x 4 grid."""
-    shapes: dict[str, tuple[int, ...]] = {
+    shapes: Shapes = {
         "class_embedding": (width,),
         "positional_embedding": (17, width),
         "proj": (width, 8),
         "conv1.weight": (width, 3, 16, 16),
     }
-    shapes |= {f"{norm}.{kind}": (width,) for norm in ("ln_pre", "ln_post") for kind in ("weight", "bias")}
+    shapes |= layer("ln_pre", width) | layer("ln_post", width)
     for number in range(layers):
         name = f"transformer.resblocks.{number}"
         shapes |= {f"{name}.attn.in_proj_weight": (3 * width, width), f"{name}.attn.in_proj_bias": (3 * width,)}
-        shapes |= {f"{name}.attn.out_proj.weight": (width, width), f"{name}.attn.out_proj.bias": (width,)}
-        shapes |= {f"{name}.{norm}.{kind}": (width,) for norm in ("ln_1", "ln_2") for kind in ("weight", "bias")}
-        shapes |= {f"{name}.mlp.c_fc.weight": (4 * width, width), f"{name}.mlp.c_fc.bias": (4 * width,)}
-        shapes |= {f"{name}.mlp.c_proj.weight": (width, 4 * width), f"{name}.mlp.c_proj.bias": (width,)}
+        shapes |= layer(f"{name}.attn.out_proj", width, width) | layer(f"{name}.ln_1", width)
+        shapes |= layer(f"{name}.mlp.c_fc", 4 * width, width) | layer(f"{name}.mlp.c_proj", width, 4 * width)
+        shapes |= layer(f"{name}.ln_2", width)
     return {f"{prefix}{key}": value for key, value in filled(shapes).items()}
 
 
@@ -126,7 +118,7 @@ def network(smallest: Smallest) -> KSVQENetwork:
 
 
 def test_fast_vqa(network: KSVQENetwork, tmp_path: Path) -> None:
-    state = swin_file("fragments_backbone.", fragment_tables=True) | head_file("vqa_head.")
+    state = fast_vqa_file()
     torch.save({"state_dict": state, "validation_results": (0.8, 0.8)}, tmp_path / "FAST_VQA.pth")
     before = {key: value.clone() for key, value in network.state_dict().items()}
     assert assert_round_trip(network, tmp_path / "FAST_VQA.pth", state, "fast_vqa") == ()
@@ -138,7 +130,7 @@ def test_fast_vqa(network: KSVQENetwork, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("prefix", ["module.", ""])
 def test_dover_leaves_its_aesthetic_half(prefix: str, network: KSVQENetwork) -> None:
-    state = swin_file("technical_backbone.", fragment_tables=True) | head_file("technical_head.")
+    state = swin_file("technical_backbone.") | head_file("technical_head.")
     aesthetic = {"aesthetic_backbone.stages.0.0.gamma": torch.ones(1), "aesthetic_head.fc_hid.bias": torch.ones(1)}
     whole = {f"{prefix}{key}": value for key, value in (state | aesthetic).items()}
     report = load_weights(network, whole)
@@ -150,9 +142,9 @@ def test_dover_leaves_its_aesthetic_half(prefix: str, network: KSVQENetwork) -> 
 
 
 def test_other_prefixes_of_the_same_backbone(network: KSVQENetwork) -> None:
-    state = swin_file("KSVQE_backbone.", fragment_tables=True) | head_file("KSVQE_head.")
+    state = swin_file("KSVQE_backbone.") | head_file("KSVQE_head.")
     assert_round_trip(network, state, state, "fast_vqa")
-    assert_round_trip(network, swin_file("", fragment_tables=True), swin_file("", fragment_tables=True), "fast_vqa")
+    assert_round_trip(network, swin_file(""), swin_file(""), "fast_vqa")
 
 
 def test_kinetics_forks_its_tables(network: KSVQENetwork, tmp_path: Path) -> None:
@@ -188,14 +180,8 @@ def test_openai_clip_of_half_precision(network: KSVQENetwork) -> None:
 
 
 def test_clip_folder_of_transformers(smallest: Smallest, tmp_path: Path) -> None:
-    config = CLIPVisionConfig(
-        hidden_size=16,
-        intermediate_size=64,
-        num_hidden_layers=3,
-        num_attention_heads=2,
-        image_size=64,
-        patch_size=16,
-    )
+    sizes = {"hidden_size": 16, "intermediate_size": 64, "num_hidden_layers": 3, "num_attention_heads": 2}
+    config = CLIPVisionConfig(**sizes, image_size=64, patch_size=16)
     model = CLIPVisionModel(config)
     model.save_pretrained(tmp_path / "clip")
     settings = content_settings(tmp_path / "clip")
@@ -205,15 +191,9 @@ def test_clip_folder_of_transformers(smallest: Smallest, tmp_path: Path) -> None
     assert report.source == "clip_folder"
     assert {key.split("post_layernorm.")[1] for key in report.dropped} == {"weight", "bias"}
     written = report.write_back(network)
-    stored = load_folder(tmp_path / "clip")
+    stored = load_file(tmp_path / "clip" / "model.safetensors")
     assert set(written) == set(stored) - set(report.dropped)
     assert all(torch.equal(written[key], stored[key]) for key in written)
-
-
-def load_folder(folder: Path) -> State:
-    from safetensors.torch import load_file
-
-    return load_file(folder / "model.safetensors")
 
 
 def test_clip_folder_of_both_towers(network: KSVQENetwork, tmp_path: Path) -> None:
@@ -237,7 +217,7 @@ def test_contrique(smallest: Smallest, tmp_path: Path) -> None:
 
 
 def test_missing_and_left_over_keys_are_all_listed(network: KSVQENetwork) -> None:
-    state = swin_file("fragments_backbone.", fragment_tables=True) | head_file("vqa_head.")
+    state = fast_vqa_file()
     before = {key: value.clone() for key, value in network.state_dict().items()}
     del state["fragments_backbone.norm.bias"], state["vqa_head.fc_last.bias"]
     state["fragments_backbone.layers.0.blocks.0.attn.surprise"] = torch.zeros(1)
@@ -250,7 +230,7 @@ def test_missing_and_left_over_keys_are_all_listed(network: KSVQENetwork) -> Non
 
 def test_shapes_are_listed(smallest: Smallest) -> None:
     network = KSVQENetwork(smallest(head_hidden=5))
-    state = swin_file("fragments_backbone.", fragment_tables=True) | head_file("vqa_head.")
+    state = fast_vqa_file()
     with pytest.raises(
         CheckpointError, match=r"3 of another shape: head\.hidden\.bias is \(8,\), the network needs \(5,\)"
     ):
@@ -258,7 +238,7 @@ def test_shapes_are_listed(smallest: Smallest) -> None:
 
 
 def test_another_window_is_an_error(network: KSVQENetwork) -> None:
-    state = swin_file("fragments_backbone.", fragment_tables=True)
+    state = swin_file("fragments_backbone.")
     key = "fragments_backbone.layers.0.blocks.0.attn.relative_position_index"
     state[key] = state[key].flip(0)
     with pytest.raises(CheckpointError, match="another attention window"):
@@ -271,7 +251,7 @@ def test_released_weights_under_the_binary_gate_warn(
 ) -> None:
     network = KSVQENetwork(smallest(gate=gate))
     with caplog.at_level(logging.WARNING):
-        load_weights(network, swin_file("fragments_backbone.", fragment_tables=True))
+        load_weights(network, swin_file("fragments_backbone."))
     assert ("gate" in caplog.text) is warns
 
 

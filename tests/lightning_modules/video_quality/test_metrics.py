@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from lightning_modules.video_quality.metrics import (
     srcc,
 )
 from lightning_modules.video_quality.score_map import fit_four_parameter_logistic, four_parameter_logistic
-from tests.running import run_two_processes
+from tests.running import run_two_ranks
 
 
 def pairs(count: int, seed: int, levels: int | None = None) -> tuple[Tensor, Tensor]:
@@ -41,11 +42,6 @@ def test_correlations_equal_scipy(count: int, seed: int, levels: int | None) -> 
     assert srcc(pred, target) == pytest.approx(stats.spearmanr(pred, target).statistic, abs=1e-12, nan_ok=True)
     assert plcc(pred, target) == pytest.approx(stats.pearsonr(pred, target).statistic, abs=1e-12, nan_ok=True)
     assert krcc(pred, target) == pytest.approx(stats.kendalltau(pred, target).statistic, abs=1e-12, nan_ok=True)
-
-
-def test_kendall_of_more_pairs_than_are_held_at_a_time() -> None:
-    pred, target = pairs(2500, 0, levels=2)
-    assert krcc(pred, target) == pytest.approx(stats.kendalltau(pred, target).statistic, abs=1e-12)
 
 
 @pytest.mark.parametrize("measure", [srcc, plcc, krcc])
@@ -110,15 +106,22 @@ def test_challenge_score() -> None:
     assert kvq_challenge_score(0.8, 0.6, 0.4, 0.2) == pytest.approx(0.45 * 1.4 + 0.05 * 0.6)
 
 
+Batch = Sequence[Tensor]
+
+
+def measured(*batches: Batch) -> dict[str, float]:
+    metrics = QualityMetrics()
+    for batch in batches:
+        metrics.update(*batch)
+    found = metrics.compute()
+    assert all(value.shape == () for value in found.values())
+    return {name: float(value) for name, value in found.items()}
+
+
 class TestQualityMetrics:
     def test_values(self) -> None:
         pred, target = (part.float() for part in pairs(60, 0))
-        metrics = QualityMetrics()
-        for batch in range(0, 60, 7):
-            metrics.update(
-                pred[batch : batch + 7], target[batch : batch + 7], torch.ones(7, dtype=torch.bool)[: 60 - batch]
-            )
-        found = metrics.compute()
+        found = measured(*zip(pred.split(7), target.split(7), strict=True))
         mapped = four_parameter_logistic(pred.double(), fit_four_parameter_logistic(pred, target))
         expected = {
             "srcc": stats.spearmanr(pred, target).statistic,
@@ -129,35 +132,23 @@ class TestQualityMetrics:
             "rmse_logistic": rmse(mapped, target),
         }
         assert found.keys() == expected.keys()
-        for name, value in expected.items():
-            assert found[name].shape == ()
-            assert float(found[name]) == pytest.approx(value, abs=1e-5), name
+        assert found == pytest.approx(expected, abs=1e-5)
 
     def test_padding_and_unknown_labels_do_not_count(self) -> None:
         pred, target = (part.float() for part in pairs(20, 1))
-        plain, padded = QualityMetrics(), QualityMetrics()
-        plain.update(pred, target)
-        padded.update(
-            torch.cat([pred, torch.tensor([99.0, -99.0])]),
-            torch.cat([target, torch.tensor([math.nan, 3.0])]),
-            torch.tensor([True] * 21 + [False]),
-        )
-        assert {k: float(v) for k, v in padded.compute().items()} == {k: float(v) for k, v in plain.compute().items()}
+        padding = torch.tensor([99.0, -99.0]), torch.tensor([math.nan, 3.0])
+        padded = [torch.cat(parts) for parts in zip((pred, target), padding, strict=True)]
+        assert measured([*padded, torch.tensor([True] * 21 + [False])]) == measured([pred, target])
 
     def test_order_of_delivery_does_not_count(self) -> None:
         pred, target = (part.float() for part in pairs(40, 2, levels=3))
         shuffled = torch.randperm(40, generator=torch.Generator().manual_seed(0))
-        one, other = QualityMetrics(), QualityMetrics()
-        one.update(pred, target)
-        for row in shuffled.split(9):
-            other.update(pred[row], target[row])
-        assert {k: float(v) for k, v in one.compute().items()} == {k: float(v) for k, v in other.compute().items()}
+        rows = [(pred[row], target[row]) for row in shuffled.split(9)]
+        assert measured(*rows) == measured([pred, target])
 
     @pytest.mark.parametrize("count", [0, 1, 2])
     def test_too_few_samples_are_nan(self, count: int) -> None:
-        metrics = QualityMetrics()
-        metrics.update(torch.arange(count).float(), torch.arange(count).float())
-        assert all(math.isnan(value) for value in metrics.compute().values())
+        assert all(math.isnan(value) for value in measured([torch.arange(count).float()] * 2).values())
 
     @pytest.mark.filterwarnings("ignore:The ``compute`` method of metric")
     def test_without_any_update_it_is_nan(self) -> None:
@@ -165,16 +156,13 @@ class TestQualityMetrics:
 
     def test_constant_and_broken_predictions(self) -> None:
         target = torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0])
-        constant = QualityMetrics()
-        constant.update(torch.zeros(5), target)
-        found = constant.compute()
+        found = measured([torch.zeros(5), target])
         assert math.isnan(found["srcc"])
         assert math.isnan(found["plcc_logistic"])
-        assert float(found["rmse"]) == pytest.approx(math.sqrt(2))
-        assert float(found["rmse_logistic"]) == pytest.approx(math.sqrt(2))
-        broken = QualityMetrics()
-        broken.update(torch.tensor([0.0, math.nan, 1.0, 2.0, 3.0]), target)
-        assert all(math.isnan(value) for value in broken.compute().values())
+        assert found["rmse"] == pytest.approx(math.sqrt(2))
+        assert found["rmse_logistic"] == pytest.approx(math.sqrt(2))
+        broken = measured([torch.tensor([0.0, math.nan, 1.0, 2.0, 3.0]), target])
+        assert all(math.isnan(value) for value in broken.values())
 
     def test_reset_and_half_precision(self) -> None:
         metrics = QualityMetrics()
@@ -189,24 +177,10 @@ class TestQualityMetrics:
             QualityMetrics().update(torch.zeros(3), torch.zeros(3), torch.ones(2, dtype=torch.bool))
 
 
-WORKER = """
-import json, sys
-import torch
-import torch.distributed as dist
-from lightning_modules.video_quality.metrics import QualityMetrics
-
-dist.init_process_group("gloo")
-rank, folder = dist.get_rank(), sys.argv[1]
-data = torch.load(f"{folder}/data.pt", weights_only=True)
-result = []
-for split in data:  # what each of the two processes sees
-    metrics = QualityMetrics()
-    for pred, target, valid in split[rank]:
-        metrics.update(pred, target, valid)
-    result.append({name: float(value) for name, value in metrics.compute().items()})
-open(f"{folder}/{rank}.json", "w").write(json.dumps(result))
-dist.destroy_process_group()
-"""
+def _measure_shares(rank: int, folder: Path) -> None:
+    splits = torch.load(folder / "data.pt", weights_only=True)
+    found = [measured(*split[rank]) for split in splits]
+    (folder / f"{rank}.json").write_text(json.dumps(found))
 
 
 def test_two_processes_give_the_metrics_of_one(tmp_path: Path) -> None:
@@ -217,9 +191,6 @@ def test_two_processes_give_the_metrics_of_one(tmp_path: Path) -> None:
     lopsided: list[list[list[Tensor]]] = [[[pred, target, yes]], []]  # the second process saw no batch at all
     invalid = [[[pred, target, yes]], [[pred[:3], target[:3], ~yes[:3]]]]
     torch.save([interleaved, lopsided, invalid], tmp_path / "data.pt")
-    run_two_processes("-c", WORKER, str(tmp_path))
-    alone = QualityMetrics()
-    alone.update(pred, target)
-    expected = {name: float(value) for name, value in alone.compute().items()}
+    run_two_ranks(_measure_shares, tmp_path)
     for rank in range(2):
-        assert json.loads((tmp_path / f"{rank}.json").read_text()) == [expected] * 3
+        assert json.loads((tmp_path / f"{rank}.json").read_text()) == [measured([pred, target])] * 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,13 @@ import lightning as L
 import pytest
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from callbacks.training.parameter_ema import ParameterEMA
 from datamodules.common.errors import ConfigurationError
 from lightning_modules.video_quality.module import KSVQE
-from tests.running import StopAfterOneEpoch, quiet_trainer
+from tests.lightning_modules.training import check_repeats, check_resume, same, weights, whole_batches
+from tests.running import quiet_trainer
 
 SMALLEST: dict[str, Any] = {
     "preset": "tiny",
@@ -35,32 +37,24 @@ SMALLEST: dict[str, Any] = {
 }
 
 
-class RandomClips(Dataset[dict[str, Any]]):
+def clip_row(row: int, count: int, clips: int) -> dict[str, Any]:
     """Clips whose MOS is their brightness, in the batch contract."""
-
-    def __init__(self, count: int = 8, clips: int = 1) -> None:
-        self.count, self.clips = count, clips
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __getitem__(self, row: int) -> dict[str, Any]:
-        noise = torch.Generator().manual_seed(row)
-        size = (self.clips, 3, 8, 288, 288)
-        fragments = torch.randint(0, 100 + 15 * row, size, generator=noise, dtype=torch.uint8)
-        return {
-            "fragments": fragments,
-            "key_frames": fragments[:, :, ::2, :112, :112].transpose(1, 2).contiguous(),
-            "index": row,
-            "mos": torch.tensor(1 + row / self.count * 4),
-            "pattern": row % 3,
-            "valid": True,
-            "region": torch.full((4,), torch.nan),
-        }
+    noise = torch.Generator().manual_seed(row)
+    fragments = torch.randint(0, 100 + 15 * row, (clips, 3, 8, 288, 288), generator=noise, dtype=torch.uint8)
+    return {
+        "fragments": fragments,
+        "key_frames": fragments[:, :, ::2, :112, :112].transpose(1, 2).contiguous(),
+        "index": row,
+        "mos": torch.tensor(1 + row / count * 4),
+        "pattern": row % 3,
+        "valid": True,
+        "region": torch.full((4,), torch.nan),
+    }
 
 
 def loader(count: int = 8, clips: int = 1) -> DataLoader[dict[str, Any]]:
-    return DataLoader(RandomClips(count, clips), batch_size=4)
+    rows: Any = [clip_row(row, count, clips) for row in range(count)]
+    return DataLoader(rows, batch_size=4)
 
 
 def trainer(folder: Path, **options: Any) -> L.Trainer:
@@ -73,61 +67,38 @@ def fit(folder: Path, module: KSVQE, **options: Any) -> L.Trainer:
     return run
 
 
+def build(**options: Any) -> KSVQE:
+    L.seed_everything(3)
+    return KSVQE(**SMALLEST, **options)
+
+
 @pytest.fixture(autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
 def test_same_seed_gives_the_same_weights_and_another_seed_does_not(tmp_path: Path) -> None:
-    def weights(seed: int) -> Tensor:
-        L.seed_everything(seed)
-        module = KSVQE(**SMALLEST)
-        fit(tmp_path, module)
-        return torch.cat([parameter.detach().flatten() for parameter in module.parameters()])
-
-    assert torch.equal(weights(1), weights(1))
-    assert not torch.equal(weights(1), weights(2))
+    check_repeats(build, partial(trainer, tmp_path), loader(), loader())
+    other = KSVQE(**SMALLEST)  # after the draws of a training
+    assert not same(weights(build()), weights(other))
 
 
 def test_resume_repeats_the_run_that_was_not_stopped(tmp_path: Path) -> None:
-    def build() -> KSVQE:
-        L.seed_everything(3)
-        return KSVQE(**SMALLEST, learning_rate=1e-3)
-
-    whole = build()
-    fit(tmp_path / "whole", whole, max_epochs=2)
-    # The schedule must not depend on where the run stops, so both are planned for two epochs.
-    first = build()
-    half = trainer(tmp_path / "half", max_epochs=2, callbacks=[StopAfterOneEpoch()])
-    half.fit(first, loader(), loader())
-    half.save_checkpoint(tmp_path / "half.ckpt")
-    resumed = build()
-    trainer(tmp_path / "resumed", max_epochs=2).fit(
-        resumed, loader(), loader(), ckpt_path=str(tmp_path / "half.ckpt"), weights_only=True
-    )
-    for name, parameter in whole.named_parameters():
-        torch.testing.assert_close(resumed.get_parameter(name), parameter, rtol=0, atol=0)
+    check_resume(partial(build, learning_rate=1e-3), partial(trainer, tmp_path), tmp_path, loader(), loader())
 
 
 def test_each_micro_batch_draws_its_own_noise(check_noise: Callable[..., None]) -> None:
-    def build(**options: Any) -> KSVQE:
-        L.seed_everything(3)
-        return KSVQE(**SMALLEST, sigma=1.0, contrastive_tokens=8, **options)
-
-    one = next(iter(loader()))
-    check_noise(build, DataLoader([one] * 4, batch_size=None))
+    check_noise(partial(build, sigma=1.0, contrastive_tokens=8), whole_batches(*[next(iter(loader()))] * 4))
 
 
 def test_checkpoint_rebuilds_the_module_without_any_other_file(tmp_path: Path) -> None:
     module = KSVQE(**SMALLEST, label_range=(0.0, 100.0))
-    run = fit(tmp_path, module)
-    run.save_checkpoint(tmp_path / "a.ckpt")
+    fit(tmp_path, module).save_checkpoint(tmp_path / "a.ckpt")
     loaded = torch.load(tmp_path / "a.ckpt", weights_only=True)  # plain values only
     assert loaded["hyper_parameters"]["label_range"] == [0.0, 100.0]
     again = KSVQE.load_from_checkpoint(tmp_path / "a.ckpt", weights_only=True)
     assert again.config == module.config
-    for name, value in module.state_dict().items():
-        assert torch.equal(value, again.state_dict()[name]) or (value.isnan().all() and name == "score_map"), name
+    assert same(weights(again), weights(module))
 
 
 def test_an_explicit_argument_beats_the_preset_and_both_are_saved() -> None:
@@ -153,10 +124,9 @@ def test_checkpoint_holds_the_map_of_its_own_validation(tmp_path: Path, averagin
 def test_averaging_leaves_frozen_weights_as_they_are(tmp_path: Path) -> None:
     frozen = KSVQE(**(SMALLEST | {"freeze_distortion": True}))
     assert frozen.network.distortion is not None
-    before = {name: value.clone() for name, value in frozen.network.distortion.extractor.state_dict().items()}
+    before = weights(frozen.network.distortion.extractor)
     fit(tmp_path, frozen, callbacks=[ParameterEMA(decay=0.9)])
-    for name, value in frozen.network.distortion.extractor.state_dict().items():
-        assert torch.equal(value, before[name]), name
+    assert same(weights(frozen.network.distortion.extractor), before)
 
 
 def test_every_trainable_parameter_gets_a_gradient() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -12,15 +13,27 @@ from lightning_modules.video_quality.presets import KSVQEConfig
 
 Smallest = Callable[..., KSVQEConfig]
 Clips = Callable[..., tuple[Tensor, Tensor]]
+Make = Callable[..., tuple[KSVQENetwork, tuple[Tensor, Tensor]]]
+
+
+@pytest.fixture
+def make(smallest: Smallest, clips: Clips) -> Make:
+    """Make a smallest network and what it is given."""
+
+    def network_and_inputs(batch: int = 2, **overrides: Any) -> tuple[KSVQENetwork, tuple[Tensor, Tensor]]:
+        config = smallest(**overrides)
+        return KSVQENetwork(config), clips(config, batch)
+
+    return network_and_inputs
 
 
 def loss_of(output: KSVQEOutput) -> Tensor:
     return output.score.square().sum() + output.distortion_tokens.square().sum()
 
 
-def test_output_shapes(smallest: Smallest, clips: Clips) -> None:
-    config = smallest()
-    output = KSVQENetwork(config)(*clips(config, 3))
+def test_output_shapes(make: Make) -> None:
+    network, inputs = make(3)
+    output = network(*inputs)
     assert output.score.shape == (3,)
     assert output.importance.shape == (3, 4, 2, 2)
     assert output.selection.region.shape == (3, 3, 8, 56, 56)
@@ -58,12 +71,12 @@ def test_output_shapes(smallest: Smallest, clips: Clips) -> None:
     ],
     ids=str,
 )
-def test_every_switch_learns(overrides: dict[str, object], smallest: Smallest, clips: Clips) -> None:
+def test_every_switch_learns(overrides: dict[str, Any], make: Make) -> None:
     """Forward and backward: all that may learn gets a gradient, nothing frozen does, and evaluation repeats exactly."""
     torch.manual_seed(0)
-    config = smallest(**overrides)
-    network = KSVQENetwork(config).train()
-    inputs = clips(config)
+    network, inputs = make(**overrides)
+    config = network.config
+    network.train()
     for _ in range(2):
         loss_of(network(*inputs)).backward()
     idle = {"qrs", "drop_path"} & set(overrides)  # without QRS nothing asks for the class token's adapters
@@ -79,19 +92,16 @@ def test_every_switch_learns(overrides: dict[str, object], smallest: Smallest, c
         assert torch.equal(network(*inputs).score, network(*inputs).score)
 
 
-def test_evaluation_with_and_without_gradient_agree(smallest: Smallest, clips: Clips) -> None:
-    config = smallest()
-    network = KSVQENetwork(config).eval()
-    inputs = clips(config)
+def test_evaluation_with_and_without_gradient_agree(make: Make) -> None:
+    network, inputs = make()
+    network.eval()
     with torch.no_grad():
         quick = network(*inputs).score
     torch.testing.assert_close(quick, network(*inputs).score, rtol=1e-4, atol=1e-5)
 
 
-def test_training_after_evaluation_uses_the_new_tables(smallest: Smallest, clips: Clips) -> None:
-    config = smallest()
-    network = KSVQENetwork(config)
-    inputs = clips(config)
+def test_training_after_evaluation_uses_the_new_tables(make: Make) -> None:
+    network, inputs = make()
     with torch.inference_mode():
         before = network.eval()(*inputs).score.clone()
     optimizer = torch.optim.SGD([p for p in network.parameters() if p.requires_grad], lr=0.1)
@@ -99,17 +109,16 @@ def test_training_after_evaluation_uses_the_new_tables(smallest: Smallest, clips
     optimizer.step()
     with torch.inference_mode():
         after = network.eval()(*inputs).score
-    fresh = KSVQENetwork(config).eval()
+    fresh = KSVQENetwork(network.config).eval()
     fresh.load_state_dict(network.state_dict())
     with torch.inference_mode():
         assert torch.equal(fresh(*inputs).score, after)
     assert not torch.equal(before, after)
 
 
-def test_a_copy_is_independent(smallest: Smallest, clips: Clips) -> None:
-    config = smallest()
-    network = KSVQENetwork(config).eval()
-    inputs = clips(config)
+def test_a_copy_is_independent(make: Make) -> None:
+    network, inputs = make()
+    network.eval()
     with torch.no_grad():
         expected = network(*inputs).score
         twin = copy.deepcopy(network)
@@ -118,11 +127,9 @@ def test_a_copy_is_independent(smallest: Smallest, clips: Clips) -> None:
         assert torch.equal(twin(*inputs).score, expected)
 
 
-def test_bfloat16_autocast(smallest: Smallest, clips: Clips) -> None:
+def test_bfloat16_autocast(make: Make) -> None:
     torch.manual_seed(0)
-    config = smallest()
-    network = KSVQENetwork(config)
-    inputs = clips(config)
+    network, inputs = make()
     with torch.autocast("cpu", torch.bfloat16):
         loss_of(network(*inputs)).backward()
     network.eval()
@@ -134,12 +141,12 @@ def test_bfloat16_autocast(smallest: Smallest, clips: Clips) -> None:
     torch.testing.assert_close(rough.score, exact.score, rtol=0.1, atol=0.05)
 
 
-def test_state_dict_holds_no_derived_tensors(smallest: Smallest, clips: Clips) -> None:
-    config = smallest()
-    network = KSVQENetwork(config).eval()
+def test_state_dict_holds_no_derived_tensors(make: Make) -> None:
+    network, inputs = make()
+    network.eval()
     before = set(network.state_dict())
     with torch.no_grad():
-        network(*clips(config))
+        network(*inputs)
     assert set(network.state_dict()) == before
     assert not any("index" in key or "mask" in key or "gate" in key for key in before)
 
@@ -150,10 +157,10 @@ def test_official_key_frames_change_the_group_at_their_index() -> None:
     assert groups == sorted(groups)
 
 
-def test_contrique_joins_the_network(smallest: Smallest, clips: Clips) -> None:
-    config = smallest(distortion_arch="contrique", fragment_size=32, patch_size=(2, 16, 16), freeze_distortion=True)
-    network = KSVQENetwork(config).train()
-    output = network(*clips(config, 1))
+def test_contrique_joins_the_network(make: Make) -> None:
+    sizes = {"fragment_size": 32, "patch_size": (2, 16, 16)}
+    network, inputs = make(1, distortion_arch="contrique", freeze_distortion=True, **sizes)
+    output = network.train()(*inputs)
     loss_of(output).backward()
     assert network.distortion is not None
     assert not network.distortion.extractor.training

@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict
 
 import pytest
 
 from datamodules.common.errors import ConfigurationError
-from lightning_modules.video_quality.presets import KSVQEConfig, resolve_preset
+from lightning_modules.video_quality.presets import resolve_preset
 
 
 def test_paper_and_official_differ_where_they_should() -> None:
@@ -66,7 +65,3 @@ def test_values_that_cannot_work(overrides: dict[str, object], message: str) -> 
 def test_unknown_preset() -> None:
     with pytest.raises(ConfigurationError, match="choose one of paper, official, tiny"):
         resolve_preset("small")  # type: ignore[arg-type]
-
-
-def test_smallest_is_valid(smallest: Callable[..., KSVQEConfig]) -> None:
-    assert smallest().stages == 2

@@ -9,14 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from datamodules.common.errors import ConfigurationError
 from lightning_modules.nn.perturbed_topk import ScoresError
-from lightning_modules.video_quality.region_selection import (
-    QualityAwareRegionSelection,
-    importance_map,
-)
+from lightning_modules.video_quality.region_selection import QualityAwareRegionSelection, importance_map
+from tests.lightning_modules.memory import LargestTensor
 
 CASES = [(7, 7), (8, 7), (9, 7), (10, 7), (12, 7), (5, 3), (4, 1)]
 FS, FRAMES, KEYS, BATCH = 3, 6, 2, 2
@@ -151,20 +148,6 @@ def test_switched_off_it_takes_the_central_window(grid: int, central: int, train
     assert not found.candidate_scores.requires_grad
 
 
-class LargestTensor(TorchDispatchMode):
-    """Remembers the largest new storage that any operation returned, in elements."""
-
-    elements = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN204
-        result = func(*args, **(kwargs or {}))
-        known = {part.untyped_storage().data_ptr() for part in args if isinstance(part, Tensor)}
-        for part in result if isinstance(result, (tuple, list)) else [result]:
-            if isinstance(part, Tensor) and part.untyped_storage().data_ptr() not in known:
-                self.elements = max(self.elements, part.untyped_storage().nbytes() // part.element_size())
-        return result
-
-
 @pytest.mark.parametrize("training", [True, False])
 def test_no_tensor_is_larger_than_one_region(training: bool) -> None:
     fragments, importance, group = inputs(9)
@@ -182,7 +165,7 @@ def test_one_generator_state_gives_one_result() -> None:
     module = selection(9, 7, num_samples=10).train()
     first = module(fragments, importance, group).indicator
     assert not torch.equal(first, module(fragments, importance, group).indicator)
-    module.generator = generator(3)
+    module.topk.generator = generator(3)
     assert torch.equal(first, module(fragments, importance, group).indicator)
     twin = copy.deepcopy(module)  # weight averaging copies the network
     assert torch.equal(twin(fragments, importance, group).region, module(fragments, importance, group).region)

@@ -124,12 +124,3 @@ def test_drop_path_keeps_the_mean() -> None:
     assert dropped.unique().tolist() == pytest.approx([0.0, 4 / 3])
     assert dropped.mean() == pytest.approx(1.0, abs=0.05)
     assert torch.equal(drop.eval()(torch.ones(3, 2)), torch.ones(3, 2))
-
-
-def test_evaluation_after_inference_mode_can_train() -> None:
-    """What is kept for a shape must not be an inference tensor, which no backward pass may save."""
-    network = SwinTransformer3D(8, (2,), (1,), window=(2, 7, 7), patch_size=(2, 8, 8), gated_stages=(True,))
-    x = torch.randn(1, 3, 8, 112, 112)
-    with torch.inference_mode():
-        network.eval()(x)
-    network.train()(x).sum().backward()

@@ -9,11 +9,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from datamodules.common.atomic_write import write_text
-from datamodules.common.errors import LabelError
-from datamodules.inspection.store.exchange.parts import ExchangedDetection, ExchangedImage, find_image, pixels
+from datamodules.inspection.store.exchange.parts import (
+    ExchangedDetection,
+    ExchangedImage,
+    find_image,
+    pixels,
+    said,
+    well_formed,
+)
 
 NAME = "annotations.json"
 _GROUPS = ("annotations", "rejected", "open")
@@ -67,29 +73,22 @@ def read(content: object, source: Path) -> tuple[list[ExchangedImage], list[str]
     Raises:
         LabelError: If a part is missing or malformed.
     """
-    try:
+    with well_formed(
+        source,
+        "is no COCO file of detections ({}): it needs images (id, file_name), categories (id, name) and annotations "
+        "(image_id, category_id, bbox)",
+    ):
         if not isinstance(content, dict):
             raise TypeError(f"a {type(content).__name__} where an object belongs")
-        return _read(content, source)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        if isinstance(error, LabelError):
-            raise
-        raise LabelError(
-            f"{source} is no COCO file of detections ({error!r}): it needs images (id, file_name), categories "
-            "(id, name) and annotations (image_id, category_id, bbox)"
-        ) from error
-
-
-def _read(content: Json, source: Path) -> tuple[list[ExchangedImage], list[str]]:
-    names = {int(one["id"]): str(one["name"]) for one in content["categories"]}
-    images: dict[int, ExchangedImage] = {}
-    for one in content["images"]:
-        path = find_image(str(one["file_name"]), source.parent, source)
-        size = (int(one.get("width", 0)), int(one.get("height", 0)))
-        images[int(one["id"])] = ExchangedImage(path, *size, int(one.get("domain", 1)), bool(one.get("healthy", False)))
-    for group in _GROUPS:
-        for number, one in enumerate(content.get(group, [])):
-            images[int(one["image_id"])].detections.append(_detection(one, names, group, f"{group}{number}"))
+        names = {int(one["id"]): str(one["name"]) for one in content["categories"]}
+        images: dict[int, ExchangedImage] = {}
+        for one in content["images"]:
+            path = find_image(str(one["file_name"]), source.parent, source)
+            width, height, domain = int(one.get("width", 0)), int(one.get("height", 0)), int(one.get("domain", 1))
+            images[int(one["id"])] = ExchangedImage(path, width, height, domain, bool(one.get("healthy", False)))
+        for group in _GROUPS:
+            for number, one in enumerate(content.get(group, [])):
+                images[int(one["image_id"])].detections.append(_detection(one, names, group, f"{group}{number}"))
     return list(images.values()), list(names.values())
 
 
@@ -97,9 +96,9 @@ def _detection(one: Json, names: Mapping[int, str], group: str, name: str) -> Ex
     truth = names[int(one["category_id"])]
     shown = str(one.get("shown_class", truth))
     x, y, width, height = (float(value) for value in one["bbox"])
-    verdict: Literal["confirm", "reject", "reclass"] | None = None
-    if one.get("score") is None or one.get("verdict") is not None:  # another's prediction is still to be asked about
-        verdict = "reject" if group == "rejected" else "confirm" if truth == shown else "reclass"
+    verdict = said(shown, None if group == "rejected" else truth)
+    if one.get("score") is not None and one.get("verdict") is None:
+        group = "open"  # another's prediction is still to be asked about
     region = one.get("segmentation")
     rle = region.get("counts") if isinstance(region, dict) and isinstance(region.get("counts"), str) else None
     return ExchangedDetection(
@@ -108,6 +107,6 @@ def _detection(one: Json, names: Mapping[int, str], group: str, name: str) -> Ex
         box=pixels((x, y, x + width, y + height)),
         score=None if one.get("score") is None else float(one["score"]),
         verdict=None if group == "open" else verdict,
-        truth=truth if group == "annotations" and verdict is not None else None,
+        truth=truth if group == "annotations" else None,
         rle=rle,
     )

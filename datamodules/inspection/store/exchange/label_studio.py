@@ -9,13 +9,20 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 from xml.sax.saxutils import quoteattr
 
 from datamodules.common.atomic_write import write_text
 from datamodules.common.errors import LabelError
-from datamodules.inspection.store.exchange.parts import ExchangedDetection, ExchangedImage, find_image, pixels
+from datamodules.inspection.store.exchange.parts import (
+    ExchangedDetection,
+    ExchangedImage,
+    find_image,
+    pixels,
+    said,
+    well_formed,
+)
 from datamodules.inspection.store.rows import Box
 
 NAME, CONFIG = "tasks.json", "labels.xml"
@@ -82,17 +89,14 @@ def read(content: object, source: Path) -> tuple[list[ExchangedImage], list[str]
     Raises:
         LabelError: If a part is missing or malformed.
     """
-    try:
+    with well_formed(
+        source,
+        "is no list of Label Studio tasks with rectangle labels ({}): each task needs data.image, and predictions or "
+        "annotations",
+    ):
         if not isinstance(content, list):
             raise TypeError(f"a {type(content).__name__} where a list belongs")
         images = [_image(dict(task), source) for task in content]
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        if isinstance(error, LabelError):
-            raise
-        raise LabelError(
-            f"{source} is no list of Label Studio tasks with rectangle labels ({error!r}): each task needs data.image, "
-            "and predictions or annotations"
-        ) from error
     named = (name for image in images for one in image.detections for name in (one.shown_class, one.truth))
     classes = sorted({name for name in named if name is not None})
     if not classes:
@@ -121,11 +125,8 @@ def _image(task: Json, source: Path) -> ExchangedImage:
 def _predicted(name: str, one: Json, kept: Json | None, is_open: bool) -> ExchangedDetection:
     shown = _label(one)
     truth = None if kept is None or is_open else _label(kept)
-    verdict: Literal["confirm", "reject", "reclass"] = (
-        "reject" if truth is None else "confirm" if truth == shown else "reclass"
-    )
     score = float(one.get("score") or 1.0)
-    return ExchangedDetection(name, shown, _box(one), score, None if is_open else verdict, truth)
+    return ExchangedDetection(name, shown, _box(one), score, None if is_open else said(shown, truth), truth)
 
 
 def _rectangles(group: Json) -> list[Json]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -13,6 +14,7 @@ from datamodules.common.errors import LabelError
 from datamodules.inspection.store.feedback import FeedbackStore
 from datamodules.inspection.store.rows import Box, EffectiveAnswer, StoredDetection, StoredImage
 
+Said = Literal["confirm", "reject", "reclass"]
 THRESHOLD = 0.5  # of a run that was imported: its model's own are not known
 
 
@@ -34,7 +36,7 @@ class ExchangedDetection:
     shown_class: str
     box: Box
     score: float | None
-    verdict: Literal["confirm", "reject", "reclass"] | None
+    verdict: Said | None
     truth: str | None
     rle: str | None = None
 
@@ -90,12 +92,29 @@ def answered_images(store: FeedbackStore, run_ids: Sequence[int] | None) -> tupl
     return images, list(dict.fromkeys(name for run in runs for name in run.class_names))
 
 
+def said(shown: str, truth: str | None) -> Said:
+    """The answer to a detection, from the class that it was shown as and the one that is there."""
+    return "reject" if truth is None else "confirm" if truth == shown else "reclass"
+
+
+@contextmanager
+def well_formed(source: Path, problem: str) -> Iterator[None]:
+    """Say what a file lacks where reading its JSON stumbles: ``problem``, with ``{}`` for the reason.
+
+    Raises:
+        LabelError: If it stumbles.
+    """
+    try:
+        yield
+    except LabelError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise LabelError(f"{source} {problem.format(repr(error))}") from error
+
+
 def _exchanged(one: StoredDetection, answer: EffectiveAnswer | None) -> ExchangedDetection:
-    verdict: Literal["confirm", "reject", "reclass"] | None = None
-    if answer is not None:
-        right = answer.truth == one.shown_class
-        verdict = "reject" if answer.truth is None else "confirm" if right else "reclass"
     truth = None if answer is None else answer.truth
+    verdict = None if answer is None else said(one.shown_class, truth)
     return ExchangedDetection(f"d{one.id}", one.shown_class, one.box, one.score, verdict, truth, one.rle)
 
 
@@ -103,13 +122,6 @@ def add_imported(
     store: FeedbackStore, source: Path, images: Sequence[ExchangedImage], classes: Sequence[str], annotator: str
 ) -> None:
     """Add imported detections as a run of their own, and their answers; a repeat changes nothing.
-
-    Args:
-        store: An open store.
-        source: File or folder that they come from, for messages.
-        images: Images that exist on this machine.
-        classes: Names of the classes.
-        annotator: Who answered.
 
     Raises:
         LabelError: If an image is missing, of another size, or healthy and defective at once.

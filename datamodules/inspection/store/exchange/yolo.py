@@ -11,6 +11,7 @@ from pathlib import Path
 
 from datamodules.common.atomic_write import write_text
 from datamodules.common.errors import LabelError
+from datamodules.common.manifest import read_text
 from datamodules.inspection.store.exchange.parts import ExchangedDetection, ExchangedImage, find_image, pixels
 
 
@@ -70,10 +71,7 @@ def read(folder: Path) -> tuple[list[ExchangedImage], list[str]]:
 
 
 def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise LabelError(f"{path}: cannot be read as text ({error}); write it anew") from error
+    return read_text(path, "cannot be read as text ({}); write it anew").splitlines()
 
 
 def _paths(folder: Path) -> list[Path]:

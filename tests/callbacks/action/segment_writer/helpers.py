@@ -43,12 +43,9 @@ class ColourClassifier(L.LightningModule):
             if self.seen + place in self.fails_at:
                 raise self.fails_at[self.seen + place]
         self.seen += len(scores)
-        return {
-            "scores": scores,
-            "times": batch["times"],
-            "video_id": batch["video_id"],
-            "is_last": batch["is_last"],
-        }
+        return StreamPrediction(
+            scores=scores, times=batch["times"], video_id=batch["video_id"], is_last=batch["is_last"]
+        )
 
 
 def frames(parts: list[int], height: int = 48, width: int = 64, part: int = PART) -> Iterator[NDArray[np.uint8]]:

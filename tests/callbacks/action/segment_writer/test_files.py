@@ -40,11 +40,8 @@ def test_every_file_of_a_folder_of_videos(clips: Path, tmp_path: Path) -> None:
     found = read_activitynet(tmp_path / "segments.json").segments
     assert [one.label for one in found["kitchen"]] == [NAMES[index] for index in (0, 1, 2, 0)]
     assert found["kitchen"][-1].end == pytest.approx(4.0)
-    assert [one.label for one in read_segment_csv(tmp_path / "кухня.segments.csv")] == [
-        "cooking",
-        "drinking",
-        "cooking",
-    ]
+    labels = [one.label for one in read_segment_csv(tmp_path / "кухня.segments.csv")]
+    assert labels == ["cooking", "drinking", "cooking"]
     assert "飲む" in (tmp_path / "kitchen.srt").read_text(encoding="utf-8")
     assert [row["status"] for row in csv_rows(tmp_path / "summary.csv")] == ["ok", "ok"]
 

@@ -7,7 +7,6 @@ import json
 from collections import Counter
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -15,7 +14,8 @@ from numpy.typing import NDArray
 from datamodules.action.demo.making import action_demo_folder, make_action_demo
 from datamodules.action.demo.settings import DEMO_CLASSES, FRAME_CLASSES, PAIR_CLASSES, ActionDemoSettings
 from datamodules.action.demo.videos import ClipJob, LongJob, clip_scene, long_scene, make_clip, make_long, truth_of
-from datamodules.common.errors import ConfigurationError, VideoError
+from datamodules.common.errors import VideoError
+from tests.datamodules.samples import decode
 from tests.tables import csv_rows
 
 SMALL = {
@@ -34,12 +34,6 @@ SMALL = {
 def small(cache: Path | None, **changes: float) -> ActionDemoSettings:
     values = {**SMALL, **changes}
     return ActionDemoSettings(cache_dir=None if cache is None else str(cache), **values)  # type: ignore[arg-type]
-
-
-def decode(path: Path) -> tuple[NDArray[np.uint8], list[float]]:
-    with av.open(str(path)) as container:
-        frames = list(container.decode(video=0))
-        return np.stack([frame.to_ndarray(format="rgb24") for frame in frames]), [float(f.time or 0) for f in frames]
 
 
 @pytest.fixture(scope="module")
@@ -179,13 +173,6 @@ def test_a_long_video_shows_each_class_before_any_comes_again(tmp_path: Path) ->
     assert [one["label"] for one in truth["annotations"]][:4] == ["idle", "raising", "lowering", "idle"]
 
 
-def test_the_same_settings_are_made_once(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    before = {p: p.stat().st_mtime_ns for p in folder.rglob("*")}
-    assert make_action_demo(small(folder.parent.parent)) == folder
-    assert {p: p.stat().st_mtime_ns for p in folder.rglob("*")} == before
-    assert capfd.readouterr().err == ""
-
-
 def test_a_making_goes_on_where_it_stopped(folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     settings = small(tmp_path)
     partial = action_demo_folder(settings).with_suffix(".partial")
@@ -201,44 +188,6 @@ def test_a_making_goes_on_where_it_stopped(folder: Path, tmp_path: Path, capfd: 
     for path in folder.rglob("*"):
         if path.is_file():
             assert (again / path.relative_to(folder)).read_bytes() == path.read_bytes()
-    (again / "untrimmed" / "untrimmed_01.mp4").unlink()
-    assert make_action_demo(settings) == again
-    assert (again / "untrimmed" / "untrimmed_01.mp4").is_file()
-
-
-def test_the_folder_depends_on_content_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert action_demo_folder(small(tmp_path)).name == action_demo_folder(small(tmp_path / "other")).name
-    assert action_demo_folder(small(tmp_path)) != action_demo_folder(small(tmp_path, seed=1))
-    monkeypatch.setenv("APPRAISE_CACHE", str(tmp_path / "own"))
-    assert action_demo_folder(small(None)).parent == tmp_path / "own" / "action_demo"
-    monkeypatch.delenv("APPRAISE_CACHE")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert action_demo_folder(small(None)).parent == tmp_path / "xdg" / "appraise" / "action_demo"
-
-
-def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(VideoError, match="APPRAISE_CACHE"):
-        make_action_demo(small(tmp_path / "file"))
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"clips": 2}, "clips is 2"),
-        ({"width": 63}, "width is 63"),
-        ({"height": 62}, "height is 62"),
-        ({"clip_seconds": 0.0}, "clip_seconds is 0"),
-        ({"segments": 0}, "segments is 0"),
-        ({"shortest_segment": 3.0, "longest_segment": 2.0}, "shortest_segment is 3"),
-        ({"blur_share": 0.5, "random_share": 0.5}, "above 0.9"),
-        ({"val_fraction": 0.6, "test_fraction": 0.4}, "below 1"),
-        ({"seed": -1}, "seed is -1"),
-    ],
-)
-def test_settings_out_of_range(change: dict[str, float], message: str) -> None:
-    with pytest.raises(ConfigurationError, match=message):
-        small(None, **change)
 
 
 def test_a_clip_that_cannot_be_written_is_named(tmp_path: Path) -> None:

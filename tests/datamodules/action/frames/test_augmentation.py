@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from datamodules.action.frames.augmentation import DRAWS, ActionAugmentation, augment
-from datamodules.common.errors import ConfigurationError
 from datamodules.common.seeded_draws import row_draws
 
 STILL = {"rotation": 0.0, "zoom": 0.0, "shift": 0.0, "shear": 0.0, "flip": False}
@@ -78,8 +77,3 @@ def test_ranges(name: str) -> None:
         assert 0.18 * side < x.abs().max() <= 0.2 * side + 0.1
     else:
         assert 7.5 < x.abs().max() <= 8.1  # 16 sin(30 degrees)
-
-
-def test_out_of_range() -> None:
-    with pytest.raises(ConfigurationError, match="zoom is 1"):
-        ActionAugmentation(zoom=1.0)

@@ -220,18 +220,3 @@ class TestSources:
         touch(tmp_path, "cooking/a.mp4", "drinking/a.mp4")
         with pytest.raises(LabelError, match=r"drinking/a.mp4 has class 'drinking', which is not among"):
             read_videos(ActionListSettings(root=str(tmp_path), class_names=["cooking", "reading"]))
-
-    @pytest.mark.parametrize(
-        ("options", "message"),
-        [
-            ({"label_format": "csv"}, "no list is given"),
-            ({"label_format": "videos"}, "give root"),
-            ({"classes": []}, "at least one class"),
-            ({"class_names": ["a", "a"]}, "each once"),
-            ({"fold": 0}, "fold is 0"),
-            ({"labels": ["a", "b"], "label_format": "ucf"}, "folder of the lists"),
-        ],
-    )
-    def test_contradictions(self, options: dict[str, object], message: str) -> None:
-        with pytest.raises(ConfigurationError, match=message):
-            ActionListSettings(**options)  # type: ignore[arg-type]  # varied on purpose

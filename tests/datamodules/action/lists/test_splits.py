@@ -97,12 +97,6 @@ def test_frames_of_one_video_on_all_sides() -> None:
     assert {split for (name, _), split in zip(keys, splits, strict=True) if name.startswith("v0")} == {"train", "test"}
 
 
-@pytest.mark.parametrize("parts", [(0.7, 0.2, 0.2), (0.0, 0.5, 0.5), (1.2, -0.1, -0.1)])
-def test_impossible_shares(parts: tuple[float, float, float]) -> None:
-    with pytest.raises(ConfigurationError, match="split is"):
-        ActionSplitSettings(parts)
-
-
 def test_what_is_wrong_with_the_labelled_side_is_named(tmp_path: Path) -> None:
     def frames(labels: Path) -> LabelledFrames:
         return LabelledFrames(ActionFrameSettings(labels=str(labels), frame_size=16, frames_per_video=4))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from datamodules.common.errors import ConfigurationError, LabelError
+from datamodules.common.errors import LabelError
 from datamodules.faces.lists.records import FaceList, SplitName, unlabelled
 from datamodules.faces.lists.settings import FaceListSettings
 from datamodules.faces.lists.splits import split_faces
@@ -81,10 +81,3 @@ def test_judges_learn_from_other_people() -> None:
     assert len(_people(judged["train"])) == 14
     for split in ("val", "test"):
         np.testing.assert_array_equal(kept[split].names, judged[split].names)
-
-
-def test_what_a_split_cannot_be() -> None:
-    with pytest.raises(ConfigurationError, match="split is"):
-        FaceListSettings(split=(0.5, 0.5, 0.5))
-    with pytest.raises(ConfigurationError, match="judge_share is 1"):
-        FaceListSettings(judge_share=1.0)

@@ -10,9 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from PIL import Image
-from pycocotools import mask as coco_mask
 
 from datamodules.common.errors import LabelError
 from datamodules.common.sampler import SampleIndex
@@ -31,13 +29,9 @@ from datamodules.inspection.batches.decoded import (
 from datamodules.inspection.labels.masks import class_mask
 from datamodules.inspection.labels.records import Answer, LabelledImage
 from datamodules.inspection.settings import InspectionDataSettings
+from tests.datamodules.samples import rle
 
 SETTINGS = InspectionDataSettings()
-
-
-def rle(mask: NDArray[np.bool_]) -> str:
-    text: bytes = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"]
-    return text.decode()
 
 
 def part(folder: Path, height: int = 40, width: int = 60, **values: object) -> LabelledImage:
@@ -116,18 +110,6 @@ def test_the_frame_of_a_box_is_unknown(tmp_path: Path) -> None:
     assert int((drawn == IGNORE).sum()) == 300
     whole = class_mask(image, 3)
     assert int((whole == 1).sum()) == 400
-
-
-def test_a_phone_picture_is_turned_upright(tmp_path: Path) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    Image.new("RGB", (30, 20)).save(tmp_path / "turned.jpg", exif=exif)
-    assert np.array(read_picture(tmp_path / "turned.jpg")).shape == (30, 20, 3)
-
-
-def test_16_bit_grey_keeps_its_upper_byte(tmp_path: Path) -> None:
-    Image.fromarray(np.full((4, 4), 0x7F12, dtype=np.uint16)).save(tmp_path / "deep.png")
-    assert np.unique(np.array(read_picture(tmp_path / "deep.png"))).tolist() == [0x7F]
 
 
 def test_answers_are_drawn_in_pixels_of_the_network(tmp_path: Path) -> None:

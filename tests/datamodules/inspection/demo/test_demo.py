@@ -9,7 +9,6 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from datamodules.common.errors import ConfigurationError, StoreError
 from datamodules.inspection.demo.defects import EDGE_CLASSES, draw_defect
 from datamodules.inspection.demo.lookalikes import LOOKALIKES, draw_lookalike
 from datamodules.inspection.demo.making import inspection_demo_folder, make_inspection_demo
@@ -24,10 +23,6 @@ SETUPS = pytest.mark.parametrize("setup", [ORIGINAL_SETUP, NEW_SETUP], ids=["ori
 def small(folder: Path, **changes: object) -> InspectionDemoSettings:
     counts = {"original_train": 13, "new_train": 13, "original_val": 2, "new_val": 3, "original_test": 4, "new_test": 5}
     return InspectionDemoSettings(**{**counts, "size": 64, "cache_dir": str(folder), **changes})  # type: ignore[arg-type]
-
-
-def read(folder: Path) -> list[dict[str, str]]:
-    return csv_rows(folder / "manifest.csv")
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +90,7 @@ def test_a_defect_of_the_edge_needs_one() -> None:
 
 
 def test_manifest(folder: Path) -> None:
-    rows = read(folder)
+    rows = csv_rows(folder / "manifest.csv")
     assert list(rows[0]) == ["image", "mask", "domain", "split", "group", "healthy"]
     kinds = [(row["domain"], row["split"]) for row in rows]
     assert {kind: kinds.count(kind) for kind in kinds} == {
@@ -153,13 +148,6 @@ def test_the_lines_differ() -> None:
     assert noise[0] != pytest.approx(noise[1], rel=0.02)
 
 
-def test_the_same_settings_are_made_once(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
-    assert make_inspection_demo(small(folder.parent.parent)) == folder
-    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
-    assert capfd.readouterr().err == ""
-
-
 def test_images_repeat_and_an_interrupted_making_starts_anew(
     folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -173,44 +161,3 @@ def test_images_repeat_and_an_interrupted_making_starts_anew(
     }
     assert not torn.parent.parent.exists()
     assert "40 of 40" in capfd.readouterr().err
-    next((again / "images").iterdir()).unlink()
-    assert len(list((make_inspection_demo(settings) / "images").iterdir())) == 40
-
-
-def test_the_folder_depends_on_content_only(tmp_path: Path) -> None:
-    first = inspection_demo_folder(small(tmp_path))
-    assert inspection_demo_folder(small(tmp_path / "other")).name == first.name
-    assert inspection_demo_folder(small(tmp_path, seed=1)) != first
-    assert inspection_demo_folder(small(tmp_path, contrast=0.5)) != first
-
-
-def test_the_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("APPRAISE_CACHE", str(tmp_path / "own"))
-    assert inspection_demo_folder(InspectionDemoSettings()).is_relative_to(tmp_path / "own" / "inspection_demo")
-    monkeypatch.delenv("APPRAISE_CACHE")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert inspection_demo_folder(InspectionDemoSettings()).is_relative_to(tmp_path / "xdg" / "appraise")
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    assert inspection_demo_folder(InspectionDemoSettings()).is_relative_to(Path.home() / ".cache" / "appraise")
-
-
-def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(StoreError, match="APPRAISE_CACHE"):
-        make_inspection_demo(small(tmp_path / "file"))
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"new_val": 0}, "new_val is 0"),
-        ({"size": 63}, "size is 63"),
-        ({"healthy_share": 1.5}, "healthy_share is 1.5"),
-        ({"flagged_share": -0.5}, "flagged_share is -0.5"),
-        ({"contrast": 0.0}, "contrast is 0.0"),
-        ({"lookalike_contrast": 3.0}, "lookalike_contrast is 3.0"),
-    ],
-)
-def test_settings_out_of_range(change: dict[str, float], message: str) -> None:
-    with pytest.raises(ConfigurationError, match=message):
-        InspectionDemoSettings(**change)  # type: ignore[arg-type]

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from pycocotools import mask as coco_mask
 
 from datamodules.common.errors import ConfigurationError, LabelError
 from datamodules.inspection.labels.coco import read_coco
@@ -21,6 +20,7 @@ from datamodules.inspection.labels.masks import class_mask, labelled_boxes
 from datamodules.inspection.labels.records import LabelledImage
 from datamodules.inspection.labels.sources import ImageSources
 from datamodules.inspection.settings import InspectionDataSettings
+from tests.datamodules.samples import rle
 
 Files = dict[str, str | NDArray[np.uint8]]
 
@@ -102,92 +102,66 @@ def test_mask_values_may_be_classes(tmp_path: Path) -> None:
     assert boxes_of(image) == [([10, 4, 16, 9], 1)]
 
 
-MANIFEST_ERRORS: dict[str, tuple[str, str | None, str]] = {
-    "no mask": ("a.png,m.png,dent,train", None, r"list.csv, line 2: there is no mask .*m.png"),
-    "no image": ("x.png,,,train", "x.png,1,1,2,2,dent", r"line 2: there is no image .*x.png"),
-    "no bare image": ("x.png,,,train\na.png,,,train", "a.png,1,1,2,2,dent", r"line 2: there is no image .*x.png"),
-    "class without mask": ("a.png,,dent,train", None, r"line 2: class 'dent' has no mask"),
-    "split": ("a.png,,,training", "a.png,1,1,2,2,dent", r"line 2: split 'training' must be train, val or test"),
-    "open split": ("a.png,,,train\nb.png,,,", "a.png,1,1,2,2,dent", r"line 3: no split, but other rows name one"),
-    "twice": ("a.png,,,train\na.png,,,train", None, r"line 3: 'a.png' was already named in line 2; drop"),
-    "two splits": ("a.png,,,train\na.png,,,test", None, r"line 3: 'a.png' .* line 2 in split 'train', here in 'test'"),
-    "box outside": (
-        "a.png,,,train",
-        "a.png,1,1,33,8,dent",
-        r"boxes.csv, line 2: box 1,1,33,8 lies outside 'a.png', .*30x20",
+BARE, MASKED, BOX = "a.png,,,train", "a.png,m.png,dent,train", "a.png,1,1,2,2,dent"
+CRACK = r"list.csv, line 3: unknown class 'crack'; the classes are dent"
+DENT: dict[str, Any] = {"classes": ("dent",)}
+MANIFEST_ERRORS: list[tuple[str, str | None, str, dict[str, Any]]] = [
+    (MASKED, None, r"list.csv, line 2: there is no mask .*m.png", {}),
+    ("x.png,,,train", "x.png,1,1,2,2,dent", r"line 2: there is no image .*x.png", {}),
+    ("x.png,,,train\na.png,,,train", BOX, r"line 2: there is no image .*x.png", {}),
+    ("a.png,,dent,train", None, r"line 2: class 'dent' has no mask", {}),
+    ("a.png,,,training", BOX, r"line 2: split 'training' must be train, val or test", {}),
+    ("a.png,,,train\nb.png,,,", BOX, r"line 3: no split, but other rows name one", {}),
+    ("a.png,,,train\na.png,,,train", None, r"line 3: 'a.png' was already named in line 2; drop", {}),
+    ("a.png,,,train\na.png,,,test", None, r"line 3: 'a.png' .* line 2 in split 'train', here in 'test'", {}),
+    (BARE, "a.png,1,1,33,8,dent", r"boxes.csv, line 2: box 1,1,33,8 lies outside 'a.png', .*30x20", {}),
+    (BARE, "a.png,-5,1,3,8,dent", r"boxes.csv, line 2: box -5,1,3,8 lies outside", {}),
+    (BARE, "a.png,5,1,5,8,dent", r"boxes.csv, line 2: box 5,1,5,8 is empty", {}),
+    (BARE, "q.png,1,1,5,8,dent", r"boxes.csv, line 2: image 'q.png' is not in .*list.csv", {}),
+    (BARE, "a.png,1,1,5,8,", r"boxes.csv, line 2: the box of 'a.png' has no class", {}),
+    (BARE, "a.png,1,one,5,8,dent", r"boxes.csv, line 2: y1 'one' is not a number", {}),
+    (BARE, None, r"the labels write no name of a class; give classes", {}),
+    (MASKED, None, r"list.csv, line 2: mask .*m.png is 31x20 but .* image is 30x20", {"m.png": grey(20, 31)}),
+    ("a.png,,,train\nb.png,m.png,crack,train", None, CRACK, {"m.png": spot()} | DENT),
+    (BARE, "a.png,1,1,5,5,crack", r"boxes.csv, line 2: unknown class 'crack'", DENT),
+    ("a.png,1", BOX, r"list.csv, line 2: 'a.png' .* healthy but .*boxes.csv, line 2", {"header": "image,healthy"}),
+    ("a.png,yes", None, r"line 2: healthy 'yes' must be 0, 1 or empty", {"header": "image,healthy"} | DENT),
+    ("a.png,old", None, r"line 2: domain 'old' must be original or new", {"header": "image,domain"} | DENT),
+    ("a.png,red", None, r"line 1: unknown column 'colour'", {"header": "image,colour"} | DENT),
+    ("a.png,", None, r"line 1: the header lacks image", {"header": "picture,mask"} | DENT),
+    (",m.png", None, r"line 2: the name of the image is empty", {"header": "image,mask"} | DENT),
+    (
+        "a.png,train,g\nb.png,test,g",
+        None,
+        r"line 3: group 'g' is in split 'test' here and in 'train' in .*line 2",
+        {"header": "image,split,group"} | DENT,
     ),
-    "negative box": ("a.png,,,train", "a.png,-5,1,3,8,dent", r"boxes.csv, line 2: box -5,1,3,8 lies outside"),
-    "empty box": ("a.png,,,train", "a.png,5,1,5,8,dent", r"boxes.csv, line 2: box 5,1,5,8 is empty"),
-    "box of nobody": ("a.png,,,train", "q.png,1,1,5,8,dent", r"boxes.csv, line 2: image 'q.png' is not in .*list.csv"),
-    "box without class": ("a.png,,,train", "a.png,1,1,5,8,", r"boxes.csv, line 2: the box of 'a.png' has no class"),
-    "box of text": ("a.png,,,train", "a.png,1,one,5,8,dent", r"boxes.csv, line 2: y1 'one' is not a number"),
-    "no class at all": ("a.png,,,train", None, r"the labels write no name of a class; give classes"),
-}
+]
 
 
-@pytest.mark.parametrize(("rows", "boxes", "message"), MANIFEST_ERRORS.values(), ids=MANIFEST_ERRORS)
-def test_what_is_wrong_with_a_manifest_is_named(tmp_path: Path, rows: str, boxes: str | None, message: str) -> None:
+@pytest.mark.parametrize(("rows", "boxes", "message", "more"), MANIFEST_ERRORS)
+def test_what_is_wrong_with_a_manifest_is_named(
+    tmp_path: Path, rows: str, boxes: str | None, message: str, more: dict[str, Any]
+) -> None:
+    files = dict(more)
+    classes = files.pop("classes", None)
     with pytest.raises(LabelError, match=message):
-        load(labels=str(manifest(tmp_path, rows, boxes)), label_format="manifest")
+        load(labels=str(manifest(tmp_path, rows, boxes, **files)), label_format="manifest", classes=classes)
 
 
-def test_a_mask_of_another_size_is_named(tmp_path: Path) -> None:
-    path = manifest(tmp_path, "a.png,m.png,dent,train", **{"m.png": grey(20, 31)})
-    with pytest.raises(LabelError, match=r"list.csv, line 2: mask .*m.png is 31x20 but the upright image is 30x20"):
-        load(labels=str(path), label_format="manifest")
-
-
-def test_an_unknown_class_is_named_with_the_line(tmp_path: Path) -> None:
-    path = manifest(tmp_path, "a.png,,,train\nb.png,m.png,crack,train", **{"m.png": spot()})
-    with pytest.raises(LabelError, match=r"list.csv, line 3: unknown class 'crack'; the classes are dent"):
-        load(labels=str(path), label_format="manifest", classes=("dent",))
-    with_box = manifest(tmp_path / "boxes", "a.png,,,train", "a.png,1,1,5,5,crack")
-    with pytest.raises(LabelError, match=r"boxes.csv, line 2: unknown class 'crack'"):
-        load(labels=str(with_box), label_format="manifest", classes=("dent",))
-
-
-def test_a_mask_value_that_is_no_class_is_named(tmp_path: Path) -> None:
-    path = manifest(tmp_path, "a.png,m.png,,train", **{"m.png": spot(9)})
+@pytest.mark.parametrize(
+    ("row", "mask", "message"),
+    [
+        ("a.png,m.png,,", spot(9), r"line 2: mask .* holds the value 9; allowed are 0 \(healthy\), 1 to 2"),
+        ("a.png,m.png,,", np.zeros((20, 30, 3), dtype=np.uint8), r"line 2: mask .* has mode RGB"),
+        ("a.png,m.png,dent,1", spot(), r"line 2: 'a.png' is flagged healthy but its labels hold a defect"),
+    ],
+)
+def test_what_is_wrong_with_a_mask_is_named(tmp_path: Path, row: str, mask: NDArray[np.uint8], message: str) -> None:
+    path = manifest(tmp_path, row, None, "image,mask,class,healthy", **{"m.png": mask})
     (image,) = load(labels=str(path), label_format="manifest", classes=("dent", "scratch"))
-    with pytest.raises(LabelError, match=r"line 2: mask .* holds the value 9; allowed are 0 \(healthy\), 1 to 2"):
+    with pytest.raises(LabelError, match=message):
         class_mask(image, 2)
-
-
-def test_a_mask_of_colours_is_named(tmp_path: Path) -> None:
-    path = manifest(tmp_path, "a.png,m.png,,train", **{"m.png": np.zeros((20, 30, 3), dtype=np.uint8)})
-    (image,) = load(labels=str(path), label_format="manifest", classes=("dent",))
-    with pytest.raises(LabelError, match=r"line 2: mask .* has mode RGB"):
-        class_mask(image, 1)
-
-
-def test_a_healthy_image_with_a_defect_is_named(tmp_path: Path) -> None:
-    header = "image,mask,class,healthy"
-    boxed = manifest(tmp_path / "boxed", "a.png,,,1", "a.png,1,1,5,5,dent", header)
-    with pytest.raises(LabelError, match=r"list.csv, line 2: 'a.png' is flagged healthy but .*boxes.csv, line 2"):
-        load(labels=str(boxed), label_format="manifest")
-    masked = manifest(tmp_path / "masked", "a.png,m.png,dent,1", None, header, **{"m.png": spot()})
-    (image,) = load(labels=str(masked), label_format="manifest")
-    with pytest.raises(LabelError, match=r"line 2: 'a.png' is flagged healthy but its labels hold a defect"):
-        class_mask(image, 1)
-
-
-def test_flags_domains_and_columns_are_checked(tmp_path: Path) -> None:
-    for header, row, message in (
-        ("image,healthy", "a.png,yes", r"line 2: healthy 'yes' must be 0, 1 or empty"),
-        ("image,domain", "a.png,old", r"line 2: domain 'old' must be original or new"),
-        ("image,colour", "a.png,red", r"line 1: unknown column 'colour'"),
-        ("picture,mask", "a.png,", r"line 1: the header lacks image"),
-        ("image,mask", ",m.png", r"line 2: the name of the image is empty"),
-    ):
-        path = manifest(tmp_path, row, None, header)
-        with pytest.raises(LabelError, match=message):
-            load(labels=str(path), label_format="manifest", classes=("dent",))
-
-
-def test_a_group_in_two_splits_is_named(tmp_path: Path) -> None:
-    path = manifest(tmp_path, "a.png,train,g\nb.png,test,g", None, "image,split,group")
-    with pytest.raises(LabelError, match=r"line 3: group 'g' is in split 'test' here and in 'train' in .*line 2"):
-        load(labels=str(path), label_format="manifest", classes=("dent",))
 
 
 def test_two_lists_are_two_domains(tmp_path: Path) -> None:
@@ -279,7 +253,6 @@ def test_what_is_wrong_with_a_folder_is_named(tmp_path: Path, label_format: Any,
 
 
 def coco(folder: Path, change: Callable[[dict[str, Any]], object] = lambda content: None) -> Path:
-    rle = coco_mask.encode(np.asfortranarray(spot(1, slice(0, 3), slice(0, 5))))
     content: dict[str, Any] = {
         "images": [
             {"id": 5, "file_name": "a.png", "height": 20, "width": 30},
@@ -299,7 +272,7 @@ def coco(folder: Path, change: Callable[[dict[str, Any]], object] = lambda conte
                 "id": 3,
                 "image_id": 6,
                 "category_id": 3,
-                "segmentation": {"size": [20, 30], "counts": rle["counts"].decode()},
+                "segmentation": {"size": [20, 30], "counts": rle(spot(1, slice(0, 3), slice(0, 5)))},
             },
             {"id": 4, "image_id": 6, "category_id": 3, "bbox": [20, 15, 10, 5], "iscrowd": 1},
         ],
@@ -416,29 +389,6 @@ def test_yolo_without_data_yaml_takes_the_classes_that_are_given(tmp_path: Path)
 # ---- arguments
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"root": "x"}, r"without label_format; name it \(manifest, folder"),
-        ({"new_root": "x", "label_format": "folder"}, r"without the original domain's"),
-        ({"root": "x", "label_format": "manifest"}, r"label_format manifest needs labels"),
-        ({"labels": "x", "label_format": "folder"}, r"label_format folder needs root"),
-        ({"root": "x", "new_root": "y", "label_format": "deeppcb"}, r"holds both domains in one folder"),
-        ({"root": "x", "label_format": "csv"}, r"label_format is 'csv'; allowed are manifest"),
-        ({"classes": ["a", "a"]}, r"must be different names"),
-        ({"path": "/nowhere"}, r"path '/nowhere' does not exist"),
-    ],
-)
-def test_arguments_that_contradict_each_other(options: Any, message: str) -> None:
-    def use() -> None:
-        sources = ImageSources(InspectionDataSettings(**options))
-        sources.mined()
-        sources.class_names()
-
-    with pytest.raises(ConfigurationError, match=message):
-        use()
-
-
 def test_a_folder_to_mine(tmp_path: Path) -> None:
     write(tmp_path, {"sub/a.png": grey(), "b.jpg": grey(), "notes.txt": "no image", ".hidden.png": grey()})
     mined = ImageSources(InspectionDataSettings(path=str(tmp_path))).mined()
@@ -450,47 +400,37 @@ def test_a_folder_to_mine(tmp_path: Path) -> None:
     (one,) = ImageSources(InspectionDataSettings(path=str(tmp_path / "b.jpg"))).mined() or []
     assert one.path == str(tmp_path / "b.jpg")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ConfigurationError, match="holds no image"):
-        ImageSources(InspectionDataSettings(path=str(tmp_path / "empty"))).mined()
+    for folder, message in (("empty", "holds no image"), ("nowhere", "does not exist")):
+        with pytest.raises(ConfigurationError, match=message):
+            ImageSources(InspectionDataSettings(path=str(tmp_path / folder))).mined()
 
 
-TILES = "image,mask,defect_class,exposure,tile_group,split\n"
-BOARDS = "image,template,board_group,domain,split\n"
+def tiles(row: str) -> Files:
+    return {"manifest.csv": f"image,mask,defect_class,exposure,tile_group,split\n{row}\n"}
 
 
-@pytest.mark.parametrize(
-    ("row", "message"),
-    [
-        (None, "no such list"),
-        ("a.jpg,,free,1,t1,dev", "line 2: split 'dev'"),
-        ("a.jpg,,crack,1,t1,train", "line 2: defect_class 'crack' with mask ''"),
-        ("a.jpg,,free,bright,t1,train", "line 2: exposure"),
-    ],
-)
-def test_what_is_wrong_with_the_list_of_tiles_is_named(row: str | None, message: str, tmp_path: Path) -> None:
-    if row is not None:
-        (tmp_path / "manifest.csv").write_text(f"{TILES}{row}\n")
-    with pytest.raises(LabelError, match=message):
-        read_magnetic_tile(tmp_path)
+def boards(row: str, box: str) -> Files:
+    rows = {"manifest.csv": f"image,template,board_group,domain,split\n{row}\n"} if row else {}
+    return {"boxes.csv": f"image,class_name,x1,y1,x2,y2\n{box}\n", **rows}
 
 
 @pytest.mark.parametrize(
-    ("row", "box", "message"),
+    ("files", "message"),
     [
-        (None, "a.jpg,open,0,0,9,9", "no such list"),
-        ("a.jpg,,g,third,train", "a.jpg,open,0,0,9,9", "line 2: domain 'third'"),
-        ("a.jpg,,g,new,train", "a.jpg,open,0,0,0,9", "line 2: box 0,0,0,9 is empty"),
-        ("a.jpg,,g,new,train", "a.jpg,open,0,0,x,9", "line 2: x2"),
+        ({}, "no such list"),
+        (tiles("a.jpg,,free,1,t1,dev"), "line 2: split 'dev'"),
+        (tiles("a.jpg,,crack,1,t1,train"), "line 2: defect_class 'crack' with mask ''"),
+        (tiles("a.jpg,,free,bright,t1,train"), "line 2: exposure"),
+        (boards("", "a.jpg,open,0,0,9,9"), "no such list"),
+        (boards("a.jpg,,g,third,train", "a.jpg,open,0,0,9,9"), "line 2: domain 'third'"),
+        (boards("a.jpg,,g,new,train", "a.jpg,open,0,0,0,9"), "line 2: box 0,0,0,9 is empty"),
+        (boards("a.jpg,,g,new,train", "a.jpg,open,0,0,x,9"), "line 2: x2"),
     ],
 )
-def test_what_is_wrong_with_the_lists_of_boards_is_named(
-    row: str | None, box: str, message: str, tmp_path: Path
-) -> None:
-    (tmp_path / "boxes.csv").write_text(f"image,class_name,x1,y1,x2,y2\n{box}\n")
-    if row is not None:
-        (tmp_path / "manifest.csv").write_text(f"{BOARDS}{row}\n")
+def test_what_is_wrong_with_lists_of_tiles_and_boards_is_named(tmp_path: Path, files: Files, message: str) -> None:
+    write(tmp_path, files)
     with pytest.raises(LabelError, match=message):
-        read_deeppcb(tmp_path, 0.1)
+        read_deeppcb(tmp_path, 0.1) if "boxes.csv" in files else read_magnetic_tile(tmp_path)
 
 
 def test_lists_that_are_no_text_are_named(tmp_path: Path) -> None:

@@ -5,31 +5,35 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from datamodules.common.errors import ConfigurationError, LabelError, StoreError
+from datamodules.common.errors import LabelError, StoreError
 from datamodules.common.fingerprint import file_sha256
 from datamodules.inspection.batch import Detection
 from datamodules.inspection.datamodule import InspectionDataModule
 from datamodules.inspection.labels.mentored import mentored_images
 from datamodules.inspection.store.feedback import FeedbackStore
+from tests.datamodules.samples import rle
 
 CLASSES = ["scratch", "dent", "stain"]
-MINED = range(8)  # the first three training images are originals
+ANN: Any = {"run_id": 1, "annotator": "ann"}
 
 
 @pytest.fixture
 def store(parts: Path) -> Iterator[FeedbackStore]:
     """Every new training image was mined, with one region and one box each; nothing is answered."""
     with FeedbackStore(parts / "answers.db", create=True) as opened:
+        marked = np.zeros((48, 64), dtype=np.uint8)
+        marked[8:16, 8:16] = 1
         run = opened.start_run("a" * 64, "b" * 64, dict.fromkeys(CLASSES, 0.5))
         for file in sorted(parts.glob("images/new_train_*.png")):
             image = opened.add_image(file, file_sha256(file), 64, 48, 1)
-            region = Detection(0, 0.9, (8, 8, 16, 16), 0.4, 0.3, rle=_rle())
+            region = Detection(0, 0.9, (8, 8, 16, 16), 0.4, 0.3, rle=rle(marked))
             boxed = Detection(1, 0.8, (30, 20, 40, 28), 0.3, 0.5, anchor_boxes=((28, 18, 44, 30), (26, 18, 42, 30)))
             opened.add_detections(run, image, [region, boxed], CLASSES)
             opened.maps_folder(run).mkdir(parents=True, exist_ok=True)
@@ -37,30 +41,21 @@ def store(parts: Path) -> Iterator[FeedbackStore]:
         yield opened
 
 
-def _rle() -> str:
-    from pycocotools import mask as coco_mask
-
-    mask = np.zeros((48, 64), dtype=np.uint8)
-    mask[8:16, 8:16] = 1
-    text: bytes = coco_mask.encode(np.asfortranarray(mask))["counts"]
-    return text.decode()
-
-
 def say(store: FeedbackStore, image: int, place: int, verdict: str, class_name: str | None = None) -> None:
     detection = store.detections(1, image)[place].id
-    store.answer(
-        client_id=f"{image}-{place}-{verdict}",
-        run_id=1,
-        image_id=image,
-        verdict=verdict,  # type: ignore[arg-type]  # a literal of the store
-        annotator="ann",
-        detection_id=detection,
-        class_name=class_name,
-    )
+    said = ANN | {"verdict": verdict, "detection_id": detection, "class_name": class_name}
+    store.answer(client_id=f"{image}-{place}-{verdict}", image_id=image, **said)
 
 
 def flag(store: FeedbackStore, image: int) -> None:
-    store.answer(client_id=f"{image}-healthy", run_id=1, image_id=image, verdict="healthy", annotator="ann")
+    store.answer(client_id=f"{image}-healthy", image_id=image, verdict="healthy", **ANN)
+
+
+def learned_from(store: FeedbackStore, parts: Path) -> InspectionDataModule:
+    options: Any = {"label_format": "manifest", "new_training": "mentored", "batch_size": 4}
+    data = InspectionDataModule(labels=str(parts / "manifest.csv"), store=str(store.path), **options)
+    data.setup("fit")
+    return data
 
 
 def test_answers_become_rows(store: FeedbackStore, parts: Path) -> None:
@@ -86,15 +81,7 @@ def test_a_batch_of_answers(store: FeedbackStore, parts: Path) -> None:
     say(store, 2, 0, "confirm")
     say(store, 2, 1, "reject")
     say(store, 5, 1, "reject")
-    data = InspectionDataModule(
-        labels=str(parts / "manifest.csv"),
-        label_format="manifest",
-        store=str(store.path),
-        new_training="mentored",
-        batch_size=4,
-    )
-    data.setup("fit")
-    batch = next(iter(data.train_dataloader()))
+    batch = next(iter(learned_from(store, parts).train_dataloader()))
     assert batch["domain"].tolist() == [0, 1, 0, 1]
     assert batch["labelled"].tolist() == [True, False, True, False]
     assert batch["answer_mask"].shape == (4, 2, 64, 64)  # 48 rows are padded to 64
@@ -142,9 +129,8 @@ def test_an_image_that_changed_or_vanished(store: FeedbackStore) -> None:
 
 def test_a_store_of_another_model(store: FeedbackStore) -> None:
     say(store, 2, 1, "reject")
-    with pytest.raises(
-        LabelError, match=r"detection 4 on .* has the unknown class 'dent'; the classes are scratch, stain"
-    ):
+    unknown = r"detection 4 on .* has the unknown class 'dent'; the classes are scratch, stain"
+    with pytest.raises(LabelError, match=unknown):
         mentored_images(store.path, ["scratch", "stain"])
 
 
@@ -155,9 +141,8 @@ def test_a_healthy_image_with_a_confirmed_detection(store: FeedbackStore) -> Non
             "INSERT INTO answer (client_id, run_id, image_id, scope, verdict, annotator, created)"
             " VALUES ('x', 1, 2, 'image', 'healthy', 'ann', '2026')"
         )
-    with pytest.raises(
-        LabelError, match=r"new_train.* is flagged healthy, but detection 3 \(scratch\) on it was confirmed"
-    ):
+    healthy = r"new_train.* is flagged healthy, but detection 3 \(scratch\) on it was confirmed"
+    with pytest.raises(LabelError, match=healthy):
         mentored_images(store.path, CLASSES)
 
 
@@ -166,16 +151,8 @@ def test_an_answered_image_that_is_judged_on(store: FeedbackStore, parts: Path) 
     image = store.add_image(file, file_sha256(file), 64, 48, 1)
     store.add_detections(1, image, [Detection(0, 0.9, (8, 8, 16, 16), 0.4, 0.3)], CLASSES)
     say(store, image, 0, "confirm")
-    data = InspectionDataModule(
-        labels=str(parts / "manifest.csv"), label_format="manifest", store=str(store.path), new_training="mentored"
-    )
     with pytest.raises(LabelError, match=r"new_val.* is in split 'train' here and in 'val' in .*manifest.csv, line"):
-        data.setup("fit")
-
-
-def test_mentored_training_needs_a_store(parts: Path) -> None:
-    with pytest.raises(ConfigurationError, match="no store is given"):
-        InspectionDataModule(labels=str(parts / "manifest.csv"), label_format="manifest", new_training="mentored")
+        learned_from(store, parts)
 
 
 def test_answers_to_another_model_are_refused(store: FeedbackStore, parts: Path, tmp_path: Path) -> None:

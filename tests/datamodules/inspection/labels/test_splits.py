@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datamodules.common.errors import ConfigurationError
 from datamodules.inspection.labels.records import RawImage, SplitName
 from datamodules.inspection.labels.splits import assign_splits
 from datamodules.inspection.settings import InspectionDataSettings
@@ -57,11 +55,3 @@ def test_a_list_that_names_no_val_gives_some_of_its_train() -> None:
     named = images(4, split="train") + images(2, split="val", mask_class="x")
     settings = InspectionDataSettings(val_fraction=0.5, test_fraction=0.3)
     assert assign_splits(named, settings) == [image.split for image in named]
-
-
-@pytest.mark.parametrize(
-    "settings", [{"val_fraction": 1.0}, {"test_fraction": -0.1}, {"val_fraction": 0.6, "test_fraction": 0.4}]
-)
-def test_fractions_that_leave_nothing(settings: dict[str, float]) -> None:
-    with pytest.raises(ConfigurationError, match="fraction"):
-        InspectionDataSettings(**settings)  # type: ignore[arg-type]  # varied

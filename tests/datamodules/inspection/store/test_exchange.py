@@ -11,6 +11,7 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from datamodules.common.errors import ConfigurationError, LabelError, StoreError
+from datamodules.common.fingerprint import file_sha256
 from datamodules.inspection.batch import Detection
 from datamodules.inspection.store.exchange.formats import export_store, import_into
 from datamodules.inspection.store.feedback import FeedbackStore
@@ -18,12 +19,6 @@ from lightning_modules.commands.mentoring import ask as mentor_command
 
 CLASSES = ["dent", "scratch", "pit"]
 BOXES = ((8.0, 8.0, 24.0, 24.0), (40.0, 4.0, 60.0, 40.0), (16.0, 30.0, 24.0, 40.0))
-
-
-def digest(path: Path) -> str:
-    import hashlib
-
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @pytest.fixture
@@ -34,7 +29,7 @@ def store(tmp_path: Path) -> Iterator[FeedbackStore]:
         for number in range(3):
             path = tmp_path / f"{number}.png"
             Image.new("RGB", (64, 48), (number, 9, 9)).save(path)
-            image = opened.add_image(path, digest(path), 64, 48, 1)
+            image = opened.add_image(path, file_sha256(path), 64, 48, 1)
             found = [Detection(index, 0.6, box, 0.1, 0.3, rle="0d10") for index, box in enumerate(BOXES)]
             opened.add_detections(run, image, found, CLASSES)
         verdicts = [(1, 1, "confirm", None), (2, 1, "reject", None), (3, 1, "reclass", "dent"), (4, 2, "confirm", None)]

@@ -26,6 +26,7 @@ from datamodules.inspection.store.order import ORDERS, Order
 CLASSES = ["dent", "scratch"]
 IMAGES, EACH = 3, 2
 LONG = "x" * 900  # makes a client id that fills a disk quickly
+DRAWN: Any = {"run_id": 1, "class_name": "dent", "box": (1, 1, 9, 9)}
 SAVED: list[int] = []  # answers that `answer_without_end` was told are saved
 
 
@@ -110,14 +111,7 @@ def step(store: FeedbackStore, what: str, detection_id: int, annotator: str, cli
                 return False
             store.undo(last[0].id, client_id=client_id, annotator=annotator)
         elif what == "missed":
-            store.add_missed(
-                client_id=client_id,
-                run_id=1,
-                image_id=image_id,
-                class_name="dent",
-                box=(1, 1, 9, 9),
-                annotator=annotator,
-            )
+            store.add_missed(client_id=client_id, image_id=image_id, annotator=annotator, **DRAWN)
         elif what == "healthy":
             store.answer(client_id=client_id, run_id=1, image_id=image_id, verdict="healthy", annotator=annotator)
         else:
@@ -177,7 +171,7 @@ def test_healthy_and_defective_at_once_is_refused_in_both_orders(
 
 def test_the_same_answer_sent_twice_is_saved_once(store: FeedbackStore) -> None:
     assert say(store, 1, "confirm", "a") == say(store, 1, "confirm", "a")
-    drawn: Any = {"run_id": 1, "image_id": 2, "class_name": "dent", "box": (1, 2, 3, 4), "annotator": "anna"}
+    drawn: Any = DRAWN | {"image_id": 2, "annotator": "anna"}
     assert store.add_missed(client_id="m", **drawn) == store.add_missed(client_id="m", **drawn)
     assert store.undo(1, client_id="u", annotator="anna") == store.undo(1, client_id="u", annotator="anna")
     assert len(store.answers()) == 3
@@ -207,7 +201,7 @@ def test_answers_that_do_not_fit_are_refused(store: FeedbackStore) -> None:
     with pytest.raises(StoreError, match="no answer 1 of ben"):
         store.undo(1, client_id="u", annotator="ben")
     with pytest.raises(StoreError, match="lies outside"):
-        store.add_missed(client_id="m", run_id=1, image_id=1, class_name="dent", box=(700, 2, 800, 9), annotator="anna")
+        store.add_missed(client_id="m", image_id=1, annotator="anna", **DRAWN | {"box": (700, 2, 800, 9)})
     assert len(store.answers()) == 1
 
 
@@ -334,10 +328,8 @@ def test_a_file_that_is_no_store_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_file_is_as_durable_as_promised(store: FeedbackStore) -> None:
-    pragmas = {
-        name: store.connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")
-    }
-    assert pragmas == {"journal_mode": "wal", "synchronous": 2}
+    for name, value in (("journal_mode", "wal"), ("synchronous", 2)):
+        assert store.connection.execute(f"PRAGMA {name}").fetchone()[0] == value
 
 
 def test_importing_the_store_needs_no_torch() -> None:
@@ -382,10 +374,8 @@ def test_orders(tmp_path: Path) -> None:
 
 
 def test_an_order_without_its_values_says_how_to_get_them(store: FeedbackStore) -> None:
-    with pytest.raises(
-        StoreError,
-        match=r"needs embedding, but 6 detections of run 1 have none: mine into a new store with --model",
-    ):
+    lacking = r"needs embedding, but 6 detections of run 1 have none: mine into a new store with --model"
+    with pytest.raises(StoreError, match=lacking):
         store.next_items(1, "anna", order="k_centre")
     with pytest.raises(StoreError, match='no order "best"'):
         store.next_items(1, "anna", order="best")  # type: ignore[arg-type]
@@ -429,9 +419,7 @@ def test_merging_stores_joins_what_is_the_same(tmp_path: Path) -> None:
     with fill(tmp_path / "a.sqlite") as first, fill(tmp_path / "b.sqlite") as second:
         say(first, 1, "confirm", "a")
         say(second, 2, "reject", "b", "ben")
-        drawn = second.add_missed(
-            client_id="m", run_id=1, image_id=3, class_name="dent", box=(1, 1, 9, 9), annotator="ben"
-        )
+        drawn = second.add_missed(client_id="m", image_id=3, annotator="ben", **DRAWN)
         second.undo(drawn, client_id="u", annotator="ben")
         image = second.add_image("/parts/more.png", "f" * 64, 64, 48, 1)
         second.add_detections(1, image, [detection(0)], CLASSES)

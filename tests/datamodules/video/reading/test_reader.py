@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 import wave
 from collections.abc import Callable, Iterator
@@ -20,6 +18,7 @@ from datamodules.video.reading import pyav as pyav_reader
 from datamodules.video.reading.contract import FrameChunk, VideoInfo
 from datamodules.video.reading.reader import KeepFrames, ReaderName, decord_available, read_video
 from datamodules.video.reading.survey import CannotOpenError
+from tests.datamodules.samples import run_python
 
 READERS: list[ReaderName] = ["decord", "pyav"] if decord_available() else ["pyav"]
 needs_decord = pytest.mark.skipif(not decord_available(), reason="decord has no wheel for this machine")
@@ -281,8 +280,7 @@ def test_importing_the_reader_does_not_import_decord() -> None:
     code = (
         "import sys, datamodules.video.reading.reader as r; print(sorted({'decord', 'torch', 'av'} & set(sys.modules)))"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert result.stdout.strip() == "[]"
+    assert run_python("-c", code).strip() == "[]"
 
 
 def test_a_file_of_sound_alone_has_no_best_stream(tmp_path: Path) -> None:

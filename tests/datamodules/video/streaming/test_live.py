@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from datamodules.video.streaming.live import LiveFrames, MaxLag, lag_limit
+from tests.datamodules.samples import run_python
 
 PIPED = """
 import json, sys, time
@@ -30,30 +31,25 @@ print(json.dumps([count, frames.dropped, frames.fault, frames.facts.live]))
 """
 
 
-def piped(path: Path, repository: Path, *, redirect: bool, max_lag: MaxLag = "auto", work: float = 0.0) -> list[object]:
+def piped(path: Path, *, redirect: bool = False, max_lag: MaxLag = "auto", work: float = 0.0) -> list[object]:
     """Frames taken, dropped, the fault and whether the source counts as live, for a file on standard input."""
-    command = [sys.executable, "-c", PIPED, json.dumps(max_lag), str(work)]
     with path.open("rb") as content:
         cat = None if redirect else subprocess.Popen(["cat"], stdin=content, stdout=subprocess.PIPE)
-        source = cat.stdout if cat else content
-        done = subprocess.run(command, stdin=source, capture_output=True, text=True, cwd=repository, timeout=60)
+        printed = run_python("-c", PIPED, json.dumps(max_lag), work, stdin=cat.stdout if cat else content)
     if cat:
         cat.wait()
-    assert done.returncode == 0, done.stderr
-    return list(json.loads(done.stdout))
+    return list(json.loads(printed))
 
 
-def test_pipe_that_is_faster_than_time_loses_nothing(make_clip: Callable[..., Path], repository: Path) -> None:
+def test_pipe_that_is_faster_than_time_loses_nothing(make_clip: Callable[..., Path]) -> None:
     path = make_clip("piped.ts", frames=60)
-    assert piped(path, repository, redirect=False, max_lag=20.0) == [60, 0, "", True]
+    assert piped(path, max_lag=20.0) == [60, 0, "", True]
 
 
 @pytest.mark.parametrize("max_lag", ["auto", None])
-def test_pipe_with_a_slow_consumer_loses_nothing(
-    max_lag: MaxLag, make_clip: Callable[..., Path], repository: Path
-) -> None:
+def test_pipe_with_a_slow_consumer_loses_nothing(max_lag: MaxLag, make_clip: Callable[..., Path]) -> None:
     path = make_clip("piped.ts", frames=60)
-    assert piped(path, repository, redirect=False, max_lag=max_lag, work=0.4) == [60, 0, "", True]
+    assert piped(path, max_lag=max_lag, work=0.4) == [60, 0, "", True]
 
 
 @pytest.mark.parametrize("source", ["rtsp://host/stream", "tcp://127.0.0.1:1", "camera:0"])
@@ -63,23 +59,23 @@ def test_what_waits_for_nobody_may_lag_half_a_second(source: str) -> None:
     assert lag_limit(source, 0.0) == lag_limit("-", 0.0) == 0.0
 
 
-def test_pipe_with_an_explicit_lag_drops(make_clip: Callable[..., Path], repository: Path) -> None:
+def test_pipe_with_an_explicit_lag_drops(make_clip: Callable[..., Path]) -> None:
     path = make_clip("piped.ts", frames=60)
-    taken, dropped, fault, live = piped(path, repository, redirect=False, max_lag=0.0, work=0.6)
+    taken, dropped, fault, live = piped(path, max_lag=0.0, work=0.6)
     assert isinstance(taken, int)
     assert isinstance(dropped, int)
     assert (taken + dropped, fault, live) == (60, "", True)
     assert dropped > 0
 
 
-def test_recording_in_a_pipe_is_read_at_leisure(make_clip: Callable[..., Path], repository: Path) -> None:
+def test_recording_in_a_pipe_is_read_at_leisure(make_clip: Callable[..., Path]) -> None:
     path = make_clip("piped.mkv", frames=60)  # states its duration
-    assert piped(path, repository, redirect=False, max_lag=0.0, work=0.05) == [60, 0, "", False]
+    assert piped(path, max_lag=0.0, work=0.05) == [60, 0, "", False]
 
 
-def test_redirected_file_is_read_at_leisure(make_clip: Callable[..., Path], repository: Path) -> None:
+def test_redirected_file_is_read_at_leisure(make_clip: Callable[..., Path]) -> None:
     path = make_clip("redirected.mp4", frames=60)  # its index is at its end: it must be searched
-    assert piped(path, repository, redirect=True, max_lag=0.0) == [60, 0, "", False]
+    assert piped(path, redirect=True, max_lag=0.0) == [60, 0, "", False]
 
 
 def test_interrupt_ends_cleanly(repository: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import subprocess
@@ -20,6 +19,7 @@ from datamodules.common.errors import ConfigurationError, VideoError
 from datamodules.video.streaming.reader import PictureConverter, StreamReader
 from datamodules.video.writing.annotated import AnnotatedVideoWriter
 from datamodules.video.writing.picture_encoder import PLAYS_UNFINISHED, PictureEncoder
+from tests.datamodules.samples import decode
 
 INFO: StreamInfo = {
     "name": "clip.mp4",
@@ -45,17 +45,11 @@ def write(path: Path, times: list[float], size: tuple[int, int] = (48, 64), **op
     return writer.close()
 
 
-def read(path: Path) -> tuple[NDArray[np.uint8], list[float]]:
-    with av.open(str(path)) as container:
-        frames = list(container.decode(video=0))
-    return np.stack([frame.to_ndarray(format="rgb24") for frame in frames]), [frame.time for frame in frames]
-
-
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov"])
 def test_times_are_kept(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"out{suffix}"
     assert write(path, UNEVEN) == path
-    pictures, times = read(path)
+    pictures, times = decode(path)
     assert times == pytest.approx(UNEVEN, abs=1e-3)
     assert np.abs(pictures[3].astype(int) - picture(level=3)).mean() < 4
     assert list(tmp_path.iterdir()) == [path]
@@ -65,13 +59,13 @@ def test_times_are_kept(tmp_path: Path, suffix: str) -> None:
 def test_odd_sizes_are_padded(tmp_path: Path, size: tuple[int, int]) -> None:
     path = tmp_path / "odd.mp4"
     write(path, [0.0, 0.04], size)
-    pictures, _ = read(path)
+    pictures, _ = decode(path)
     assert pictures.shape[1:3] == tuple(side + side % 2 for side in size)
 
 
 def test_one_picture_and_none(tmp_path: Path) -> None:
     assert write(tmp_path / "one.mp4", [0.0]) == tmp_path / "one.mp4"
-    assert len(read(tmp_path / "one.mp4")[1]) == 1
+    assert len(decode(tmp_path / "one.mp4")[1]) == 1
     assert write(tmp_path / "none.mp4", []) is None
     assert list(tmp_path.iterdir()) == [tmp_path / "one.mp4"]
 
@@ -81,12 +75,12 @@ def test_fixed_rate_ignores_the_times(tmp_path: Path) -> None:
     write(path, UNEVEN, codec="mjpeg", fps=30.0)
     with av.open(str(path)) as container:
         assert container.streams.video[0].codec_context.name == "mjpeg"
-    assert read(path)[1] == pytest.approx([index / 30 for index in range(len(UNEVEN))], abs=1e-3)
+    assert decode(path)[1] == pytest.approx([index / 30 for index in range(len(UNEVEN))], abs=1e-3)
 
 
 def test_times_that_do_not_rise_still_give_every_picture(tmp_path: Path) -> None:
     write(tmp_path / "flat.mp4", [0.0, 0.0, 0.0, 1.0])
-    assert (np.diff(read(tmp_path / "flat.mp4")[1]) > 0).all()
+    assert (np.diff(decode(tmp_path / "flat.mp4")[1]) > 0).all()
 
 
 def annotated(source: Path, target: Path, pictures: int | None = None, small: bool = True) -> list[float]:
@@ -122,7 +116,7 @@ def sound(path: Path, number: int = 0) -> tuple[str, list[float], bytes]:
 def test_sound_of_real_files_is_copied(shared_dir: Path, tmp_path: Path, name: str) -> None:
     source, target = shared_dir / "data" / "action" / name, tmp_path / "out.mp4"
     times = annotated(source, target)
-    assert read(target)[1] == pytest.approx(times, abs=1e-3)
+    assert decode(target)[1] == pytest.approx(times, abs=1e-3)
     codec, moments, content = sound(target)
     expected = sound(source)
     assert codec == expected[0]
@@ -140,7 +134,7 @@ def test_rotated_source_plays_upright(shared_dir: Path, tmp_path: Path) -> None:
 def test_sound_ends_with_the_pictures_after_an_interruption(shared_dir: Path, tmp_path: Path) -> None:
     times = annotated(shared_dir / "data" / "action" / "decord" / "flipping_a_pancake.mkv", tmp_path / "o.mp4", 60)
     assert float(sound(tmp_path / "o.mp4")[1][-1]) == pytest.approx(times[-1], abs=0.1)
-    assert len(read(tmp_path / "o.mp4")[1]) == 60
+    assert len(decode(tmp_path / "o.mp4")[1]) == 60
 
 
 def with_tone(path: Path, codec: str, rate: int = 44100) -> Path:
@@ -161,8 +155,7 @@ def with_tone(path: Path, codec: str, rate: int = 44100) -> Path:
 
 def test_sound_that_does_not_fit_is_encoded(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     source = with_tone(tmp_path / "tone.avi", "adpcm_ima_wav")
-    with caplog.at_level(logging.WARNING):
-        write(tmp_path / "out.mp4", [0.1 * index for index in range(10)], audio_from=str(source))
+    write(tmp_path / "out.mp4", [0.1 * index for index in range(10)], audio_from=str(source))
     codec, moments, _ = sound(tmp_path / "out.mp4")
     assert codec == "aac"
     assert float(moments[-1]) == pytest.approx(1.0, abs=0.1)
@@ -171,9 +164,8 @@ def test_sound_that_does_not_fit_is_encoded(tmp_path: Path, caplog: pytest.LogCa
 
 def test_sound_that_fits_nowhere_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     source = with_tone(tmp_path / "tone.avi", "pcm_s16le")
-    with caplog.at_level(logging.WARNING):
-        write(tmp_path / "out.webm", [0.0, 0.1], codec="libvpx-vp9", audio_from=str(source))
-    assert len(read(tmp_path / "out.webm")[1]) == 2
+    write(tmp_path / "out.webm", [0.0, 0.1], codec="libvpx-vp9", audio_from=str(source))
+    assert len(decode(tmp_path / "out.webm")[1]) == 2
     assert len(caplog.records) == 1
     assert "does not fit the output and is left out" in caplog.records[0].message
 
@@ -197,7 +189,7 @@ def test_exception_leaves_a_valid_file(tmp_path: Path) -> None:
     path = tmp_path / "out.mp4"
     with pytest.raises(KeyboardInterrupt):
         interrupted(path)
-    assert len(read(path)[1]) == 40
+    assert len(decode(path)[1]) == 40
 
 
 @pytest.mark.skipif(not PLAYS_UNFINISHED, reason="an FFmpeg before 8.1 finishes a file or loses it")
@@ -219,7 +211,7 @@ time.sleep(60)
     process.communicate()
     (partial,) = tmp_path.iterdir()
     assert partial.name.startswith(".out.")
-    assert len(read(partial)[1]) >= 50
+    assert len(decode(partial)[1]) >= 50
 
 
 def test_memory_of_a_slow_encoder_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -277,8 +269,3 @@ def test_options_and_pictures_that_cannot_work(tmp_path: Path) -> None:
             writer.write(picture(50), 0.1)
     with pytest.raises(VideoError, match="output format"):
         write(tmp_path / "a.strange", [0.0])
-
-
-@pytest.fixture(autouse=True)
-def _log(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.WARNING)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from datamodules.common.errors import ConfigurationError, VideoError
 from datamodules.video.writing.encode import encode_video
+from tests.datamodules.samples import decode
 
 Frames = NDArray[np.uint8]
 
@@ -26,17 +27,12 @@ def moving_noise(count: int = 6, height: int = 48, width: int = 64, seed: int = 
     return np.stack([canvas[:height, 2 * i : 2 * i + width] for i in range(count)])
 
 
-def decode(path: Path) -> Frames:
-    with av.open(str(path)) as container:
-        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
-
-
 def test_error_rises_with_qp(tmp_path: Path) -> None:
     frames = moving_noise()
     errors, sizes = [], []
     for qp in (10, 20, 30, 40, 50):
         path = encode_video(tmp_path / f"{qp}.mp4", frames, 25, qp=qp)
-        decoded = decode(path)
+        decoded = decode(path)[0]
         assert decoded.shape == frames.shape
         errors.append(float(np.square(decoded.astype(float) - frames).mean()))
         sizes.append(path.stat().st_size)
@@ -74,7 +70,7 @@ def test_codecs_by_name(tmp_path: Path, codec: str, suffix: str, name: str, pix_
             assert stream.codec_context.name in (name, f"lib{name}", "libdav1d")
             assert stream.codec_context.pix_fmt == pix_fmt
             assert stream.average_rate == 24
-        decoded = decode(path)
+        decoded = decode(path)[0]
         assert decoded.shape == frames.shape
         errors.append(float(np.square(decoded.astype(float) - frames).mean()))
     assert errors[0] < errors[1]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from datamodules.common.errors import ConfigurationError, VideoError
+from datamodules.common.errors import VideoError
 from datamodules.video_quality.demo.making import demo_folder, make_demo
 from datamodules.video_quality.demo.sources import (
     QP_INTERVALS,
@@ -76,20 +76,6 @@ def test_scores_follow_quality_and_are_fair_between_contents(folder: Path) -> No
     assert mos.std() > 0.7
 
 
-def test_the_same_settings_are_made_once(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    settings = small(folder.parent.parent)
-    before = {p: p.stat().st_mtime_ns for p in folder.rglob("*")}
-    assert make_demo(settings) == folder
-    assert {p: p.stat().st_mtime_ns for p in folder.rglob("*")} == before
-    assert capfd.readouterr().err == ""
-
-
-def test_the_folder_depends_on_content_only(tmp_path: Path) -> None:
-    first = small(tmp_path)
-    assert demo_folder(first) == demo_folder(small(tmp_path, workers=7))
-    assert demo_folder(first) != demo_folder(small(tmp_path, seed=1))
-
-
 def test_clips_repeat_and_a_making_goes_on_where_it_stopped(folder: Path, tmp_path: Path) -> None:
     settings = small(tmp_path)
     partial = demo_folder(settings).with_suffix(".partial")
@@ -108,14 +94,6 @@ def test_clips_repeat_and_a_making_goes_on_where_it_stopped(folder: Path, tmp_pa
     assert not partial.exists()
 
 
-def test_a_deleted_clip_is_made_again(tmp_path: Path) -> None:
-    settings = DemoSettings(sources=3, frames=4, size=64, cache_dir=str(tmp_path))
-    folder = make_demo(settings)
-    (folder / "clips" / "source0001_3.mp4").unlink()
-    assert make_demo(settings) == folder
-    assert (folder / "clips" / "source0001_3.mp4").is_file()
-
-
 def test_two_processes_at_once(tmp_path: Path, repository: Path) -> None:
     program = (
         "import sys; from datamodules.video_quality.demo.making import DemoSettings, make_demo; "
@@ -132,28 +110,6 @@ def test_two_processes_at_once(tmp_path: Path, repository: Path) -> None:
     assert len(csv_rows(Path(first.stdout) / "manifest.csv")) == 24
     assert sorted(("Making" in run.stderr) for run in (first, second)) == [False, True]  # one made, one waited
     assert "4 of 4" in first.stderr + second.stderr
-
-
-def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(VideoError, match=r"APPRAISE_CACHE"):
-        make_demo(DemoSettings(sources=3, frames=4, size=64, cache_dir=str(tmp_path / "file")))
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"sources": 2}, "sources is 2"),
-        ({"frames": 3}, "frames is 3"),
-        ({"size": 62}, "size is 62"),
-        ({"size": 97}, "even"),
-        ({"workers": 0}, "workers is 0"),
-        ({"val_fraction": 0.6, "test_fraction": 0.5}, "below 1"),
-    ],
-)
-def test_settings_out_of_range(change: dict[str, float], message: str) -> None:
-    with pytest.raises(ConfigurationError, match=message):
-        DemoSettings(**change)  # type: ignore[arg-type]
 
 
 def test_default_split_has_every_layout_everywhere() -> None:

@@ -24,7 +24,7 @@ from lightning_modules.action.segments.files import (
     write_srt,
     write_vtt,
 )
-from lightning_modules.action.segments.frame_files import FrameScoreWriter, TimeLabelWriter, write_time_label
+from lightning_modules.action.segments.frame_files import FrameScoreWriter, TimeLabelWriter
 from lightning_modules.action.segments.machine import Segment
 
 SEGMENTS = [Segment("飲む", 0.0, 1.25, 0.75), Segment("cooking, <hot> & «été»", 3661.5, 3662.75, 0.5)]
@@ -167,9 +167,10 @@ def test_frame_rows_are_whole_at_once(tmp_path: Path) -> None:
 
 def test_time_label_as_the_original_wrote_it(tmp_path: Path) -> None:
     path = tmp_path / "timeLabel.json"
-    write_time_label(path, "drinking", [(0.0, 0.5), (1 / 30, 0.987654321)])
+    with TimeLabelWriter(path, "drinking") as writer:
+        writer.write([0.0, 1 / 30], [0.5, 0.987654321])
     assert path.read_text() == '{"drinking": [[0.0, 0.5], [33.333333, 0.98765]]}\n'
-    write_time_label(path, "été", [])
+    TimeLabelWriter(path, "été").close()
     assert json.loads(path.read_text(encoding="utf-8")) == {"été": []}
 
 

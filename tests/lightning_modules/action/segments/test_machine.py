@@ -216,18 +216,22 @@ def test_end_of_the_stream() -> None:
     assert SegmentMachine(NAMES).finish() == []
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"action": "drinkin"}, r"no action 'drinkin'.*nearest: drinking"),
+        ({"action": "xyzzy"}, "the classes: drinking, cooking, idle"),
+        ({"leave": 0.6}, r"leave is 0\.6 and enter is 0\.5"),
+        ({"enter": 50}, "enter is 50"),
+        ({"minimum_seconds": -1}, "minimum_seconds is -1"),
+        ({"class_names": ["a", "a"]}, "class_names"),
+    ],
+)
+def test_bad_options_are_named(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        SegmentMachine(**{"class_names": NAMES, **options})
+
+
 def test_bad_input_is_named() -> None:
-    with pytest.raises(ConfigurationError, match=r"no action 'drinkin'.*nearest: drinking"):
-        SegmentMachine(NAMES, action="drinkin")
-    with pytest.raises(ConfigurationError, match="the classes: drinking, cooking, idle"):
-        SegmentMachine(NAMES, action="xyzzy")
-    with pytest.raises(ConfigurationError, match=r"leave is 0\.6 and enter is 0\.5"):
-        SegmentMachine(NAMES, leave=0.6)
-    with pytest.raises(ConfigurationError, match=r"enter is 50"):
-        SegmentMachine(NAMES, enter=50)
-    with pytest.raises(ConfigurationError, match="minimum_seconds is -1"):
-        SegmentMachine(NAMES, minimum_seconds=-1)
-    with pytest.raises(ConfigurationError, match="class_names"):
-        SegmentMachine(["a", "a"])
     with pytest.raises(ValueError, match="2 times came with 1 means"):
         SegmentMachine(NAMES).push([0, 1], [[1, 0, 0]], [True, True])

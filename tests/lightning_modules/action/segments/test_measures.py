@@ -22,7 +22,6 @@ from lightning_modules.action.segments.measures import (
     edit_score,
     frame_accuracy,
     keep_labels,
-    onset_errors,
     segment_average_precision,
     segment_f1,
     segment_map,
@@ -90,7 +89,6 @@ def test_boundaries() -> None:
     found = [Segment("a", 1, 9), Segment("b", 10.5, 20), Segment("b", 12, 13), Segment("c", 20, 30)]
     errors = boundary_errors(found, TRUE)
     np.testing.assert_array_equal(errors, [[1, -1], [0.5, 0], [np.nan, np.nan]])
-    np.testing.assert_array_equal(onset_errors(found, TRUE), errors[:, 0])
     report = segment_report(found, TRUE)
     assert report["onset_error"] == 0.75
     assert report["boundary_error"] == 0.75  # of 1, 1, 0.5 and 0

@@ -250,19 +250,23 @@ def test_no_frame_one_frame_and_a_frame_at_a_time() -> None:
     assert len(centred.finish().times) == 0
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({}, "window is None and seconds is None"),
+        ({"window": 3, "seconds": 2.0}, "window is 3 and seconds is 2"),
+        ({"window": 0}, "window is 0"),
+        ({"seconds": float("nan")}, "seconds is nan"),
+        ({"num_classes": 0, "window": 1}, "num_classes is 0"),
+        ({"window": 1, "mode": "middle"}, "mode is 'middle'"),
+    ],
+)
+def test_bad_options_are_named(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        RollingAverage(**{"num_classes": 2, **options})
+
+
 def test_bad_input_is_named() -> None:
-    with pytest.raises(ConfigurationError, match="window is None and seconds is None"):
-        RollingAverage(2)
-    with pytest.raises(ConfigurationError, match="window is 3 and seconds is 2"):
-        RollingAverage(2, window=3, seconds=2.0)
-    with pytest.raises(ConfigurationError, match="window is 0"):
-        RollingAverage(2, window=0)
-    with pytest.raises(ConfigurationError, match="seconds is nan"):
-        RollingAverage(2, seconds=float("nan"))
-    with pytest.raises(ConfigurationError, match="num_classes is 0"):
-        RollingAverage(0, window=1)
-    with pytest.raises(ConfigurationError, match="mode is 'middle'"):
-        RollingAverage(2, window=1, mode="middle")  # type: ignore[arg-type]  # what a user may write
     average = RollingAverage(2, window=3)
     with pytest.raises(ValueError, match=r"must be \(T, 2\)"):
         average.push(np.zeros((4, 3)), np.arange(4))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -12,10 +13,25 @@ from lightning_modules.face_attributes.classifier.module import FaceAttributeCla
 from lightning_modules.face_attributes.classifier.vgg import VGGSettings
 from lightning_modules.face_attributes.generator.module import AttributeFaceGenerator
 from lightning_modules.face_attributes.inversion.settings import InversionSettings
-from tests.running import quiet_trainer
+from tests.running import quiet_trainer, save_checkpoint
 
 SIZE = 32
-DEMO = {"seed": 100, "train": 96, "val": 40, "test": 96}
+DEMO = FaceDemoSettings(seed=100, train=96, val=40, test=96)
+OPTIONS = [
+    "--data.demo.seed=100", "--data.demo.train=96", "--data.demo.val=40", "--data.demo.test=96", "--asked=3",
+    "--reference=40", "--known=0.5", "--device=cpu", "--output=out",
+]  # fmt: skip
+
+
+class Files(NamedTuple):
+    """What tests of the commands need; judges are paths as a command line has them."""
+
+    folder: Path
+    classifier: Path
+    statistics: Path
+    generator: Path
+    judges: list[str]
+    twin: Path
 
 
 def save_classifier(folder: Path, seed: int = 0, widths: tuple[int, ...] = (4, 8)) -> Path:
@@ -23,11 +39,7 @@ def save_classifier(folder: Path, seed: int = 0, widths: tuple[int, ...] = (4, 8
     torch.manual_seed(seed)
     shape = VGGSettings(widths, (1,) * len(widths), (16,), norm=True)
     model = FaceAttributeClassifier(image_size=SIZE, backbone="small_vgg", vgg=shape)
-    owner = quiet_trainer(folder, use_distributed_sampler=False)
-    owner.strategy.connect(model)
-    path = folder / f"classifier_{seed}.ckpt"
-    owner.save_checkpoint(path, weights_only=True)
-    return path
+    return save_checkpoint(model, folder / f"classifier_{seed}.ckpt", weights_only=True)
 
 
 def collect(folder: Path, classifier: Path) -> tuple[Path, Path]:
@@ -39,6 +51,6 @@ def collect(folder: Path, classifier: Path) -> tuple[Path, Path]:
         thumbnail=16,
         inversion=InversionSettings(steps=4, components=8, strip=3),
     )
-    data = FaceAttributeDataModule(image_size=SIZE, validate_on="train", demo=FaceDemoSettings(**DEMO))  # type: ignore[arg-type]  # all whole numbers
+    data = FaceAttributeDataModule(image_size=SIZE, validate_on="train", demo=DEMO)
     quiet_trainer(folder, use_distributed_sampler=False).validate(model, data, verbose=False)
     return folder / "statistics.safetensors", folder / "generator.ckpt"

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -22,31 +20,11 @@ from lightning_modules.commands.faces.requests import draw_requests, images_of, 
 from lightning_modules.commands.faces.settings import EvaluationSettings
 from lightning_modules.commands.front.config_files import resolve_config_options
 from lightning_modules.commands.front.errors import CommandLineError
-from tests.lightning_modules.commands.faces import small_faces
+from tests.lightning_modules.commands.faces.small_faces import DEMO, OPTIONS, Files
+from tests.running import Command
 from tests.tables import csv_rows
 
-Command = Callable[..., Any]
-DEMO = FaceDemoSettings(seed=100, train=96, val=40, test=96)
-OPTIONS = [
-    "--data.demo.seed=100", "--data.demo.train=96", "--data.demo.val=40", "--data.demo.test=96", "--requests=8",
-    "--validation_requests=4", "--asked=3", "--reference=40", "--known=0.5", "--device=cpu", "--sheet_faces=3",
-]  # fmt: skip
-
-
-class Files(NamedTuple):
-    classifier: Path
-    statistics: Path
-    generator: Path
-    judges: list[str]
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
-    """A generator, and two judges of another shape."""
-    folder = tmp_path_factory.mktemp("judged")
-    classifier = small_faces.save_classifier(folder)
-    judges = [str(small_faces.save_classifier(folder, seed, widths)) for seed, widths in ((1, (6,)), (2, (4, 4, 6)))]
-    return Files(classifier, *small_faces.collect(folder, classifier), judges)
+REQUESTS = ["--requests=8", "--validation_requests=4"]
 
 
 def test_lists_may_take_several_words() -> None:
@@ -99,18 +77,9 @@ def test_copies_of_faces_that_the_generator_holds_are_seen(files: Files) -> None
 
 
 def test_the_whole_way_and_again(appraise: Command, files: Files, workdir: Path) -> None:
-    options = ["--ckpt_path", str(files.generator), "--judges", *files.judges, *OPTIONS, "--output", "out"]
-    options += [
-        "--modes",
-        "regression",
-        "centred",
-        "paper",
-        "heads",
-        "mean_face",
-        "--candidates",
-        "regression",
-        "centred",
-    ]
+    options = ["--ckpt_path", str(files.generator), "--judges", *files.judges, *OPTIONS, *REQUESTS]
+    options += ["--sheet_faces=3", "--modes", "regression", "centred", "paper", "heads", "mean_face"]
+    options += ["--candidates", "regression", "centred"]
     result = appraise("evaluate-faces", *options)
     assert result.code == 0, result.err
     assert "judge A does not know: " in result.out
@@ -162,17 +131,9 @@ def test_the_whole_way_and_again(appraise: Command, files: Files, workdir: Path)
 
 
 def test_a_classifier_with_statistics(appraise: Command, files: Files, workdir: Path) -> None:
-    options = [
-        "--judges",
-        files.judges[0],
-        *OPTIONS,
-        "--modes",
-        "mean_face",
-        "regression",
-        "--candidates",
-        "regression",
-    ]
-    options += ["--layers", "conv2_1", "fc6", "--inversion.steps=2", "--inversion.components=8", "--output", "out"]
+    options = ["--judges", files.judges[0], *OPTIONS, *REQUESTS, "--sheet_faces=3"]
+    options += ["--modes", "mean_face", "regression", "--candidates", "regression", "--layers", "conv2_1", "fc6"]
+    options += ["--inversion.steps=2", "--inversion.components=8"]
     with_both = ["--ckpt_path", str(files.classifier), "--statistics", str(files.statistics)]
     result = appraise("evaluate-faces", *with_both, *options)
     assert result.code == 0, result.err
@@ -202,9 +163,18 @@ def test_arguments_that_cannot_work(
 ) -> None:
     names = {"classifier": files.classifier, "generator": files.generator, "judge": files.judges[0]}
     filled = [argument.format(**names) for argument in arguments]
-    result = appraise("evaluate-faces", "--ckpt_path", str(files.generator), *OPTIONS[:-1], "--output", "out", *filled)
+    result = appraise("evaluate-faces", "--ckpt_path", str(files.generator), *OPTIONS, *REQUESTS, *filled)
     assert result.code in (1, 2)
     assert expected in result.sentence
+
+
+def test_a_file_that_is_not_named_is_asked_for() -> None:
+    with pytest.raises(CommandLineError, match=r"needs a generator: name the generator\.ckpt"):
+        parse([])
+    with pytest.raises(CommandLineError, match="evaluate-faces needs a judge"):
+        parse(["--ckpt_path", "generator.ckpt"])
+    with pytest.raises(CommandLineError, match=r"known is 0\.4, but must lie in 0\.5\.\.1"):
+        EvaluationSettings("generator.ckpt", ["judge.ckpt"], known=0.4)
 
 
 def test_the_shipped_configuration_states_the_defaults(files: Files) -> None:

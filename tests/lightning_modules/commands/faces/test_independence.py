@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import torch
@@ -19,34 +19,28 @@ from lightning_modules.commands.faces.independence import check_people, learnt_f
 from lightning_modules.face_attributes.classifier.module import FaceAttributeClassifier
 from lightning_modules.face_attributes.classifier.vgg import VGG, VGGSettings
 from lightning_modules.face_attributes.judging.common_origin import correlation, have_one_architecture, share_descent
-from tests.lightning_modules.commands.faces import small_faces
-from tests.running import quiet_trainer
+from tests.lightning_modules.commands.faces.small_faces import DEMO, OPTIONS, Files, collect, save_classifier
+from tests.running import Command, save_checkpoint
 
-Command = Callable[..., Any]
-DEMO = FaceDemoSettings(seed=100, train=96, val=40, test=96)
-OPTIONS = [
-    "--data.demo.seed=100", "--data.demo.train=96", "--data.demo.val=40", "--data.demo.test=96", "--requests=4",
-    "--asked=3", "--reference=40", "--known=0.5", "--device=cpu", "--modes=[mean_face]", "--candidates=[mean_face]",
-    "--output=out",
-]  # fmt: skip
+OWN = [*OPTIONS, "--requests=4", "--modes=[mean_face]", "--candidates=[mean_face]"]
 
 
-class Files(NamedTuple):
-    folder: Path
-    classifier: Path
-    generator: Path
-    judge: Path
-    twin: Path
+@pytest.fixture
+def evaluate(appraise: Command, files: Files) -> Command:
+    """Let judges look at the faces of the generator."""
+
+    def run(judges: Sequence[str | Path], *more: str) -> Any:
+        return appraise(
+            "evaluate-faces", "--ckpt_path", str(files.generator), "--judges", *map(str, judges), *OWN, *more
+        )
+
+    return run
 
 
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
-    """A generator, a judge of another shape, and one of the generator's shape with weights of its own."""
-    folder = tmp_path_factory.mktemp("independence")
-    classifier = small_faces.save_classifier(folder)
-    _, generator = small_faces.collect(folder, classifier)
-    judge, twin = small_faces.save_classifier(folder, 1, (6,)), small_faces.save_classifier(folder, 2)
-    return Files(folder, classifier, generator, judge, twin)
+@pytest.fixture
+def judge(files: Files) -> Path:
+    """A judge of another shape than the generator."""
+    return Path(files.judges[0])
 
 
 def changed(path: Path, name: str, change: Callable[[str, Tensor], Tensor]) -> Path:
@@ -118,7 +112,7 @@ def test_one_architecture() -> None:
     assert not have_one_architecture(network(0), network(0, widths=(8, 16, 28)))
 
 
-def test_descendants_of_the_inverted_network_are_refused(appraise: Command, files: Files) -> None:
+def test_descendants_of_the_inverted_network_are_refused(evaluate: Command, files: Files) -> None:
     def epoch(key: str, part: Tensor) -> Tensor:
         return part + 0.4 * part.std(correction=0) * torch.randn_like(part)
 
@@ -127,65 +121,56 @@ def test_descendants_of_the_inverted_network_are_refused(appraise: Command, file
 
     for name, change in (("epoch.ckpt", epoch), ("tuned.ckpt", other_heads)):
         judge = changed(files.classifier, name, change)
-        result = appraise(
-            "evaluate-faces", "--ckpt_path", str(files.generator), "--judges", str(judge), *OPTIONS,
-            "--same_architecture=true",
-        )  # fmt: skip
+        result = evaluate([judge], "--same_architecture=true")
         assert result.code == 1
         assert f"The judge {judge} descends from the same weights as the network" in result.sentence
 
 
-def test_the_architecture_of_the_inverted_network(appraise: Command, files: Files, workdir: Path) -> None:
-    words = ["evaluate-faces", "--ckpt_path", str(files.generator), "--judges", str(files.twin), *OPTIONS]
-    refused = appraise(*words)
+def test_the_architecture_of_the_inverted_network(evaluate: Command, files: Files, workdir: Path) -> None:
+    refused = evaluate([files.twin])
     assert refused.code == 1
     assert "has the architecture of the network that the faces are made with" in refused.sentence
     assert "--same_architecture true" in refused.sentence
-    taken = appraise(*words, "--same_architecture", "true")
+    taken = evaluate([files.twin], "--same_architecture", "true")
     assert taken.code == 0, taken.err
     assert "judge A has the architecture of the network" in (workdir / "out" / "evaluation.md").read_text()
 
 
-def test_one_judge_is_not_two(appraise: Command, files: Files) -> None:
+def test_one_judge_is_not_two(evaluate: Command, files: Files, judge: Path) -> None:
     copy = files.folder / "copy.ckpt"
-    copy.write_bytes(files.judge.read_bytes())
-    epoch = changed(files.judge, "later.ckpt", lambda _, part: part + 0.1 * torch.randn_like(part) * part.abs())
-    for other in (files.judge, copy, epoch):
-        result = appraise(
-            "evaluate-faces", "--ckpt_path", str(files.generator), "--judges", str(files.judge), str(other), *OPTIONS
-        )
+    copy.write_bytes(judge.read_bytes())
+    epoch = changed(judge, "later.ckpt", lambda _, part: part + 0.1 * torch.randn_like(part) * part.abs())
+    for other in (judge, copy, epoch):
+        result = evaluate([judge, other])
         assert result.code == 1
-        assert f"The judges {files.judge} and {other} descend from the same weights" in result.sentence
+        assert f"The judges {judge} and {other} descend from the same weights" in result.sentence
 
 
-def test_two_judges_of_one_architecture_are_named(appraise: Command, files: Files, workdir: Path) -> None:
-    other = small_faces.save_classifier(files.folder, 3, (6,))
-    result = appraise(
-        "evaluate-faces", "--ckpt_path", str(files.generator), "--judges", str(files.judge), str(other), *OPTIONS
-    )
+def test_two_judges_of_one_architecture_are_named(evaluate: Command, files: Files, judge: Path, workdir: Path) -> None:
+    result = evaluate([judge, save_classifier(files.folder, 3, (6,))])
     assert result.code == 0, result.err
-    assert f"warning: judge B has the architecture of {files.judge}; does not say" in result.err
+    assert f"warning: judge B has the architecture of {judge}; does not say" in result.err
     assert "- judge B has the architecture of" in (workdir / "out" / "evaluation.md").read_text()
 
 
-def test_people_of_the_requests_and_of_the_training(files: Files) -> None:
+def test_people_of_the_requests_and_of_the_training(files: Files, judge: Path) -> None:
     data = FaceAttributeDataModule(image_size=32, demo=DEMO)
     own = FaceAttributeDataModule(image_size=32, demo=DEMO, fit_on="judge").people("train")
     tested, trained_on = data.people("test"), data.people("train")
-    apart = with_people(files.judge, "apart.ckpt", own)
-    assert learnt_from(str(files.judge)).people.tolist() == []
+    apart = with_people(judge, "apart.ckpt", own)
+    assert learnt_from(str(judge)).people.tolist() == []
     generator = str(files.generator)
 
-    def check(judge: Path, splits: tuple[SplitName, ...] = ("test",), allowed: bool = False) -> str:
-        return check_people({"judge A": str(judge)}, generator, data, splits, allowed)["judge A"]
+    def check(path: Path, splits: tuple[SplitName, ...] = ("test",), allowed: bool = False) -> str:
+        return check_people({"judge A": str(path)}, generator, data, splits, allowed)["judge A"]
 
     assert check(apart, ("val", "test")) == "learnt from nobody of the requests or of the made faces"
-    cheating = with_people(files.judge, "cheating.ckpt", [*own, *tested[:8]])
+    cheating = with_people(judge, "cheating.ckpt", [*own, *tested[:8]])
     ways: list[tuple[SplitName, ...]] = [("test",), ("val", "test")]
     for splits in ways:
         with pytest.raises(CheckpointError, match=r"learnt from 2 of 24 people of the split test, who make the requ"):
             check(cheating, splits)
-    same = with_people(files.judge, "same.ckpt", trained_on)
+    same = with_people(judge, "same.ckpt", trained_on)
     with pytest.raises(CheckpointError, match=r"24 of 24 people of the split train, from whom .* --same_people true"):
         check(same)
     assert check(same, allowed=True) == "learnt from 24 of 24 people of the split train"
@@ -201,24 +186,24 @@ def with_trainings(path: Path, name: str, before: list[Tensor | None], people: l
     return whole
 
 
-def test_people_of_earlier_trainings_count(files: Files) -> None:
+def test_people_of_earlier_trainings_count(files: Files, judge: Path) -> None:
     data = FaceAttributeDataModule(image_size=32, demo=DEMO)
     own = FaceAttributeDataModule(image_size=32, demo=DEMO, fit_on="judge").people("train")
 
-    def check(judge: Path) -> str:
-        return check_people({"judge A": str(judge)}, str(files.generator), data, ("test",), False)["judge A"]
+    def check(path: Path) -> str:
+        return check_people({"judge A": str(path)}, str(files.generator), data, ("test",), False)["judge A"]
 
-    tuned = with_trainings(files.judge, "began.ckpt", [sketch_of(data.people("test"))], own)
+    tuned = with_trainings(judge, "began.ckpt", [sketch_of(data.people("test"))], own)
     with pytest.raises(CheckpointError, match=r"learnt from 24 of 24 people of the split test, who make the requests"):
         check(tuned)
-    unsaid = with_trainings(files.judge, "unsaid.ckpt", [None], own)
+    unsaid = with_trainings(judge, "unsaid.ckpt", [None], own)
     assert check(unsaid).startswith("does not say on whom its first weights were trained")
 
 
-def test_people_of_the_generator_count_whatever_the_data(files: Files) -> None:
+def test_people_of_the_generator_count_whatever_the_data(files: Files, judge: Path) -> None:
     trained_on = FaceAttributeDataModule(image_size=32, demo=DEMO).people("train")
     other = FaceAttributeDataModule(image_size=32, demo=FaceDemoSettings(seed=500, train=96, val=40, test=96))
-    judges = {"judge A": str(with_people(files.judge, "same_as_generator.ckpt", trained_on))}
+    judges = {"judge A": str(with_people(judge, "same_as_generator.ckpt", trained_on))}
     with pytest.raises(CheckpointError, match=r"24 of 24 people that the generator learnt from, from whom the faces"):
         check_people(judges, str(files.generator), other, ("test",), False)
     notes = check_people(judges, str(files.generator), other, ("test",), True)
@@ -226,16 +211,13 @@ def test_people_of_the_generator_count_whatever_the_data(files: Files) -> None:
 
 
 def test_a_checkpoint_names_the_people_of_all_its_trainings(tmp_path: Path) -> None:
-    first = with_people(small_faces.save_classifier(tmp_path), "first.ckpt", ["Ann", "Bob"])
+    first = with_people(save_classifier(tmp_path), "first.ckpt", ["Ann", "Bob"])
     tuned = FaceAttributeClassifier(
         image_size=32, backbone="small_vgg", vgg=VGGSettings((4, 8), (1, 1), (16,), norm=True), weights=str(first)
     )
-    owner = quiet_trainer(tmp_path)
-    owner.strategy.connect(tuned)
-    owner.save_checkpoint(tmp_path / "second.ckpt", weights_only=True)
-    second = with_people(tmp_path / "second.ckpt", "third.ckpt", ["Eve"])
+    second = with_people(save_checkpoint(tuned, tmp_path / "second.ckpt", weights_only=True), "third.ckpt", ["Eve"])
     assert torch.equal(learnt_from(str(second)).people, sketch_of(["Ann", "Bob", "Eve"]))
-    _, generator = small_faces.collect(tmp_path, second)
+    _, generator = collect(tmp_path, second)
     counted = FaceAttributeDataModule(image_size=32, demo=DEMO).people("train")
     found = learnt_from(str(generator))
     assert found.whole

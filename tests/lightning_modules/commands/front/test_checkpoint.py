@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,7 +12,8 @@ import pytest
 import torch
 import yaml
 
-Command = Callable[..., Any]
+from tests.running import Command
+
 STAGES = ["fit", "validate", "test", "predict"]
 
 

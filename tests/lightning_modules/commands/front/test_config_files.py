@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -18,10 +16,11 @@ from lightning_modules.commands.front.config_files import (
     run_name,
 )
 from lightning_modules.commands.front.errors import CommandLineError
+from tests.running import Command
 
 
 @pytest.mark.parametrize("name", ["video_quality/demo", "video_quality/demo.yaml", "configs/video_quality/demo.yaml"])
-def test_shipped_configuration_from_any_folder(name: str, appraise: Callable[..., Any], workdir: Path) -> None:
+def test_shipped_configuration_from_any_folder(name: str, appraise: Command, workdir: Path) -> None:
     done = appraise("fit", "--config", name, "--print_config=skip_default")
     assert done.code == 0, done.err
     assert done.err.startswith(f"config {name}: ")
@@ -39,14 +38,14 @@ def test_a_path_comes_before_a_shipped_name(workdir: Path, toy: object) -> None:
     assert not found.packaged
 
 
-def test_unknown_name_answers_with_the_nearest(appraise: Callable[..., Any]) -> None:
+def test_unknown_name_answers_with_the_nearest(appraise: Command) -> None:
     done = appraise("fit", "--config", "video_quality/dmo")
     assert done.code == 2
     assert 'no configuration "video_quality/dmo"' in done.sentence
     assert "did you mean video_quality/demo" in done.sentence
 
 
-def test_a_file_named_inside_another_is_relative_to_it(appraise: Callable[..., Any], workdir: Path) -> None:
+def test_a_file_named_inside_another_is_relative_to_it(appraise: Command, workdir: Path) -> None:
     (workdir / "a" / "parts").mkdir(parents=True)
     (workdir / "a" / "parts" / "trainer.yaml").write_text("max_epochs: 7", encoding="utf-8")
     text = "model: ToyModel\ndata: ToyData\ntrainer: parts/trainer.yaml\n"
@@ -57,7 +56,7 @@ def test_a_file_named_inside_another_is_relative_to_it(appraise: Callable[..., A
     assert (trainer["max_epochs"], trainer["log_every_n_steps"], len(trainer["callbacks"])) == (7, 3, 1)
 
 
-def test_shipped_parts_by_name(appraise: Callable[..., Any]) -> None:
+def test_shipped_parts_by_name(appraise: Command) -> None:
     done = appraise(
         "fit", "--config", "toy", "--trainer", "_parts/trainer/ddp_cpu", "--trainer.logger=_parts/logger/wandb",
         "--print_config=skip_default",
@@ -68,7 +67,7 @@ def test_shipped_parts_by_name(appraise: Callable[..., Any]) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in config_names(parts=True) if name.startswith("_parts/")])
-def test_every_part_parses(name: str, appraise: Callable[..., Any]) -> None:
+def test_every_part_parses(name: str, appraise: Command) -> None:
     option = "--trainer.logger" if "/logger/" in name else "--trainer"
     assert appraise("fit", "--config", "toy", option, name, "--print_config").code == 0
 
@@ -89,7 +88,7 @@ def test_name_of_a_run(tmp_path: Path) -> None:
     assert run_name([], "M") == "M"
 
 
-def test_broken_yaml_names_file_and_line(appraise: Callable[..., Any], workdir: Path) -> None:
+def test_broken_yaml_names_file_and_line(appraise: Command, workdir: Path) -> None:
     (workdir / "bad.yaml").write_text("model:\n  class_path: ToyModel\n init_args: 3", encoding="utf-8")
     done = appraise("fit", "--config", "bad")
     assert done.code == 2

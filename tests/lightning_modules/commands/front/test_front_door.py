@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ import cli
 import datamodules
 import lightning_modules
 from datamodules.common.errors import VideoError
+from lightning_modules.commands import listing
 from lightning_modules.commands.front.errors import one_sentence
+from tests.running import Command
 
 FAST = (["--help"], ["--version"], ["list"], ["list", "data"], ["fit", "--help"], ["predict", "-h"], ["doctor", "-h"])
 
@@ -46,14 +49,15 @@ def test_front_door_is_small(repository: Path) -> None:
     assert len((repository / "cli.py").read_text(encoding="utf-8").splitlines()) < 200
 
 
-def test_unknown_command_names_the_nearest(appraise: Callable[..., Any]) -> None:
-    done = appraise("tset")
+@pytest.mark.parametrize("words", [["tset"], ["help", "Tset"]], ids=" ".join)
+def test_unknown_command_names_the_nearest(words: list[str], appraise: Command) -> None:
+    done = appraise(*words)
     assert done.code == 2
     assert "did you mean test" in done.sentence
 
 
 @pytest.mark.parametrize("word", ["", "wxyz", "--config", "-c"])
-def test_a_word_that_is_near_no_command_is_named_alone(word: str, appraise: Callable[..., Any]) -> None:
+def test_a_word_that_is_near_no_command_is_named_alone(word: str, appraise: Command) -> None:
     done = appraise(word, "fit")
     assert done.code == 2
     assert f'"{word}"' in done.sentence
@@ -61,18 +65,13 @@ def test_a_word_that_is_near_no_command_is_named_alone(word: str, appraise: Call
     assert not {"predict", "doctor"} & set(done.sentence.split())
 
 
-def test_an_option_before_the_command_is_told_its_place(appraise: Callable[..., Any]) -> None:
+def test_an_option_before_the_command_is_told_its_place(appraise: Command) -> None:
     assert "stands before the command" in appraise("--config", "video_quality/demo", "fit").sentence
 
 
 @pytest.mark.parametrize("way", [["help", "doctor"], ["--help", "doctor"], ["doctor", "-h"]], ids=" ".join)
-def test_help_of_a_command_has_three_ways(way: list[str], appraise: Callable[..., Any]) -> None:
+def test_help_of_a_command_has_three_ways(way: list[str], appraise: Command) -> None:
     assert appraise(*way).out.startswith("usage: appraise doctor")
-
-
-def test_help_of_an_unknown_command_names_the_nearest(appraise: Callable[..., Any]) -> None:
-    done = appraise("help", "Tset")
-    assert (done.code, "did you mean test" in done.sentence) == (2, True)
 
 
 @pytest.mark.parametrize(
@@ -107,15 +106,13 @@ def test_options_without_a_value_are_those_of_the_commands() -> None:
     assert build_parser().parse_args(["--store", "x", "--agreement"]).agreement
 
 
-def test_a_value_that_looks_like_help_reaches_its_command(appraise: Callable[..., Any]) -> None:
+def test_a_value_that_looks_like_help_reaches_its_command(appraise: Command) -> None:
     done = appraise("fit", "--config", "--help")
     assert done.code == 2
     assert 'no configuration "--help"' in done.sentence
 
 
 def test_table_matches_lightning(toy: object) -> None:
-    from importlib import import_module
-
     from lightning_modules.commands.front.lightning_cli import AppraiseCLI
 
     served = {name for name, (module, _) in cli.COMMANDS.items() if module.endswith("lightning_cli")}
@@ -125,7 +122,7 @@ def test_table_matches_lightning(toy: object) -> None:
 
 
 @pytest.mark.parametrize("command", ["fit", "validate", "test", "predict"])
-def test_short_help_ends_with_three_commands(command: str, appraise: Callable[..., Any]) -> None:
+def test_short_help_ends_with_three_commands(command: str, appraise: Command) -> None:
     lines = appraise(command, "--help").out.strip().splitlines()
     assert len(lines) < 30
     assert all(line.startswith(f"  appraise {command} ") for line in lines[-3:])
@@ -133,7 +130,7 @@ def test_short_help_ends_with_three_commands(command: str, appraise: Callable[..
 
 
 @pytest.mark.parametrize("arguments", ["--config video_quality/demo", "--model.help KSVQE"])
-def test_commands_of_the_help_work(arguments: str, appraise: Callable[..., Any]) -> None:
+def test_commands_of_the_help_work(arguments: str, appraise: Command) -> None:
     assert arguments in appraise("fit", "--help").out
     last = ["--print_config"] if "--config" in arguments else []
     done = appraise("fit", *arguments.split(), *last)
@@ -141,14 +138,14 @@ def test_commands_of_the_help_work(arguments: str, appraise: Callable[..., Any])
     assert "preset" in done.out
 
 
-def test_long_help_names_every_option(appraise: Callable[..., Any]) -> None:
+def test_long_help_names_every_option(appraise: Command) -> None:
     done = appraise("fit", "--help-all")
     assert done.code == 0
     for option in ("--trainer.max_epochs", "--ckpt_path", "--output", "--test_after_fit", "--model.help"):
         assert option in done.out
 
 
-def test_list_names_everything(appraise: Callable[..., Any]) -> None:
+def test_list_names_everything(appraise: Command) -> None:
     out = appraise("list").out
     for name in (*lightning_modules.__all__, *datamodules.__all__, *callbacks.__all__, "video_quality/demo"):
         assert name in out
@@ -156,7 +153,7 @@ def test_list_names_everything(appraise: Callable[..., Any]) -> None:
     assert "VideoQualityDataModule" not in appraise("list", "methods").out
 
 
-def test_list_says_what_a_configuration_is_for_not_its_command(appraise: Callable[..., Any]) -> None:
+def test_list_says_what_a_configuration_is_for_not_its_command(appraise: Command) -> None:
     lines = [line.split(maxsplit=1) for line in appraise("list", "configs", "parts").out.splitlines() if "/" in line]
     about = {words[0]: words[1] for words in lines if len(words) == 2}
     assert about["face_attributes/generate_paper"].startswith("Makes faces as the paper does")
@@ -164,19 +161,23 @@ def test_list_says_what_a_configuration_is_for_not_its_command(appraise: Callabl
     assert not [name for name, line in about.items() if line.startswith(("python", "appraise", "wandb", "-"))]
 
 
-def test_list_of_something_else(appraise: Callable[..., Any]) -> None:
+def test_list_of_something_else(appraise: Command) -> None:
     done = appraise("list", "models")
     assert done.code == 2
     assert "methods, data, callbacks, configs, parts" in done.sentence
 
 
-def test_own_errors_are_one_sentence(appraise: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    from lightning_modules.commands import listing
+def raises(error: BaseException) -> Callable[..., int]:
+    """A command that ends with an error."""
 
-    def fail(command: str, arguments: list[str]) -> int:
-        raise VideoError("a.mp4: empty file; remove it")
+    def run(command: str, arguments: list[str]) -> int:
+        raise error
 
-    monkeypatch.setattr(listing, "run", fail)
+    return run
+
+
+def test_own_errors_are_one_sentence(appraise: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listing, "run", raises(VideoError("a.mp4: empty file; remove it")))
     done = appraise("list")
     assert (done.code, done.err) == (1, "appraise list: a.mp4: empty file; remove it\n")
     monkeypatch.setenv("APPRAISE_DEBUG", "1")
@@ -186,22 +187,12 @@ def test_own_errors_are_one_sentence(appraise: Callable[..., Any], monkeypatch: 
 
 @pytest.mark.parametrize(
     ("code", "expected", "err"),
-    [
-        ("b.mp4 is missing", 1, "appraise list: b.mp4 is missing\n"),
-        (None, 0, ""),
-        (0, 0, ""),
-        (3, 3, ""),
-    ],
+    [("b.mp4 is missing", 1, "appraise list: b.mp4 is missing\n"), (None, 0, ""), (0, 0, ""), (3, 3, "")],
 )
 def test_leaving_by_system_exit(
-    code: str | int | None, expected: int, err: str, appraise: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    code: str | int | None, expected: int, err: str, appraise: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lightning_modules.commands import listing
-
-    def leave(command: str, arguments: list[str]) -> int:
-        raise SystemExit(code)
-
-    monkeypatch.setattr(listing, "run", leave)
+    monkeypatch.setattr(listing, "run", raises(SystemExit(code)))
     done = appraise("list")
     assert (done.code, done.err) == (expected, err)
 
@@ -255,25 +246,22 @@ def in_shell(line: str, repository: Path, **environment: str) -> subprocess.Comp
     )
 
 
-@pytest.mark.parametrize("arguments", ANSWERS)
-def test_reader_of_a_pipe_may_leave(arguments: str, repository: Path) -> None:
-    done = in_shell(f"appraise {arguments} | true", repository, PYTHONUNBUFFERED="1")
-    assert (done.returncode, done.stderr) == (0, b"")
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full")
-@pytest.mark.parametrize("arguments", ANSWERS)
-def test_full_output_is_one_sentence(arguments: str, repository: Path) -> None:
-    done = in_shell(f"appraise {arguments} > /dev/full", repository)
-    assert done.returncode == 1
-    assert done.stderr == b"appraise: No space left on device: make room, or write elsewhere\n"
+NO_DEVICE = pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full")
+FULL = b"appraise: No space left on device: make room, or write elsewhere\n"
+CLOSED = b"appraise: the standard output is closed: send it to a file or to /dev/null\n"
 
 
 @pytest.mark.parametrize("arguments", ANSWERS)
-def test_closed_output_is_one_sentence(arguments: str, repository: Path) -> None:
-    done = in_shell(f"appraise {arguments} >&-", repository)
-    assert done.returncode == 1
-    assert done.stderr == b"appraise: the standard output is closed: send it to a file or to /dev/null\n"
+@pytest.mark.parametrize(
+    ("place", "code", "said"),
+    [("| true", 0, b""), pytest.param("> /dev/full", 1, FULL, marks=NO_DEVICE), (">&-", 1, CLOSED)],
+    ids=["reader left", "full", "closed"],
+)
+def test_output_that_takes_nothing_is_one_sentence_or_none(
+    place: str, code: int, said: bytes, arguments: str, repository: Path
+) -> None:
+    done = in_shell(f"appraise {arguments} {place}", repository, PYTHONUNBUFFERED="1" if code == 0 else "")
+    assert (done.returncode, done.stderr) == (code, said)
 
 
 @pytest.mark.parametrize("place", ["2>&-", "2>/dev/full"])

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from lightning_modules.commands.front.diagnosis import LONGEST, explain
+from tests.running import Command
 
 CASES = {
     "model": (["--model", "ToyModl"], 'model: there is no class "ToyModl": did you mean ToyModel'),
@@ -39,7 +38,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_mistyped(case: str, appraise: Callable[..., Any], workdir: Path) -> None:
+def test_mistyped(case: str, appraise: Command, workdir: Path) -> None:
     arguments, expected = CASES[case]
     done = appraise("fit", "--config", "toy", *arguments)
     assert done.code == 2
@@ -66,19 +65,19 @@ def test_mistyped(case: str, appraise: Callable[..., Any], workdir: Path) -> Non
         ("trainer: {callbacks: [{class_path: EarlyStopping, init_args: {monitr: a}}]}", "did you mean monitor"),
     ],
 )
-def test_mistyped_in_a_file(text: str, expected: str, appraise: Callable[..., Any], workdir: Path) -> None:
+def test_mistyped_in_a_file(text: str, expected: str, appraise: Command, workdir: Path) -> None:
     (workdir / "more.yaml").write_text(text, encoding="utf-8")
     done = appraise("fit", "--config", "toy", "--config", "more")
     assert done.code == 2
     assert expected in done.sentence
 
 
-def test_arguments_without_a_class(appraise: Callable[..., Any], workdir: Path) -> None:
+def test_arguments_without_a_class(appraise: Command, workdir: Path) -> None:
     (workdir / "more.yaml").write_text("model: {init_args: {width: 3}}\ndata: ToyData", encoding="utf-8")
     assert "model: width is set, but no class is named" in appraise("fit", "--config", "more").sentence
 
 
-def test_missing_parts_come_with_a_command_that_works(appraise: Callable[..., Any]) -> None:
+def test_missing_parts_come_with_a_command_that_works(appraise: Command) -> None:
     assert "fit needs --model and --data or --config FILE" in appraise("fit").sentence
     assert "fit needs --data or" in appraise("fit", "--model", "ToyModel").sentence
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
 import lightning_modules
 from datamodules.common.lazy_names import PublicName
-
-Command = Callable[..., Any]
+from tests.running import Command
 
 METHOD = '''
 """Mean of the numbers, learnt: the smallest method."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -16,13 +15,13 @@ from lightning.pytorch.callbacks import RichModelSummary
 import cli
 from callbacks.training.plain_progress import PlainProgress, shown_metrics
 from callbacks.training.terminal_progress import TerminalProgress
+from lightning_modules.commands.front.config_files import find_config
 from lightning_modules.commands.front.errors import CommandLineError
 from lightning_modules.commands.front.lightning_cli import AppraiseCLI
-from lightning_modules.commands.front.loggers import check_wandb, complete_logger, default_loggers
+from lightning_modules.commands.front.loggers import complete_logger, default_loggers
 from lightning_modules.commands.front.report import next_command
 from lightning_modules.commands.front.run_folder import claim_run_folder
-
-Command = Callable[..., Any]
+from tests.running import Command
 
 
 def settings(**values: object) -> Namespace:
@@ -52,13 +51,9 @@ def test_after_fit_tests_the_best_checkpoint(appraise: Command) -> None:
     assert "test/srcc" not in appraise("fit", "--config", "toy").out
 
 
-def test_after_fit_without_checkpoints_tests_the_last_weights(appraise: Command) -> None:
-    arguments = ["--test_after_fit", "true", "--trainer.enable_checkpointing", "false"]
-    assert appraise("fit", "--config", "toy", *arguments).out == "test/srcc 0.83\n"
-
-
-def test_after_a_fast_dev_run_the_last_weights_are_tested(appraise: Command) -> None:
-    done = appraise("fit", "--config", "toy", "--test_after_fit", "true", "--trainer.fast_dev_run", "true")
+@pytest.mark.parametrize("option", ["--trainer.enable_checkpointing=false", "--trainer.fast_dev_run=true"])
+def test_after_fit_without_checkpoints_tests_the_last_weights(option: str, appraise: Command) -> None:
+    done = appraise("fit", "--config", "toy", "--test_after_fit", "true", option)
     assert (done.code, done.out) == (0, "test/srcc 0.83\n"), done.err
 
 
@@ -135,19 +130,18 @@ def test_configured_loggers_keep_what_they_state(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["offline", "argument"])
-def test_wandb_cannot_upload_while_offline(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wandb_cannot_upload_while_offline(mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     arguments = settings(log_model="all", offline=mode == "argument")
+    logger = settings(class_path="lightning.pytorch.loggers.WandbLogger", init_args=arguments)
     if mode == "offline":
         monkeypatch.setenv("WANDB_MODE", "offline")
     with pytest.raises(CommandLineError, match="log_model = all, but W&B is offline"):
-        check_wandb(arguments)
+        complete_logger(logger, tmp_path)
     arguments.log_model = False
-    check_wandb(arguments)
+    complete_logger(logger, tmp_path)
 
 
 def test_after_training_on_a_shipped_configuration_scoring_comes_next(toy: object) -> None:
-    from lightning_modules.commands.front.config_files import find_config
-
     line = next_command([find_config("video_quality/demo")], "/x/a.ckpt")
     assert "predict --config video_quality/score --ckpt_path /x/a.ckpt --data.init_args.path" in line
     # A test would need the options of the training again; a prediction needs the checkpoint alone.
@@ -167,10 +161,3 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(command: str, tmp_path: Pa
 def test_annotate_says_how_to_name_a_model(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["annotate", "kitchen.mp4"]) == 2
     assert "add --ckpt_path FILE" in capsys.readouterr().err
-
-
-def test_a_logger_that_cannot_upload_is_refused_before_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    logger = settings(class_path="lightning.pytorch.loggers.WandbLogger", init_args=settings(log_model="all"))
-    with pytest.raises(CommandLineError, match="W&B is offline"):
-        complete_logger(logger, tmp_path)

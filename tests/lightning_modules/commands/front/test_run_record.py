@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
-from collections.abc import Callable
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,8 +16,7 @@ import yaml
 from callbacks.training.run_record import RunRecord
 from datamodules.common.git_state import git_state
 from lightning_modules.commands.front.run_folder import claim_run_folder
-
-Command = Callable[..., Any]
+from tests.running import Command
 
 
 def record(folder: Path) -> tuple[Any, Any]:
@@ -107,6 +107,29 @@ def test_only_the_first_process_writes(tmp_path: Path) -> None:
 
 def test_code_outside_a_repository_has_no_commit(tmp_path: Path) -> None:
     assert git_state(tmp_path / "x.py") is None
+
+
+def test_two_processes_share_a_folder_and_the_first_alone_speaks(repository: Path, workdir: Path) -> None:
+    helpers = Path(__file__).parents[1] / "helpers"
+    arguments = ["--model", "toy_parts.ToyModel", "--data", "toy_parts.ToyData", "--trainer.max_epochs", "1"]
+    command = [sys.executable, str(repository / "cli.py"), "fit", *arguments, "--test_after_fit", "true"]
+    done = subprocess.run(
+        [*command, "--trainer", "_parts/trainer/ddp_cpu"],
+        env={**os.environ, "PYTHONPATH": str(helpers), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in (workdir / "runs/ToyModel").iterdir()] == ["version_0"]
+    folder = workdir / "runs/ToyModel/version_0"
+    assert {"config.yaml", "run.json", "checkpoints", "metrics.csv", "tensorboard"} <= {
+        p.name for p in folder.iterdir()
+    }
+    assert len(list((folder / "checkpoints").iterdir())) == 1
+    assert done.stdout.count("test/srcc 0.83") == 1
+    assert done.stderr.count("epoch 0/0") == 1
 
 
 class TestFolder:

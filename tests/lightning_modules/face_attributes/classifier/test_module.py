@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import pytest
 import torch
 import yaml
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from datamodules.common.errors import CheckpointError, ConfigurationError
 from datamodules.face_attributes.batch import FaceBatch
@@ -24,7 +24,8 @@ from lightning_modules.face_attributes.classifier.layers import CutNetwork
 from lightning_modules.face_attributes.classifier.module import FaceAttributeClassifier
 from lightning_modules.face_attributes.classifier.settings import PRESETS
 from lightning_modules.face_attributes.classifier.vgg import VGGSettings
-from tests.running import StopAfterOneEpoch, quiet_trainer
+from tests.lightning_modules.training import check_repeats, check_resume, same, trained, weights, whole_batches
+from tests.running import quiet_trainer
 
 SIDE = 16
 SCHEMA = AttributeSchema(
@@ -56,28 +57,24 @@ def face_batch(number: int, size: int = 8) -> FaceBatch:
     }
 
 
-class Batches(Dataset[FaceBatch]):
-    def __init__(self, count: int = 6) -> None:
-        self.count = count
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __getitem__(self, number: int) -> FaceBatch:
-        return face_batch(number)
+BATCHES = [face_batch(number) for number in range(6)]
 
 
 class Faces(L.LightningDataModule):
-    """The batches as a data module with a table of labels."""
+    """Batches as a data module with a table of labels."""
+
+    def __init__(self, batches: Sequence[FaceBatch] = BATCHES) -> None:
+        super().__init__()
+        self.batches = batches
 
     def train_dataloader(self) -> DataLoader[Any]:
-        return DataLoader(Batches(), batch_size=None)
+        return whole_batches(*self.batches)
 
     val_dataloader = test_dataloader = predict_dataloader = train_dataloader
 
     def label_table(self, split: str) -> tuple[Tensor, list[str], list[str]]:
         assert split == "train"
-        return torch.cat([face_batch(number)["attributes"] for number in range(6)]), [], []
+        return torch.cat([batch["attributes"] for batch in BATCHES]), [], []
 
 
 def build(**options: Any) -> FaceAttributeClassifier:
@@ -99,14 +96,6 @@ def trainer(tmp_path: Path) -> Iterator[Any]:
         return quiet_trainer(tmp_path, **{"max_epochs": 1, **options})
 
     return make
-
-
-def weights(module: torch.nn.Module) -> dict[str, Tensor]:
-    return {name: value.detach().clone() for name, value in module.state_dict().items()}
-
-
-def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
-    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
 # Training and evaluation.
@@ -156,12 +145,7 @@ def test_a_checkpoint_that_does_not_say_what_was_labelled_answers_all(trainer: A
 
 
 def test_same_seed_gives_the_same_weights(trainer: Any) -> None:
-    def run() -> dict[str, Tensor]:
-        module = build(dropout=0.5)
-        trainer(max_epochs=2).fit(module, Faces())
-        return weights(module)
-
-    assert same(run(), run())
+    check_repeats(lambda: build(dropout=0.5), trainer, Faces())
 
 
 def test_steps_hand_on_what_callbacks_need() -> None:
@@ -198,19 +182,19 @@ def test_balanced_weights_come_from_the_labels_of_the_data(trainer: Any) -> None
     trainer().fit(module, Faces())
     assert not torch.equal(module.absent_weight, torch.ones(5))
     with pytest.raises(ConfigurationError, match="give a data module with label_table"):
-        trainer().fit(build(class_weighting="balanced"), DataLoader(Batches(), batch_size=None))
+        trainer().fit(build(class_weighting="balanced"), whole_batches(*BATCHES))
 
 
 def test_the_mean_image_is_that_of_the_training_faces(trainer: Any, tmp_path: Path) -> None:
     module, run = build(mean="image", preprocessing="vgg_face"), trainer()
     run.fit(module, Faces())
-    images = torch.cat([face_batch(number)["image"][:-1] for number in range(6)])
+    images = torch.cat([batch["image"][:-1] for batch in BATCHES])
     torch.testing.assert_close(module.preprocess.mean, images.float().mean(dim=0))
     run.save_checkpoint(tmp_path / "mean.ckpt")
     loaded = FaceAttributeClassifier.load_from_checkpoint(tmp_path / "mean.ckpt", weights_only=True)
     assert torch.equal(loaded.preprocess.mean, module.preprocess.mean)
     with pytest.raises(ConfigurationError, match="no data module to take the mean of"):
-        trainer().fit(build(mean="image"), DataLoader(Batches(), batch_size=None))
+        trainer().fit(build(mean="image"), whole_batches(*BATCHES))
 
 
 # Presets, optimisers, freezing.
@@ -291,11 +275,9 @@ def test_a_timm_network_takes_its_own_normalisation(trainer: Any) -> None:
 def test_a_checkpoint_needs_no_other_file(trainer: Any, tmp_path: Path) -> None:
     torch.save(build().network.backbone.module.state_dict(), tmp_path / "vgg.pth")
     module = build(backbone_weights=str(tmp_path / "vgg.pth"), freeze_below="conv2_2")
-    run = trainer()
-    run.fit(module, Faces())
-    run.save_checkpoint(tmp_path / "model.ckpt")
+    path = trained(module, trainer(), tmp_path / "model.ckpt", Faces())
     (tmp_path / "vgg.pth").unlink()
-    loaded = FaceAttributeClassifier.load_from_checkpoint(tmp_path / "model.ckpt", weights_only=True)
+    loaded = FaceAttributeClassifier.load_from_checkpoint(path, weights_only=True)
     assert loaded.schema == SCHEMA
     assert loaded.hparams["_class_path"] == "lightning_modules.FaceAttributeClassifier"
     image = face_batch(3)["image"]
@@ -305,23 +287,11 @@ def test_a_checkpoint_needs_no_other_file(trainer: Any, tmp_path: Path) -> None:
 
 
 def test_each_micro_batch_draws_its_own_noise(check_noise: Callable[..., None]) -> None:
-    class OneBatch(Faces):
-        def train_dataloader(self) -> DataLoader[Any]:
-            return DataLoader([face_batch(0)] * 4, batch_size=None)  # type: ignore[arg-type]  # a list is a dataset
-
-    check_noise(lambda **options: build(dropout=0.5, **options), OneBatch())
+    check_noise(lambda **options: build(dropout=0.5, **options), Faces([face_batch(0)] * 4))
 
 
 def test_a_resumed_run_ends_at_the_same_weights(trainer: Any, tmp_path: Path) -> None:
-    options = {"dropout": 0.5, "layer_decay": 0.8, "mean": "image"}
-    straight = build(**options)
-    trainer(max_epochs=2).fit(straight, Faces())
-    half = trainer(max_epochs=2, callbacks=[StopAfterOneEpoch()])
-    half.fit(build(**options), Faces())
-    half.save_checkpoint(tmp_path / "half.ckpt")
-    resumed = build(**options)
-    trainer(max_epochs=2).fit(resumed, Faces(), ckpt_path=str(tmp_path / "half.ckpt"), weights_only=True)
-    assert same(weights(straight), weights(resumed))
+    check_resume(lambda: build(dropout=0.5, layer_decay=0.8, mean="image"), trainer, tmp_path, Faces())
 
 
 @pytest.mark.parametrize("shape", [TINY, None])
@@ -343,19 +313,15 @@ def test_the_shape_of_a_vgg_comes_back_from_lists_and_from_tuples() -> None:
 
 
 def test_beginning_from_another_classifier(trainer: Any, tmp_path: Path) -> None:
-    module, run = build(), trainer()
-    run.fit(module, Faces())
-    run.save_checkpoint(tmp_path / "first.ckpt")
-    again = build(weights=str(tmp_path / "first.ckpt"))
+    module = build()
+    path = trained(module, trainer(), tmp_path / "first.ckpt", Faces())
+    again = build(weights=path)
     assert same(weights(again), weights(module))
     other_schema = AttributeSchema(("red",), (Head("red", "binary", ("red",)),)).plain()
-    other = build(weights=str(tmp_path / "first.ckpt"), attribute_schema=other_schema)
+    other = build(weights=path, attribute_schema=other_schema)
     assert same(weights(other.network.backbone), weights(module.network.backbone))
     assert other.network.heads.num_logits == 1
     with pytest.raises(CheckpointError, match=r"trained with image_size \d+, not 32: set .*data.init_args.image_size"):
-        build(weights=str(tmp_path / "first.ckpt"), image_size=32)
+        build(weights=path, image_size=32)
     with pytest.raises(CheckpointError, match="There is no checkpoint at"):
         build(weights=str(tmp_path / "none.ckpt"))
-    torch.save(module.network.state_dict(), tmp_path / "bare.pth")
-    with pytest.raises(CheckpointError, match="bare weights of a backbone go to backbone_weights"):
-        build(weights=str(tmp_path / "bare.pth"))

@@ -18,10 +18,9 @@ from datamodules.faces.schema import AttributeSchema
 from lightning_modules.face_attributes.classifier.module import FaceAttributeClassifier
 from lightning_modules.face_attributes.classifier.vgg import VGGSettings
 from lightning_modules.face_attributes.generator.module import AttributeFaceGenerator
-from lightning_modules.face_attributes.generator.presets import resolve_preset
-from lightning_modules.face_attributes.generator.settings import GeneratorSettings
+from lightning_modules.face_attributes.generator.settings import GeneratorSettings, resolve_preset
 from lightning_modules.face_attributes.inversion.settings import PAPER, InversionSettings
-from lightning_modules.face_attributes.statistics.equal_sets import draw_equal_sets
+from lightning_modules.face_attributes.statistics.label_columns import draw_equal_sets
 from tests.running import quiet_trainer
 
 SIDE = 32
@@ -238,14 +237,15 @@ def test_the_checkpoint_tells_whose_faces_were_counted(collected: tuple[Path, di
 def test_clear_sentences(classifier: Path, collected: tuple[Path, dict[str, float]], tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="classifier_weights"):
         AttributeFaceGenerator()
-    with pytest.raises(ConfigurationError, match="32 pixels"):
-        AttributeFaceGenerator(classifier_weights=str(classifier), image_size=64)
-    with pytest.raises(ConfigurationError, match="other attributes"):
-        AttributeFaceGenerator(classifier_weights=str(classifier), attribute_schema=AttributeSchema.from_file().plain())
-    with pytest.raises(ConfigurationError, match="conv2_1"):
-        AttributeFaceGenerator(classifier_weights=str(classifier), layers=["conv2_2"])
-    with pytest.raises(ConfigurationError, match="mode is 'average': write one of"):
-        AttributeFaceGenerator(classifier_weights=str(classifier), mode="average")  # type: ignore[arg-type]
+    refused: list[tuple[str, dict[str, Any]]] = [
+        ("32 pixels", {"image_size": 64}),
+        ("other attributes", {"attribute_schema": AttributeSchema.from_file().plain()}),
+        ("conv2_1", {"layers": ["conv2_2"]}),
+        ("mode is 'average': write one of", {"mode": "average"}),
+    ]
+    for words, options in refused:
+        with pytest.raises(ConfigurationError, match=words):
+            AttributeFaceGenerator(classifier_weights=str(classifier), **options)
     with pytest.raises(ConfigurationError, match="no statistics"):
         _ = AttributeFaceGenerator(classifier_weights=str(classifier)).generator
     with pytest.raises(ConfigurationError, match="validate"):

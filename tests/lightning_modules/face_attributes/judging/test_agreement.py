@@ -9,8 +9,12 @@ import torch
 from torch import Tensor
 
 from datamodules.common.errors import ConfigurationError
-from lightning_modules.face_attributes.judging.agreement import full_agreement, short_agreement
-from lightning_modules.face_attributes.judging.knowledge import balanced_accuracy, judge_knowledge
+from lightning_modules.face_attributes.judging.agreement import (
+    balanced_accuracy,
+    full_agreement,
+    judge_knowledge,
+    short_agreement,
+)
 from lightning_modules.face_attributes.judging.short_requests import (
     attribute_shares,
     chance_decisions,

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from datamodules.common.errors import CheckpointError, ConfigurationError
 from lightning_modules.face_attributes.statistics.collecting import AttributeStatistics, FaceStatistics
-from lightning_modules.face_attributes.statistics.equal_sets import draw_equal_sets
 from lightning_modules.face_attributes.statistics.kept_faces import FaceSampler
-from lightning_modules.face_attributes.statistics.label_columns import index_hash
+from lightning_modules.face_attributes.statistics.label_columns import draw_equal_sets, index_hash
 from lightning_modules.face_attributes.targets.linear_fits import fit_regression, fit_weights
+from tests.lightning_modules.face_attributes.collected import collected
 from tests.running import run_two_ranks
 
 FACES, ATTRIBUTES, SIDE = 90, 6, 8
@@ -36,17 +36,13 @@ def make_faces() -> Faces:
     return layers, attributes, torch.arange(FACES), images
 
 
-def collect(
-    order: Tensor, batch: int, sets: Tensor | None = None, into: AttributeStatistics | None = None
-) -> FaceStatistics:
-    return running(order, batch, sets, into).finish()
+def collect(order: Tensor, batch: int, sets: Tensor | None = None) -> FaceStatistics:
+    return running(order, batch, sets).finish()
 
 
-def running(
-    order: Tensor, batch: int, sets: Tensor | None = None, into: AttributeStatistics | None = None
-) -> AttributeStatistics:
+def running(order: Tensor, batch: int, sets: Tensor | None = None) -> AttributeStatistics:
     layers, attributes, index, images = make_faces()
-    sums = into or AttributeStatistics(ATTRIBUTES, folds=3, kept=25, thumbnail=4, equal_sets=sets)
+    sums = AttributeStatistics(ATTRIBUTES, folds=3, kept=25, thumbnail=4, equal_sets=sets)
     for rows in order.split(batch):
         activations = {name: part[rows] for name, part in layers.items()}
         sums.update(activations, attributes[rows], torch.ones(len(rows)) > 0, index[rows], images[rows])
@@ -93,16 +89,6 @@ def test_any_order_and_any_batches_give_the_same() -> None:
         assert_equal_statistics(collect(shuffled, batch), whole, 1e-10)
 
 
-def test_merged_parts_give_the_whole() -> None:
-    order = torch.arange(FACES)
-    first, second = running(order[:40], 16), running(order[40:], 9)
-    merged = AttributeStatistics(ATTRIBUTES, folds=3, kept=25, thumbnail=4)
-    merged.merge(AttributeStatistics(ATTRIBUTES))  # nothing seen: nothing to add
-    merged.merge(first)
-    merged.merge(second)
-    assert_equal_statistics(merged.finish(), collect(order, 90), 1e-10)
-
-
 def test_padding_is_left_out() -> None:
     layers, attributes, index, images = make_faces()
     sums = running(torch.arange(FACES), 30)
@@ -115,10 +101,8 @@ def test_padding_is_left_out() -> None:
 def test_a_variance_survives_a_mean_that_is_far_larger() -> None:
     generator = torch.Generator().manual_seed(0)
     values = 3e4 + torch.randn(200, 5, generator=generator, dtype=torch.float64)
-    sums = AttributeStatistics(1, folds=2, kept=4, thumbnail=4)
-    labels, images = torch.ones(200, 1, dtype=torch.int8), torch.zeros(200, 3, 4, 4, dtype=torch.uint8)
-    sums.update({"fc6": values}, labels, torch.ones(200) > 0, torch.arange(200), images)
-    torch.testing.assert_close(sums.finish().variances("fc6")[:, 0], values.var(0, correction=0), rtol=1e-6, atol=0)
+    found = collected({"fc6": values}, torch.ones(200, 1, dtype=torch.int8)).variances("fc6")[:, 0]
+    torch.testing.assert_close(found, values.var(0, correction=0), rtol=1e-6, atol=0)
 
 
 def test_kept_faces_are_some_of_the_faces() -> None:
@@ -146,11 +130,9 @@ def test_folds_and_kept_faces_are_a_fair_draw() -> None:
 
 
 def test_activations_of_a_hundred_thousand_are_kept() -> None:
-    sums = AttributeStatistics(1, folds=1, kept=2, thumbnail=4)
-    images = torch.zeros(1, 3, 4, 4, dtype=torch.uint8)
-    labels = torch.ones(1, 1, dtype=torch.int8)
-    sums.update({"conv5_3": torch.tensor([[1e5, 0.01]])}, labels, torch.ones(1) > 0, torch.zeros(1).long(), images)
-    torch.testing.assert_close(sums.finish().kept.layer("conv5_3"), torch.tensor([[1e5, 0.01]]), rtol=1e-3, atol=0)
+    values = torch.tensor([[1e5, 0.01]])
+    found = collected({"conv5_3": values}, torch.ones(1, 1, dtype=torch.int8), folds=1).kept.layer("conv5_3")
+    torch.testing.assert_close(found, values, rtol=1e-3, atol=0)
 
 
 def test_equal_sets_give_means_of_as_many_faces() -> None:

@@ -13,14 +13,16 @@ from torch import nn
 from datamodules.common.errors import CheckpointError, ConfigurationError
 from lightning_modules.face_attributes.classifier.preprocess import FacePreprocess
 from lightning_modules.face_attributes.classifier.vgg import VGG, VGGSettings
-from lightning_modules.face_attributes.statistics.collecting import AttributeStatistics, FaceStatistics
+from lightning_modules.face_attributes.statistics.collecting import FaceStatistics
 from lightning_modules.face_attributes.statistics.file import (
     Provenance,
+    layer_fingerprints,
     load_statistics,
+    preprocessing_facts,
     save_statistics,
 )
-from lightning_modules.face_attributes.statistics.fingerprints import layer_fingerprints, preprocessing_facts
 from lightning_modules.face_attributes.targets.maker import make_targets
+from tests.lightning_modules.face_attributes.collected import collected
 
 SCHEMA = {"attributes": ["Hat", "Smiling"], "heads": [], "contradictions": []}
 
@@ -41,9 +43,7 @@ def statistics() -> FaceStatistics:
     labels = torch.randint(-1, 2, (40, 2), generator=generator, dtype=torch.int8)
     images = torch.randint(0, 256, (40, 3, 8, 8), generator=generator, dtype=torch.uint8)
     values = {name: torch.randn(40, 12, generator=generator) for name in ("conv2_1", "fc6")}
-    sums = AttributeStatistics(2, folds=2, kept=10, thumbnail=4)
-    sums.update(values, labels, torch.ones(40) > 0, torch.arange(40), images)
-    return sums.finish()
+    return collected(values, labels, images, folds=2, thumbnail=4)
 
 
 @pytest.fixture

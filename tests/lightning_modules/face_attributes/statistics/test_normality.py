@@ -9,18 +9,14 @@ import pytest
 import torch
 from scipy import stats
 
-from lightning_modules.face_attributes.statistics.collecting import AttributeStatistics
 from lightning_modules.face_attributes.statistics.normality import LayerNormality, layer_normality, p_values, rejections
+from tests.lightning_modules.face_attributes.collected import collected
 
 UNITS = 40
 
 
 def check(values: torch.Tensor, labels: torch.Tensor, names: tuple[str, ...]) -> LayerNormality:
-    count = len(values)
-    sums = AttributeStatistics(labels.shape[1], kept=count, thumbnail=2)
-    images = torch.zeros(count, 3, 2, 2, dtype=torch.uint8)
-    sums.update({"fc6": values}, labels, torch.ones(count) > 0, torch.arange(count), images)
-    return layer_normality(sums.finish(), "fc6", names, samples=3)
+    return layer_normality(collected({"fc6": values}, labels, kept=len(values)), "fc6", names, samples=3)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from datamodules.common.errors import ConfigurationError
-from lightning_modules.face_attributes.statistics.collecting import AttributeStatistics, FaceStatistics
+from lightning_modules.face_attributes.statistics.collecting import FaceStatistics
 from lightning_modules.face_attributes.targets.completion import Completion, agreement, complete
 from lightning_modules.face_attributes.targets.maker import (
     TargetMaker,
@@ -18,6 +18,7 @@ from lightning_modules.face_attributes.targets.maker import (
     make_targets,
     pixel_regression,
 )
+from tests.lightning_modules.face_attributes.collected import collected
 
 FACES, ATTRIBUTES, UNITS, SIDE = 600, 5, 24, 4
 MODES = get_args(TargetMode)
@@ -53,10 +54,8 @@ def images(labels: Tensor) -> Tensor:
 def statistics() -> FaceStatistics:
     labels, offsets = truth()
     values = activations(labels, offsets)
-    sums = AttributeStatistics(ATTRIBUTES, kept=200, thumbnail=SIDE)
     layers = {"conv4_2": values.clamp_min(0).view(FACES, 6, 2, 2), "fc6": values}
-    sums.update(layers, labels, torch.ones(FACES) > 0, torch.arange(FACES), images(labels))
-    return sums.finish()
+    return collected(layers, labels, images(labels), kept=200, thumbnail=SIDE)
 
 
 REQUESTS = torch.tensor([[0, 1, 1, 1, 0], [0, 0, 0, 0, 1], [1, 0, 1, 1, -1]], dtype=torch.int8)
@@ -169,11 +168,7 @@ def test_noise_has_the_covariance_of_the_residuals(statistics: FaceStatistics) -
 def test_noise_moves_all_layers_together() -> None:
     labels, offsets = truth()
     values = activations(labels, offsets)
-    sums = AttributeStatistics(ATTRIBUTES, kept=100, thumbnail=SIDE)
-    sums.update(
-        {"conv4_2": -2 * values, "fc6": values}, labels, torch.ones(FACES) > 0, torch.arange(FACES), images(labels)
-    )
-    statistics, seeds = sums.finish(), torch.arange(3)
+    statistics, seeds = collected({"conv4_2": -2 * values, "fc6": values}, labels, kept=100), torch.arange(3)
     moved = {}
     for name in ("conv4_2", "fc6"):
         plain = make_targets(statistics, REQUESTS, "regression")[name]
@@ -204,10 +199,7 @@ def test_what_is_likely_is_one_of_attributes_that_exclude_each_other() -> None:
     generator = torch.Generator().manual_seed(0)
     labels = torch.nn.functional.one_hot(torch.randint(0, 3, (300,), generator=generator), 3).to(torch.int8)
     labels = torch.cat([labels, (torch.rand(300, 1, generator=generator) < 0.8).to(torch.int8)], 1)
-    sums = AttributeStatistics(4, kept=9, thumbnail=SIDE)
-    pictures = torch.zeros(300, 3, SIDE, SIDE, dtype=torch.uint8)
-    sums.update({"fc6": torch.zeros(300, 2)}, labels, torch.ones(300) > 0, torch.arange(300), pictures)
-    statistics = sums.finish()
+    statistics = collected({"fc6": torch.zeros(300, 2)}, labels)
     nothing = complete(statistics, torch.full((4,), -1, dtype=torch.int8), "likely")
     assert float(nothing[1:4].sum()) == 1.0
     assert float(nothing[4]) == 1.0
@@ -253,10 +245,7 @@ def test_a_ghost_of_pixels_has_what_is_asked_for(statistics: FaceStatistics) -> 
 
 def test_equal_sets_serve_every_mode() -> None:
     labels, offsets = truth()
-    sums = AttributeStatistics(ATTRIBUTES, kept=50, thumbnail=SIDE, equal_sets=labels == 1)
-    values = {"fc6": activations(labels, offsets)}
-    sums.update(values, labels, torch.ones(FACES) > 0, torch.arange(FACES), images(labels))
-    statistics = sums.finish()
+    statistics = collected({"fc6": activations(labels, offsets)}, labels, kept=50, equal_sets=labels == 1)
     assert error(make_targets(statistics, REQUESTS, "regression")["fc6"]) < 0.01
     assert make_targets(statistics, REQUESTS, "paper")["fc6"].isfinite().all()
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from datamodules.common.errors import ConfigurationError
-from lightning_modules.face_attributes.statistics.collecting import AttributeStatistics, FaceStatistics
+from lightning_modules.face_attributes.statistics.collecting import FaceStatistics
 from lightning_modules.face_attributes.statistics.label_columns import index_hash
 from lightning_modules.face_attributes.targets.linear_fits import fit_regression, fit_weights, weight_problem
 from lightning_modules.face_attributes.targets.mixture_weights import (
@@ -23,6 +23,7 @@ from lightning_modules.face_attributes.targets.mixture_weights import (
     loss_from_statistics,
     solve_weights,
 )
+from tests.lightning_modules.face_attributes.collected import collected
 
 FACES, ATTRIBUTES, UNITS = 150, 9, 40
 RIDGE = 0.3
@@ -44,11 +45,7 @@ def labels_and_activations(faces: int = FACES, attributes: int = ATTRIBUTES) -> 
 
 
 def collect(labels: Tensor, activations: Tensor, folds: int = 5) -> FaceStatistics:
-    count = len(labels)
-    sums = AttributeStatistics(labels.shape[1], folds=folds, kept=10, thumbnail=2)
-    images = torch.zeros(count, 3, 2, 2, dtype=torch.uint8)
-    sums.update({"fc6": activations}, labels, torch.ones(count) > 0, torch.arange(count), images)
-    return sums.finish()
+    return collected({"fc6": activations}, labels, folds=folds)
 
 
 def shares(labels: Tensor) -> Tensor:

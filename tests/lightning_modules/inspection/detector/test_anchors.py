@@ -1,13 +1,15 @@
-"""Anchors: shapes from the data, and their place on the grid."""
+"""Anchors: shapes from the data, their place on the grid, and boxes as offsets from them."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import pytest
 import torch
 
 from datamodules.common.errors import ConfigurationError
-from lightning_modules.inspection.detector.anchors import fit_anchors, prior_boxes, shape_iou
+from lightning_modules.inspection.detector.anchors import decode_boxes, fit_anchors, prior_boxes, shape_iou
 
 
 def three_heaps(seed: int) -> np.ndarray:
@@ -55,3 +57,28 @@ def test_prior_boxes_are_centred_on_their_cells() -> None:
     assert priors.shape == (2, 2, 3, 4)
     assert priors[0, 1, 2].tolist() == [18.0, 8.0, 22.0, 16.0]
     assert priors[1, 0, 0].tolist() == [-16.0, 3.0, 24.0, 5.0]
+
+
+ANCHORS = torch.tensor([[10.0, 6.0], [30.0, 40.0]])
+
+
+def test_zero_is_the_anchor_on_its_cell() -> None:
+    boxes = decode_boxes(torch.zeros(1, 2, 4, 2, 2), ANCHORS, 8)
+    assert boxes[0, 0, :, 1, 0].tolist() == [-1.0, 9.0, 9.0, 15.0]
+
+
+def test_a_centre_reaches_the_corner_of_its_cell_and_a_side_sixteen_times_the_anchor() -> None:
+    raw = torch.tensor([math.log(3), -math.log(3), 100.0, math.log(16) * math.atanh(0.5)]).view(1, 1, 4, 1, 1)
+    x1, y1, x2, y2 = decode_boxes(raw, ANCHORS[:1], 8).flatten().tolist()
+    assert ((x1 + x2) / 2, (y1 + y2) / 2) == pytest.approx((8.0, 0.0), abs=1e-4)
+    assert (x2 - x1, y2 - y1) == pytest.approx((16 * 10.0, 4 * 6.0))
+
+
+def test_wild_outputs_stay_finite_and_half_precision_is_widened() -> None:
+    raw = torch.tensor([1e4, -1e4, 1e4, -1e4], dtype=torch.bfloat16).view(1, 1, 4, 1, 1).requires_grad_()
+    boxes = decode_boxes(raw, ANCHORS[:1], 8)
+    assert boxes.dtype == torch.float32
+    assert boxes.isfinite().all()
+    boxes.sum().backward()
+    assert raw.grad is not None
+    assert raw.grad.isfinite().all()

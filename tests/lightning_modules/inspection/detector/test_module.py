@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from torchvision.ops import box_iou
 
 from callbacks.training.parameter_ema import ParameterEMA
@@ -19,6 +20,7 @@ from datamodules.common.errors import CheckpointError, ConfigurationError
 from datamodules.inspection.batch import IGNORE, REJECTED, InspectionBatch
 from lightning_modules.inspection.detector.module import MentoringDetector
 from tests.inspection_batches import blank_batch
+from tests.lightning_modules.training import check_repeats, check_resume, whole_batches
 from tests.running import quiet_trainer
 
 SMALLEST: dict[str, Any] = {"class_names": ["dent", "scratch"], "backbone": "small", "width": 8, "num_anchors": 2}
@@ -57,32 +59,21 @@ def made_batch(seed: int, *, rows: int = 8, side: int = 64, labelled: bool = Fal
     return batch
 
 
-class Batches(Dataset[InspectionBatch]):
-    def __init__(self, count: int, first: int, labelled: bool) -> None:
-        self.count, self.first, self.labelled = count, first, labelled
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __getitem__(self, number: int) -> InspectionBatch:
-        return made_batch(self.first + number, labelled=self.labelled)
-
-
 class Data(L.LightningDataModule):
     """Made batches; ``box_sizes`` as the real data module has it."""
 
-    def __init__(self, count: int = 6, *, labelled: bool = False) -> None:
+    def __init__(self, count: int = 6, *, labelled: bool = False, same: bool = False) -> None:
         super().__init__()
-        self.count, self.labelled = count, labelled
+        self.batches = [made_batch(0 if same else number, labelled=labelled) for number in range(count)]
 
     def box_sizes(self) -> np.ndarray:
         return np.array([[9.0, 10.0], [11.0, 10.0], [22.0, 12.0], [22.0, 12.0]], dtype=np.float32)
 
     def train_dataloader(self) -> DataLoader[Any]:
-        return DataLoader(Batches(self.count, 0, self.labelled), batch_size=None)
+        return whole_batches(*self.batches)
 
     def val_dataloader(self) -> DataLoader[Any]:
-        return DataLoader(Batches(2, 100, True), batch_size=None)
+        return whole_batches(made_batch(100, labelled=True), made_batch(101, labelled=True))
 
     def test_dataloader(self) -> DataLoader[Any]:
         return self.val_dataloader()
@@ -106,10 +97,6 @@ def saved(folder: Path, **options: Any) -> Path:
     run.fit(build(**options), datamodule=Data(1))
     run.save_checkpoint(folder / "baseline.ckpt")
     return folder / "baseline.ckpt"
-
-
-def weights(module: torch.nn.Module) -> dict[str, Tensor]:
-    return {name: value.detach().clone() for name, value in module.state_dict().items()}
 
 
 def test_it_learns_boxes_from_labels(tmp_path: Path) -> None:
@@ -151,35 +138,16 @@ def test_every_fix_at_once(tmp_path: Path) -> None:
 
 
 def test_same_seed_gives_the_same_weights(tmp_path: Path) -> None:
-    def run() -> dict[str, Tensor]:
-        module = build(domain_weight=0.1, dropout=0.2, omnia_epsilon=0.01)
-        trainer(tmp_path).fit(module, datamodule=Data(3))
-        return weights(module)
-
-    first, second = run(), run()
-    assert all(torch.equal(first[name], second[name]) for name in first)
+    make = partial(build, domain_weight=0.1, dropout=0.2, omnia_epsilon=0.01)
+    check_repeats(make, partial(trainer, tmp_path), Data(3))
 
 
 def test_a_resumed_run_ends_where_the_whole_one_does(tmp_path: Path) -> None:
-    whole = build(dropout=0.2, scheduler=lambda optimizer: torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0))
-    trainer(tmp_path, max_epochs=2).fit(whole, datamodule=Data(2))
-    constant: Any = {"scheduler": lambda optimizer: torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0)}
-    first = trainer(tmp_path)
-    first.fit(build(dropout=0.2, **constant), datamodule=Data(2))
-    first.save_checkpoint(tmp_path / "half.ckpt")
-    resumed = build(dropout=0.2, **constant)
-    trainer(tmp_path, max_epochs=2).fit(resumed, datamodule=Data(2), ckpt_path=tmp_path / "half.ckpt")
-    assert torch.equal(resumed.network.anchors, FITTED)
-    expected = weights(whole)
-    assert all(torch.equal(value, expected[name]) for name, value in weights(resumed).items())
+    check_resume(partial(build, dropout=0.2), partial(trainer, tmp_path), tmp_path, Data(2))
 
 
 def test_each_micro_batch_draws_its_own_noise(check_noise: Callable[..., None]) -> None:
-    class OneBatch(Data):
-        def train_dataloader(self) -> DataLoader[Any]:
-            return DataLoader([made_batch(0)] * 4, batch_size=None)  # type: ignore[arg-type]  # a list is a dataset
-
-    check_noise(lambda **options: build(dropout=0.5, **options), OneBatch())
+    check_noise(partial(build, dropout=0.5), Data(4, same=True))
 
 
 # Anchors.

@@ -41,14 +41,18 @@ def _areas(kind: str, seed: int = 0, classes: int = 3) -> tuple[Tensor, Tensor, 
     return torch.sigmoid(logits), target, known
 
 
+def _measured(kind: str, seed: int = 0) -> tuple[AreaMetrics, Tensor, Tensor, Tensor]:
+    metrics, areas = AreaMetrics(num_classes=3), _areas(kind, seed)
+    metrics.update(*areas)
+    return metrics, *areas
+
+
 @pytest.mark.parametrize(
     ("kind", "bound"),
     [("spread", 1e-3), ("near zero", 1e-3), ("tiny", 1e-3), ("saturated", 1e-3), ("ties", 1e-6), ("constant", 1e-6)],
 )
 def test_average_precision_is_that_of_sklearn(kind: str, bound: float) -> None:
-    scores, target, known = _areas(kind)
-    metrics = AreaMetrics(num_classes=3)
-    metrics.update(scores, target, known)
+    metrics, scores, target, known = _measured(kind)
     result = metrics.compute()
     exact = [_exact(scores, target, known, index) for index in range(3)]
     error = (result["ap"].double() - torch.tensor(exact, dtype=torch.float64)).abs()
@@ -84,9 +88,7 @@ def test_error_bound_holds_for_any_crowding(rows: list[tuple[int, bool]]) -> Non
 
 
 def test_precision_and_recall_count_areas_of_all_classes() -> None:
-    scores, target, known = _areas("spread")
-    metrics = AreaMetrics(num_classes=3)
-    metrics.update(scores, target, known)
+    metrics, scores, target, known = _measured("spread")
     detected = (scores >= 0.5) & known
     right = float((detected & (target > 0)).sum())
     assert float(metrics.compute()["precision"]) == pytest.approx(right / float(detected.sum()))
@@ -138,9 +140,7 @@ def test_processes_merge_by_adding_states() -> None:
 
 @pytest.mark.parametrize("kind", ["spread", "near zero", "saturated"])
 def test_f1_threshold_is_as_good_as_sklearns_best(kind: str) -> None:
-    scores, target, known = _areas(kind)
-    metrics = AreaMetrics(num_classes=3)
-    metrics.update(scores, target, known)
+    metrics, scores, target, known = _measured(kind)
     thresholds = metrics.best_thresholds("f1")
     for index in range(3):
         rows = known[:, index].flatten()
@@ -154,9 +154,7 @@ def test_f1_threshold_is_as_good_as_sklearns_best(kind: str) -> None:
 
 
 def test_recall_floor_is_met_by_the_highest_threshold() -> None:
-    scores, target, known = _areas("near zero")
-    metrics = AreaMetrics(num_classes=3)
-    metrics.update(scores, target, known)
+    metrics, scores, target, known = _measured("near zero")
     thresholds = metrics.best_thresholds("recall", 0.9)
     for index in range(3):
         positive = scores[:, index][known[:, index] & (target[:, index] > 0)]
@@ -169,9 +167,7 @@ def test_recall_floor_is_met_by_the_highest_threshold() -> None:
 
 
 def test_counting_at_tuned_thresholds_is_exact() -> None:
-    scores, target, known = _areas("spread", seed=3)
-    metrics = AreaMetrics(num_classes=3)
-    metrics.update(scores, target, known)
+    metrics, scores, target, known = _measured("spread", seed=3)
     thresholds = metrics.best_thresholds("f1")
     detected = (scores >= thresholds.view(1, 3, 1, 1, 1)) & known
     right = float((detected & (target > 0)).sum())
