@@ -15,8 +15,8 @@ import torch
 from lightning.pytorch.cli import SaveConfigCallback
 from lightning.pytorch.loggers import WandbLogger
 
+from callbacks.training.git_state import git_state
 from datamodules.common.atomic_write import write_text
-from datamodules.common.git_state import git_state
 
 PACKAGES = (
     "appraise", "lightning", "torch", "torchmetrics", "timm", "transformers", "jsonargparse", "numpy", "av", "decord",

@@ -17,8 +17,8 @@ from pathlib import Path
 import yaml
 
 import cli
+from callbacks.training.git_state import git_state
 from datamodules.common.atomic_write import write_text
-from datamodules.common.git_state import git_state
 from lightning_modules.commands.cluster.request import JobRequest, job_request, read_cluster, words
 from lightning_modules.commands.cluster.script import Job, render
 from lightning_modules.commands.front.bare_options import SentenceParser

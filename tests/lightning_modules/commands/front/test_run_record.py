@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
+from callbacks.training.git_state import git_state
 from callbacks.training.run_record import RunRecord
-from datamodules.common.git_state import git_state
 from lightning_modules.commands.front.run_folder import claim_run_folder
 from tests.running import Command
 
