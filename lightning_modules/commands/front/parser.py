@@ -6,9 +6,10 @@ the tests of each behaviour.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import yaml
 from jsonargparse import Namespace, _typehints, set_parsing_settings
@@ -16,6 +17,9 @@ from jsonargparse._common import parser_context
 from lightning.pytorch.cli import LightningArgumentParser
 
 from lightning_modules.commands.front.errors import CommandLineError
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 PARSER_OPTIONS: dict[str, object] = {
     "parser_mode": "omegaconf+",  # resolves ${...} once, at the end, so that it follows what the command line changed
@@ -31,6 +35,10 @@ class AppraiseParser(LightningArgumentParser):
         if not self.exit_on_error:
             super().error(message, ex)
         raise CommandLineError(message) from ex
+
+    def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:
+        """Let a full disk or a reader that left be known, which argparse passes over."""
+        (file or sys.stderr).write(message)
 
     def parse_string(self, content: str, *args: Any, **kwargs: Any) -> Namespace:  # noqa: ANN401  # as inherited
         """Parse the content of a configuration file, after completing its references to other files."""

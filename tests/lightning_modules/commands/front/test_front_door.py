@@ -264,6 +264,12 @@ def test_output_that_takes_nothing_is_one_sentence_or_none(
     assert (done.returncode, done.stderr) == (code, said)
 
 
+@NO_DEVICE
+def test_the_long_help_of_a_parser_is_not_lost_in_silence(repository: Path) -> None:
+    done = in_shell("appraise fit --help-all > /dev/full", repository)
+    assert (done.returncode, done.stderr) == (1, FULL)
+
+
 @pytest.mark.parametrize("place", ["2>&-", "2>/dev/full"])
 def test_exit_code_stays_where_no_sentence_can_be_written(place: str, repository: Path) -> None:
     assert in_shell(f"appraise wxyz {place}", repository).returncode == 2
