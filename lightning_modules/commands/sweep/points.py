@@ -23,6 +23,7 @@ from lightning_modules.commands.sweep.space import Values
 
 RESULT = "result.json"  # the last file of a point
 LOG = "log.txt"
+_SENTENCE = "appraise fit: "
 _PAUSE = 0.1  # seconds between two looks at the processes
 
 
@@ -172,4 +173,5 @@ def _last_words(log: Path, code: int) -> str:
     if code < 0:
         return f"killed by {signal.Signals(-code).name}; what it said is in {log}"
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return lines[-1].removeprefix("appraise fit: ") if lines else f"ended with {code} and said nothing"
+    own = [line for line in lines if line.startswith(_SENTENCE)] or lines  # loggers may speak after it
+    return own[-1].removeprefix(_SENTENCE) if own else f"ended with {code} and said nothing"

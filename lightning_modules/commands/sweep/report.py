@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from callbacks.figures.fonts import figure_families
 from callbacks.figures.pictures import write_figure
@@ -24,6 +24,7 @@ Rows = Sequence[tuple[Point, Outcome]]
 _COLUMNS = 4  # panels in a row
 _DOT, _BEST = "#2166ac", "#d6604d"
 _MANY = 8  # values up to which each has a place of its own on the axis
+_MARGIN = 0.05  # of a range, beside it
 _LONGEST = 18  # letters of a value on the axis
 
 
@@ -79,15 +80,15 @@ def draw(plan: Plan, rows: Rows) -> Figure:
     """The metric against each parameter; a dot a training, the best one marked."""
     known = [(point, outcome.best) for point, outcome in ranked(rows, plan.goal) if outcome.best is not None]
     names = short_names(list(plan.space))
-    columns = min(_COLUMNS, len(names))
-    lines = -(-len(names) // columns)
+    lines = -(-len(names) // _COLUMNS)
+    columns = -(-len(names) // lines)
     figure = Figure(figsize=(1.0 + 2.6 * columns, 0.7 + 2.7 * lines), layout="constrained")
     panels = figure.subplots(lines, columns, squeeze=False, sharey=True).flat
     for axes, (name, short) in zip(panels, names.items(), strict=False):
         places = _lay_out(axes, plan.space[name], [point.values[name] for point, _ in known])
         heights = [height for _, height in known]
         axes.scatter(places[1:], heights[1:], s=24, color=_DOT, alpha=0.8, linewidths=0)
-        axes.scatter(places[:1], heights[:1], s=70, color=_BEST, marker="*", zorder=3, label="best")
+        axes.scatter(places[:1], heights[:1], s=70, color=_BEST, marker="*", zorder=3)
         axes.set_xlabel(short)
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
@@ -104,21 +105,35 @@ def _lay_out(axes: Axes, parameter: Parameter, values: Sequence[Value]) -> list[
     """Set up the axis of a parameter, and say where on it each value stands."""
     numbers = [float(value) for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
     if len(numbers) == len(values) and (not parameter.choices or len(parameter.choices) > _MANY):
-        if parameter.logarithmic:
-            axes.set_xscale("log")
-        else:
-            axes.xaxis.set_major_locator(MaxNLocator(4))
+        _lay_out_range(axes, parameter)
         return numbers
     choices = list(parameter.choices)
     labels = [str(choice) if len(str(choice)) <= _LONGEST else f"{str(choice)[:_LONGEST]}..." for choice in choices]
-    axes.set_xticks(
-        range(len(choices)),
-        labels,
-        rotation=30 if sum(map(len, labels)) > 2 * _LONGEST else 0,
-        family=figure_families(labels),
-    )
+    axes.set_xticks(range(len(choices)), labels, family=figure_families(labels))
+    if sum(map(len, labels)) > 2 * _LONGEST:
+        axes.tick_params(axis="x", rotation=30)
+        for label in axes.get_xticklabels():
+            label.set(ha="right", rotation_mode="anchor")
     axes.set_xlim(-0.6, len(choices) - 0.4)
     return [float(choices.index(value)) for value in values]
+
+
+def _lay_out_range(axes: Axes, parameter: Parameter) -> None:
+    """The whole range with a few numbers, whichever part of it was drawn."""
+    low, high = parameter.low, parameter.high
+    if not parameter.logarithmic:
+        if low < high:  # else many values of a list
+            axes.set_xlim(low - _MARGIN * (high - low), high + _MARGIN * (high - low))
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+        return
+    ratio = high / low
+    axes.set_xscale("log")
+    axes.set_xlim(low / ratio**_MARGIN, high * ratio**_MARGIN)
+    axes.xaxis.set_major_locator(
+        LogLocator(subs=(1.0,) if ratio > 100 else (1.0, 3.0) if ratio > 10 else (1, 2, 3, 5, 7))
+    )
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def write_best(point: Point, target: Path) -> Path | None:

@@ -157,7 +157,7 @@ def test_list_says_what_a_configuration_is_for_not_its_command(appraise: Command
     lines = [line.split(maxsplit=1) for line in appraise("list", "configs", "parts").out.splitlines() if "/" in line]
     about = {words[0]: words[1] for words in lines if len(words) == 2}
     assert about["face_attributes/generate_paper"].startswith("Makes faces as the paper does")
-    assert about["sweeps/face_freeze"].startswith("(wandb sweep) Below which layer")
+    assert about["sweeps/face_freeze"].startswith("(sweep) Below which layer")
     assert not [name for name, line in about.items() if line.startswith(("python", "appraise", "wandb", "-"))]
 
 

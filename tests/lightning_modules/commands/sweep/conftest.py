@@ -32,7 +32,8 @@ while "TOGETHER" in os.environ and len(list(folder.parent.glob("*/starts.txt")))
 while "FOR_EVER" in os.environ:
     time.sleep(0.05)
 if given.get("model.kind") == os.environ.get("BROKEN"):
-    sys.exit("appraise fit: this kind does not work")
+    print("appraise fit: this kind does not work\\nwandb: Find logs at: elsewhere", file=sys.stderr)
+    sys.exit(1)
 loss = (float(given["model.rate"]) - 0.3) ** 2
 (folder / "metrics.csv").write_text(f"step,val/loss,val/worse\\n1,{loss},\\n2,,nan\\n3,{loss + 1},\\n")
 (folder / "config.yaml").write_text(f"model: {{rate: {given['model.rate']}}}\\nckpt_path: last.ckpt\\n")
