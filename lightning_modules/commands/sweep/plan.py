@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import yaml
 
@@ -143,10 +143,21 @@ def read_plan(path: Path, further: Sequence[str] = ()) -> Plan:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise fail(f"this is no valid YAML ({' '.join(str(error).split())})") from error
+    _check(content, fail)
+    parameters = content["parameters"]
+    if not isinstance(parameters, dict) or not parameters:
+        raise fail("parameters is empty, but at least one is needed")
+    space = {str(name): read_parameter(str(name), told, fail) for name, told in parameters.items()}
+    content = {**content, "program": _program(content["program"], fail)}
+    content["command"] = _command(content.get("command", _PLAIN), further, fail)
+    return Plan(path, content, str(content["metric"]["name"]), content["metric"]["goal"], space)
+
+
+def _check(content: Any, fail: Fail) -> None:  # noqa: ANN401  # as YAML has it
+    """Everything but the parameters, the program and the command."""
     for place in KEYS:
-        part = content.get(place) if place else content
-        if part is not None or place in ("", "metric"):
-            _check_keys(place, part, fail)
+        if place in ("", "metric") or place in content:
+            _check_keys(place, content.get(place) if place else content, fail)
     _check_choice("method", content["method"], METHODS, fail)
     _check_choice("metric.goal", content["metric"]["goal"], GOALS, fail)
     if "early_terminate" in content:
@@ -156,13 +167,6 @@ def read_plan(path: Path, further: Sequence[str] = ()) -> Plan:
     cap = content.get("run_cap", 1)
     if not isinstance(cap, int) or isinstance(cap, bool) or cap < 1:
         raise fail(f"run_cap is {cap!r}, but a whole number of 1 or more is needed")
-    parameters = content["parameters"]
-    if not isinstance(parameters, dict) or not parameters:
-        raise fail("parameters is empty, but at least one is needed")
-    space = {str(name): read_parameter(str(name), told, fail) for name, told in parameters.items()}
-    content = {**content, "program": _program(content["program"], fail)}
-    content["command"] = _command(content.get("command", _PLAIN), further, fail)
-    return Plan(path, content, str(content["metric"]["name"]), content["metric"]["goal"], space)
 
 
 def _check_keys(place: str, part: object, fail: Fail) -> None:
@@ -183,8 +187,10 @@ def _check_choice(name: str, value: object, known: Sequence[str], fail: Fail) ->
 
 
 def _program(told: object, fail: Fail) -> str:
-    """The program; ``cli.py`` is this one, from wherever it is called."""
-    program = Path(cli.__file__).resolve() if told == "cli.py" else Path(str(told)).expanduser()
+    """The program; ``cli.py`` is this one, named so that agents elsewhere find theirs where it lies in this folder."""
+    program, own = Path(str(told)).expanduser(), Path(cli.__file__).resolve()
+    if told == "cli.py" and program.resolve() != own:
+        return str(own)
     if not program.is_file():
         raise fail(f"program is {told}, but there is no such file here: cli.py is the front door")
     return str(program)

@@ -111,15 +111,15 @@ def _check_folder(plan: Plan, folder: Path, seed: int) -> None:
     Raises:
         CommandLineError: Naming what differs.
     """
-    decisive = ("method", "metric", "parameters", "program", "command")
+    decisive = ("method", "metric", "parameters", "command")
     own = json.loads(json.dumps({"seed": seed, **{name: plan.content[name] for name in decisive}}))
     file = folder / "sweep.json"
     begun = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else own
     for name, value in own.items():
         if begun.get(name) != value:
             raise CommandLineError(
-                f"{folder} holds a sweep whose {name} differs from this one's: give another --output, or the {name} "
-                "that it was begun with"
+                f"{folder} holds a sweep that was begun with another value of {name}: give another --output, or that "
+                "value"
             )
     write_text(file, json.dumps(own, indent=1) + "\n")
 

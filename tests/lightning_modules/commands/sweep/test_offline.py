@@ -134,10 +134,10 @@ def test_a_folder_of_another_sweep_is_refused(
 ) -> None:
     assert sweep("--count=1") == 0
     assert sweep("--count=1", "--seed=1") == 2
-    assert "holds a sweep whose seed differs" in capsys.readouterr().err
+    assert "holds a sweep that was begun with another value of seed" in capsys.readouterr().err
     write_sweep(parameters={"model.rate": {"values": [0.1]}})
     assert sweep("--count=1") == 2
-    assert "holds a sweep whose parameters differs" in capsys.readouterr().err
+    assert "holds a sweep that was begun with another value of parameters" in capsys.readouterr().err
 
 
 def test_what_needs_the_server_is_said_in_a_sentence_each(

@@ -33,6 +33,7 @@ def one(**told: object) -> dict[str, Any]:
         ({"metric": {"name": "val/loss", "goal": "min"}}, "metric.goal is 'min', but minimize or maximize is needed"),
         ({"early_terminate": {"type": "median"}}, "early_terminate.type is 'median', but hyperband is needed"),
         ({"early_terminate": {"type": "hyperband"}}, "early_terminate needs min_iter, or max_iter together with s"),
+        ({"early_terminate": []}, "early_terminate is [], but a mapping with type is needed"),
         ({"run_cap": 0}, "run_cap is 0, but a whole number of 1 or more is needed"),
         ({"parameters": {}}, "parameters is empty, but at least one is needed"),
         ({"program": "other.py"}, "program is other.py, but there is no such file here"),
@@ -161,6 +162,17 @@ def test_variables_of_the_command_are_filled_in(write_sweep: WriteSweep, monkeyp
     monkeypatch.setenv("ROOT", "/data")
     plan = read_plan(write_sweep(command=[*CONTENT["command"][:-1], "--data=${envvar:ROOT}/a", "${args}"]))
     assert plan.words({"x": 1})[-2:] == ["--data=/data/a", "--x=1"]
+
+
+def test_the_front_door_is_found_from_anywhere(
+    write_sweep: WriteSweep, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write_sweep(program="cli.py").resolve()
+    assert read_plan(file).content["program"] == str(repository / "cli.py")
+    (file.parent / "cli.py").write_text("of another project")
+    assert read_plan(file).content["program"] == str(repository / "cli.py")
+    monkeypatch.chdir(repository)
+    assert read_plan(file).content["program"] == "cli.py"
 
 
 def test_a_sweep_is_read_without_torch() -> None:
