@@ -21,20 +21,18 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "annotate": ("lightning_modules.commands.annotate", "find what happens when in videos, files or live"),
     "extract-frames": ("lightning_modules.commands.extract_frames", "turn videos into folders of frames, one a class"),
     "mentor": ("lightning_modules.commands.mentoring.ask", "answer a model's detections on a page, one key each"),
-    "mentor-loop": (
-        "lightning_modules.commands.mentoring.loop",
-        "baseline, mining, answers and every way to learn from them",
-    ),
+    "mentor-loop": ("lightning_modules.commands.mentoring.loop", "baseline, mining, answers, every way to learn"),
     "generate": ("lightning_modules.commands.faces.generate", "make faces from attributes with a trained classifier"),
     "evaluate-faces": ("lightning_modules.commands.faces.evaluate", "judge made faces: agreement, realism, diversity"),
     "submit": ("lightning_modules.commands.cluster.submit", "train on a Slurm cluster, from one command"),
     "status": ("lightning_modules.commands.cluster.status", "say where a submitted run stands"),
+    "sweep": ("lightning_modules.commands.sweep.search", "train at many points of a space, and say which is best"),
     "list": ("lightning_modules.commands.listing", "name the methods, data modules, callbacks and configs"),
     "doctor": ("lightning_modules.commands.doctor", "check this machine and this installation"),
 }
 
 # Options without a value, so that what follows one is no value of it.
-SWITCHES = ("--print_config", "--help-all", "--show", "--force", "--strips", "--agreement", "--dry-run")
+SWITCHES = ("--print_config", "--help-all", "--show", "--force", "--strips", "--agreement", "--dry-run", "--offline")
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 EXAMPLES = """\

@@ -56,7 +56,7 @@ def named_things(kind: str) -> dict[str, str]:
 def config_summary(path: Path) -> str:
     """First sentence of a configuration file's leading comment, after the command that runs it and its blank line.
 
-    A file that another program takes says so first.
+    A file that another command than ``fit`` and its like takes says so first.
     """
     comment: list[str] = []
     for line in path.read_text(encoding="utf-8").splitlines():
@@ -64,10 +64,10 @@ def config_summary(path: Path) -> str:
             break
         comment.append(line.lstrip("# ").strip())
     command = comment[0] if comment else ""
-    if command.startswith(("python ", "appraise ", "wandb ")):
+    if command.startswith(("python ", "appraise ")):
         comment = comment[comment.index("") + 1 if "" in comment else 1 :]
     sentence = re.split(r"\. (?=[A-Z])", " ".join(comment))[0].strip().removesuffix(".")
-    return f"(wandb sweep) {sentence}" if command.startswith("wandb ") else sentence
+    return f"(sweep) {sentence}" if command.startswith("appraise sweep ") else sentence
 
 
 def _section(kind: str, things: Mapping[str, str]) -> str:

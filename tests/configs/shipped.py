@@ -13,6 +13,17 @@ import pytest
 import cli
 
 CONFIGS = Path(cli.__file__).parent / "configs"
+# The generated data of two demos at their smallest.
+SMALL_CLIPS = {
+    "clips": 8,
+    "clip_seconds": 0.4,
+    "width": 64,
+    "height": 64,
+    "untrimmed": 1,
+    "untrimmed_pair": 1,
+    "segments": 2,
+}
+SMALL_PARTS = {f"{domain}_{split}": 8 for domain in ("original", "new") for split in ("train", "val", "test")}
 
 
 def configs_of(domain: str) -> list[Path]:

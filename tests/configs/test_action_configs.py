@@ -9,12 +9,10 @@ import pytest
 import torch
 
 import cli
-from tests.configs.shipped import config_options, configs_of, runs, tried
+from tests.configs.shipped import SMALL_CLIPS, config_options, configs_of, runs, tried
 from tests.tables import csv_rows
 
 TRAINING = [path for path in configs_of("action") if not path.name.startswith(("annotate", "kinetics"))]
-SMALL_DEMO = {"clips": 8, "clip_seconds": 0.4, "width": 64, "height": 64}
-SMALL_DEMO |= {"untrimmed": 1, "untrimmed_pair": 1, "segments": 2}
 
 
 def small_options(path: Path, tree: Path) -> list[str]:
@@ -23,7 +21,7 @@ def small_options(path: Path, tree: Path) -> list[str]:
     options += ["--data.init_args.frame_size=32", "--data.init_args.batch_size=16"]
     options += ["--trainer.accelerator=cpu", "--trainer.max_epochs=1", "--trainer.check_val_every_n_epoch=1"]
     if path.name == "demo.yaml" or path.parent.name == "ablations":
-        return [*options, *(f"--data.init_args.demo.{name}={value}" for name, value in SMALL_DEMO.items())]
+        return [*options, *(f"--data.init_args.demo.{name}={value}" for name, value in SMALL_CLIPS.items())]
     return [*options, f"--data.init_args.root={tree}", "--data.init_args.frames_per_video=4"]
 
 

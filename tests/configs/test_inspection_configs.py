@@ -11,12 +11,11 @@ import cli
 from datamodules.inspection.store.feedback import FeedbackStore
 from lightning_modules.commands.mentoring.loop import Loop, parse
 from lightning_modules.commands.mentoring.tasks import option_arguments
-from tests.configs.shipped import command_words, configs_of, name_of, tried
+from tests.configs.shipped import SMALL_PARTS, command_words, configs_of, name_of, tried
 
 INSPECTION = configs_of("inspection")
 LOOPS = [path for path in INSPECTION if path.name.startswith("loop")]
 TRAINING = [path for path in INSPECTION if path not in LOOPS and path.name != "mine.yaml"]
-SMALL_DEMO = {f"{domain}_{split}": 8 for domain in ("original", "new") for split in ("train", "val", "test")}
 
 
 def own_options(path: Path, tree: Path, store: Path | None, checkpoint: Path | None) -> list[str]:
@@ -31,7 +30,7 @@ def own_options(path: Path, tree: Path, store: Path | None, checkpoint: Path | N
     small = {"model.init_args.backbone": "small", "model.init_args.width": 4, "data.init_args.batch_size": 4}
     small |= {"trainer.max_epochs": 1, "trainer.check_val_every_n_epoch": 1, "trainer.accelerator": "cpu"}
     if path.name == "demo.yaml":
-        small |= {f"data.init_args.demo.{name}": value for name, value in (*SMALL_DEMO.items(), ("size", 64))}
+        small |= {f"data.init_args.demo.{name}": value for name, value in (*SMALL_PARTS.items(), ("size", 64))}
     if path.name in ("segmenter.yaml", "detector.yaml", "mentored.yaml"):
         small |= {"data.init_args.val_fraction": 0.25, "data.init_args.test_fraction": 0.25}
         small |= {"data.init_args.crop_size": 64}

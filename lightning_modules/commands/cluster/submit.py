@@ -21,8 +21,8 @@ from callbacks.training.git_state import git_state
 from datamodules.common.atomic_write import write_text
 from lightning_modules.commands.cluster.request import JobRequest, job_request, read_cluster, words
 from lightning_modules.commands.cluster.script import Job, render
-from lightning_modules.commands.front.bare_options import SentenceParser
-from lightning_modules.commands.front.config_files import ConfigFile, find_config, run_name
+from lightning_modules.commands.front.bare_options import SentenceParser, split_at_dashes
+from lightning_modules.commands.front.config_files import ConfigFile, find_config, printed_config, run_name
 from lightning_modules.commands.front.console import set_up_console
 from lightning_modules.commands.front.errors import CommandLineError
 from lightning_modules.commands.front.run_folder import claim_run_folder
@@ -90,7 +90,8 @@ def run(command: str, arguments: Sequence[str]) -> int:
     request = job_request(read_cluster(options.cluster), stated)
     configs = [find_config(name) for name in options.config]
     given = [*(f"--config={config.path}" for config in configs), *further]
-    effective = effective_config(given)
+    program = [sys.executable, str(Path(cli.__file__).resolve()), "fit"]
+    effective = yaml.safe_load(printed_config([*program, *given], "nothing was queued"))
     if options.here is not None:
         return _here(options.here, given, options)
     check_devices(effective, request)
@@ -99,12 +100,7 @@ def run(command: str, arguments: Sequence[str]) -> int:
         name="appraise-" + re.sub(r"[^\w.-]", "-", run_name(configs, "fit")),
         folder=folder,
         directory=Path.cwd(),
-        command=[
-            sys.executable,
-            str(Path(cli.__file__).resolve()),
-            "fit",
-            f"--config={folder / SUBMITTED / 'config.yaml'}",
-        ],
+        command=[*program, f"--config={folder / SUBMITTED / 'config.yaml'}"],
         seeds=seeds_of(options.array),
         staged={option: value_of(effective, option) for option in options.stage},
     )
@@ -119,33 +115,6 @@ def run(command: str, arguments: Sequence[str]) -> int:
     write_text(submitted / "job.sh", script)
     write_text(submitted / "code.json", json.dumps(state) + "\n")
     return _queue(folder)
-
-
-def split_at_dashes(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """What stands before ``--`` and after it.
-
-    Example:
-        >>> split_at_dashes(["--nodes", "2", "--", "--trainer.max_epochs", "3"])
-        (['--nodes', '2'], ['--trainer.max_epochs', '3'])
-    """
-    words = list(arguments)
-    place = words.index("--") if "--" in words else len(words)
-    return words[:place], words[place + 1 :]
-
-
-def effective_config(arguments: Sequence[str]) -> Mapping[str, object]:
-    """The configuration that ``fit`` would run, found by a process of its own, before anything is queued.
-
-    Raises:
-        CommandLineError: With that process's own sentence, if it cannot run.
-    """
-    command = [sys.executable, str(Path(cli.__file__).resolve()), "fit", *arguments, "--print_config"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        said = done.stderr.strip().splitlines() or [f"fit --print_config ended with {done.returncode}"]
-        raise CommandLineError(f"nothing was queued: {said[-1].removeprefix('appraise fit: ')}")
-    found: Mapping[str, object] = yaml.safe_load(done.stdout)
-    return found
 
 
 def value_of(config: Mapping[str, object], option: str) -> str:

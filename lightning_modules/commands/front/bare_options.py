@@ -87,3 +87,15 @@ class SentenceParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise ``message``."""
         raise CommandLineError(f"{message}; `{self.prog} --help` lists the options")
+
+
+def split_at_dashes(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """What stands before ``--`` and after it.
+
+    Example:
+        >>> split_at_dashes(["--nodes", "2", "--", "--trainer.max_epochs", "3"])
+        (['--nodes', '2'], ['--trainer.max_epochs', '3'])
+    """
+    words = list(arguments)
+    place = words.index("--") if "--" in words else len(words)
+    return words[:place], words[place + 1 :]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.resources
 import os
+import subprocess
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -133,3 +134,20 @@ def describe(config: ConfigFile) -> str:
     if shown.is_relative_to(Path.cwd()):
         shown = Path(os.path.relpath(shown))
     return f"config {config.name}: {shown}{' (shipped)' if config.packaged else ''}"
+
+
+def printed_config(command: Sequence[str], otherwise: str) -> str:
+    """The configuration that a command would run with, as YAML, found by a process of its own.
+
+    Args:
+        command: Words of a `fit`, the program first.
+        otherwise: What did not happen if it cannot run, such as "nothing was queued".
+
+    Raises:
+        CommandLineError: With that process's own sentence, if it cannot run.
+    """
+    done = subprocess.run([*command, "--print_config"], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        said = done.stderr.strip().splitlines() or [f"--print_config ended with {done.returncode}"]
+        raise CommandLineError(f"{otherwise}: {said[-1].removeprefix('appraise fit: ')}")
+    return done.stdout

@@ -9,7 +9,6 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Collection, Sequence
-from difflib import get_close_matches
 from importlib import import_module
 
 import lightning as L
@@ -23,6 +22,7 @@ import callbacks
 import datamodules
 import lightning_modules
 from lightning_modules.commands.front.config_files import ConfigFile
+from lightning_modules.commands.front.errors import did_you_mean
 
 LONGEST = 400  # characters of a message of unknown form
 
@@ -209,20 +209,6 @@ def _readable(union: str) -> str:
     if choice:
         return f"one of {choice[1]}{' or null' if choice[2] else ''}"
     return plain if "[" in plain else " or ".join(part.strip() for part in plain.split(","))
-
-
-def did_you_mean(name: str, known: Collection[str]) -> str:
-    """Hint with the nearest of ``known``, or with all of them where nothing is near and they are few.
-
-    Example:
-        >>> did_you_mean("widht", ["width", "depth"]), did_you_mean("x", ["width", "depth"])
-        (': did you mean width?', ': known are depth, width')
-    """
-    lowered = {other.lower(): other for other in sorted(known)}
-    near = [lowered[other] for other in get_close_matches(name.lower(), lowered, n=3, cutoff=0.6)]
-    if near:
-        return f": did you mean {' or '.join(near)}?"
-    return f": known are {', '.join(sorted(known))}" if 0 < len(known) <= 12 else ""
 
 
 def known_classes(kind: str) -> set[str]:

@@ -1,8 +1,10 @@
-"""The error of a command line that cannot work."""
+"""The error of a command line that cannot work, and how it is said."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
+from difflib import get_close_matches
 
 from datamodules.common.errors import ConfigurationError
 
@@ -28,3 +30,17 @@ def one_sentence(error: BaseException) -> str:
         found = re.search(r"^(?:\w+\.)*(\w+)(?:: (.*))?\Z", frames, re.MULTILINE | re.DOTALL)
         kind, text = (found[1], (found[2] or "").strip()) if found else (kind, text.splitlines()[0])
     return text or f"{kind} without a message: APPRAISE_DEBUG=1 shows where it arose"
+
+
+def did_you_mean(name: str, known: Collection[str]) -> str:
+    """Hint with the nearest of ``known``, or with all of them where nothing is near and they are few.
+
+    Example:
+        >>> did_you_mean("widht", ["width", "depth"]), did_you_mean("x", ["width", "depth"])
+        (': did you mean width?', ': known are depth, width')
+    """
+    lowered = {other.lower(): other for other in sorted(known)}
+    near = [lowered[other] for other in get_close_matches(name.lower(), lowered, n=3, cutoff=0.6)]
+    if near:
+        return f": did you mean {' or '.join(near)}?"
+    return f": known are {', '.join(sorted(known))}" if 0 < len(known) <= 12 else ""

@@ -86,7 +86,38 @@ _EVALUATE_OPTIONS = (
     ("--output DIR", "folder of the table, the figure and the sheets"),
 )
 
+_SUBMIT_OPTIONS = (
+    ("--config FILE", "configuration of the training, as `fit` takes it"),
+    ("--run FOLDER", "go on with a run that was submitted before"),
+    ("--nodes NUMBER", "machines (default: 1)"),
+    ("--gpus-per-node NUMBER", "GPUs of each, one process a GPU; 0 for processors alone (default: 1)"),
+    ("--tasks-per-node NUMBER", "processes of each where there is no GPU (default: 1)"),
+    ("--time H:MM:SS", "wall time; the run is queued again when it is over (default: 1:00:00)"),
+    ("--cpus-per-task NUMBER", "processors of each process (default: 4)"),
+    ("--memory SIZE", "of each node, such as 64G; --partition, --account, --qos, --constraint, --mail likewise"),
+    ("--save-before SECONDS", "left for the last checkpoint (default: 90)"),
+    ("--cluster FILE", "TOML file of defaults (default: ~/.config/appraise/cluster.toml)"),
+    ("--stage OPTION", "copy what this option of `fit` names to each node first"),
+    ("--array seeds=NUMBER", "so many runs, each of another seed"),
+    ("--output DIR", "as of `fit`: folder of the run's numbered folder"),
+    ("--here NUMBER", "no cluster: so many processes on this machine, by torchrun"),
+    ("--dry-run", "write nothing and submit nothing: show the script"),
+    ("-- --NAME VALUE", "options of `fit`"),
+)
+
+_SWEEP_OPTIONS = (
+    ("FILE", "a sweep file of W&B, or the name of a shipped one, such as sweeps/ksvqe"),
+    ("--offline", "no account and no server: the points are drawn and trained here"),
+    ("--count NUMBER", "points, at most (default: run_cap of the file, or all of a grid)"),
+    ("--jobs NUMBER", "trainings at a time"),
+    ("--seed NUMBER", "seed of the points drawn here (default: 0)"),
+    ("--output DIR", "folder of everything; the same command goes on with what is missing there"),
+    ("-- --NAME VALUE", "options of `fit` for every point; a --config among them replaces the file's own"),
+)
+
 _OWN_OPTIONS = {
+    "submit": _SUBMIT_OPTIONS,
+    "sweep": _SWEEP_OPTIONS,
     "evaluate-faces": _EVALUATE_OPTIONS,
     "generate": _GENERATE_OPTIONS,
     "annotate": _ANNOTATE_OPTIONS,
@@ -96,6 +127,9 @@ _OWN_OPTIONS = {
 }
 
 _USAGE = {
+    "submit": "--config FILE [--NAME VALUE ...] [-- options of fit]",
+    "status": "FOLDER",
+    "sweep": "FILE [--NAME VALUE ...] [-- options of fit]",
     "evaluate-faces": "--config FILE [--NAME VALUE ...]",
     "generate": "--ckpt_path FILE --attributes TEXT [--NAME VALUE ...]",
     "annotate": "SOURCE --ckpt_path FILE [--NAME VALUE ...]",
@@ -152,6 +186,18 @@ _EXAMPLES = {
     "mentor-loop": (
         "--config inspection/loop",
         "--config inspection/loop --seeds [0] --output runs/try",
+    ),
+    "submit": (
+        "--config video_quality/kvq --gpus-per-node 4 --time 8:00:00 -- --data.init_args.root FOLDER",
+        "--config video_quality/demo --gpus-per-node 0 --dry-run -- --trainer.max_epochs 3",
+        "--run runs/video_quality/kvq/version_0",
+    ),
+    "status": ("runs/video_quality/kvq/version_0",),
+    "sweep": (
+        "sweeps/ksvqe --offline --count 4",
+        "sweeps/ksvqe --offline --jobs 2 -- --trainer.max_epochs 3",
+        "sweeps/actions --offline -- --config action/finetune --data.init_args.root FOLDER",
+        "sweeps/ksvqe --count 10",
     ),
     "list": ("", "methods", "configs"),
     "doctor": ("",),

@@ -102,7 +102,7 @@ def test_options_without_a_value_are_those_of_the_commands() -> None:
 
     listed = [line.split() for name in cli.COMMANDS for line in command_help(name, "-").splitlines()]
     alone = {words[0] for words in listed if words and words[0] in cli.SWITCHES}
-    assert alone == {"--print_config", "--help-all", "--show", "--force"}
+    assert alone == {"--print_config", "--help-all", "--show", "--force", "--dry-run", "--offline"}
     assert build_parser().parse_args(["--store", "x", "--agreement"]).agreement
 
 
@@ -157,7 +157,7 @@ def test_list_says_what_a_configuration_is_for_not_its_command(appraise: Command
     lines = [line.split(maxsplit=1) for line in appraise("list", "configs", "parts").out.splitlines() if "/" in line]
     about = {words[0]: words[1] for words in lines if len(words) == 2}
     assert about["face_attributes/generate_paper"].startswith("Makes faces as the paper does")
-    assert about["sweeps/face_freeze"].startswith("(wandb sweep) Below which layer")
+    assert about["sweeps/face_freeze"].startswith("(sweep) Below which layer")
     assert not [name for name, line in about.items() if line.startswith(("python", "appraise", "wandb", "-"))]
 
 

@@ -1,0 +1,82 @@
+"""A sweep on W&B's server: made there, and worked on by agents here."""
+
+from __future__ import annotations
+
+import netrc
+import os
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import urlparse
+
+from lightning_modules.commands.front.errors import CommandLineError
+from lightning_modules.commands.sweep.plan import Plan
+
+PROJECT = "appraise"  # as in _parts/logger/wandb
+
+
+def check_account() -> None:
+    """Find out whether W&B knows who we are, without asking it.
+
+    Raises:
+        CommandLineError: If it does not.
+    """
+    if os.environ.get("WANDB_MODE") in ("offline", "dryrun", "disabled"):
+        raise CommandLineError(f"WANDB_MODE is {os.environ['WANDB_MODE']}, but a sweep of W&B needs it: add --offline")
+    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
+        return
+    host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
+    files = [os.environ[name] for name in ("NETRC",) if name in os.environ] or ["~/.netrc", "~/_netrc"]
+    for file in (Path(name).expanduser() for name in files):
+        try:
+            if file.is_file() and netrc.netrc(file).authenticators(host):
+                return
+        except (netrc.NetrcParseError, OSError):
+            continue
+    raise CommandLineError(
+        "no account of W&B is known here: run `wandb login`, set WANDB_API_KEY, or add --offline, which needs none"
+    )
+
+
+def hand_over(plan: Plan, count: int | None, jobs: int) -> int:
+    """Make the sweep on the server and work on it.
+
+    Args:
+        plan: The sweep.
+        count: Points to train here; None for as many as the server gives.
+        jobs: Agents, each of which trains one point at a time.
+
+    Returns:
+        Exit code: the highest of the agents.
+
+    Raises:
+        CommandLineError: If the server refuses the sweep.
+    """
+    import wandb
+
+    project, entity = str(plan.content.get("project", PROJECT)), plan.content.get("entity")
+    try:
+        number = wandb.sweep(dict(plan.content), project=project, entity=None if entity is None else str(entity))
+    except (wandb.Error, OSError, ValueError) as error:
+        raise CommandLineError(f"W&B refused the sweep: {' '.join(str(error).split())}") from error
+    # The agents run `python`: it shall be this one.
+    own = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
+    place = ["--project", project, *(["--entity", str(entity)] if entity else [])]
+    agents = []
+    for share in shares(count, jobs):
+        limit = [] if share is None else ["--count", str(share)]
+        command = [sys.executable, "-m", "wandb", "agent", *place, *limit, number]
+        agents.append(subprocess.Popen(command, env={**os.environ, **own}))
+    return max(agent.wait() for agent in agents)
+
+
+def shares(count: int | None, jobs: int) -> list[int | None]:
+    """How many points each agent trains.
+
+    Example:
+        >>> shares(5, 2), shares(1, 2), shares(None, 2)
+        ([3, 2], [1], [None, None])
+    """
+    if count is None:
+        return [None] * jobs
+    return [count // jobs + (place < count % jobs) for place in range(min(jobs, count))]
