@@ -70,6 +70,10 @@ class BestAndLast(ModelCheckpoint):
         super().on_train_start(trainer, pl_module)
         self._written_at, self._step = time.monotonic(), trainer.global_step
 
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Bring the rows of the epoch before to the disk, which are logged after its ``last.ckpt``."""
+        flush_logs(trainer)
+
     def on_train_batch_end(
         self,
         trainer: L.Trainer,
@@ -95,6 +99,7 @@ class BestAndLast(ModelCheckpoint):
         """Write ``last.ckpt``; all processes call this at the same step."""
         if getattr(trainer, "fast_dev_run", False) or trainer.sanity_checking:
             return
+        flush_logs(trainer)
         self.last_model_path = self.format_checkpoint_name({}, self.CHECKPOINT_NAME_LAST)
         trainer.save_checkpoint(self.last_model_path, self.save_weights_only)
         self._written_at = time.monotonic()
@@ -140,3 +145,10 @@ class BestAndLast(ModelCheckpoint):
             "kth_best_model_path": path,
             "kth_value": score,
         }
+
+
+def flush_logs(trainer: L.Trainer) -> None:
+    """Bring what was logged to the disk, so that a run that is killed has the rows up to its checkpoint."""
+    if trainer.is_global_zero:
+        for logger in trainer.loggers:
+            logger.save()

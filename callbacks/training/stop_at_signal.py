@@ -15,7 +15,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 
-from callbacks.training.best_and_last import BestAndLast
+from callbacks.training.best_and_last import BestAndLast, flush_logs
 
 log = logging.getLogger(__name__)
 
@@ -95,6 +95,8 @@ class StopAtSignal(Callback):
         path = save_newest(trainer)
         log.info("stopped by %s after step %d: %s", asked.name, trainer.global_step, path)
         trainer.strategy.barrier()
+        while self._before:  # a queue that takes the job back ends its processes, which are ending already
+            signal.signal(self._before.popitem()[0], signal.SIG_IGN)
         again = asked == TIME_IS_UP and trainer.is_global_zero and self.requeue is not None and self.requeue()
         # Where Lightning started the other processes it kills all at once when one of them ends with another code.
         raise StoppedBySignal(0 if again or not trainer.is_global_zero else 128 + asked)
@@ -112,6 +114,7 @@ def save_newest(trainer: L.Trainer) -> str:
     if saver is not None:
         saver.save_last_now(trainer)
         return saver.last_model_path
+    flush_logs(trainer)
     path = f"{trainer.default_root_dir}/checkpoints/last.ckpt"
     trainer.save_checkpoint(path)
     return path

@@ -73,7 +73,7 @@ def test_a_job_that_is_queued_again_twice_ends_with_the_weights_of_one_that_ran_
     assert step == 2 * EPOCHS
 
     configs, further = arguments[:2], arguments[2:]
-    asked = ["--gpus-per-node=0", "--tasks-per-node=2", "--cpus-per-task=1", "--time=3:00", "--save-before=60"]
+    asked = ["--gpus-per-node=0", "--tasks-per-node=2", "--cpus-per-task=1", "--time=4:00", "--save-before=60"]
     command = [
         *CLI,
         "submit",
