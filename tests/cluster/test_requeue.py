@@ -99,9 +99,9 @@ def test_a_job_that_is_queued_again_twice_ends_with_the_weights_of_one_that_ran_
     wait_for("not done", lambda: not queued(job))
     sys.stdout.write(log.read_text())
     status = subprocess.run([*CLI, "status", str(run)], capture_output=True, text=True, check=True).stdout
-    told = re.search(rf"step {2 * EPOCHS}, (\d) restarts, last saved .*\(last.ckpt\)", status)
-    assert told is not None
-    assert int(told[1]) >= 2  # a slow machine runs out of time once more
+    said = re.search(rf"step {2 * EPOCHS}, (\d) restarts, last saved .*\(last.ckpt\)", status)
+    assert said is not None
+    assert int(said[1]) >= 2  # a slow machine runs out of time once more
     step, found = weights(run)
     assert step == 2 * EPOCHS
     assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
