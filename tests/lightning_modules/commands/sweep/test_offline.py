@@ -15,8 +15,8 @@ import pytest
 import yaml
 from PIL import Image
 
-import cli
 from tests.lightning_modules.commands.sweep.conftest import RunSweep, WriteSweep
+from tests.running import REPOSITORY
 from tests.tables import csv_rows
 
 LOCKS = pytest.mark.skipif(sys.platform == "win32", reason="files are not locked there")
@@ -175,12 +175,20 @@ def is_alive(process: int) -> bool:
 @contextmanager
 def begun(workdir: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """A sweep in a process of its own, and its training, which never ends by itself."""
-    command = [sys.executable, str(Path(cli.__file__)), "sweep", "sweep.yaml", "--offline", "--output=swept"]
-    with subprocess.Popen([*command, "--count=1"], cwd=workdir, env={**os.environ, "FOR_EVER": "1"}) as process:
-        wait_for(lambda: starts(workdir / "swept" / "point_0"))
-        training = starts(workdir / "swept" / "point_0")[0]
-        yield process, training
-        process.kill()
+    # Ctrl-C is ignored where the tests themselves run in the background.
+    program = (
+        "import signal, sys, cli; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "sys.exit(cli.main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", program, "sweep", "sweep.yaml", "--offline", "--output=swept", "--count=1"]
+    surroundings = {**os.environ, "FOR_EVER": "1", "PYTHONPATH": str(REPOSITORY)}
+    with subprocess.Popen(command, cwd=workdir, env=surroundings) as process:
+        try:
+            wait_for(lambda: starts(workdir / "swept" / "point_0"))
+            training = starts(workdir / "swept" / "point_0")[0]
+            yield process, training
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
