@@ -17,7 +17,7 @@ from tests.lightning_modules.commands.sweep.conftest import RunSweep, WriteSweep
 def home(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home without a key of W&B."""
     monkeypatch.setenv("HOME", str(workdir))
-    for name in ("NETRC", "WANDB_BASE_URL", "WANDB_IDENTITY_TOKEN_FILE"):
+    for name in ("NETRC", "WANDB_API_KEY", "WANDB_BASE_URL", "WANDB_IDENTITY_TOKEN_FILE", "WANDB_MODE"):
         monkeypatch.delenv(name, raising=False)
     return workdir
 
