@@ -19,7 +19,8 @@ from callbacks.training.best_and_last import BestAndLast, flush_logs
 
 log = logging.getLogger(__name__)
 
-TIME_IS_UP = signal.SIGUSR1  # what a job script asks Slurm to send before the wall time ends
+# What a job script asks Slurm to send before the wall time ends; Windows, which has no Slurm, does not have it.
+TIME_IS_UP: signal.Signals = getattr(signal, "SIGUSR1", signal.SIGTERM)
 
 
 class StoppedBySignal(SystemExit):
@@ -35,7 +36,8 @@ class StopAtSignal(Callback):
 
     The handlers only take a note: Lightning's own save inside the handler, perhaps in the middle of a step, or wait for
     other processes there. All processes agree after each step, so that they end at the same one. A signal during
-    validation waits for its end. The command line adds this callback to every ``fit`` by itself.
+    validation waits for the next step, one during the last validation for the end of the training. The command line
+    adds this callback to every ``fit`` by itself.
 
     Args:
         requeue: Puts the job back into its queue; called by the first process after SIGUSR1. None leaves SIGUSR1 alone.
@@ -56,7 +58,15 @@ class StopAtSignal(Callback):
             self._before[number] = signal.signal(number, self._take_note)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Give the signals back."""
+        """Give the signals back, and end here if one came after the last step, whose checkpoint is written.
+
+        Raises:
+            StoppedBySignal: If so.
+        """
+        asked = self._agreed(trainer)
+        if asked:
+            log.info("stopped by %s at the end of the training", asked.name)
+            self._end(trainer, asked)
         self._give_back()
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
@@ -79,21 +89,24 @@ class StopAtSignal(Callback):
         stepped, self._step = trainer.global_step != self._step, trainer.global_step
         if not stepped:
             return
+        asked = self._agreed(trainer)
+        if asked:
+            path = save_newest(trainer)
+            log.info("stopped by %s after step %d: %s", asked.name, trainer.global_step, path)
+            self._end(trainer, asked)
+
+    def _take_note(self, number: int, frame: FrameType | None) -> None:
+        self._asked = max(self._asked, number)  # no line is logged here: the signal may have come while one is written
+
+    def _agreed(self, trainer: L.Trainer) -> signal.Signals | None:
+        """The signal that any process got; all processes ask after the same step."""
         asked = self._asked
         if trainer.world_size > 1:
             noted = torch.tensor(asked, device=trainer.strategy.root_device)
             asked = int(trainer.strategy.reduce(noted, reduce_op="max"))  # SIGTERM is the higher of the two
-        if asked:
-            self._stop(trainer, signal.Signals(asked))
+        return signal.Signals(asked) if asked else None
 
-    def _take_note(self, number: int, frame: FrameType | None) -> None:
-        if not self._asked and self._before.get(signal.SIGTERM) is not None:
-            log.info("%s: last.ckpt is written after this step, then the training ends", signal.Signals(number).name)
-        self._asked = max(self._asked, number)
-
-    def _stop(self, trainer: L.Trainer, asked: signal.Signals) -> None:
-        path = save_newest(trainer)
-        log.info("stopped by %s after step %d: %s", asked.name, trainer.global_step, path)
+    def _end(self, trainer: L.Trainer, asked: signal.Signals) -> None:
         trainer.strategy.barrier()
         while self._before:  # a queue that takes the job back ends its processes, which are ending already
             signal.signal(self._before.popitem()[0], signal.SIG_IGN)

@@ -107,7 +107,7 @@ def _host() -> str:
 
 def _is_abandoned(path: Path, host: str, process: int) -> bool:
     try:
-        if host != _host():
+        if host != _host() or os.name == "nt":  # Windows takes signal 0 for Ctrl-C
             return time.time() - path.stat().st_mtime > 24 * 3600
         os.kill(process, 0)
     except ProcessLookupError:

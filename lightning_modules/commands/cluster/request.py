@@ -66,16 +66,11 @@ class JobRequest:
         Raises:
             CommandLineError: Naming the option, its value and what is allowed.
         """
-        for name, least in (
-            ("nodes", 1),
-            ("gpus_per_node", 0),
-            ("devices", 1),
-            ("cpus_per_task", 1),
-            ("save_before", 1),
-        ):
-            if getattr(self, name) < least:
-                option = _option("tasks_per_node" if name == "devices" else name)
-                raise CommandLineError(f"{option} is {getattr(self, name)}, but at least {least} is needed")
+        least = {"nodes": 1, "gpus_per_node": 0, "tasks_per_node": 1, "cpus_per_task": 1, "save_before": 1}
+        for name, lowest in least.items():
+            value = getattr(self, name)
+            if value is not None and value < lowest:
+                raise CommandLineError(f"{_option(name)} is {value}, but at least {lowest} is needed")
         if self.gpus_per_node and self.devices != self.gpus_per_node:
             raise CommandLineError(
                 f"--tasks-per-node is {self.devices} beside {self.gpus_per_node} GPUs a node, but each process has one "

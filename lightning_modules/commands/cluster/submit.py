@@ -85,7 +85,10 @@ def run(command: str, arguments: Sequence[str]) -> int:
     own, further = split_at_dashes(arguments)
     options = build_parser().parse_args(own)
     if options.run:
+        _refuse(options, ("run", "dry_run"), "--run goes on with the job's own script")
         return _go_on(Path(options.run), options)
+    if options.here is not None:
+        _refuse(options, ("here", "config", "output", "dry_run"), "--here runs on this machine, without a job")
     stated = {name: getattr(options, name) for name in JobRequest.__dataclass_fields__ if hasattr(options, name)}
     request = job_request(read_cluster(options.cluster), stated)
     configs = [find_config(name) for name in options.config]
@@ -95,14 +98,15 @@ def run(command: str, arguments: Sequence[str]) -> int:
     if options.here is not None:
         return _here(options.here, given, options)
     check_devices(effective, request)
+    seeds, staged = seeds_of(options.array), _staged(effective, options.stage)
     folder = _folder(options, effective, configs)
     job = Job(
         name="appraise-" + re.sub(r"[^\w.-]", "-", run_name(configs, "fit")),
         folder=folder,
         directory=Path.cwd(),
         command=[*program, f"--config={folder / SUBMITTED / 'config.yaml'}"],
-        seeds=seeds_of(options.array),
-        staged={option: value_of(effective, option) for option in options.stage},
+        seeds=seeds,
+        staged=staged,
     )
     state = git_state(Path(__file__))
     script = render(request, job, _told(state))
@@ -212,6 +216,21 @@ def _queue(folder: Path) -> int:
         f"cancel: scancel {found[1]}\n"
     )
     return 0
+
+
+def _refuse(options: argparse.Namespace, taken: Sequence[str], why: str) -> None:
+    """Refuse options that would be passed over."""
+    others = [name for name, value in vars(options).items() if name not in taken and value not in (None, [], False)]
+    if others:
+        raise CommandLineError(f"{why}, so --{others[0].replace('_', '-')} cannot be given with it: leave it out")
+
+
+def _staged(config: Mapping[str, object], options: Sequence[str]) -> dict[str, str]:
+    """Values of the options to stage; no two of the same name, which one folder cannot hold."""
+    staged = {option.removeprefix("--"): value_of(config, option) for option in options}
+    if len({Path(value).name for value in staged.values()}) < len(staged):
+        raise CommandLineError(f"--stage names {', '.join(staged.values())}, two of one name: stage the folder above")
+    return staged
 
 
 def _go_on(folder: Path, options: argparse.Namespace) -> int:

@@ -62,8 +62,9 @@ def go_on(used: Sequence[Logger], before: Path, step: int) -> None:
             logger._kwargs["purge_step"] = step
         path = before / "metrics.csv"
         if isinstance(logger, CSVLogger) and is_first_process() and path.is_file():
-            with path.open(encoding="utf-8", newline="") as stream:
-                rows = [row for row in csv.DictReader(stream) if int(row["step"]) < step]
+            whole = path.read_text(encoding="utf-8").rpartition("\n")[0]  # a kill may have cut off the last row
+            rows = [row for row in csv.DictReader(whole.splitlines()) if (row.get("step") or "").isdigit()]
+            rows = [row for row in rows if int(row["step"]) < step]
             # Lightning begins the file anew when it is first asked for it.
             logger.experiment.metrics = [{name: value for name, value in row.items() if value} for row in rows]
 

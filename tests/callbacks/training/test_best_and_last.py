@@ -69,7 +69,7 @@ def test_last_is_the_newest_whatever_the_metric_did_and_best_the_best(tmp_path: 
     assert sorted(path.name for path in tmp_path.glob("*")) == ["best.ckpt", "last.ckpt"]
     assert steps(tmp_path / "last.ckpt") == (24, 24.0)
     assert steps(tmp_path / "best.ckpt") == (12, 12.0)
-    assert (float(keeper.best_model_score), Path(keeper.best_model_path).name) == (1.0, "best.ckpt")  # type: ignore[arg-type]
+    assert (keeper.best_model_score, Path(keeper.best_model_path).name) == (1.0, "best.ckpt")
 
 
 def test_an_error_loses_one_epoch_at_most_and_leaves_best_alone(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_a_resumed_run_ends_as_the_one_that_was_not_stopped(tmp_path: Path, plac
     folder = first if place == "its own folder" else tmp_path / "second"
     again = saver(folder, every_minutes=None)
     fit(folder, again, resume=first / "last.ckpt", max_epochs=4)
-    assert float(again.best_model_score) == 1.0  # type: ignore[arg-type]
+    assert again.best_model_score == 1.0
     assert steps(Path(again.best_model_path)) == (12, 12.0)
     assert Path(again.best_model_path) == folder / "best.ckpt"
     assert steps(folder / "last.ckpt") == (24, 24.0)

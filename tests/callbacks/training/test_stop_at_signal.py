@@ -71,6 +71,19 @@ def test_sigusr1_queues_the_job_again(tmp_path: Path, again: bool, code: int) ->
     assert (stopped.value.code, asked) == (code, [(7, 7.0)])  # saved before it is queued
 
 
+def test_a_signal_in_the_last_validation_is_not_lost(tmp_path: Path) -> None:
+    class Late(Toy):
+        def validation_step(self, batch: list[Tensor], batch_idx: int) -> None:
+            super().validation_step(batch, batch_idx)
+            if self.current_epoch == 1 and batch_idx == 11:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(StoppedBySignal) as stopped:
+        fit(tmp_path, Late(None), None)
+    assert stopped.value.code == 143
+    assert saved(tmp_path) == (24, 24.0)
+
+
 def test_a_training_that_nobody_stops_runs_through(tmp_path: Path) -> None:
     fit(tmp_path, Toy(None), lambda: True)
     assert saved(tmp_path) == (24, 24.0)

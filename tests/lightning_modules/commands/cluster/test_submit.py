@@ -13,7 +13,7 @@ import pytest
 import cli
 from lightning_modules.commands.cluster.request import JobRequest, job_request, read_cluster
 from lightning_modules.commands.cluster.script import Job, render
-from lightning_modules.commands.cluster.submit import check_devices, seeds_of, split_at_dashes, value_of
+from lightning_modules.commands.cluster.submit import check_devices, run, seeds_of, split_at_dashes, value_of
 from lightning_modules.commands.front.errors import CommandLineError
 from tests.running import REPOSITORY
 
@@ -75,6 +75,7 @@ def test_the_shell_takes_the_script_and_runs_what_was_asked(job: Job, tmp_path: 
         ({"time": ""}, "--time"),
         ({"nodes": 0}, "--nodes is 0, but at least 1"),
         ({"gpus_per_node": -1}, "--gpus-per-node is -1, but at least 0"),
+        ({"gpus_per_node": 0, "tasks_per_node": 0}, "--tasks-per-node is 0, but at least 1"),
         ({"gpus_per_node": 4, "tasks_per_node": 2}, "--tasks-per-node is 2 beside 4 GPUs"),
         ({"partition": "gpu\n#SBATCH --exclusive"}, "--partition is"),
         ({"account": "me; rm -rf ~"}, "--account is"),
@@ -167,4 +168,27 @@ def test_a_configuration_that_does_not_parse_is_found_before_anything_is_queued(
     arguments = ["submit", "--config=video_quality/kvq", "--", "--model.init_args.learning_rat=1"]
     assert cli.main(arguments) == 2
     assert "nothing was queued" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--run=x", "--time=8:00:00"], "--time cannot be given with it"),
+        (["--config=video_quality/demo", "--here=2", "--nodes=2"], "--nodes cannot be given with it"),
+        (["--config=video_quality/demo", "--here=2", "--stage=data.init_args.root"], "--stage cannot be given with it"),
+    ],
+)
+def test_options_that_would_be_passed_over(options: list[str], words: str) -> None:
+    with pytest.raises(CommandLineError, match=words):
+        run("submit", options)
+
+
+def test_a_folder_is_claimed_only_when_all_is_right(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments = ["submit", "--config=video_quality/demo", "--gpus-per-node=0", "--stage=data.init_args.root"]
+    assert cli.main(arguments) == 2
+    assert "--stage data.init_args.root: its value is None" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
