@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import queue
 import threading
 import time
@@ -13,6 +14,28 @@ from datamodules.common.errors import VideoError
 
 Item = TypeVar("Item")
 _POLL = 0.1  # seconds between looks at the clock
+_FAREWELL = 2.0  # seconds that threads have to end when the process does
+_at_work: list[tuple[threading.Thread, Callable[[], None]]] = []
+
+
+def ends_with_process(thread: threading.Thread, stop: Callable[[], None]) -> None:
+    """Let a daemon thread end before Python does: one that returns from C++ to an interpreter that is gone aborts it.
+
+    Args:
+        thread: The thread, started.
+        stop: Asks it to end soon.
+    """
+    _at_work[:] = [one for one in _at_work if one[0].is_alive()]
+    _at_work.append((thread, stop))
+
+
+@atexit.register
+def _say_farewell() -> None:
+    for _, stop in _at_work:
+        stop()
+    until = time.monotonic() + _FAREWELL
+    for thread, _ in _at_work:
+        thread.join(max(0.0, until - time.monotonic()))
 
 
 class StoppedError(Exception):
@@ -54,6 +77,7 @@ class ThreadedItems(ABC, Generic[Item]):
             VideoError: If the work takes too long; errors of the producer come through unchanged.
         """
         self._thread.start()
+        ends_with_process(self._thread, self._stop.set)
         try:
             while True:
                 item = self._next()

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from datamodules.common.errors import VideoError
-from datamodules.video.read_ahead import StoppedError
+from datamodules.video.read_ahead import StoppedError, ends_with_process
 from datamodules.video.streaming.reader import SourceFacts, StreamReader, TimedFrame
 from datamodules.video.streaming.sources import STANDARD_INPUT
 
@@ -76,6 +76,7 @@ class LiveFrames:
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name=f"live {source}", daemon=True)
         self._thread.start()
+        ends_with_process(self._thread, self.close)
 
     def take(self, limit: int, gather: float) -> list[TimedFrame]:
         """Frames that wait, oldest first; none means that the source has ended, or was never there: see ``fault``.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +13,7 @@ import pytest
 from datamodules.common.errors import VideoError
 from datamodules.video.limits import Deadline, LimitedStream, call_limited
 from datamodules.video.read_ahead import Pump
+from tests.running import REPOSITORY
 
 Produce = Callable[[], Iterator[int]]
 START: dict[str, Callable[[Produce], Iterator[int]]] = {
@@ -111,3 +114,22 @@ def test_silence_is_an_error_but_slow_progress_is_not() -> None:
     with pytest.raises(VideoError, match=r"film\.mp4: nothing was decoded for 0\.5 s; raise decode_timeout"):
         next(items)
     hang.set()
+
+
+def test_a_thread_at_work_does_not_abort_the_end_of_the_process() -> None:
+    program = """
+import torch
+from datamodules.video.read_ahead import Pump
+from tests.running import REPOSITORY
+
+def produce(progress):
+    while True:
+        progress()
+        for _ in range(50):
+            torch.nn.functional.interpolate(torch.rand(1, 3, 64, 64), (32, 32), mode="bilinear")
+        yield 1
+
+items = iter(Pump(produce, "a.mp4", ahead=1000000, timeout=60))
+next(items)
+"""
+    subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, check=True)
