@@ -84,8 +84,13 @@ class FeatureEmbedding(CollectTestResults):
 
 
 def map_features(features: Tensor, seed: int) -> NDArray[np.float32]:
-    """Map features ``(N, F)`` to a plane ``(N, 2)``."""
-    values = torch.nan_to_num(features).numpy()
+    """Map features ``(N, F)`` to a plane ``(N, 2)``.
+
+    They are rounded to a thousandth of their spread: t-SNE would make another map of another last bit, and these depend
+    on the batch that a face is in.
+    """
+    step = 1e-3 * features.nan_to_num().std().clamp(min=1e-12)
+    values = (torch.nan_to_num(features) / step).round().mul(step).numpy()
     perplexity = min(30.0, (len(values) - 1) / 3)
     mapper = TSNE(n_components=2, perplexity=perplexity, init="pca", random_state=seed, n_jobs=1)
     places: NDArray[np.float32] = mapper.fit_transform(values)

@@ -4,14 +4,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from scipy import ndimage
 from torch import Tensor, nn
 from torchmetrics.detection import MeanAveragePrecision
 
 from datamodules.inspection.batch import IGNORE, Detection, InspectionBatch
+
+
+class ImageBoxes(NamedTuple):
+    """Boxes of one image, on the CPU.
+
+    Attributes:
+        index: Row of the image.
+        found: ``boxes`` ``(m, 4)``, ``scores`` and ``labels`` ``(m,)``.
+        truth: ``boxes`` ``(n, 4)`` and ``labels`` ``(n,)``.
+    """
+
+    index: int
+    found: dict[str, Tensor]
+    truth: dict[str, Tensor]
 
 
 class BoxMetrics(nn.Module):
@@ -31,8 +47,7 @@ class BoxMetrics(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.metric = MeanAveragePrecision(box_format="xyxy", iou_type="bbox", backend="pycocotools")
-        self.metric.warn_on_many_detections = False  # COCO's limit of 100 an image is what is wanted
+        self._images: list[ImageBoxes] = []
 
     def update(self, detections: Sequence[Sequence[Detection]], batch: InspectionBatch) -> None:
         """Add the completely labelled rows of a batch.
@@ -45,28 +60,44 @@ class BoxMetrics(nn.Module):
         for row, found in enumerate(detections):
             if bool(batch["valid"][row]) and bool(batch["labelled"][row]):
                 boxes, classes = labelled_boxes(batch, row)
-                self.add(found, boxes * source_scale(batch, row), classes)
+                self.add(found, boxes * source_scale(batch, row), classes, int(batch["index"][row]))
 
-    def add(self, detections: Sequence[Detection], boxes: Tensor, classes: Tensor) -> None:
-        """Add what was found in one image, labelled boxes ``(n, 4)`` in the same pixels, and their classes ``(n,)``."""
-        device = self.metric.device  # states meet over processes where the metric lives
+    def add(self, detections: Sequence[Detection], boxes: Tensor, classes: Tensor, index: int = 0) -> None:
+        """Add what was found in one image, labelled boxes ``(n, 4)`` in the same pixels, and their classes ``(n,)``.
+
+        Images are measured by ``index``, so that detections of equal scores have one order on any number of processes.
+        """
         found = {
-            "boxes": torch.tensor([one.box for one in detections], dtype=torch.float32, device=device).view(-1, 4),
-            "scores": torch.tensor([one.score for one in detections], dtype=torch.float32, device=device),
-            "labels": torch.tensor([one.class_index for one in detections], dtype=torch.int64, device=device),
+            "boxes": torch.tensor([one.box for one in detections], dtype=torch.float32).view(-1, 4),
+            "scores": torch.tensor([one.score for one in detections], dtype=torch.float32),
+            "labels": torch.tensor([one.class_index for one in detections], dtype=torch.int64),
         }
-        self.metric.update([found], [{"boxes": boxes.float().to(device), "labels": classes.long().to(device)}])
+        self._images.append(ImageBoxes(index, found, {"boxes": boxes.float().cpu(), "labels": classes.long().cpu()}))
 
     def compute(self) -> dict[str, Tensor]:
-        """Return box_map and box_map_50."""
-        values = self.metric.compute()
+        """Return box_map and box_map_50 over the images of all processes, which all call it."""
+        # torchmetrics gathers an image at a time, which takes as many images in every process.
+        metric = MeanAveragePrecision(backend="pycocotools", sync_on_compute=False)
+        metric.warn_on_many_detections = False  # COCO's limit of 100 an image is what is wanted
+        images = sorted(of_all_processes(self._images), key=lambda image: image.index)
+        metric.update([image.found for image in images], [image.truth for image in images])
+        values = metric.compute()
         picked = {"box_map": values["map"], "box_map_50": values["map_50"]}
         # pycocotools writes -1 where no box is labelled
         return {name: torch.where(value < 0, torch.full_like(value, math.nan), value) for name, value in picked.items()}
 
     def reset(self) -> None:
         """Forget all images."""
-        self.metric.reset()
+        self._images = []
+
+
+def of_all_processes(images: list[ImageBoxes]) -> list[ImageBoxes]:
+    """Images of every process, on each of them."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return images
+    parts = [images] * dist.get_world_size()
+    dist.all_gather_object(parts, images)
+    return [image for part in parts for image in part]
 
 
 def source_scale(batch: InspectionBatch, row: int) -> Tensor:

@@ -1,0 +1,67 @@
+"""Data and uninterrupted trainings of all methods, and the table of what holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from datamodules.inspection.store.feedback import FeedbackStore
+from tests.methods import process
+from tests.methods.data import answer, make_data
+from tests.methods.outcomes import Outcomes
+from tests.methods.table import METHODS, SEGMENTER, Method
+from tests.running import REPOSITORY
+
+OUTCOMES = Outcomes([method.name for method in METHODS])
+Training = Callable[[Method], Path]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def plain_environment() -> Iterator[None]:
+    """What processes inherit: one thread each, so that sums run in one order, and no display or account."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {"OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg", "WANDB_MODE": "offline"}.items():
+            patch.setenv(name, value)
+        patch.setenv("PYTHONPATH", str(REPOSITORY))
+        yield
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory, plain_environment: None) -> Path:
+    """Folder of the generated data, with a store of answers to what a segmenter has found."""
+    folder = make_data(tmp_path_factory.mktemp("data"))
+    base = [word for word in SEGMENTER.training(folder) if "mentored" not in word and "store" not in word]
+    base += [f"--output={folder / 'base'}", "--trainer.max_epochs=1", "--test_after_fit=false"]
+    mined = SEGMENTER.prediction(folder, folder / "base" / "version_0" / "checkpoints" / "best.ckpt")
+    process.run([base, [*mined, f"--output={folder / 'mined'}"]], folder / "mined.txt")
+    with FeedbackStore(folder / "mined" / "feedback.sqlite") as store:
+        answer(store)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def uninterrupted(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Training:
+    """The folder of a method's training that nobody stops, made when it is first asked for."""
+    made: dict[str, Path] = {}
+
+    def train(method: Method) -> Path:
+        if method.name not in made:
+            folder = tmp_path_factory.mktemp(method.name)
+            process.run([[*method.training(data), f"--output={folder}"]], folder / "log.txt")
+            made[method.name] = folder / "version_0"
+        return made[method.name]
+
+    return train
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Take the outcome of a test into the table."""
+    OUTCOMES.take(report)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show the table where there is one."""
+    for line in OUTCOMES.lines():
+        terminalreporter.write_line(line)

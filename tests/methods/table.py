@@ -1,0 +1,143 @@
+"""The methods as the tests of this room run them: each one on generated data, at its smallest."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.methods.data import FACES as FACE_COUNTS
+from tests.methods.data import PARTS
+
+KSVQE_NETWORK = {"embed_dim": 8, "swin_heads": [1, 2], "content_width": 16, "content_layers": 1, "content_heads": 2}
+KSVQE_NETWORK |= {"distortion_width": 4, "distortion_dim": 8, "head_hidden": 4}
+
+
+@dataclass(frozen=True)
+class Method:
+    """One row of the table.
+
+    Attributes:
+        name: In the names of the tests.
+        config: That trains it.
+        fit: Options of the training, ``{data}`` stands for the folder of the generated data.
+        data: Those of them that a test takes too.
+        predict: Command and options of a prediction; ``{checkpoint}`` stands for the best one of the training.
+        noiseless: Options that turn off the noise inside the network.
+        whole: Options that put all training samples into one batch, of one process and of two.
+        predicted: The files that a prediction is made for.
+        batch_statistics: Whether the network has any.
+        refuses: What two processes are told where a prediction needs one.
+    """
+
+    name: str
+    config: str
+    fit: tuple[str, ...]
+    data: tuple[str, ...]
+    predict: tuple[str, ...]
+    predicted: tuple[str, ...]
+    batch_statistics: bool
+    whole: tuple[str, ...]
+    noiseless: tuple[str, ...] = ()
+    refuses: str = ""
+
+    def training(self, data: Path) -> list[str]:
+        """Words of ``fit``, without a folder."""
+        words = ["fit", f"--config={self.config}", "--trainer.accelerator=cpu", "--trainer.devices=1"]
+        words += ["--trainer.max_epochs=3", "--trainer.check_val_every_n_epoch=1", *self.data, *self.fit]
+        return [word.replace("{data}", str(data)) for word in words]
+
+    def test(self, data: Path, checkpoint: Path) -> list[str]:
+        """Words of ``test``, without a folder."""
+        words = ["test", f"--config={self.config}", f"--ckpt_path={checkpoint}", "--trainer.accelerator=cpu"]
+        return [word.replace("{data}", str(data)) for word in (*words, *self.data, *self.fit)]
+
+    def prediction(self, data: Path, checkpoint: Path) -> list[str]:
+        """Words of ``predict``, without a folder."""
+        words = [*self.predict, f"--ckpt_path={checkpoint}", "--trainer.accelerator=cpu"]
+        return [word.replace("{data}", str(data)) for word in words]
+
+
+def _options(prefix: str, **values: object) -> tuple[str, ...]:
+    return tuple(f"--{prefix}.{name}={value}" for name, value in values.items())
+
+
+def _model(**values: object) -> tuple[str, ...]:
+    return _options("model.init_args", **values)
+
+
+def _data(**values: object) -> tuple[str, ...]:
+    return _options("data.init_args", **values)
+
+
+_PARTS = _options("data.init_args.demo", **PARTS)
+
+KSVQE = Method(
+    name="ksvqe",
+    config="video_quality/demo",
+    data=(
+        *_data(root="{data}/videos", label_format="manifest", batch_size=2, clip_length=8, frame_interval=1),
+        *(f"--data.init_args.{split}_labels={{data}}/{split}.csv" for split in ("train", "val", "test")),
+    ),
+    fit=_model(preset="tiny", network=json.dumps(KSVQE_NETWORK), tuning_stage=0, num_samples=4, contrastive_tokens=64),
+    predict=(
+        *("predict", "--config=video_quality/score", "--data.init_args.path={data}/to_score"),
+        *_data(eval_clips=1, frame_interval=1),
+    ),
+    predicted=("scores.csv", "scores.jsonl"),
+    batch_statistics=True,
+    noiseless=_model(sigma=0, dropout=0, drop_path=0, contrastive_tokens="null"),
+    whole=_data(batch_size=16),
+)
+SEGMENTER = Method(
+    name="segmenter",
+    config="inspection/demo",
+    data=(*_PARTS, *_data(batch_size=4)),
+    fit=(
+        *_model(width=4, backbone="small", healthy_knowledge="true"),
+        *_data(new_training="mentored", store="{data}/mined/feedback.sqlite"),
+    ),
+    predict=(
+        *("predict", "--config=inspection/mine", "--data.init_args.path={data}/to_mine"),
+        *_model(threshold=0.0001),
+    ),
+    predicted=("feedback.sqlite",),
+    batch_statistics=True,
+    whole=_data(batch_size=32),
+)
+DETECTOR = Method(
+    name="detector",
+    config="inspection/detector",
+    data=(*_PARTS, *_data(batch_size=4, crop_size="null")),
+    fit=_model(width=4, backbone="small"),
+    predict=SEGMENTER.predict,
+    predicted=("feedback.sqlite",),
+    batch_statistics=True,
+    whole=_data(batch_size=32),
+)
+FRAMES = Method(
+    name="frames",
+    config="action/demo",
+    data=_data(root="{data}/clips", frames_per_video=3, frame_size=32, batch_size=4, split="[0.6,0.2,0.2]"),
+    fit=_model(backbone="test_efficientnet", pretrained="false"),
+    predict=("annotate", "{data}/to_annotate", "--seconds=0.3", "--enter=0.01"),
+    predicted=("summary.csv", "segments.json"),
+    refuses="SegmentWriter writes in one process",
+    batch_statistics=True,
+    noiseless=_model(dropout=0),
+    whole=_data(batch_size=32),
+)
+FACES = Method(
+    name="faces",
+    config="face_attributes/demo",
+    data=(
+        *_options("data.init_args.demo", **FACE_COUNTS),
+        *_data(image_size=32, batch_size=4, num_workers=0),
+    ),
+    fit=(),
+    predict=("predict", "--config=face_attributes/predict", "--data.init_args.path={data}/faces"),
+    predicted=("attributes.csv", "probabilities.csv"),
+    batch_statistics=True,
+    whole=_data(batch_size=64),
+)
+METHODS = (KSVQE, SEGMENTER, DETECTOR, FRAMES, FACES)
