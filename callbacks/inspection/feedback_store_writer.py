@@ -29,8 +29,8 @@ class FeedbackStoreWriter(PredictionWriter[InspectionBatch]):
     """While predicting, add images, detections and score maps to a feedback store, a batch at a time.
 
     The mining run is named by the checkpoint, the data and the thresholds, so that mining again adds nothing that is
-    there and touches no answer. With several processes each but the first writes a file of its own,
-    ``<store>.rank<N>``, which the first takes over at the end; files that a stopped run left are taken over first.
+    there and touches no answer. Of several processes each writes a file of its own, ``<store>.rank<N>``, which the
+    first takes over at the end, image by image as one process would; what a stopped run left is taken over first.
     Each score map goes to ``<store>.maps/<run>/<image>.npz``: ``score``, float16 ``(h, w)``.
 
     Args:
@@ -60,7 +60,8 @@ class FeedbackStoreWriter(PredictionWriter[InspectionBatch]):
             self._open = FeedbackStore(self.store, create=True)
             self._take_over(self._open)
         trainer.strategy.barrier()
-        if not trainer.is_global_zero:
+        if trainer.world_size > 1:
+            self.close()
             self._open = FeedbackStore(f"{self.store}.rank{trainer.global_rank}", create=True)
 
     def write(
@@ -83,12 +84,13 @@ class FeedbackStoreWriter(PredictionWriter[InspectionBatch]):
 
     def on_predict_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Join the files of all processes and say what was found."""
-        if not trainer.is_global_zero:
+        if trainer.world_size > 1:
             self.close()
-        trainer.strategy.barrier()
+            trainer.strategy.barrier()
         if not trainer.is_global_zero:
             return
-        store = self._store()
+        store = self._store() if trainer.world_size == 1 else FeedbackStore(str(self.store))
+        self._open = store
         self._take_over(store)
         if self._run_id is not None:
             found = store.detections(self._run_id)
@@ -109,10 +111,12 @@ class FeedbackStoreWriter(PredictionWriter[InspectionBatch]):
         return self._run_id
 
     def _take_over(self, store: FeedbackStore) -> None:
-        for shard in sorted(store.path.parent.glob(f"{store.path.name}.rank*")):
-            if shard.name.removeprefix(f"{store.path.name}.rank").isdecimal():
-                store.merge(shard)
-                remove_store(shard)
+        beginning = f"{store.path.name}.rank"
+        found = {file.name.removeprefix(beginning): file for file in store.path.parent.glob(f"{beginning}*")}
+        shards = [found[rank] for rank in sorted(filter(str.isdecimal, found), key=int)]
+        store.merge(*shards)
+        for shard in shards:
+            remove_store(shard)
 
     def close(self) -> None:
         """Close what is open."""

@@ -7,6 +7,7 @@ import json
 import logging
 import time
 from collections.abc import Mapping
+from itertools import zip_longest
 from pathlib import Path
 from typing import IO, Any
 
@@ -103,10 +104,14 @@ class ScoreWriter(PredictionWriter[VideoQualityBatch]):
         if not trainer.is_global_zero:
             return
         folder = self.folder(trainer)
+        shards = [folder / f"scores.rank{rank}.jsonl" for rank in range(1, trainer.world_size)]
+        first, *others = (read_rows(shard) for shard in (folder / "scores.jsonl", *shards))
+        reused, own = first[: len(self._rows)], first[len(self._rows) :]
+        # Videos were dealt to the processes in turn.
+        turns = [row for turn in zip_longest(own, *others) for row in turn if row is not None]
         rows: dict[str, dict[str, Any]] = {}
-        shards = sorted(folder.glob("scores.rank*.jsonl"))
-        for shard in [folder / "scores.jsonl", *shards]:
-            rows |= {row["file"]: row for row in read_rows(shard)}
+        for row in (*reused, *turns):
+            rows.setdefault(row["file"], row)  # padding that cannot be read is told twice
         write_rows(folder, list(rows.values()))
         for shard in shards:
             shard.unlink()

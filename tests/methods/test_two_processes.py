@@ -24,7 +24,10 @@ def test_two_processes_measure_and_write_what_one_does(
     words = {
         run: [[*command, f"--output={tmp_path / run / name}"] for name, command in commands.items()] for run in runs
     }
-    running = [process.start(words["one"], tmp_path / "one.txt"), *process.start_pair(words["two"], tmp_path / "two.txt")]
+    running = [
+        process.start(words["one"], tmp_path / "one.txt"),
+        *process.start_pair(words["two"], tmp_path / "two.txt"),
+    ]
     logs = [tmp_path / "one.txt", tmp_path / "two0.txt", tmp_path / "two1.txt"]
     assert process.wait(running) == [0, 0, 0], texts(logs)
     one, two, silent = (metrics(log.read_text()) for log in logs)

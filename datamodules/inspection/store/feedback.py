@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from datamodules.common.errors import StoreError
@@ -260,17 +261,22 @@ class FeedbackStore(StoreWriter):
 
     # ---- other stores
 
-    def merge(self, other: FeedbackStore | str | Path) -> None:
-        """Take over every image, run, detection, answer and map of another store; a repeat changes nothing.
+    def merge(self, *others: FeedbackStore | str | Path) -> None:
+        """Take over every image, run, detection, answer and map of other stores; a repeat changes nothing.
+
+        Stores that several processes filled in one pass are given together, so that their images are in its order.
 
         Raises:
-            StoreError: If the other is no store, or this one cannot be written.
+            StoreError: If another is no store, or this one cannot be written.
         """
-        if isinstance(other, FeedbackStore):
-            merge_stores(self, other)
-        else:
-            with FeedbackStore(other) as opened:
-                merge_stores(self, opened)
+        with ExitStack() as stack:
+            merge_stores(
+                self,
+                *(
+                    other if isinstance(other, FeedbackStore) else stack.enter_context(FeedbackStore(other))
+                    for other in others
+                ),
+            )
 
     # ---- inside
 

@@ -73,7 +73,12 @@ def mine(store: Path, paths: list[str]) -> None:
 def rank(number: int, world: int, module: L.LightningModule) -> Any:
     strategy = SimpleNamespace(barrier=lambda: None)
     return SimpleNamespace(
-        is_global_zero=number == 0, global_rank=number, strategy=strategy, ckpt_path=None, datamodule=None
+        is_global_zero=number == 0,
+        global_rank=number,
+        world_size=world,
+        strategy=strategy,
+        ckpt_path=None,
+        datamodule=None,
     )
 
 
