@@ -28,7 +28,7 @@ _CLIPS = 5
 
 
 def make_data(folder: Path) -> Path:
-    """Videos with scores, pictures of faces and parts, and clips of actions; parts and faces to learn from are drawn."""
+    """Videos with scores, pictures of faces and parts, and clips of actions; the rest is drawn when it is asked for."""
     _videos(folder)
     _clips(folder)
     (folder / "faces").mkdir()

@@ -83,7 +83,7 @@ def _run(commands: Sequence[Sequence[str]], log: str, environment: Mapping[str, 
 
 
 def wait_at_the_point() -> None:
-    """Let the writing of the second ``last.ckpt`` wait at the point that the environment names, for the test to come."""
+    """Let the writing of a checkpoint wait at the point that the environment names, until the test ends the process."""
     point = os.environ.get(POINT)
     if point is None:
         return

@@ -16,14 +16,15 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 # Host, command line and clock of a run, by design its own.
-OWN = ("run.json", "config.yaml")
+OWN = ("run.json", "config.yaml", "starts.json", "log.txt")
 TIMES = {"seconds", "created", "created_at", "at", "started", "key", "run", "time"}
 
 
 def files(folder: Path) -> list[str]:
     """Names of all files below a folder, a run's events as their folder alone."""
     found = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    return sorted({"tensorboard/events" if "tfevents" in name else name for name in found if not name.startswith(".")})
+    found = (name for name in found if Path(name).name not in OWN)
+    return sorted({"tensorboard/events" if "tfevents" in name else name for name in found})
 
 
 def differences(one: Path, two: Path, exactly: bool = False) -> list[str]:
@@ -36,15 +37,14 @@ def differences(one: Path, two: Path, exactly: bool = False) -> list[str]:
     """
     names = files(one), files(two)
     missing = [f"only in one folder: {name}" for name in sorted(set(names[0]) ^ set(names[1]))]
-    shared = [name for name in names[0] if name in names[1] and Path(name).name not in OWN]
+    shared = [name for name in names[0] if name in names[1]]
     differ = (f"{name}: {told}" for name in shared if (told := difference(name, one, two, exactly)))
     return [*missing, *differ]
 
 
 def difference(name: str, one: Path, two: Path, exactly: bool) -> str:
-    """What differs between two files of one name; empty for nothing."""
-    first, second = content(one / name), content(two / name)
-    return "" if same(first, second, 0.0 if exactly else 1e-5) else f"{str(first)[:600]} != {str(second)[:600]}"
+    """Where two files of one name differ first; empty for nowhere."""
+    return first_difference(content(one / name), content(two / name), 0.0 if exactly else 1e-5)
 
 
 def content(path: Path) -> Any:
@@ -72,14 +72,24 @@ def content(path: Path) -> Any:
     return path.read_text("utf-8")
 
 
-def same(first: Any, second: Any, tolerance: float) -> bool:
-    """Whether two contents agree; NaN is equal to NaN, times are not looked at."""
+def first_difference(first: Any, second: Any, tolerance: float, where: str = "") -> str:
+    """Where two contents differ first, and how; NaN is equal to NaN, times are not looked at."""
     if isinstance(first, dict) and isinstance(second, dict):
-        return first.keys() == second.keys() and all(
-            name in TIMES or same(value, second[name], tolerance) for name, value in first.items()
-        )
-    if isinstance(first, list) and isinstance(second, list):
-        return len(first) == len(second) and all(map(same, first, second, [tolerance] * len(first)))
+        if first.keys() != second.keys():
+            return f"{where} has {sorted(map(str, first.keys() ^ second.keys()))} on one side alone"
+        places: Iterable[Any] = (name for name in first if name not in TIMES)
+    elif isinstance(first, list) and isinstance(second, list):
+        if len(first) != len(second):
+            return f"{where} has {len(first)} and {len(second)} items: {first} {second}"[:2000]
+        places = range(len(first))
+    else:
+        return "" if same(first, second, tolerance) else f"{where}: {first} and {second}"[:2000]
+    found = (first_difference(first[place], second[place], tolerance, f"{where}/{place}") for place in places)
+    return next(filter(None, found), "")
+
+
+def same(first: Any, second: Any, tolerance: float) -> bool:
+    """Whether two values agree."""
     if isinstance(first, torch.Tensor) and isinstance(second, torch.Tensor):
         return same(first.cpu().numpy(), second.cpu().numpy(), tolerance)
     if isinstance(first, np.ndarray) and isinstance(second, np.ndarray):
@@ -89,9 +99,9 @@ def same(first: Any, second: Any, tolerance: float) -> bool:
             return bool((first == second).all())
         return bool(np.allclose(first, second, rtol=tolerance, atol=tolerance, equal_nan=True))
     if isinstance(first, float) and isinstance(second, float | int):
-        if math.isnan(first):
-            return math.isnan(second)
-        return math.isclose(first, second, rel_tol=tolerance, abs_tol=tolerance)
+        return math.isclose(first, second, rel_tol=tolerance, abs_tol=tolerance) or (
+            math.isnan(first) and math.isnan(second)
+        )
     return bool(first == second)
 
 

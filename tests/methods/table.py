@@ -6,6 +6,9 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
+from tests.configs.shipped import CONFIGS
 from tests.methods.data import FACES as FACE_COUNTS
 from tests.methods.data import PARTS
 
@@ -43,9 +46,21 @@ class Method:
 
     def training(self, data: Path) -> list[str]:
         """Words of ``fit``, without a folder."""
-        words = ["fit", f"--config={self.config}", "--trainer.accelerator=cpu", "--trainer.devices=1"]
+        words = ["fit", f"--config={self.config}", f"--config={self.often(data)}"]
+        words += ["--trainer.accelerator=cpu", "--trainer.devices=1"]
         words += ["--trainer.max_epochs=3", "--trainer.check_val_every_n_epoch=1", *self.data, *self.fit]
         return [word.replace("{data}", str(data)) for word in words]
+
+    def often(self, data: Path) -> Path:
+        """The callbacks of the method's own configuration, with a ``last.ckpt`` after almost every step."""
+        file = data / f"{self.name}.yaml"
+        if not file.is_file():
+            callbacks = yaml.safe_load((CONFIGS / f"{self.config}.yaml").read_text())["trainer"]["callbacks"]
+            saver = next(one for one in callbacks if one["class_path"] == "callbacks.BestAndLast")
+            saver.setdefault("init_args", {})["every_minutes"] = 1e-4
+            callbacks.append({"class_path": "tests.cluster.pace.Pace"})
+            file.write_text(yaml.safe_dump({"trainer": {"callbacks": callbacks}}))
+        return file
 
     def test(self, data: Path, checkpoint: Path) -> list[str]:
         """Words of ``test``, without a folder."""
