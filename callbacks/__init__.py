@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from callbacks.inspection.false_positive_sheet import FalsePositiveSheet as FalsePositiveSheet
     from callbacks.inspection.feedback_store_writer import FeedbackStoreWriter as FeedbackStoreWriter
     from callbacks.inspection.new_false_positives import NewFalsePositives as NewFalsePositives
+    from callbacks.training.compile_network import CompileNetwork as CompileNetwork
     from callbacks.training.curves import TrainingCurves as TrainingCurves
     from callbacks.training.feature_cache import FeatureCache as FeatureCache
     from callbacks.training.parameter_ema import ParameterEMA as ParameterEMA
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 # name, module below this package, what it is
 _TABLE = (
     ("BestAndLast", "training.saving.best_and_last", "the best checkpoint, and the newest one to resume from"),
+    ("CompileNetwork", "training.compile_network", "the network compiled by torch.compile"),
     ("FeatureCache", "training.feature_cache", "features of a frozen backbone, computed once"),
     ("RestoreBestWeights", "training.restore_best_weights", "the best checkpoint's weights when training ends"),
     ("RemoteMonitor", "training.remote_monitor", "each epoch's numbers as JSON to an address"),
