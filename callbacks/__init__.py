@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from callbacks.face_attributes.picture_writer import FaceWriter as FaceWriter
     from callbacks.face_attributes.report import AttributeReport as AttributeReport
     from callbacks.inspection.defect_features import DefectFeatures as DefectFeatures
+    from callbacks.inspection.detection_sheet import DetectionSheet as DetectionSheet
     from callbacks.inspection.false_positive_sheet import FalsePositiveSheet as FalsePositiveSheet
     from callbacks.inspection.feedback_store_writer import FeedbackStoreWriter as FeedbackStoreWriter
     from callbacks.inspection.new_false_positives import NewFalsePositives as NewFalsePositives
-    from callbacks.training.best_and_last import BestAndLast as BestAndLast
+    from callbacks.training.compile_network import CompileNetwork as CompileNetwork
     from callbacks.training.curves import TrainingCurves as TrainingCurves
     from callbacks.training.feature_cache import FeatureCache as FeatureCache
     from callbacks.training.parameter_ema import ParameterEMA as ParameterEMA
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from callbacks.training.remote_monitor import RemoteMonitor as RemoteMonitor
     from callbacks.training.restore_best_weights import RestoreBestWeights as RestoreBestWeights
     from callbacks.training.run_comparison import RunComparison as RunComparison
+    from callbacks.training.saving.best_and_last import BestAndLast as BestAndLast
     from callbacks.video_quality.feature_baseline import FeatureBaseline as FeatureBaseline
     from callbacks.video_quality.rank_pairs import RankPairs as RankPairs
     from callbacks.video_quality.region_overlap import RegionOverlap as RegionOverlap
@@ -39,7 +41,8 @@ if TYPE_CHECKING:
 
 # name, module below this package, what it is
 _TABLE = (
-    ("BestAndLast", "training.best_and_last", "the best checkpoint, and the newest one to resume from"),
+    ("BestAndLast", "training.saving.best_and_last", "the best checkpoint, and the newest one to resume from"),
+    ("CompileNetwork", "training.compile_network", "the network compiled by torch.compile"),
     ("FeatureCache", "training.feature_cache", "features of a frozen backbone, computed once"),
     ("RestoreBestWeights", "training.restore_best_weights", "the best checkpoint's weights when training ends"),
     ("RemoteMonitor", "training.remote_monitor", "each epoch's numbers as JSON to an address"),
@@ -55,6 +58,7 @@ _TABLE = (
         "inspection.defect_features",
         "features at defective areas of both domains, as a picture and a number",
     ),
+    ("DetectionSheet", "inspection.detection_sheet", "labelled and detected defects on the first images of a test"),
     ("FalsePositiveSheet", "inspection.false_positive_sheet", "pictures of false positives that went away"),
     ("FeatureBaseline", "video_quality.feature_baseline", "test SRCC of the best single hand-made feature"),
     ("FeedbackStoreWriter", "inspection.feedback_store_writer", "detections into the feedback store, maps beside it"),

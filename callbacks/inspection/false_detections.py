@@ -1,4 +1,4 @@
-"""Which detections are false, and which of them another model made too."""
+"""Where detections lie, which are false, and which of them another model made too."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from pycocotools import mask as coco
+from torch import Tensor
 
 from datamodules.inspection.batch import IGNORE, Detection, InspectionBatch
 from datamodules.inspection.matching import is_true_box, is_true_region, region_pixels
@@ -85,3 +87,15 @@ def _regions(detections: Sequence[Detection], size: Sequence[int]) -> list[dict[
 def _corners(detections: Sequence[Detection]) -> list[list[float]]:
     """Boxes as x, y, width, height, the form of pycocotools."""
     return [[x1, y1, x2 - x1, y2 - y1] for x1, y1, x2, y2 in (one.box for one in detections)]
+
+
+def covered_pixels(detections: list[Detection], height: int, width: int) -> Tensor:
+    """Pixels that detections cover, float ``(height, width)``."""
+    covered = torch.zeros(height, width)
+    for one in detections:
+        if one.rle is not None:
+            covered[torch.from_numpy(region_pixels(one.rle, height, width))] = 1
+        else:
+            x1, y1, x2, y2 = (round(side) for side in one.box)
+            covered[max(y1, 0) : y2, max(x1, 0) : x2] = 1
+    return covered

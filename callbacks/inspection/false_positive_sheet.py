@@ -16,10 +16,15 @@ from callbacks.figures.collect import TakesTestBatches
 from callbacks.figures.pictures import save_figure
 from callbacks.inspection.crop_pairs import SheetEntry, draw_sheet
 from callbacks.inspection.deployed_model import load_deployed_model, mentoring_method
-from callbacks.inspection.false_detections import FalseDetectionRule, apart_from, false_detections, in_batch_pixels
+from callbacks.inspection.false_detections import (
+    FalseDetectionRule,
+    apart_from,
+    covered_pixels,
+    false_detections,
+    in_batch_pixels,
+)
 from datamodules.common.errors import ConfigurationError
 from datamodules.inspection.batch import NEW, Detection, InspectionBatch
-from datamodules.inspection.matching import region_pixels
 from lightning_modules.inspection.mentoring import MentoringMethod
 
 log = logging.getLogger(__name__)
@@ -171,7 +176,7 @@ def _entry(
 ) -> _Entries:
     """One pair: the crop around a detection, its region, and what the tested model says there now."""
     height, width = batch["size"][row].tolist()
-    regions = torch.stack([_pixels([one], height, width), _pixels(after, height, width)])
+    regions = torch.stack([covered_pixels([one], height, width), covered_pixels(after, height, width)])
     apart = {id(other) for other in apart_from(after, [one], (height, width), rule)}
     there = [other for other in after if id(other) not in apart]
     score = there[0].score if there else _score_at(one, scores, batch["image"].shape[-1] / scores.shape[-1])
@@ -191,18 +196,6 @@ def _score_at(one: Detection, scores: Tensor, stride: float) -> float:
     rows = slice(int(y1), max(int(y1) + 1, math.ceil(y2)))
     columns = slice(int(x1), max(int(x1) + 1, math.ceil(x2)))
     return float(scores[one.class_index, rows, columns].max())
-
-
-def _pixels(detections: list[Detection], height: int, width: int) -> Tensor:
-    """Pixels that detections cover, float ``(height, width)``."""
-    covered = torch.zeros(height, width)
-    for one in detections:
-        if one.rle is not None:
-            covered[torch.from_numpy(region_pixels(one.rle, height, width))] = 1
-        else:
-            x1, y1, x2, y2 = (round(side) for side in one.box)
-            covered[max(y1, 0) : y2, max(x1, 0) : x2] = 1
-    return covered
 
 
 def _crop(image: Tensor, one: Detection, *, nearest: bool) -> Tensor:

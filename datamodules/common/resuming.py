@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from torch.utils.data import DataLoader
 
+from datamodules.common.errors import ConfigurationError
 from datamodules.common.sampler import PaddedDistributedSampler
 
 if TYPE_CHECKING:
@@ -28,17 +29,22 @@ class ResumableLoader(DataLoader[ItemT]):
     trainer: Trainer | None = None
 
     def __iter__(self) -> Iterator[ItemT]:  # type: ignore[override]  # torch asks for its own private class
-        """Yield the batches of an epoch that the training has not seen yet."""
-        if isinstance(self.sampler, PaddedDistributedSampler):
-            self.sampler.skipped = self._seen() * (self.batch_size or 1)
-        yield from super().__iter__()
+        """Yield the batches of an epoch that the training has not seen yet.
 
-    def _seen(self) -> int:
-        """Batches of this epoch that the training has had; 0 for anybody else who looks at the data."""
-        trainer = self.trainer
-        if trainer is None or not trainer.training or trainer.train_dataloader is not self:
-            return 0
-        return int(trainer.fit_loop.batch_idx) + 1
+        Raises:
+            ConfigurationError: If a process of the training would have padding alone.
+        """
+        trainer, sampler = self.trainer, self.sampler
+        trains = trainer is not None and trainer.training and trainer.train_dataloader is self
+        seen = int(trainer.fit_loop.batch_idx) + 1 if trainer is not None and trains else 0
+        if isinstance(sampler, PaddedDistributedSampler):
+            if trains and sampler.rows < sampler.num_replicas:
+                raise ConfigurationError(
+                    f"The training has {sampler.num_replicas} processes, but only {sampler.rows} samples to share: "
+                    f"take at most {sampler.rows} devices, or more data."
+                )
+            sampler.skipped = seen * (self.batch_size or 1)
+        yield from super().__iter__()
 
     def state_dict(self) -> dict[str, int]:
         """Nothing: the trainer counts. Lightning takes a loader with a state for one that can go on."""

@@ -34,7 +34,11 @@ def run(command: str, arguments: Sequence[str]) -> int:
     if len(arguments) != 1 or arguments[0].startswith("-"):
         raise CommandLineError("status takes one word, the folder of a run: appraise status runs/.../version_0")
     folder = Path(arguments[0]).expanduser()
-    runs = [path for path in (folder, *sorted(folder.glob("seed_*"))) if (path / "checkpoints").is_dir()]
+    runs = [
+        path
+        for path in (folder, *sorted(folder.glob("seed_*")), *sorted(folder.glob("trial_*")))
+        if (path / "checkpoints").is_dir()
+    ]
     job = _job(folder)
     if not runs and job is None:
         raise CommandLineError(f"{folder} holds no run: neither checkpoints nor {SUBMITTED}/job.json are there")

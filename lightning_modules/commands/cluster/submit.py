@@ -13,6 +13,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import yaml
 
@@ -20,12 +21,13 @@ import cli
 from callbacks.training.git_state import git_state
 from datamodules.common.atomic_write import write_text
 from lightning_modules.commands.cluster.request import JobRequest, job_request, read_cluster, words
-from lightning_modules.commands.cluster.script import Job, render
+from lightning_modules.commands.cluster.script import PYTHON, Job, python_of_trials, render
 from lightning_modules.commands.front.bare_options import SentenceParser, split_at_dashes
-from lightning_modules.commands.front.config_files import ConfigFile, find_config, printed_config, run_name
+from lightning_modules.commands.front.config_files import find_config, printed_config, run_name
 from lightning_modules.commands.front.console import set_up_console
 from lightning_modules.commands.front.errors import CommandLineError
 from lightning_modules.commands.front.run_folder import claim_run_folder
+from lightning_modules.commands.sweep.server import check_account, plan_on_server
 
 log = logging.getLogger("appraise")
 
@@ -44,6 +46,7 @@ def build_parser() -> argparse.ArgumentParser:
     what.add_argument(
         "--config", action="append", metavar="FILE", help="configuration of the training, as fit takes it"
     )
+    what.add_argument("--sweep", metavar="ID", help="trials of a sweep of W&B, one a job: ID or ENTITY/PROJECT/ID")
     what.add_argument("--run", metavar="FOLDER", help="go on with a run that was submitted before")
     add("--nodes", type=int, metavar="N", help="machines (default: 1)")
     add("--gpus-per-node", type=int, metavar="N", help="GPUs of each, one process a GPU; 0 for processors (default: 1)")
@@ -61,7 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
     add(
         "--stage", action="append", default=[], metavar="OPTION", help="copy what this option of fit names to each node"
     )
-    add("--array", metavar="seeds=N", help="N runs, of the seeds 0 to N - 1")
+    add("--array", metavar="N", help="with --sweep N jobs; otherwise seeds=N for N runs, of the seeds 0 to N - 1")
     add("--output", metavar="DIR", help="as of fit: folder of the run's numbered folder")
     add("--here", type=int, metavar="N", help="no cluster: N processes on this machine, by torchrun")
     add("--dry-run", action="store_true", help="write nothing and submit nothing: show the script")
@@ -91,6 +94,8 @@ def run(command: str, arguments: Sequence[str]) -> int:
         _refuse(options, ("here", "config", "output", "dry_run"), "--here runs on this machine, without a job")
     stated = {name: getattr(options, name) for name in JobRequest.__dataclass_fields__ if hasattr(options, name)}
     request = job_request(read_cluster(options.cluster), stated)
+    if options.sweep:
+        return _sweep(options, request, further)
     configs = [find_config(name) for name in options.config]
     given = [*(f"--config={config.path}" for config in configs), *further]
     program = [sys.executable, str(Path(cli.__file__).resolve()), "fit"]
@@ -98,8 +103,10 @@ def run(command: str, arguments: Sequence[str]) -> int:
     if options.here is not None:
         return _here(options.here, given, options)
     check_devices(effective, request)
-    seeds, staged = seeds_of(options.array), _staged(effective, options.stage)
-    folder = _folder(options, effective, configs)
+    seeds = 0 if options.array is None else number_of(options.array, "seeds=")
+    staged = _staged(effective, options.stage)
+    base = Path(str(options.output or effective.get("output") or Path("runs", run_name(configs, "fit"))))
+    folder = _folder(base, options.dry_run)
     job = Job(
         name="appraise-" + re.sub(r"[^\w.-]", "-", run_name(configs, "fit")),
         folder=folder,
@@ -108,17 +115,44 @@ def run(command: str, arguments: Sequence[str]) -> int:
         seeds=seeds,
         staged=staged,
     )
+    return _write(options, request, job, {"config.yaml": yaml.safe_dump(dict(effective), sort_keys=False)})
+
+
+def _sweep(options: argparse.Namespace, request: JobRequest, further: Sequence[str]) -> int:
+    """Jobs that each train at one point of a sweep."""
+    if further or options.stage:
+        raise CommandLineError("a sweep's own command says what is run, so neither --stage nor -- goes with --sweep")
+    trials = number_of(options.array or "1", "")
+    check_account()
+    name, plan = plan_on_server(options.sweep)
+    point = plan.points(1, 0)[0]
+    check_devices(yaml.safe_load(printed_config(plan.words(point), "nothing was queued")), request)
+    base = Path(str(options.output or Path("runs", "sweeps", name.rpartition("/")[2])))
+    job = Job(
+        name="appraise-" + re.sub(r"[^\w.-]", "-", name),
+        folder=_folder(base, options.dry_run),
+        directory=Path.cwd(),
+        command=[sys.executable],
+        trials=trials,
+        sweep=name,
+    )
+    return _write(options, request, job, {str(PYTHON.relative_to(SUBMITTED)): python_of_trials(request, job)})
+
+
+def _write(options: argparse.Namespace, request: JobRequest, job: Job, files: Mapping[str, str]) -> int:
+    """Show the script, and queue it unless this is a dry run."""
     state = git_state(Path(__file__))
     script = render(request, job, _told(state))
     sys.stdout.write(script)
     if options.dry_run:
         return 0
-    submitted = folder / SUBMITTED
-    submitted.mkdir(parents=True, exist_ok=True)
-    write_text(submitted / "config.yaml", yaml.safe_dump(dict(effective), sort_keys=False))
-    write_text(submitted / "job.sh", script)
-    write_text(submitted / "code.json", json.dumps(state) + "\n")
-    return _queue(folder)
+    for name, text in {**files, "job.sh": script, "code.json": json.dumps(state) + "\n"}.items():
+        path = job.folder / SUBMITTED / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, text)
+        if path == job.folder / PYTHON:
+            path.chmod(0o755)
+    return _queue(job.folder)
 
 
 def value_of(config: Mapping[str, object], option: str) -> str:
@@ -149,7 +183,7 @@ def check_devices(config: Mapping[str, object], request: JobRequest) -> None:
         if str(named) not in ("auto", "-1", "None", str(wanted)) and not (name == "num_nodes" and named == 1):
             raise CommandLineError(
                 f"the configuration names trainer.{name} {named}, but the job has {wanted}: ask for as many, or add "
-                f"`-- --trainer.{name} auto`" if name == "devices" else
+                f"`-- --trainer.{name} auto` here, or where the sweep is made" if name == "devices" else
                 f"the configuration names trainer.{name} {named}, but the job has {wanted}: leave it out"
             )  # fmt: skip
     accelerator = trainer.get("accelerator")
@@ -160,27 +194,25 @@ def check_devices(config: Mapping[str, object], request: JobRequest) -> None:
         )
 
 
-def seeds_of(array: str | None) -> int:
-    """Number of runs of ``--array seeds=N``; 0 without it.
+def number_of(array: str, prefix: Literal["seeds=", ""]) -> int:
+    """Number of runs of ``--array``, ``seeds=N`` or ``N``.
 
     Raises:
         CommandLineError: If it is written otherwise.
     """
-    if array is None:
-        return 0
-    found = re.fullmatch(r"seeds=(\d+)", array)
-    if found is None or int(found[1]) < 1:
-        raise CommandLineError(f'--array is "{array}", but it is seeds=N with N of 1 or more')
+    found = re.fullmatch(rf"{prefix}([1-9]\d*)", array)
+    if found is None:
+        beside = "beside --config" if prefix else "beside --sweep"
+        raise CommandLineError(f'--array is "{array}", but {beside} it is {prefix}N with N of 1 or more')
     return int(found[1])
 
 
-def _folder(options: argparse.Namespace, config: Mapping[str, object], configs: Sequence[ConfigFile]) -> Path:
-    base = Path(str(options.output or config.get("output") or Path("runs", run_name(configs, "fit"))))
+def _folder(base: Path, dry_run: bool) -> Path:
     if re.search(r"[\s'\"%\\]", str(base.expanduser().absolute())):
         raise CommandLineError(
             f"the folder is {base}, but a job's log cannot be written there: --output without spaces"
         )
-    return base.expanduser().absolute() / "version_N" if options.dry_run else claim_run_folder(base, numbered=True)
+    return base.expanduser().absolute() / "version_N" if dry_run else claim_run_folder(base, numbered=True)
 
 
 def _told(state: Mapping[str, object] | None) -> str:
@@ -209,10 +241,12 @@ def _queue(folder: Path) -> int:
     if done.returncode != 0 or found is None:
         said = (done.stderr.strip() or done.stdout.strip()).replace("\n", " ")
         raise CommandLineError(f"Slurm refused the job ({said}): {script} is written, but nothing is queued")
+    written = re.findall(r"^#SBATCH --output=(.*)$", script.read_text("utf-8"), re.MULTILINE)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     write_text(folder / SUBMITTED / "job.json", json.dumps({"job": int(found[1]), "submitted": now}) + "\n")
     sys.stdout.write(
-        f"\njob {found[1]}, run {folder}\nwatch: appraise status {folder}\nlog: tail -F {folder}/job.log\n"
+        f"\njob {found[1]}, run {folder}\nwatch: appraise status {folder}\n"
+        f"log: tail -F {written[0].replace('%a', '*')}\n"
         f"cancel: scancel {found[1]}\n"
     )
     return 0

@@ -24,10 +24,11 @@ from omegaconf.errors import OmegaConfBaseException
 import callbacks
 import datamodules
 import lightning_modules
-from callbacks.training.checkpoint_files import CheckpointFiles
 from callbacks.training.plain_progress import PlainProgress
 from callbacks.training.run_record import RunRecord
-from callbacks.training.stop_at_signal import StopAtSignal, StoppedBySignal
+from callbacks.training.saving.checkpoint_files import CheckpointFiles
+from callbacks.training.saving.epoch_means import EpochMeans
+from callbacks.training.saving.stop_at_signal import StopAtSignal, StoppedBySignal
 from callbacks.training.terminal_progress import TerminalProgress
 from datamodules.common.errors import AppraiseError
 from lightning_modules.commands.front import checkpoint, diagnosis, loggers, resume, slurm
@@ -265,7 +266,7 @@ class AppraiseCLI(LightningCLI):
         queued = [] if any(isinstance(one, ClusterEnvironment) for one in plugins) else slurm.environment()
         config["plugins"] = [*plugins, *own, *queued]
         if self.command == "fit":
-            callbacks = [*callbacks, StopAtSignal(slurm.requeue if queued else None)]
+            callbacks = [*callbacks, EpochMeans(), StopAtSignal(slurm.requeue if queued else None)]
         return super()._instantiate_trainer(config, callbacks)
 
     # Running

@@ -135,14 +135,23 @@ def read_plan(path: Path, further: Sequence[str] = ()) -> Plan:
     Raises:
         CommandLineError: If a key or a value is not one that W&B and the command line take.
     """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise CommandLineError(f"{path}: this is no valid YAML ({' '.join(str(error).split())})") from error
+    return plan_of(content, path, further)
+
+
+def plan_of(content: Any, path: Path, further: Sequence[str] = ()) -> Plan:  # noqa: ANN401  # as YAML has it
+    """Check what a sweep file, or W&B's server, holds.
+
+    Raises:
+        CommandLineError: If a key or a value is not one that W&B and the command line take.
+    """
 
     def fail(sentence: str) -> CommandLineError:
         return CommandLineError(f"{path}: {sentence}")
 
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise fail(f"this is no valid YAML ({' '.join(str(error).split())})") from error
     _check(content, fail)
     parameters = content["parameters"]
     if not isinstance(parameters, dict) or not parameters:

@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import urlparse
 
 from lightning_modules.commands.front.errors import CommandLineError
-from lightning_modules.commands.sweep.plan import Plan
+from lightning_modules.commands.sweep.plan import KEYS, Plan, plan_of
 
 PROJECT = "appraise"  # as in _parts/logger/wandb
 
@@ -68,6 +68,33 @@ def hand_over(plan: Plan, count: int | None, jobs: int) -> int:
         command = [sys.executable, "-m", "wandb", "agent", *place, *limit, number]
         agents.append(subprocess.Popen(command, env={**os.environ, **own}))
     return max(agent.wait() for agent in agents)
+
+
+def plan_on_server(name: str) -> tuple[str, Plan]:
+    """Look a sweep up on the server.
+
+    Args:
+        name: ``ID``, ``PROJECT/ID`` or ``ENTITY/PROJECT/ID``.
+
+    Returns:
+        Its whole name, and what it is.
+
+    Raises:
+        CommandLineError: If there is none, or its agents would start it with something else than ``python``.
+    """
+    import wandb
+
+    path = name if "/" in name else f"{PROJECT}/{name}"
+    try:
+        sweep = wandb.Api().sweep(path)  # type: ignore[no-untyped-call]  # wandb has no types here
+        found = "/".join((sweep.entity, sweep.project, sweep.id))
+        content = {key: value for key, value in sweep.config.items() if key in KEYS[""]}
+    except (wandb.Error, OSError, ValueError) as error:
+        raise CommandLineError(f"W&B has no sweep {path} for this account ({' '.join(str(error).split())})") from error
+    plan = plan_of(content, Path(found))
+    if next(word for word in plan.command if word != "${env}") not in ("${interpreter}", "python"):
+        raise plan.error(f"its command begins with {plan.command[0]}, but a job needs ${{interpreter}} or python there")
+    return found, plan
 
 
 def shares(count: int | None, jobs: int) -> list[int | None]:

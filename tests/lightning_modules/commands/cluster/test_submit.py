@@ -13,7 +13,7 @@ import pytest
 import cli
 from lightning_modules.commands.cluster.request import JobRequest, job_request, read_cluster
 from lightning_modules.commands.cluster.script import Job, render
-from lightning_modules.commands.cluster.submit import check_devices, run, seeds_of, split_at_dashes, value_of
+from lightning_modules.commands.cluster.submit import check_devices, number_of, run, split_at_dashes, value_of
 from lightning_modules.commands.front.errors import CommandLineError
 from tests.running import REPOSITORY
 
@@ -134,10 +134,10 @@ def test_a_configuration_that_contradicts_the_job(trainer: dict[str, object], wo
 
 def test_words_of_the_command_line(tmp_path: Path) -> None:
     assert split_at_dashes(["--nodes", "2"]) == (["--nodes", "2"], [])
-    assert seeds_of("seeds=5") == 5
+    assert (number_of("seeds=5", "seeds="), number_of("5", "")) == (5, 5)
     for wrong in ("5", "seeds=0", "seeds=a"):
         with pytest.raises(CommandLineError, match="--array"):
-            seeds_of(wrong)
+            number_of(wrong, "seeds=")
     config = {"data": {"init_args": {"root": str(tmp_path)}}}
     assert value_of(config, "data.init_args.root") == str(tmp_path)
     with pytest.raises(CommandLineError, match="its value is None"):

@@ -82,11 +82,11 @@ class BestAndLast(ModelCheckpoint):
         batch: Any,  # noqa: ANN401  # as inherited
         batch_idx: int,
     ) -> None:
-        """Write ``last.ckpt`` when it is due and the optimiser has just made its step."""
+        """Write ``last.ckpt`` when it is due, the optimiser has just made its step, and no validation follows it."""
         stepped, self._step = trainer.global_step != self._step, trainer.global_step
         if self.every_minutes is None or not stepped:
             return
-        due = time.monotonic() - self._written_at >= 60.0 * self.every_minutes
+        due = time.monotonic() - self._written_at >= 60.0 * self.every_minutes and not is_validated_next(trainer)
         if trainer.strategy.reduce_boolean_decision(due, all=False):
             self.save_last_now(trainer)
 
@@ -145,6 +145,13 @@ class BestAndLast(ModelCheckpoint):
             "kth_best_model_path": path,
             "kth_value": score,
         }
+
+
+def is_validated_next(trainer: L.Trainer) -> bool:
+    """Whether a validation or the end of the epoch follows this batch; a checkpoint in between would skip them."""
+    loop = trainer.fit_loop
+    assert loop._data_fetcher is not None
+    return loop.epoch_loop._num_ready_batches_reached() or loop.epoch_loop._should_check_val_fx(loop._data_fetcher)
 
 
 def flush_logs(trainer: L.Trainer) -> None:

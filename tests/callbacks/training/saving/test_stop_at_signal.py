@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
-from callbacks.training.best_and_last import BestAndLast
-from callbacks.training.stop_at_signal import StopAtSignal, StoppedBySignal
+from callbacks.training.saving.best_and_last import BestAndLast
+from callbacks.training.saving.stop_at_signal import StopAtSignal, StoppedBySignal
 from tests.running import quiet_trainer
 
 LOADER = DataLoader(TensorDataset(torch.ones(12, 1)))

@@ -14,7 +14,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
-from callbacks.training.best_and_last import BestAndLast
+from callbacks.training.saving.best_and_last import BestAndLast
 from datamodules.common.errors import ConfigurationError
 from tests.running import quiet_trainer
 

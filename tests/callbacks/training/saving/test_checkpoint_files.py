@@ -14,14 +14,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from callbacks.training.checkpoint_files import CheckpointFiles
+from callbacks.training.saving.checkpoint_files import CheckpointFiles
 from tests.running import REPOSITORY
 
 WRITER = """
 import sys, time
 from pathlib import Path
 import torch
-from callbacks.training.checkpoint_files import CheckpointFiles
+from callbacks.training.saving.checkpoint_files import CheckpointFiles
 from datamodules.common import atomic_write
 
 target, point = Path(sys.argv[1]), sys.argv[2]
@@ -95,7 +95,7 @@ def test_a_link_is_replaced_and_what_it_leads_to_stays(tmp_path: Path) -> None:
 def test_a_full_disk_is_an_error_of_the_system_and_the_old_file_stands(tmp_path: Path) -> None:
     """A file system of 1 MB of its own, where that is allowed."""
     script = (
-        "import sys, torch\nfrom callbacks.training.checkpoint_files import CheckpointFiles\n"
+        "import sys, torch\nfrom callbacks.training.saving.checkpoint_files import CheckpointFiles\n"
         "target = sys.argv[1] + '/last.ckpt'\nCheckpointFiles().save_checkpoint({'step': 1}, target)\n"
         "try:\n    CheckpointFiles().save_checkpoint({'weight': torch.ones(1 << 20)}, target)\n"
         "except OSError as error:\n    print(error.errno, error.filename == target)\n"

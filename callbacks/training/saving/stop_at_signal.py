@@ -12,10 +12,10 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, WeightAveraging
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 
-from callbacks.training.best_and_last import BestAndLast, flush_logs
+from callbacks.training.saving.best_and_last import BestAndLast, flush_logs, is_validated_next
 
 log = logging.getLogger(__name__)
 
@@ -35,9 +35,9 @@ class StopAtSignal(Callback):
     """Write ``last.ckpt`` and end the training at the next step of the optimiser after SIGTERM or SIGUSR1.
 
     The handlers only take a note: Lightning's own save inside the handler, perhaps in the middle of a step, or wait for
-    other processes there. All processes agree after each step, so that they end at the same one. A signal during
-    validation waits for the next step, one during the last validation for the end of the training. The command line
-    adds this callback to every ``fit`` by itself.
+    other processes there. All processes agree after each step, so that they end at the same one. A validation that is
+    due or under way is stopped before its next batch, and begins anew in the resumed run. The command line adds this
+    callback to every ``fit`` by itself.
 
     Args:
         requeue: Puts the job back into its queue; called by the first process after SIGUSR1. None leaves SIGUSR1 alone.
@@ -46,16 +46,28 @@ class StopAtSignal(Callback):
     def __init__(self, requeue: Callable[[], bool] | None = None) -> None:
         self.requeue = requeue
         self._asked = 0
-        self._step = 0
+        self._first = self._step = 0
+        self._shared_batches = 0.0
         self._before: dict[signal.Signals, Any] = {}
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Take the signals over from Lightning, which gives them back at its end."""
-        self._asked, self._step = 0, trainer.global_step
+        self._asked, self._first, self._step = 0, trainer.global_step, trainer.global_step
         if threading.current_thread() is not threading.main_thread():
             return  # Python allows handlers there alone
         for number in (signal.SIGTERM, *((TIME_IS_UP,) if self.requeue else ())):
             self._before[number] = signal.signal(number, self._take_note)
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """End here if a process was asked to at the end of the epoch before, whose checkpoint is written.
+
+        Raises:
+            StoppedBySignal: If so.
+        """
+        saver = saver_of(trainer)
+        if saver is not None and trainer.global_step != self._first:
+            flush_logs(trainer)
+            self._end_if_asked(trainer, lambda: saver.last_model_path)  # one written here would skip an epoch
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Give the signals back, and end here if one came after the last step, whose checkpoint is written.
@@ -87,13 +99,32 @@ class StopAtSignal(Callback):
             StoppedBySignal: After the checkpoint is written.
         """
         stepped, self._step = trainer.global_step != self._step, trainer.global_step
-        if not stepped:
+        if stepped and not is_validated_next(trainer):
+            self._end_if_asked(trainer, lambda: save_newest(trainer))
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Count the batches that every process has, before each of which they agree."""
+        own = float(sum(trainer.num_val_batches))
+        number = torch.tensor(own if own < float("inf") else 0.0, device=trainer.strategy.root_device)
+        self._shared_batches = float(trainer.strategy.reduce(number, reduce_op="min"))
+
+    def on_validation_batch_start(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        batch: Any,  # noqa: ANN401  # as inherited
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """End here if any process was asked to.
+
+        Raises:
+            StoppedBySignal: After the checkpoint is written.
+        """
+        self._shared_batches -= 1
+        if trainer.sanity_checking or self._shared_batches < 0:
             return
-        asked = self._agreed(trainer)
-        if asked:
-            path = save_newest(trainer)
-            log.info("stopped by %s after step %d: %s", asked.name, trainer.global_step, path)
-            self._end(trainer, asked)
+        self._end_if_asked(trainer, lambda: save_newest(trainer))
 
     def _take_note(self, number: int, frame: FrameType | None) -> None:
         self._asked = max(self._asked, number)  # no line is logged here: the signal may have come while one is written
@@ -105,6 +136,15 @@ class StopAtSignal(Callback):
             noted = torch.tensor(asked, device=trainer.strategy.root_device)
             asked = int(trainer.strategy.reduce(noted, reduce_op="max"))  # SIGTERM is the higher of the two
         return signal.Signals(asked) if asked else None
+
+    def _end_if_asked(self, trainer: L.Trainer, save: Callable[[], str]) -> None:
+        asked = self._agreed(trainer)
+        if asked:
+            if trainer.validating:
+                leave_validation(trainer)
+            path = save()
+            log.info("stopped by %s after step %d: %s", asked.name, trainer.global_step, path)
+            self._end(trainer, asked)
 
     def _end(self, trainer: L.Trainer, asked: signal.Signals) -> None:
         trainer.strategy.barrier()
@@ -121,9 +161,24 @@ class StopAtSignal(Callback):
                 signal.signal(number, handler)
 
 
+def leave_validation(trainer: L.Trainer) -> None:
+    """Make a checkpoint in the middle of a validation one that goes on with the whole validation."""
+    progress = trainer.fit_loop.epoch_loop.val_loop.batch_progress
+    progress.increment_started()  # that is how Lightning knows an unfinished one
+    progress.current.reset()
+    for averaging in trainer.callbacks:  # type: ignore[attr-defined]  # set by a part of the trainer
+        if isinstance(averaging, WeightAveraging):
+            averaging.on_validation_epoch_end(trainer, trainer.lightning_module)  # puts the weights that train back
+
+
+def saver_of(trainer: L.Trainer) -> BestAndLast | None:
+    """What keeps ``last.ckpt``, if anything does."""
+    return next((one for one in trainer.checkpoint_callbacks if isinstance(one, BestAndLast)), None)
+
+
 def save_newest(trainer: L.Trainer) -> str:
     """Write ``last.ckpt`` where the run keeps it; all processes call this at the same step."""
-    saver = next((one for one in trainer.checkpoint_callbacks if isinstance(one, BestAndLast)), None)
+    saver = saver_of(trainer)
     if saver is not None:
         saver.save_last_now(trainer)
         return saver.last_model_path
