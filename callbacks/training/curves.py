@@ -70,6 +70,7 @@ class TrainingCurves(EpochNumbers):
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Forget an earlier training; a checkpoint that is resumed is read after this."""
+        super().setup(trainer, pl_module, stage)
         if stage == "fit":
             self._rows = {}
             self._folder = None
@@ -97,12 +98,12 @@ class TrainingCurves(EpochNumbers):
             self._draw(trainer)
 
     def state_dict(self) -> dict[str, Any]:
-        """Rows so far, with that of the epoch that is just ending."""
-        rows = self._rows if self.pending is None else self._rows | {self.pending.epoch: self.pending.values}
-        return {"rows": {str(epoch): dict(values) for epoch, values in rows.items()}}
+        """Rows so far, too."""
+        return super().state_dict() | {"rows": {str(epoch): dict(values) for epoch, values in self._rows.items()}}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue the curves of a resumed training."""
+        super().load_state_dict(state_dict)
         self._rows = {int(epoch): dict(values) for epoch, values in state_dict.get("rows", {}).items()}
 
     @staticmethod

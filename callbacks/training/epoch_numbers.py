@@ -33,6 +33,7 @@ class EpochNumbers(Callback, ABC):
         self._pending: EpochRow | None = None
         self._validated = False
         self._learning_rate: dict[str, float] = {}
+        self._trainer: L.Trainer | None = None
 
     @abstractmethod
     def epoch_done(self, trainer: L.Trainer, row: EpochRow) -> None:
@@ -40,13 +41,32 @@ class EpochNumbers(Callback, ABC):
 
     @property
     def pending(self) -> EpochRow | None:
-        """The epoch whose numbers are not yet handed over, with those known so far."""
-        return self._pending
+        """The epoch whose numbers are not yet handed over, with those known so far; all processes ask."""
+        if self._pending is None or self._trainer is None:
+            return self._pending
+        return EpochRow(self._pending.epoch, self._pending.values | self._metrics(self._trainer))
 
-    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Forget an earlier run."""
-        self._pending = None
-        self._validated = False
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Forget an earlier run; a checkpoint that is resumed is read after this."""
+        if stage == "fit":
+            self._pending, self._trainer = None, trainer
+            self._validated = False
+
+    def state_dict(self) -> dict[str, Any]:
+        """What is known of the epoch that is running, and of the one that is just ending."""
+        row = self.pending
+        return {
+            "learning_rate": dict(self._learning_rate),
+            "validated": self._validated,
+            "pending": None if row is None else {"epoch": row.epoch, "values": dict(row.values)},
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with the epoch of a resumed training, whose beginning is not seen again."""
+        self._learning_rate = dict(state_dict.get("learning_rate", {}))
+        self._validated = bool(state_dict.get("validated", False))
+        row = state_dict.get("pending")
+        self._pending = None if row is None else EpochRow(int(row["epoch"]), dict(row["values"]))
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Remember that this epoch was validated."""

@@ -76,6 +76,7 @@ class RunComparison(EpochNumbers):
         self._own: ComparedRun | None = None
         self._place: Path | None = None
         self._resumed: dict[int, dict[str, float]] = {}
+        self._resumed_final: dict[str, float] = {}
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Begin the record of this run; a resumed run continues its own."""
@@ -83,6 +84,7 @@ class RunComparison(EpochNumbers):
         self._begin(trainer, pl_module)
         if self._own is not None:
             self._own.epochs, self._resumed = self._resumed, {}
+            self._own.final, self._resumed_final = self._resumed_final, {}
 
     def epoch_done(self, trainer: L.Trainer, row: EpochRow) -> None:
         """Keep the epoch's numbers."""
@@ -106,12 +108,17 @@ class RunComparison(EpochNumbers):
 
     def state_dict(self) -> dict[str, Any]:
         """The record so far."""
-        return {"epochs": {str(epoch): values for epoch, values in self._own.epochs.items()}} if self._own else {}
+        if self._own is None:
+            return super().state_dict()
+        own = {"epochs": {str(epoch): values for epoch, values in self._own.epochs.items()}, "final": self._own.final}
+        return super().state_dict() | own
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue the curve of a resumed training."""
+        super().load_state_dict(state_dict)
         # A test restores its checkpoint too; only a training that begins takes what is kept here.
         self._resumed = {int(epoch): dict(values) for epoch, values in state_dict.get("epochs", {}).items()}
+        self._resumed_final = dict(state_dict.get("final", {}))
 
     def _begin(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         for name in self.by:

@@ -49,17 +49,22 @@ class EpochMeans(Callback):
     def _add(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         while self._before:
             one = self._before.pop()
-            weight = one["weight"] if trainer.is_global_zero or not one["synced"] else 0
-            trainer.fit_loop.epoch_loop._results.log(
+            results = trainer.fit_loop.epoch_loop._results
+            results.log(
                 one["hook"],
                 one["name"],
-                torch.tensor(one["sum"] / one["weight"], device=pl_module.device),
+                torch.tensor(0.0, device=pl_module.device),
                 on_step=False,
                 on_epoch=True,
                 sync_dist=one["synced"],
                 sync_dist_fn=trainer.strategy.reduce,
-                batch_size=weight,
+                batch_size=0,
             )
+            if trainer.is_global_zero or not one["synced"]:
+                # The sum itself: a mean of it times its weight would not be it to the last bit.
+                result = results[f"{one['hook']}.{one['name']}"]
+                result.value = result.value + one["sum"]
+                result.cumulated_batch_size = result.cumulated_batch_size + one["weight"]
 
 
 def sums(trainer: L.Trainer) -> list[dict[str, Any]]:
