@@ -176,15 +176,20 @@ class Method(L.LightningModule):
         """Seed dropout from (seed, rank, micro-batch): ranks differ, and a resumed run repeats the whole one."""
         torch.manual_seed(self.step_seed())
 
-    def step_generator(self) -> torch.Generator:
+    def step_generator(self, shared: bool = False) -> torch.Generator:
         """Generator of an operator's noise for this micro-batch, seeded as dropout is."""
-        return torch.Generator(device=self.device).manual_seed(self.step_seed())
+        return torch.Generator(device=self.device).manual_seed(self.step_seed(shared))
 
-    def step_seed(self) -> int:
+    def step_seed(self, shared: bool = False) -> int:
         """Seed of this rank and micro-batch, whose epoch and number in it a checkpoint keeps.
 
         Mixed, since torch's generator of the CPU looks at the lower 32 bits alone.
+
+        Args:
+            shared: Give all ranks that of the first, for draws from what all of them hold.
         """
         seed = int(os.environ.get("PL_GLOBAL_SEED", "0"))
         place = self.trainer.current_epoch, self.trainer.fit_loop.batch_idx
-        return int(np.random.SeedSequence((seed, self.global_rank, *place)).generate_state(1, np.uint64)[0])
+        return int(
+            np.random.SeedSequence((seed, 0 if shared else self.global_rank, *place)).generate_state(1, np.uint64)[0]
+        )

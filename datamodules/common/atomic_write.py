@@ -52,10 +52,23 @@ def sweep_leftovers(target: str | Path) -> list[Path]:
         The files removed.
     """
     target = Path(target)
-    pattern = re.compile(rf"\.{re.escape(target.stem)}\.(.*)\.(\d+)\.\w+{re.escape(target.suffix)}")
+    return _sweep(target.parent, rf"\.{re.escape(target.stem)}\.(.*)\.(\d+)\.\w+{re.escape(target.suffix)}")
+
+
+def sweep_folder(folder: str | Path) -> list[Path]:
+    """Remove what killed processes left of their writing of any file of a folder, as `sweep_leftovers` does of one.
+
+    Returns:
+        The files removed.
+    """
+    return _sweep(Path(folder), rf"\..+\.({re.escape(_host())})\.(\d+)\.\w{{8}}(?:\.\w+)?")
+
+
+def _sweep(folder: Path, name: str) -> list[Path]:
+    """Remove temporary files by a pattern that has the host and the process as its groups."""
     removed = []
-    for path in target.parent.glob(".*") if target.parent.is_dir() else ():
-        found = pattern.fullmatch(path.name)
+    for path in folder.glob(".*") if folder.is_dir() else ():
+        found = re.fullmatch(name, path.name)
         if found and _is_abandoned(path, found[1], int(found[2])):
             path.unlink(missing_ok=True)
             removed.append(path)

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from lightning_modules.nn.processes import mean_over_processes
+
 L1Method = Literal["penalty", "proximal"]
 
 
@@ -18,7 +20,7 @@ def frame_loss(
     class_weight: Tensor | None = None,
     label_smoothing: float = 0.0,
 ) -> Tensor:
-    """Mean cross-entropy of the frames that are valid and have a label.
+    """Mean cross-entropy of the frames of all processes that are valid and have a label.
 
     Args:
         logits: ``(B, C)``.
@@ -28,7 +30,8 @@ def frame_loss(
         label_smoothing: Share of the target that is spread over all classes, 0..1.
 
     Returns:
-        A scalar; 0 with a gradient of 0 where no frame counts.
+        A scalar whose mean over the processes, which all call it, is the loss of the global batch; 0 with a gradient of
+        0 where no frame counts.
 
     Example:
         >>> logits = torch.tensor([[0.0, 0.0], [9.0, -9.0]])
@@ -36,9 +39,15 @@ def frame_loss(
         0.6931
     """
     counts = valid & (label >= 0)
+    picked = label[counts]
+    weight = counts.sum().float() if class_weight is None else class_weight[picked].sum()
+    divisor = mean_over_processes(weight)
     if not bool(counts.any()):
         return logits.sum() * 0
-    return F.cross_entropy(logits[counts].float(), label[counts], weight=class_weight, label_smoothing=label_smoothing)
+    total = F.cross_entropy(
+        logits[counts].float(), picked, weight=class_weight, label_smoothing=label_smoothing, reduction="sum"
+    )
+    return total / divisor
 
 
 def l1_norm(weight: Tensor) -> Tensor:

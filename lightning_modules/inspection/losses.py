@@ -12,11 +12,11 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 from torch.nn import functional as F
 
 from lightning_modules.inspection.uncertainty import binary_entropy
+from lightning_modules.nn.processes import mean_over_processes, number_of_processes
 
 AreaAverage = Literal["joint", "split", "all"]
 
@@ -68,11 +68,7 @@ def global_counts(*known: Tensor) -> tuple[Tensor, ...]:
         (tensor(2.), tensor(1.))
     """
     counts = torch.stack([mask.sum() for mask in known]).double()  # counts beyond 2^24 stay exact
-    processes = 1
-    if dist.is_available() and dist.is_initialized():
-        processes = dist.get_world_size()
-        dist.all_reduce(counts)
-    return (counts.clamp(min=1) / processes).float().unbind()
+    return mean_over_processes(counts).clamp(min=1 / number_of_processes()).float().unbind()
 
 
 def global_count(known: Tensor) -> Tensor:

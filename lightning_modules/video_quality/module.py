@@ -11,6 +11,7 @@ from torch import Tensor
 from datamodules.common.settings import takes
 from datamodules.video_quality.batch import VideoQualityBatch
 from lightning_modules.base import Method
+from lightning_modules.nn.processes import rows_of_all_processes
 from lightning_modules.video_quality.key_maps import WeightSource, load_weights
 from lightning_modules.video_quality.losses import (
     pairwise_rank_loss,
@@ -95,36 +96,39 @@ class KSVQE(Method):
     def training_step(self, batch: VideoQualityBatch, batch_idx: int) -> Tensor:
         """Weighted sum of the losses: two over the rows that have a score, the contrastive one over all valid rows."""
         clips = batch["fragments"].shape[1]
-        generator = self.step_generator()
-        self.network.selection.topk.generator = generator
+        self.network.selection.topk.generator = self.step_generator()
         output = self(batch["fragments"].flatten(0, 1), batch["key_frames"].flatten(0, 1))
         self.network.selection.topk.generator = None  # generators cannot be copied, and averaging copies the module
-        scored = batch["valid"] & batch["mos"].isfinite()
-        score, mos = output.score.view(-1, clips).mean(dim=1)[scored], batch["mos"][scored]
-        plcc, rank = plcc_loss(score, mos), pairwise_rank_loss(score, mos)
-        contrastive = self._contrastive_loss(output.distortion_tokens, batch, generator)
+        # The losses compare videos with one another, so they look at those of all processes.
+        score, mos, valid = (
+            rows_of_all_processes(rows)
+            for rows in (output.score.view(-1, clips).mean(dim=1), batch["mos"], batch["valid"])
+        )
+        scored = valid & mos.isfinite()
+        plcc, rank = plcc_loss(score[scored], mos[scored]), pairwise_rank_loss(score[scored], mos[scored])
+        contrastive = self._contrastive_loss(output.distortion_tokens, batch)
         weights = self.config
         loss = weights.plcc_weight * plcc + weights.rank_weight * rank + weights.contrastive_weight * contrastive
         self.log_stage("train", {"plcc_loss": plcc, "rank_loss": rank}, batch_size=int(scored.sum()))
         self.log_stage("train", {"loss": loss, "contrastive_loss": contrastive}, batch_size=int(batch["valid"].sum()))
         return loss
 
-    def _contrastive_loss(self, tokens: Tensor, batch: VideoQualityBatch, generator: torch.Generator) -> Tensor:
+    def _contrastive_loss(self, tokens: Tensor, batch: VideoQualityBatch) -> Tensor:
         if tokens.numel() == 0 or self.config.contrastive_weight == 0:
             return tokens.new_zeros(())
         clips = batch["fragments"].shape[1]
-        valid = batch["valid"].repeat_interleave(clips)
-        labels = token_labels(
-            batch["pattern"].repeat_interleave(clips)[valid],
-            tokens.shape[1],
-            batch["index"].repeat_interleave(clips)[valid],
+        pattern, index, valid = (
+            rows_of_all_processes(batch[name].repeat_interleave(clips))  # type: ignore[literal-required]
+            for name in ("pattern", "index", "valid")
         )
+        tokens = rows_of_all_processes(tokens)
+        labels = token_labels(pattern[valid], tokens.shape[1], index[valid])
         return supervised_contrastive_loss(
             tokens[valid].flatten(0, 1),
             labels,
             temperature=self.config.contrastive_temperature,
             max_tokens=self.config.contrastive_tokens,
-            generator=generator,
+            generator=self.step_generator(shared=True),
         )
 
     def validation_step(self, batch: VideoQualityBatch, batch_idx: int) -> None:

@@ -19,7 +19,7 @@ from datamodules.video.writing.encode import encode_video
 from datamodules.video_quality.demo.making import make_demo as make_videos
 from datamodules.video_quality.demo.sources import DemoSettings
 
-PARTS = {"original_train": 11, "new_train": 9, "original_val": 3, "new_val": 4, "original_test": 4, "new_test": 5}
+PARTS = {"original_train": 12, "new_train": 9, "original_val": 3, "new_val": 4, "original_test": 4, "new_test": 5}
 PARTS |= {"size": 64}
 FACES = {"train": 39, "val": 9, "test": 13}
 VIDEOS = {"train": slice(0, 13), "val": slice(13, 18), "test": slice(18, 23)}  # of 24 versions of 4 sources

@@ -27,7 +27,7 @@ class Method:
         data: Those of them that a test takes too.
         predict: Command and options of a prediction; ``{checkpoint}`` stands for the best one of the training.
         noiseless: Options that turn off the noise inside the network.
-        whole: Options that put all training samples into one batch, of one process and of two.
+        samples: Of a training epoch.
         predicted: The files that a prediction is made for.
         batch_statistics: Whether the network has any.
         refuses: What two processes are told where a prediction needs one.
@@ -40,7 +40,7 @@ class Method:
     predict: tuple[str, ...]
     predicted: tuple[str, ...]
     batch_statistics: bool
-    whole: tuple[str, ...]
+    samples: int
     noiseless: tuple[str, ...] = ()
     refuses: str = ""
 
@@ -101,8 +101,8 @@ KSVQE = Method(
     ),
     predicted=("scores.csv", "scores.jsonl"),
     batch_statistics=True,
-    noiseless=_model(sigma=0, dropout=0, drop_path=0, contrastive_tokens="null"),
-    whole=_data(batch_size=16),
+    noiseless=_model(dropout=0, drop_path=0, contrastive_tokens="null"),
+    samples=13,
 )
 SEGMENTER = Method(
     name="segmenter",
@@ -118,7 +118,7 @@ SEGMENTER = Method(
     ),
     predicted=("feedback.sqlite",),
     batch_statistics=True,
-    whole=_data(batch_size=32),
+    samples=24,
 )
 DETECTOR = Method(
     name="detector",
@@ -128,7 +128,7 @@ DETECTOR = Method(
     predict=SEGMENTER.predict,
     predicted=("feedback.sqlite",),
     batch_statistics=True,
-    whole=_data(batch_size=32),
+    samples=12,
 )
 FRAMES = Method(
     name="frames",
@@ -140,7 +140,7 @@ FRAMES = Method(
     refuses="SegmentWriter writes in one process",
     batch_statistics=True,
     noiseless=_model(dropout=0),
-    whole=_data(batch_size=32),
+    samples=27,
 )
 FACES = Method(
     name="faces",
@@ -153,6 +153,6 @@ FACES = Method(
     predict=("predict", "--config=face_attributes/predict", "--data.init_args.path={data}/faces"),
     predicted=("attributes.csv", "probabilities.csv"),
     batch_statistics=True,
-    whole=_data(batch_size=64),
+    samples=39,
 )
 METHODS = (KSVQE, SEGMENTER, DETECTOR, FRAMES, FACES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 from jsonargparse import Namespace
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 
+from datamodules.common.atomic_write import atomic_path
 from lightning_modules.commands.front.errors import CommandLineError
 from lightning_modules.commands.front.run_folder import is_first_process
 
@@ -60,6 +62,7 @@ def go_on(used: Sequence[Logger], before: Path, step: int) -> None:
     for logger in used:
         if isinstance(logger, TensorBoardLogger):
             logger._kwargs["purge_step"] = step
+            _take_events(before / Path(logger.log_dir).name, Path(logger.log_dir))
         path = before / "metrics.csv"
         if isinstance(logger, CSVLogger) and is_first_process() and path.is_file():
             whole = path.read_text(encoding="utf-8").rpartition("\n")[0]  # a kill may have cut off the last row
@@ -67,6 +70,16 @@ def go_on(used: Sequence[Logger], before: Path, step: int) -> None:
             rows = [row for row in rows if int(row["step"]) < step]
             # Lightning begins the file anew when it is first asked for it.
             logger.experiment.metrics = [{name: value for name, value in row.items() if value} for row in rows]
+
+
+def _take_events(before: Path, here: Path) -> None:
+    """Copy what TensorBoard shows of the run before, where it lies in another folder; a copy that is there stands."""
+    if before.resolve() == here.resolve() or not is_first_process():
+        return
+    for file in sorted(before.glob("events.out.tfevents.*")):
+        if not (here / file.name).exists():
+            with atomic_path(here / file.name) as temporary:
+                shutil.copyfile(file, temporary)
 
 
 def quieten(used: Sequence[Logger]) -> None:

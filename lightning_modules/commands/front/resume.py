@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from datamodules.common.atomic_write import write_text
+from datamodules.common.atomic_write import sweep_folder, write_text
 from lightning_modules.commands.front.run_folder import is_first_process, own_folder
 
 STARTS = "starts.json"  # steps at which the run was started, in its folder
@@ -50,6 +50,7 @@ def with_newest(arguments: Sequence[str]) -> list[str]:
         return list(arguments)
     newest = newest_checkpoint(folder)
     if is_first_process():
+        sweep_folder(folder)
         write_text(folder / STARTS, json.dumps([*starts(folder), newest[1] if newest else 0]) + "\n")
     if newest is None:
         return list(arguments)

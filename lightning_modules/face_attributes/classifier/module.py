@@ -47,6 +47,7 @@ from lightning_modules.face_attributes.classifier.transfer import BEFORE, load_t
 from lightning_modules.face_attributes.classifier.vgg import VGG
 from lightning_modules.nn.frozen import PartlyFrozen
 from lightning_modules.nn.optimizers import named_optimizer
+from lightning_modules.nn.processes import mean_over_processes, number_of_processes
 
 log = logging.getLogger(__name__)
 
@@ -213,17 +214,17 @@ class FaceAttributeClassifier(Method):
         return attribute_losses(self.network.heads, logits, labels, weights, self.config.reduction, self.config.ordinal)
 
     def training_step(self, batch: FaceBatch, batch_idx: int) -> Tensor:
-        """Mean loss of the faces, and the share of known attributes that are decided right."""
+        """Mean loss of the faces of all processes, and the share of known attributes that are decided right."""
         logits = self(batch["image"])
         valid, labels = batch["valid"], batch["attributes"]
         losses = self.face_losses(logits, batch, self.config.class_weighting == "balanced")
         number = int(valid.sum())
-        loss = (losses * valid).sum() / max(1, number)
+        total = (losses * valid).sum()
         known = (labels != MISSING) & valid.unsqueeze(1)
         right = (self.network.heads.decisions(logits) == labels) & known
         accuracy = right.sum() / known.sum().clamp(min=1)
-        self.log_stage("train", {"loss": loss, "accuracy": accuracy}, batch_size=number)
-        return loss
+        self.log_stage("train", {"loss": total / max(1, number), "accuracy": accuracy}, batch_size=number)
+        return total / mean_over_processes(valid.sum().float()).clamp(min=1 / number_of_processes())
 
     def _evaluate(self, batch: FaceBatch, metrics: AttributeMetrics) -> dict[str, Tensor]:
         """Answers for a batch, counted in ``metrics``."""
