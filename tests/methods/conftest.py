@@ -56,6 +56,21 @@ def uninterrupted(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Train
     return train
 
 
+@pytest.fixture(scope="session")
+def uninterrupted_pair(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Training:
+    """The same in two processes."""
+    made: dict[str, Path] = {}
+
+    def train(method: Method) -> Path:
+        if method.name not in made:
+            folder = tmp_path_factory.mktemp(f"{method.name}_pair")
+            process.run_pair([method.training(data)], folder / "log.txt", {"APPRAISE_RUN": str(folder / "run")})
+            made[method.name] = folder / "run"
+        return made[method.name]
+
+    return train
+
+
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Take the outcome of a test into the table."""
     OUTCOMES.take(report)

@@ -64,10 +64,9 @@ def run(commands: Sequence[Sequence[str]], log: Path, environment: Mapping[str, 
     assert wait([start(commands, log, environment)]) == [0], log.read_text()[-3000:]
 
 
-def run_pair(commands: Sequence[Sequence[str]], log: Path) -> None:
+def run_pair(commands: Sequence[Sequence[str]], log: Path, environment: Mapping[str, str] | None = None) -> None:
     """Run command lines in two processes of one group, which must end well."""
-    pair = start_pair(commands, log)
-    codes = wait(pair)
+    codes = wait(start_pair(commands, log, environment))
     assert codes == [0, 0], [log.with_name(f"{log.stem}{rank}.txt").read_text()[-3000:] for rank in range(2)]
 
 

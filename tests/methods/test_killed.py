@@ -13,9 +13,9 @@ import torch
 from tests.methods import process
 from tests.methods.conftest import Training
 from tests.methods.run_files import differences
-from tests.methods.table import METHODS, Method
+from tests.methods.table import FRAMES, METHODS, Method
 
-PACE = 0.05  # seconds that a step takes at least, so that there is time to kill in
+PACE = 0.03  # seconds that a step takes at least, so that there is time to kill in
 
 
 def steps_of(checkpoint: Path) -> int:
@@ -57,7 +57,10 @@ def test_a_killed_training_goes_on_in_its_folder_and_ends_the_same(
     assert differences(whole, tmp_path / "run", exactly=True) == []
 
 
-@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
+@pytest.mark.parametrize(
+    "method",
+    [pytest.param(method, id=method.name, marks=[] if method is FRAMES else [pytest.mark.slow]) for method in METHODS],
+)
 def test_a_killed_training_goes_on_in_another_folder_and_ends_the_same(
     method: Method, data: Path, uninterrupted: Training, tmp_path: Path
 ) -> None:
