@@ -118,8 +118,7 @@ class KSVQE(Method):
             return tokens.new_zeros(())
         clips = batch["fragments"].shape[1]
         pattern, index, valid = (
-            rows_of_all_processes(batch[name].repeat_interleave(clips))  # type: ignore[literal-required]
-            for name in ("pattern", "index", "valid")
+            rows_of_all_processes(batch[name].repeat_interleave(clips)) for name in ("pattern", "index", "valid")
         )
         tokens = rows_of_all_processes(tokens)
         labels = token_labels(pattern[valid], tokens.shape[1], index[valid])

@@ -20,12 +20,12 @@ class ImageBoxes(NamedTuple):
     """Boxes of one image, on the CPU.
 
     Attributes:
-        index: Row of the image.
+        row: Of the image in the data.
         found: ``boxes`` ``(m, 4)``, ``scores`` and ``labels`` ``(m,)``.
         truth: ``boxes`` ``(n, 4)`` and ``labels`` ``(n,)``.
     """
 
-    index: int
+    row: int
     found: dict[str, Tensor]
     truth: dict[str, Tensor]
 
@@ -79,7 +79,7 @@ class BoxMetrics(nn.Module):
         # torchmetrics gathers an image at a time, which takes as many images in every process.
         metric = MeanAveragePrecision(backend="pycocotools", sync_on_compute=False)
         metric.warn_on_many_detections = False  # COCO's limit of 100 an image is what is wanted
-        images = sorted(of_all_processes(self._images), key=lambda image: image.index)
+        images = sorted(of_all_processes(self._images), key=lambda image: image.row)
         metric.update([image.found for image in images], [image.truth for image in images])
         values = metric.compute()
         picked = {"box_map": values["map"], "box_map_50": values["map_50"]}
