@@ -14,7 +14,7 @@ from tests.methods.outcomes import Outcomes
 from tests.methods.table import METHODS, SEGMENTER, Method
 from tests.running import REPOSITORY
 
-OUTCOMES = Outcomes([method.name for method in METHODS])
+OUTCOMES = Outcomes([*(method.name for method in METHODS), "generator"])
 Training = Callable[[Method], Path]
 
 

@@ -1,35 +1,55 @@
-"""Means of the training over an epoch that was stopped in its middle."""
+"""What is logged of an epoch that was stopped in its middle, or right at its end."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 
 KEY = "epoch_means"
+ROW = "epoch_row"
 
 
 class EpochMeans(Callback):
     """Let the logged means of an epoch cover the batches before a resume too, which Lightning forgets.
 
-    A checkpoint within an epoch holds the sum and the weight of each mean so far, over all processes. The command line
-    adds this callback to every ``fit`` by itself.
+    A checkpoint within an epoch holds the sum and the weight of each mean so far, over all processes. One at its end
+    holds the row that Lightning logs only after it, which a kill in between would lose. The command line adds this
+    callback to every ``fit`` by itself.
     """
 
     def __init__(self) -> None:
         self._before: list[dict[str, Any]] = []
+        self._row: dict[str, float] = {}
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Keep the sums of an epoch that is not at its end."""
+        """Keep the sums of an epoch that is not at its end, or the row of one that is."""
         epoch = trainer.fit_loop.epoch_progress.current.state_dict()
-        checkpoint[KEY] = sums(trainer) if epoch["processed"] < epoch["ready"] else []
+        is_running = epoch["processed"] < epoch["ready"]
+        checkpoint[KEY] = sums(trainer) if is_running else []
+        checkpoint[ROW] = {} if is_running else row(trainer)
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Remember the sums until the epoch goes on."""
+        """Remember the sums until the epoch goes on, and the row until the training does."""
         self._before = list(checkpoint.get(KEY, []))
+        self._row = dict(checkpoint.get(ROW, {}))
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Log the row of the epoch that ended before the resume, unless the logs have it."""
+        values, self._row = self._row, {}
+        if not values or not trainer.is_global_zero:
+            return
+        step = int(values.pop("step"))
+        tables = [logger.experiment.metrics for logger in trainer.loggers if isinstance(logger, CSVLogger)]
+        if tables and all(any(is_row(one, step, values) for one in table) for table in tables):
+            return
+        for logger in trainer.loggers:
+            logger.log_metrics(dict(values), step)
 
     def on_train_batch_end(
         self,
@@ -65,6 +85,20 @@ class EpochMeans(Callback):
                 result = results[f"{one['hook']}.{one['name']}"]
                 result.value = result.value + one["sum"]
                 result.cumulated_batch_size = result.cumulated_batch_size + one["weight"]
+
+
+def row(trainer: L.Trainer) -> dict[str, float]:
+    """What Lightning is about to log of an epoch that has just ended, and its step; all processes call this."""
+    logged = trainer._logger_connector.metrics["log"] if trainer._results is not None else {}
+    if not logged:
+        return {}
+    facts = {"epoch": trainer.current_epoch, "step": trainer.fit_loop.epoch_loop._batches_that_stepped - 1}
+    return {**{name: float(value) for name, value in logged.items()}, **facts}
+
+
+def is_row(found: Mapping[str, Any], step: int, values: Mapping[str, float]) -> bool:
+    """Whether a row of a table, read or just logged, is that of a step with some values."""
+    return found.get("step") in (step, str(step)) and values.keys() <= found.keys()
 
 
 def sums(trainer: L.Trainer) -> list[dict[str, Any]]:
