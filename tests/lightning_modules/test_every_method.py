@@ -134,7 +134,10 @@ def test_a_compiled_network_gives_the_same_losses_and_keys(make: Make, tmp_path:
 
 @pytest.mark.slow
 @every_method
-def test_a_network_compiled_to_machine_code_gives_the_same_losses(make: Make, tmp_path: Path) -> None:
+def test_a_network_compiled_to_machine_code_gives_the_same_losses(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch._inductor.config.fallback_random", True)  # dropout draws as it does without
     if not shutil.which("g++"):
         pytest.skip("no C++ compiler (apt install g++)")
     compare_compiled(make, tmp_path, "inductor")
