@@ -39,7 +39,8 @@ class SweepServer(ThreadingHTTPServer):
         if operation == "CreateAgent":
             return {"createAgent": {"agent": {"id": "agent"}}}
         if operation == "Heartbeat":
-            return {"agentHeartbeat": {"agent": {"id": "agent"}, "commands": json.dumps(self.commands())}}
+            commands = [] if json.loads(variables["runState"]) else self.commands()  # one trial at a time
+            return {"agentHeartbeat": {"agent": {"id": "agent"}, "commands": json.dumps(commands)}}
         if "Sweep" in operation:
             known = variables.get("sweep", variables.get("name")) == NAME.rpartition("/")[2]
             return {"project": {"sweep": self.sweep() if known else None}}

@@ -64,7 +64,7 @@ class PlainProgress(ProgressBar):
         """Start the clock of the stage, or of the epoch."""
         self._epoch_started = self._last_line = time.monotonic()
 
-    on_train_epoch_start = on_predict_start = on_test_start
+    on_train_start = on_train_epoch_start = on_predict_start = on_test_start  # a resumed epoch is not started anew
 
     def on_test_batch_end(
         self,

@@ -12,6 +12,7 @@ import lightning as L
 import pytest
 import torch
 from torch import Tensor
+from torch._inductor import config as inductor
 
 from callbacks.training.compile_network import CompileNetwork
 from datamodules.common.errors import ConfigurationError
@@ -137,7 +138,8 @@ def test_a_compiled_network_gives_the_same_losses_and_keys(make: Make, tmp_path:
 def test_a_network_compiled_to_machine_code_gives_the_same_losses(make: Make, tmp_path: Path) -> None:
     if not shutil.which("g++"):
         pytest.skip("no C++ compiler (apt install g++)")
-    compare_compiled(make, tmp_path, "inductor")
+    with inductor.patch(fallback_random=True):  # dropout draws as it does without
+        compare_compiled(make, tmp_path, "inductor")
 
 
 def compare_compiled(make: Make, folder: Path, backend: Any) -> None:

@@ -155,7 +155,7 @@ def surroundings(request: JobRequest, job: Job) -> list[str]:
         *([f"source {shlex.quote(request.environment)}"] if request.environment else []),
         f'export {RUN_FOLDER}="{own}"',
         *(
-            ["export WANDB_RESUME=allow"]
+            ["export WANDB_RESUME=allow", "unset WANDB_SERVICE  # of the process that submitted this"]
             if job.trials
             else [f'export WANDB_RUN_ID="{number}{"-$SLURM_ARRAY_TASK_ID" if job.seeds else ""}" WANDB_RESUME=allow']
         ),

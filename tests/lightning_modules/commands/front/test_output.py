@@ -92,6 +92,15 @@ def test_long_stages_say_how_far_they_are(caplog: pytest.LogCaptureFixture) -> N
     assert len(caplog.records) == 3
 
 
+def test_the_clock_of_an_epoch_that_is_resumed_begins_with_the_training(caplog: pytest.LogCaptureFixture) -> None:
+    trainer: Any = SimpleNamespace(current_epoch=2, max_epochs=9, progress_bar_metrics={}, callback_metrics={})
+    caplog.set_level("INFO")
+    progress = PlainProgress()
+    progress.on_train_start(trainer, trainer)
+    progress.on_train_epoch_end(trainer, trainer)
+    assert caplog.records[0].message == "epoch 2/8  0 s  "
+
+
 def test_metrics_of_single_steps_are_left_out() -> None:
     assert shown_metrics({"a_step": 1.0, "a_epoch": 0.123456, "v_num": 2}) == "a_epoch 0.1235"
 
