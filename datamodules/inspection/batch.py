@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, NotRequired, TypedDict
+from typing import TYPE_CHECKING, NamedTuple, NotRequired, TypedDict
 
-from torch import Tensor
+if TYPE_CHECKING:  # an exported network runs on the same contract without torch
+    from torch import Tensor
 
 ORIGINAL, NEW = 0, 1  # domains
 IGNORE = 255  # value of `class_mask` where nothing is known

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, TypedDict
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 from datamodules.common.errors import ConfigurationError
+
+if TYPE_CHECKING:  # an exported network runs on the same contract without torch
+    from torch import Tensor
 
 
 def check_label_range(ends: tuple[float, float]) -> tuple[float, float]:

@@ -15,10 +15,13 @@ from datamodules.common.errors import VideoError
 from datamodules.common.sampler import SampleIndex
 from datamodules.video.reading.contract import VideoInfo
 from datamodules.video.reading.reader import ReaderName, read_video
+from datamodules.video.resizing import enlarge, resize_whole
 from datamodules.video_quality.batch import VideoQualityBatch, VideoRecord
-from datamodules.video_quality.clip_sampler import ClipSampler, SampledClips, blank_clips
+from datamodules.video_quality.clip_sampler import ClipSampler, Resizing, SampledClips, blank_clips
 from datamodules.video_quality.labels import LabelledVideo
 from datamodules.video_quality.settings import ClipSettings
+
+_RESIZING = Resizing(enlarge, resize_whole)
 
 
 class VideoQualityItem(TypedDict):
@@ -88,7 +91,7 @@ class VideoQualityDataset(Dataset[VideoQualityItem]):
             )
         seeds = (self._seed, sample.epoch, row) if self._training else None
         start = time.perf_counter()
-        sampler = ClipSampler(self.clips, seeds)
+        sampler = ClipSampler(self.clips, _RESIZING, seeds)
         try:
             info = read_video(
                 video.path, sampler, reader=self._reader, timeout=self._timeout, threads=_decoding_threads()
@@ -132,9 +135,9 @@ def _record(
 
 def _item(row: int, video: LabelledVideo, clips: SampledClips, record: VideoRecord, *, valid: bool) -> VideoQualityItem:
     return VideoQualityItem(
-        fragments=clips.fragments,
-        key_frames=clips.key_frames,
-        frame_index=clips.frame_index,
+        fragments=torch.from_numpy(clips.fragments),
+        key_frames=torch.from_numpy(clips.key_frames),
+        frame_index=torch.from_numpy(clips.frame_index),
         index=row,
         mos=video.mos,
         pattern=video.pattern,
