@@ -74,18 +74,20 @@ def _resized(frame: NDArray[np.uint8], rows: Floats, columns: Floats) -> NDArray
 
 def _summed(pixels: NDArray[np.uint8], weights: Floats, axis: int) -> NDArray[np.uint8]:
     """Bytes along an axis by weights ``(m, n)``, in whole numbers, a neighbour of all places at a time."""
-    bits = next(bit for bit in range(_MOST_BITS) if bit == _MOST_BITS - 1 or _rounded(weights.max(), bit + 1) >> _WEIGHT_BITS)
+    largest = weights.max()
+    bits = next(bit for bit in range(_MOST_BITS) if bit + 1 == _MOST_BITS or _rounded(largest, bit + 1) >> _WEIGHT_BITS)
     first = (weights > 0).argmax(axis=1)
     taps = int((weights > 0).sum(axis=1).max())
     shape = [1, 1, 1]
     shape[axis] = len(weights)
-    total = np.int32(1 << (bits - 1))
+    total = np.full(1, 1 << (bits - 1), dtype=np.int32).reshape(1, 1, 1)
     for tap in range(taps):
         place = np.minimum(first + tap, weights.shape[1] - 1)
         own = np.where(first + tap < weights.shape[1], weights[np.arange(len(weights)), place], 0)
         whole = np.floor(own * 2**bits + 0.5).astype(np.int32).reshape(shape)
         total = total + pixels.take(place, axis=axis) * whole
-    return np.clip(total >> bits, 0, 255).astype(np.uint8)
+    small: NDArray[np.uint8] = np.clip(total >> bits, 0, 255).astype(np.uint8)
+    return small
 
 
 def _rounded(weight: float, bits: int) -> int:

@@ -13,10 +13,9 @@ from torch.utils.data import Dataset, default_collate, get_worker_info
 
 from datamodules.common.errors import VideoError
 from datamodules.common.sampler import SampleIndex
-from datamodules.video.reading.contract import VideoInfo
 from datamodules.video.reading.reader import ReaderName, read_video
 from datamodules.video.resizing import enlarge, resize_whole
-from datamodules.video_quality.batch import VideoQualityBatch, VideoRecord
+from datamodules.video_quality.batch import VideoQualityBatch, VideoRecord, video_record
 from datamodules.video_quality.clip_sampler import ClipSampler, Resizing, SampledClips, blank_clips
 from datamodules.video_quality.labels import LabelledVideo
 from datamodules.video_quality.settings import ClipSettings
@@ -87,7 +86,7 @@ class VideoQualityDataset(Dataset[VideoQualityItem]):
         video = self.videos[row]
         if not sample.valid:
             return _item(
-                row, video, blank_clips(self.clips, self._training), _record(video.path, None, 0.0), valid=False
+                row, video, blank_clips(self.clips, self._training), video_record(video.path, None, 0.0), valid=False
             )
         seeds = (self._seed, sample.epoch, row) if self._training else None
         start = time.perf_counter()
@@ -99,10 +98,10 @@ class VideoQualityDataset(Dataset[VideoQualityItem]):
         except VideoError as error:
             if self._on_error == "raise":
                 raise
-            record = _record(video.path, None, time.perf_counter() - start, error=str(error))
+            record = video_record(video.path, None, time.perf_counter() - start, error=str(error))
             return self._blank(row, record)
         clips = sampler.result(info)
-        record = _record(video.path, info, time.perf_counter() - start, upsampled=clips.upsampled)
+        record = video_record(video.path, info, time.perf_counter() - start, upsampled=clips.upsampled)
         return _item(row, video, clips, record, valid=True)
 
     def _blank(self, row: int, record: VideoRecord) -> VideoQualityItem:
@@ -112,25 +111,6 @@ class VideoQualityDataset(Dataset[VideoQualityItem]):
 def _decoding_threads() -> int:
     """One decoding thread in a loader's worker process, since there are several of those; FFmpeg's choice elsewhere."""
     return 1 if get_worker_info() is not None else 0
-
-
-def _record(
-    path: str, info: VideoInfo | None, seconds: float, *, error: str = "", upsampled: bool = False
-) -> VideoRecord:
-    return VideoRecord(
-        path=path,
-        status="error" if error else "ok",
-        error=error,
-        width=info.width if info else 0,
-        height=info.height if info else 0,
-        fps=info.fps if info else 0.0,
-        duration=info.duration if info else 0.0,
-        frames_decoded=info.frames if info else 0,
-        frames_announced=info.frames_announced if info else 0,
-        upsampled=upsampled,
-        reader=info.reader if info else "",
-        seconds=seconds,
-    )
 
 
 def _item(row: int, video: LabelledVideo, clips: SampledClips, record: VideoRecord, *, valid: bool) -> VideoQualityItem:
