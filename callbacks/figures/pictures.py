@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import lightning as L
 import numpy as np
-from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 from PIL.Image import Image
 
 from datamodules.common.atomic_write import atomic_path
 
+if TYPE_CHECKING:  # an exported network draws and writes without torch
+    import lightning as L
+
 
 def send_picture(trainer: L.Trainer, name: str, saved: Path) -> None:
     """Log a PNG to every logger that shows pictures."""
+    from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
+
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoardLogger):
             pixels = np.rint(imread(saved)[..., :3] * 255).astype(np.uint8)
