@@ -190,8 +190,6 @@ def _json(file: Path) -> Mapping[str, Any]:
 
 
 def _deeper(text: str) -> str:
-    """Markdown with its headings two levels further in, without its title."""
-    lines: Sequence[str] = text.splitlines()
-    return (
-        "\n".join(f"#{line}" if line.startswith("## ") else line for line in lines if not line.startswith("# ")) + "\n"
-    )
+    """Markdown with its headings a level further in, without its title."""
+    lines = [line for line in text.splitlines() if not line.startswith("# ")]
+    return "\n".join(f"#{line}" if line.startswith("## ") else line for line in lines) + "\n"
