@@ -74,7 +74,7 @@ def video_quality(model: KSVQE, data: Data) -> Plan:
         ),
         facts={
             "clips": {field.name: getattr(clips, field.name) for field in fields(ClipSettings)},
-            "reader": data.get("reader", "decord"),
+            "reader": data.get("reader", "pyav"),  # decord brings torch along where there is one
             "decode_timeout": data.get("decode_timeout", 60.0),
             "score_map": model.score_map.tolist() if known else None,
             "label_range": list(config.label_range),

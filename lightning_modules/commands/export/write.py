@@ -17,7 +17,7 @@ import yaml
 from lightning import LightningDataModule
 
 from datamodules.common.atomic_write import atomic_folder, write_text
-from datamodules.common.errors import ExportError
+from datamodules.common.errors import AppraiseError, ExportError
 from datamodules.common.fingerprint import file_sha256
 from lightning_modules.base import Method
 from lightning_modules.commands.export.card import NAME as CARD
@@ -86,6 +86,8 @@ def run(command: str, arguments: Sequence[str]) -> int:
     try:
         with atomic_folder(options.output) as folder:
             manifest = _write(plan, model, folder, checkpoint, options)
+    except AppraiseError:  # some are errors of the system too, and say what they are of
+        raise
     except OSError as error:
         raise ExportError(
             f"the export cannot be written to {options.output} ({error.strerror or error}): make room, or give another "
@@ -133,14 +135,14 @@ def stated_options(words: Sequence[str]) -> dict[str, Any]:
 
 
 def _write(plan: Plan, model: Method, folder: Path, checkpoint: Path, options: argparse.Namespace) -> Manifest:
+    data = run_data(checkpoint) if options.input is None or options.int8 is not None else None
+    rows, source = _rows(plan, options.input, data)
     path = folder / GRAPHS[options.format]
     program = trace(plan)
     if options.format == "onnx":
         write_onnx(plan, program, path)
     else:
         write_program(program, path)
-    data = run_data(checkpoint) if options.input is None or options.int8 is not None else None
-    rows, source = _rows(plan, options.input, data)
     run = _runner(plan, path)
     parity = compare(plan, run, rows)
     sys.stdout.write(parity.table() + "\n")

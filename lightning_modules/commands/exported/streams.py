@@ -18,7 +18,7 @@ from datamodules.common.errors import ConfigurationError, VideoError
 from datamodules.common.fingerprint import config_digest, file_key
 from datamodules.video.streaming.chunks import ChunkBuilder, ChunkPart, ChunkPlan
 from datamodules.video.streaming.info import StreamInfo
-from datamodules.video.streaming.reader import StreamReader
+from datamodules.video.streaming.reader import SourceFacts, StreamReader
 from datamodules.video.streaming.sources import is_live, sources_of
 from lightning_modules.commands.exported.manifest import Manifest
 from lightning_modules.commands.exported.session import Array, Graph
@@ -78,28 +78,33 @@ class _Source:
 
     def __init__(self, facts: Mapping[str, Any], source: str) -> None:
         self._plan = ChunkPlan(facts["frame_size"], _CHUNK_BYTES, None, 1, facts["rate"], False, False)
-        self._reader = StreamReader(source, timeout=facts["decode_timeout"])
+        self._source, self._timeout = source, facts["decode_timeout"]
         self.fault = ""
         self.info: StreamInfo = _unknown(source)
 
     def __iter__(self) -> Iterator[ChunkPart]:
+        """Yield the chunks; a file that cannot be opened gives none."""
         builder: ChunkBuilder | None = None
         try:
-            for timed in self._reader.frames(lambda: None):
-                if builder is None:
-                    facts = self._reader.facts(timed.frame)
-                    self.info = {name: getattr(facts, name) for name in self.info}  # type: ignore[assignment]  # its keys
-                    builder = ChunkBuilder(self._plan, facts)
-                elif builder.full:
-                    yield builder.take()
-                builder.add(timed)
+            reader = StreamReader(self._source, timeout=self._timeout)
+            try:
+                for timed in reader.frames(lambda: None):
+                    if builder is None:
+                        builder = self._begin(reader.facts(timed.frame))
+                    elif builder.full:  # only now is it known that another frame follows
+                        yield builder.take()
+                    builder.add(timed)
+            finally:
+                reader.close()
+                self.fault = reader.fault
         except VideoError as error:
             self.fault = str(error)
-        finally:
-            self._reader.close()
-        self.fault = self.fault or self._reader.fault
         if builder is not None:
             yield builder.take(last=True)
+
+    def _begin(self, facts: SourceFacts) -> ChunkBuilder:
+        self.info = {name: getattr(facts, name) for name in self.info}  # type: ignore[assignment]  # its own keys
+        return ChunkBuilder(self._plan, facts)
 
 
 def _annotate(
