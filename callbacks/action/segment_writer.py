@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-import glob
 import logging
-import re
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import lightning as L
+import numpy as np
 
 from callbacks.action.frame_states import SegmentSettings, StateStream
 from callbacks.action.live_window import LiveWindow
 from callbacks.action.picture_annotator import waiting_bytes
 from callbacks.action.segment_evaluation import Truth
-from callbacks.action.source_annotation import Format, Outputs, SourceAnnotation, SourceResult, Status, counted
+from callbacks.action.source_annotation import (
+    Format,
+    Outputs,
+    SourceAnnotation,
+    SourceResult,
+    Status,
+    StreamChunk,
+    counted,
+)
+from callbacks.action.source_names import free_name, sentence
 from callbacks.action.summary import append_result, read_results, weighted_mean, write_results
 from callbacks.figures.prediction_writer import PredictionWriter
 from callbacks.figures.run_key import run_facts
@@ -170,7 +178,7 @@ class SegmentWriter(PredictionWriter[StreamBatch]):
         self._begun, self._summed = True, False
         if self._current is None:
             self._current = self._begin(batch["info"], readable=batch["status"] == "ok" or len(batch["times"]) > 0)
-        self._current.add(batch, outputs["scores"].double().cpu().numpy())
+        self._current.add(chunk_of(batch), outputs["scores"].double().cpu().numpy())
         if not self._stopping and (trainer.received_sigterm or not self._current.wanted):
             self._stopping = True
             log.info("%s: this is the end", "SIGTERM" if trainer.received_sigterm else "q was pressed")
@@ -346,51 +354,13 @@ def class_names_of(module: L.LightningModule) -> list[str]:
     return list(names)
 
 
-def plain_name(info: StreamInfo) -> str:
-    """Name of a source's files: a file's without suffix, a live source's with all but letters and digits replaced.
-
-    Example:
-        >>> plain_name({"name": "rtsp://host:8554/door", "path": ""})
-        'rtsp_host_8554_door'
-    """
-    if info["path"]:
-        return Path(info["path"]).stem
-    return "stdin" if info["name"] == "-" else re.sub(r"[^\w.-]+|[:/]+", "_", info["name"]).strip("_.") or "live"
-
-
-def free_name(info: StreamInfo, known: Iterable[SourceResult], folder: Path) -> str:
-    """Name of a source's files that no other source has; a live source never replaces an earlier recording.
-
-    The known results are those of this run and of those before it.
-    """
-    file = info["path"] or info["name"]
-    taken = {one.name.casefold() for one in known if one.file != file or one.started}
-    stem = name = plain_name(info)
-    number = 1
-    while name.casefold() in taken or (info["live"] and any(folder.glob(f"{glob.escape(name)}.*"))):
-        number += 1
-        name = f"{stem}_{number}"
-    return name
-
-
-def sentence(result: SourceResult) -> str:
-    """One line about a finished source, which names it once.
-
-    Example:
-        >>> sentence(SourceResult("a", "/in/a.mp4", "error", 49, 2.0, error="/in/a.mp4: truncated"))
-        'a.mp4: 49 frames, 2.0 s, 0 segments; truncated'
-    """
-    name = Path(result.file).name if Path(result.file).is_absolute() else result.file  # an address stays whole
-    if not result.frames:
-        return result.error or f"{name}: no frame"
-    text = f"{name}: {counted(result.frames, 'frame')}, {result.seconds:.1f} s"
-    text += f", {counted(len(result.segments), 'segment')}"
-    text += f", {counted(result.dropped, 'frame')} dropped for max_lag" if result.dropped else ""
-    text += f", {counted(result.skipped, 'frame')} without a score" if result.skipped else ""
-    path, _, reason = result.error.partition(f"{name}: ")  # the path may be as it was given
-    own = bool(reason) and Path(path + name).absolute() == Path(result.file).absolute()
-    error = reason if own else result.error
-    return f"{text}; {error}" if error else text
+def chunk_of(batch: StreamBatch) -> StreamChunk:
+    """The arrays of a batch."""
+    times, selected = batch["times"].cpu().numpy().astype(np.float64), batch["selected"].cpu().numpy().astype(bool)
+    if "source" not in batch or "source_times" not in batch:
+        return StreamChunk(times, selected, batch["dropped"])
+    pictures, picture_times = batch["source"].cpu().numpy(), batch["source_times"].cpu().numpy()
+    return StreamChunk(times, selected, batch["dropped"], pictures, picture_times)
 
 
 def writable_folder(folder: Path) -> Path:

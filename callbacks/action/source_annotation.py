@@ -10,7 +10,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from callbacks.action.picture_annotator import PictureAnnotator, PictureWriter
 from callbacks.action.score_figure import DrawnSegment, ScoreTrack, clock, draw_scores
 from callbacks.action.segment_evaluation import SourceEvaluation, Tally
 from callbacks.figures.pictures import write_figure
-from datamodules.action.batch import StreamBatch, StreamInfo
+from datamodules.video.streaming.info import StreamInfo
 from datamodules.video.writing.annotated import AnnotatedVideoWriter
 from lightning_modules.action.segments.files import write_segment_csv, write_srt, write_vtt
 from lightning_modules.action.segments.flicker import HeldAgreement, SwitchCounter, action_or_other
@@ -59,6 +59,24 @@ class Outputs:
     def video_suffix(self) -> str:
         """Suffix of the annotated video."""
         return ".avi" if self.legacy else ".mp4"
+
+
+class StreamChunk(NamedTuple):
+    """What a source's results need of the next frames.
+
+    Attributes:
+        times: Their presentation times in seconds, float64 ``(T,)``.
+        selected: Those that a rate option takes, bool ``(T,)``.
+        dropped: Frames that a live source has dropped so far.
+        source: Upright full-size pictures, uint8 ``(N, H, W, 3)``; None where no video is written or shown.
+        source_times: Their presentation times, float64 ``(N,)``.
+    """
+
+    times: NDArray[np.float64]
+    selected: NDArray[np.bool_]
+    dropped: int = 0
+    source: NDArray[np.uint8] | None = None
+    source_times: NDArray[np.float64] = np.zeros(0)
 
 
 @dataclass
@@ -162,14 +180,13 @@ class SourceAnnotation:
         """False once the user has closed the window or pressed q."""
         return self._annotator is None or self._annotator.wanted
 
-    def add(self, batch: StreamBatch, scores: NDArray[np.float64]) -> None:
+    def add(self, chunk: StreamChunk, scores: NDArray[np.float64]) -> None:
         """Take the next chunk and the scores of its frames ``(T, C)``."""
-        times = batch["times"].cpu().numpy().astype(np.float64)
-        chosen = batch["selected"].cpu().numpy().astype(bool)
+        times, chosen = chunk.times, chunk.selected
         self._frames += len(times)
-        self._dropped = batch["dropped"]
-        if "source" in batch and "source_times" in batch:
-            self._take_pictures(batch["source"].cpu().numpy(), batch["source_times"].cpu().numpy())
+        self._dropped = chunk.dropped
+        if chunk.source is not None:
+            self._take_pictures(chunk.source, chunk.source_times)
         else:
             self._note_times(times)
         if self._whole is None and not chosen.all():

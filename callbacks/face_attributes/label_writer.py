@@ -3,42 +3,18 @@
 from __future__ import annotations
 
 import json
-import logging
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
 import lightning as L
 from lightning.pytorch.trainer.states import TrainerFn
 
+from callbacks.face_attributes.answers import FaceAnswer, face_answer, write_answers
 from callbacks.figures.plain import read_json_lines
 from callbacks.figures.prediction_writer import PredictionWriter
-from datamodules.common.atomic_write import write_text
-from datamodules.common.csv_table import csv_text
 from datamodules.common.errors import ConfigurationError
 from datamodules.face_attributes.batch import FaceBatch
-from datamodules.faces.schema import MISSING
-
-log = logging.getLogger(__name__)
-
-DECISIONS, PROBABILITIES = "attributes.csv", "probabilities.csv"
-
-
-class FaceAnswer(NamedTuple):
-    """What is said of one face.
-
-    Attributes:
-        row: Its row in the data.
-        file: Its picture.
-        decision: 1 or 0 for each attribute; None of which nothing can be said.
-        probability: Of each attribute, None as above.
-    """
-
-    row: int
-    file: str
-    decision: list[int | None]
-    probability: list[float | None]
 
 
 class AttributeWriter(PredictionWriter[FaceBatch]):
@@ -87,12 +63,8 @@ class AttributeWriter(PredictionWriter[FaceBatch]):
         assert self._stream is not None  # opened in on_predict_start
         for place, file in enumerate(batch["file"]):
             if bool(batch["valid"][place]):
-                answer = FaceAnswer(
-                    int(batch["index"][place]),
-                    file,
-                    [None if value == MISSING else value for value in outputs["decision"][place].tolist()],
-                    [None if math.isnan(v) else round(v, 4) for v in outputs["probability"][place].tolist()],
-                )
+                decision, probability = outputs["decision"][place].tolist(), outputs["probability"][place].tolist()
+                answer = face_answer(int(batch["index"][place]), file, decision, probability)
                 self._stream.write(json.dumps(answer._asdict(), ensure_ascii=False) + "\n")
         self._stream.flush()
 
@@ -119,17 +91,9 @@ class AttributeWriter(PredictionWriter[FaceBatch]):
 
     def _write_lists(self, folder: Path) -> None:
         answers = sorted({answer.row: answer for file in shards(folder) for answer in read_answers(file)}.values())
-        write_text(folder / DECISIONS, list_text(self._names, [(answer.file, answer.decision) for answer in answers]))
-        write_text(
-            folder / PROBABILITIES, list_text(self._names, [(answer.file, answer.probability) for answer in answers])
-        )
+        write_answers(folder, self._names, answers)
         for file in shards(folder):
             file.unlink()
-        columns = zip(*(answer.decision for answer in answers), strict=True)
-        empty = [name for name, values in zip(self._names, columns, strict=False) if set(values) == {None}]
-        if empty:
-            log.info("empty, since no training face had a label for them: %s", ", ".join(empty))
-        log.info("%d faces: %s", len(answers), folder / DECISIONS)
 
 
 def shards(folder: Path) -> list[Path]:
@@ -154,14 +118,3 @@ def attribute_names(module: L.LightningModule) -> list[str]:
             f"AttributeWriter needs a model with attribute_schema, but {type(module).__name__} has none: leave it out."
         )
     return list(schema["attributes"])
-
-
-def list_text(names: Sequence[str], rows: Sequence[tuple[str, Sequence[float | None]]]) -> str:
-    """A csv list: file, then a column an attribute; None is an empty field.
-
-    Example:
-        >>> print(list_text(["Smiling", "Bald"], [("a.png", [1, 0])]), end="")
-        file,Smiling,Bald
-        a.png,1,0
-    """
-    return csv_text(["file", *names], ([file, *values] for file, values in rows))

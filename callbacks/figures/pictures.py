@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-import lightning as L
 import numpy as np
-from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from matplotlib.figure import Figure
 from PIL.Image import Image
 from PIL.Image import open as open_image
 
 from datamodules.common.atomic_write import atomic_path
+
+if TYPE_CHECKING:  # an exported network draws and writes without torch
+    import lightning as L
 
 MOST = 32  # pictures of one name that are all sent
 MOST_BYTES = 1_000_000  # of one picture
@@ -27,6 +29,8 @@ def send_picture(trainer: L.Trainer, name: str, saved: Path) -> None:
     A training of any length stays within bounds: of the pictures of one name the first 32 are sent, then the 64th, the
     128th and so on, and one of more than 1 MB goes at half its size until it is none. The file itself stays whole.
     """
+    from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
+
     loggers = [one for one in trainer.loggers if isinstance(one, TensorBoardLogger | WandbLogger)]
     if not loggers:
         return

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import logging
-import zipfile
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
 import lightning as L
-import numpy as np
 from torch import Tensor
 
 from callbacks.figures.prediction_writer import PredictionWriter
@@ -19,6 +16,7 @@ from datamodules.common.errors import StoreError
 from datamodules.common.fingerprint import config_digest, file_sha256
 from datamodules.inspection.batch import NEW, ORIGINAL, InspectionBatch
 from datamodules.inspection.store.feedback import FeedbackStore
+from datamodules.inspection.store.score_maps import write_map
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +78,7 @@ class FeedbackStoreWriter(PredictionWriter[InspectionBatch]):
                     maps[store.map_path(run_id, image_id)] = outputs["score_map"][place]
         # After the commit: a row that is given up leaves no map that another image could take for its own.
         for file, score in maps.items() if self.maps else ():
-            write_map(file, score)
+            write_map(file, score.half().cpu().numpy())
 
     def on_predict_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Join the files of all processes and say what was found."""
@@ -151,31 +149,6 @@ def data_sha256(trainer: L.Trainer) -> str:
         return str(fingerprint())
     options = {name: repr(value) for name, value in dict(getattr(data, "hparams", {})).items()}
     return config_digest({"data": type(data).__name__, "options": options})
-
-
-def write_map(path: Path, score: Tensor) -> None:
-    """Write one score map ``(h, w)`` as float16; readers see it whole or not at all.
-
-    It is not synchronised to the disk, which would cost more than the network on small images: mining again makes
-    a missing or broken one again.
-
-    Raises:
-        StoreError: If it cannot be written, on a full disk for example.
-    """
-    if zipfile.is_zipfile(path):
-        return
-    temporary = path.with_suffix(".part.npz")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(temporary, score=score.half().cpu().numpy())
-        temporary.replace(path)
-    except OSError as error:
-        with suppress(OSError):  # a folder that is none, or cannot be written, holds nothing to remove
-            temporary.unlink(missing_ok=True)
-        raise StoreError(
-            f"the score map {path} cannot be written ({error}): the store keeps what was mined so far; make room, and "
-            "run the same command again"
-        ) from error
 
 
 def remove_store(path: Path) -> None:

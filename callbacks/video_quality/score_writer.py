@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import logging
 import time
 from collections.abc import Mapping
@@ -13,19 +11,13 @@ from typing import IO, Any
 
 import lightning as L
 
-from callbacks.figures.plain import read_json_lines
 from callbacks.figures.prediction_writer import PredictionWriter
 from callbacks.figures.run_key import run_key
-from datamodules.common.atomic_write import atomic_path, flush_row, write_text
+from callbacks.video_quality.score_rows import SCORES, append_score, read_rows, score_row, write_rows
 from datamodules.common.fingerprint import config_digest, file_key
 from datamodules.video_quality.batch import VideoQualityBatch, VideoRecord
 
 log = logging.getLogger(__name__)
-
-FIELDS = (
-    "file", "status", "score_raw", "score_1_5", "seconds", "clips", "score_std", "frames_decoded", "frames_announced",
-    "width", "height", "fps", "duration", "upsampled", "reader", "error",
-)  # fmt: skip
 
 
 class ScoreWriter(PredictionWriter[VideoQualityBatch]):
@@ -95,7 +87,7 @@ class ScoreWriter(PredictionWriter[VideoQualityBatch]):
             failed = record["status"] == "error"
             if not failed and not bool(batch["valid"][position]):
                 continue  # padding of the sampler: another process has this video
-            self._write(self._row(record, outputs, position, network_seconds))
+            append_score(self._files, self._row(record, outputs, position, network_seconds))
 
     def on_predict_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Join the rows of all processes and say how many failed."""
@@ -126,42 +118,14 @@ class ScoreWriter(PredictionWriter[VideoQualityBatch]):
         return config_digest({"run": self._run_key, "file": file_key(path)}) if path.is_file() else ""
 
     def _row(self, record: VideoRecord, outputs: Mapping[str, Any], position: int, seconds: float) -> dict[str, Any]:
-        row: dict[str, Any] = dict.fromkeys(FIELDS, "")
-        row |= {name: value for name, value in record.items() if name in FIELDS}
-        row["file"] = record["path"]
-        row["seconds"] = round(record["seconds"] + seconds, 4)
-        row["key"] = self._key(Path(record["path"]))
-        if record["status"] == "ok":
-            row["clips"] = int(outputs["clips"])
-            for name in ("score_raw", "score_1_5", "score_std"):
-                value = float(outputs[name][position])
-                row[name] = value if value == value else ""  # NaN: there is no such score
-        return row
-
-    def _write(self, row: dict[str, Any]) -> None:
-        for file in self._files:
-            if file.name.endswith(".csv"):
-                csv.writer(file).writerow([row[name] for name in FIELDS])
-            else:
-                file.write(json.dumps(row) + "\n")
-            flush_row(file)
+        key = self._key(Path(record["path"]))
+        if record["status"] == "error":
+            return score_row(record, key, seconds)
+        scores = {name: float(outputs[name][position]) for name in SCORES}
+        return score_row(record, key, seconds, int(outputs["clips"]), scores)
 
     def close(self) -> None:
         """Close what is open."""
         for file in self._files:
             file.close()
         self._files = []
-
-
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Rows of a JSON-lines file; a last line cut off by a crash is left out."""
-    return read_json_lines(path, dict[str, Any], "not JSON")
-
-
-def write_rows(folder: Path, rows: list[dict[str, Any]]) -> None:
-    """Write ``rows`` to ``scores.csv`` and ``scores.jsonl``, each whole or not at all."""
-    write_text(folder / "scores.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
-    with atomic_path(folder / "scores.csv") as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(FIELDS)
-        writer.writerows([row[name] for name in FIELDS] for row in rows)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, NotRequired, TypedDict
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Literal, NotRequired, TypedDict
 
 from datamodules.video.streaming.info import StreamInfo as StreamInfo
+
+if TYPE_CHECKING:  # an exported network runs on the same contract without torch
+    from torch import Tensor
 
 
 class ActionBatch(TypedDict):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import socket
 import tempfile
 import time
@@ -40,6 +41,42 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
         _synchronise_folder(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(target: str | Path) -> Iterator[Path]:
+    """Give a temporary folder beside ``target`` that takes its place when the block ends without an error.
+
+    All files in it are synchronised to the disk first. A folder that is there already is moved aside, and removed once
+    the new one stands; when the block raises, nothing has changed.
+
+    Args:
+        target: Folder to write; missing parent folders are made.
+
+    Yields:
+        Path of the temporary folder.
+    """
+    target = Path(target).absolute()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.{_host()}.{os.getpid()}."))
+    made, old = aside / "new", aside / "old"
+    try:
+        made.mkdir()
+        yield made
+        for file in made.rglob("*"):
+            if file.is_file():
+                _synchronise(file)
+        if target.exists():
+            target.rename(old)
+        try:
+            made.rename(target)
+        except OSError:
+            if old.exists():
+                old.rename(target)
+            raise
+        _synchronise_folder(target.parent)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def sweep_leftovers(target: str | Path) -> list[Path]:

@@ -33,3 +33,7 @@ class StoreError(AppraiseError, RuntimeError):
 
 class StoreUnavailableError(StoreError):
     """The store cannot be written just now: locked, full disk, failing disk. Nothing was saved; later it may be."""
+
+
+class ExportError(AppraiseError, RuntimeError):
+    """A network cannot be exported, or a folder holds no export that can be run."""

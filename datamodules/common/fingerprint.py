@@ -6,8 +6,10 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from torch import Tensor, uint8
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _BLOCK = 1 << 20  # bytes read at a time
 
@@ -63,6 +65,8 @@ def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
         >>> tensors_digest({"w": torch.zeros(2)}) == tensors_digest({"w": torch.zeros(2, 1)})
         False
     """
+    from torch import uint8  # not needed for files, which are named without torch too
+
     digest = hashlib.sha256()
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, NotRequired, TypedDict
+from typing import TYPE_CHECKING, NamedTuple, NotRequired, TypedDict
 
-from torch import Tensor
+if TYPE_CHECKING:  # an exported network runs on the same contract without torch
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
 
 ORIGINAL, NEW = 0, 1  # domains
 IGNORE = 255  # value of `class_mask` where nothing is known
@@ -80,7 +83,7 @@ class Detection(NamedTuple):
         anchor_boxes: Anchor box that emitted the detection, then those that it suppressed, in the pixels of ``box``;
             empty for regions.
         mc_dropout: Mutual information of the score under dropout (BALD) in nats; None when it was not sampled.
-        embedding: float16 ``(F,)``, mean feature of its areas; None when not asked for.
+        embedding: float16 ``(F,)`` on the CPU, mean feature of its areas; None when not asked for.
     """
 
     class_index: int
@@ -91,7 +94,7 @@ class Detection(NamedTuple):
     rle: str | None = None
     anchor_boxes: tuple[Box, ...] = ()
     mc_dropout: float | None = None
-    embedding: Tensor | None = None
+    embedding: Tensor | NDArray[np.float16] | None = None
 
 
 class InspectionPrediction(TypedDict):

@@ -13,9 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch.nn.functional import interpolate
 
 from datamodules.common.errors import VideoError
 from datamodules.common.settings import argument, settings
@@ -68,15 +66,6 @@ def enlarged_size(width: int, height: int, side: int) -> tuple[int, int]:
     if size[0] * size[1] > _PIXEL_LIMIT:
         raise VideoError(f"a picture of {width} x {height} pixels is too thin to be cut into fragments")
     return size
-
-
-def enlarge(frames: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
-    """Resize uint8 frames ``(M, h, w, 3)`` to ``(M, height, width, 3)``, bilinear, rounded."""
-    if frames.shape[1:3] == (height, width):
-        return frames
-    planes = torch.from_numpy(frames).permute(0, 3, 1, 2)
-    larger = interpolate(planes, size=(height, width), mode="bilinear", align_corners=False)
-    return np.ascontiguousarray(larger.permute(0, 2, 3, 1).numpy())
 
 
 def hashed_draw(width: int, height: int, frames: int, clip: int) -> Draw:
@@ -171,17 +160,3 @@ def cut_fragments(
     side = rows.shape[1] * fragment_size
     result: NDArray[np.uint8] = mosaic.view(np.uint8).reshape(len(which), side, side, 3)
     return result
-
-
-def resize_whole(frames: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """Resize whole frames, uint8 ``(M, H, W, 3)``, to a square of side R without keeping their shape: key frames.
-
-    Bilinear with antialiasing: a picture of 720 lines shrinks more than six times, and plain bilinear sampling would
-    read a tenth of its pixels and turn fine texture into noise that the frozen content network never saw.
-
-    Returns:
-        uint8 ``(M, 3, R, R)``.
-    """
-    planes = torch.from_numpy(frames).permute(0, 3, 1, 2)
-    small = interpolate(planes, size=(size, size), mode="bilinear", align_corners=False, antialias=True)
-    return np.ascontiguousarray(small.numpy())

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, TypedDict
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 from datamodules.common.errors import ConfigurationError
+from datamodules.video.reading.contract import VideoInfo
+
+if TYPE_CHECKING:  # an exported network runs on the same contract without torch
+    from torch import Tensor
 
 
 def check_label_range(ends: tuple[float, float]) -> tuple[float, float]:
@@ -58,6 +60,34 @@ class VideoRecord(TypedDict):
     upsampled: bool
     reader: str
     seconds: float
+
+
+def video_record(
+    path: str, info: VideoInfo | None, seconds: float, *, error: str = "", upsampled: bool = False
+) -> VideoRecord:
+    """What is known of a file.
+
+    Args:
+        path: Its absolute path.
+        info: What its reader found; None where it could not be read, or was not.
+        seconds: Time that reading took.
+        error: Why it could not be read.
+        upsampled: Whether the picture was enlarged.
+    """
+    return VideoRecord(
+        path=path,
+        status="error" if error else "ok",
+        error=error,
+        width=info.width if info else 0,
+        height=info.height if info else 0,
+        fps=info.fps if info else 0.0,
+        duration=info.duration if info else 0.0,
+        frames_decoded=info.frames if info else 0,
+        frames_announced=info.frames_announced if info else 0,
+        upsampled=upsampled,
+        reader=info.reader if info else "",
+        seconds=seconds,
+    )
 
 
 class VideoQualityBatch(TypedDict):

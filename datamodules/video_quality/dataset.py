@@ -13,12 +13,14 @@ from torch.utils.data import Dataset, default_collate, get_worker_info
 
 from datamodules.common.errors import VideoError
 from datamodules.common.sampler import SampleIndex
-from datamodules.video.reading.contract import VideoInfo
 from datamodules.video.reading.reader import ReaderName, read_video
-from datamodules.video_quality.batch import VideoQualityBatch, VideoRecord
-from datamodules.video_quality.clip_sampler import ClipSampler, SampledClips, blank_clips
+from datamodules.video.resizing import enlarge, resize_whole
+from datamodules.video_quality.batch import VideoQualityBatch, VideoRecord, video_record
+from datamodules.video_quality.clip_sampler import ClipSampler, Resizing, SampledClips, blank_clips
 from datamodules.video_quality.labels import LabelledVideo
 from datamodules.video_quality.settings import ClipSettings
+
+_RESIZING = Resizing(enlarge, resize_whole)
 
 
 class VideoQualityItem(TypedDict):
@@ -84,11 +86,11 @@ class VideoQualityDataset(Dataset[VideoQualityItem]):
         video = self.videos[row]
         if not sample.valid:
             return _item(
-                row, video, blank_clips(self.clips, self._training), _record(video.path, None, 0.0), valid=False
+                row, video, blank_clips(self.clips, self._training), video_record(video.path, None, 0.0), valid=False
             )
         seeds = (self._seed, sample.epoch, row) if self._training else None
         start = time.perf_counter()
-        sampler = ClipSampler(self.clips, seeds)
+        sampler = ClipSampler(self.clips, _RESIZING, seeds)
         try:
             info = read_video(
                 video.path, sampler, reader=self._reader, timeout=self._timeout, threads=_decoding_threads()
@@ -96,10 +98,10 @@ class VideoQualityDataset(Dataset[VideoQualityItem]):
         except VideoError as error:
             if self._on_error == "raise":
                 raise
-            record = _record(video.path, None, time.perf_counter() - start, error=str(error))
+            record = video_record(video.path, None, time.perf_counter() - start, error=str(error))
             return self._blank(row, record)
         clips = sampler.result(info)
-        record = _record(video.path, info, time.perf_counter() - start, upsampled=clips.upsampled)
+        record = video_record(video.path, info, time.perf_counter() - start, upsampled=clips.upsampled)
         return _item(row, video, clips, record, valid=True)
 
     def _blank(self, row: int, record: VideoRecord) -> VideoQualityItem:
@@ -111,30 +113,11 @@ def _decoding_threads() -> int:
     return 1 if get_worker_info() is not None else 0
 
 
-def _record(
-    path: str, info: VideoInfo | None, seconds: float, *, error: str = "", upsampled: bool = False
-) -> VideoRecord:
-    return VideoRecord(
-        path=path,
-        status="error" if error else "ok",
-        error=error,
-        width=info.width if info else 0,
-        height=info.height if info else 0,
-        fps=info.fps if info else 0.0,
-        duration=info.duration if info else 0.0,
-        frames_decoded=info.frames if info else 0,
-        frames_announced=info.frames_announced if info else 0,
-        upsampled=upsampled,
-        reader=info.reader if info else "",
-        seconds=seconds,
-    )
-
-
 def _item(row: int, video: LabelledVideo, clips: SampledClips, record: VideoRecord, *, valid: bool) -> VideoQualityItem:
     return VideoQualityItem(
-        fragments=clips.fragments,
-        key_frames=clips.key_frames,
-        frame_index=clips.frame_index,
+        fragments=torch.from_numpy(clips.fragments),
+        key_frames=torch.from_numpy(clips.key_frames),
+        frame_index=torch.from_numpy(clips.frame_index),
         index=row,
         mos=video.mos,
         pattern=video.pattern,

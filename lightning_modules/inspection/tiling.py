@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from itertools import pairwise
 
 import torch
 from torch import Tensor
 
 from datamodules.common.errors import ConfigurationError
-
-_DEEPEST_STRIDE = 32  # of common backbones: tiles that start on its grid sample the image as the whole image would be
+from lightning_modules.inspection.tiles import cut_into_tiles
 
 
 def tiled(
@@ -48,18 +46,12 @@ def tiled(
         >>> torch.equal(double, 2 * image)
         True
     """
-    if stride < 1 or tile < stride or tile % stride or not 0 <= overlap < tile or tiles_at_a_time < 1:
-        raise ConfigurationError(
-            f"Tiles of {tile} pixels with an overlap of {overlap} do not fit a stride of {stride}: tile_size must be a "
-            "multiple of the stride, tile_overlap at least 0 and smaller than tile_size."
-        )
+    if tiles_at_a_time < 1:
+        raise ConfigurationError(f"tiles_at_a_time is {tiles_at_a_time}, but one tile at least goes through: raise it.")
     batch, height, width = image.shape[0], image.shape[-2], image.shape[-1]
-    grid = math.lcm(stride, _DEEPEST_STRIDE)
-    grid = grid if tile % grid == 0 and tile - overlap >= grid else stride
-    image = torch.nn.functional.pad(image, (0, -width % grid, 0, -height % grid))
-    rows = _Axis.cut(image.shape[-2], tile, overlap, grid)
-    columns = _Axis.cut(image.shape[-1], tile, overlap, grid)
-    places = [(row, column) for row in rows for column in columns]
+    cut = cut_into_tiles((height, width), tile, overlap, stride)
+    image = torch.nn.functional.pad(image, (0, cut.size[1] - width, 0, cut.size[0] - height))
+    places = [(row, column) for row in cut.rows for column in cut.columns]
     stitched: tuple[Tensor, ...] = ()
     for first in range(0, len(places), tiles_at_a_time):
         chunk = places[first : first + tiles_at_a_time]
@@ -74,28 +66,3 @@ def tiled(
                 whole[..., source[1], target[1]] = cells[..., source[0], target[0]]
     keep = (math.ceil(height / stride), math.ceil(width / stride))
     return tuple(whole[..., : keep[0], : keep[1]] for whole in stitched)
-
-
-class _Axis:
-    """One tile along one axis: the pixels it reads and the pixels it is the nearest tile of."""
-
-    def __init__(self, start: int, length: int, nearest: tuple[float, float]) -> None:
-        self.start = start
-        self.pixels = slice(start, start + length)
-        self.nearest = nearest
-
-    @classmethod
-    def cut(cls, size: int, tile: int, overlap: int, grid: int) -> list[_Axis]:
-        """Cover ``size`` pixels, a multiple of ``grid``, by tiles that start on the grid."""
-        if size <= tile:
-            return [cls(0, size, (0.0, float(size)))]
-        step = max(grid, (tile - overlap) // grid * grid)
-        starts = [*range(0, size - tile, step), size - tile]
-        bounds = [0.0, *((before + after + tile) / 2 for before, after in pairwise(starts)), float(size)]
-        return [cls(start, tile, nearest) for start, nearest in zip(starts, pairwise(bounds), strict=True)]
-
-    def cells(self, stride: int) -> tuple[slice, slice]:
-        """Cells that this tile gives, counted in the tile and in the whole image; a tie goes to the earlier tile."""
-        low, high = (math.floor(bound / stride + 0.5) for bound in self.nearest)
-        first = self.start // stride
-        return slice(low - first, high - first), slice(low, high)

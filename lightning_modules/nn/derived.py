@@ -73,6 +73,8 @@ class KeepsDerived(nn.Module, Generic[Value]):
             sources: Parameters and buffers that the value is made of.
             build: Makes the value.
         """
+        if torch.compiler.is_exporting():  # a graph that is being exported has no tensors yet, and folds constants
+            return build()
         stamps = tuple(_stamp(source) for source in sources)
         kept = self._kept.get(key)
         if kept is not None and kept[0] == stamps:

@@ -87,6 +87,8 @@ def hard_topk(scores: Tensor, k: int) -> Tensor:
                 [0., 0., 0., 1.]])
     """
     _check(scores, k)
+    if k == 1 and torch.compiler.is_exporting():  # ONNX knows no stable sort, and its largest is the first one too
+        return nn.functional.one_hot(scores.argmax(dim=-1, keepdim=True), scores.shape[-1]).to(scores.dtype)
     order = scores.detach().argsort(dim=-1, descending=True, stable=True)
     positions = order[..., :k].sort(dim=-1).values
     return torch.zeros(*positions.shape, scores.shape[-1], dtype=scores.dtype, device=scores.device).scatter_(

@@ -91,7 +91,7 @@ class ClipTower(Freezable):
         grid = positions[1:].view(1, side, side, self.width).permute(0, 3, 1, 2)
         if tuple(size) != (side, side):
             grid = F.interpolate(grid.float(), size=size, mode="bicubic", align_corners=False).to(positions.dtype)
-        first = (embeddings.class_embedding + positions[0]).expand(len(images), 1, self.width)
+        first = (embeddings.class_embedding + positions[0]).expand(images.shape[0], 1, self.width)
         tokens = torch.cat([first.to(tokens.dtype), tokens + grid.flatten(2).transpose(1, 2)], dim=1)
         return cast(Tensor, self.pre_norm(tokens))
 

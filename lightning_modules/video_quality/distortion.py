@@ -74,7 +74,7 @@ class ContriqueDistortion(Freezable, KeepsDerived[FoldedNetwork]):
     def forward(self, patches: Tensor) -> Tensor:
         """Tokens ``(N, dim)`` of ImageNet-normalised patches ``(N, 3, fs, fs)``."""
         patches = self.unit_pixels(patches)
-        if self.frozen:
+        if self.frozen and not torch.compiler.is_exporting():  # a runtime folds by itself
             with torch.no_grad():
                 return self._folded(patches)(patches)
         features = self.encoder(patches.contiguous(memory_format=torch.channels_last)).mean((2, 3))

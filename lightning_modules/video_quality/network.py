@@ -196,7 +196,7 @@ class KSVQENetwork(nn.Module):
             None if content is None else GuideTokens(content, groups[::step]),
             None if distortion is None else GuideTokens(distortion),
         )
-        tokens = features.new_zeros(len(fragments), 0, self.config.distortion_dim)
+        tokens = features.new_zeros(fragments.shape[0], 0, self.config.distortion_dim)
         if distortion is not None:
             tokens = distortion.flatten(1, 2)
         return KSVQEOutput(self.head(features), importance, selection, tokens)

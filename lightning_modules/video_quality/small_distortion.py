@@ -82,7 +82,7 @@ class BlockTransformFront(nn.Module):
             luma = torch.einsum("nchw,c->nhw", x.float(), self.luma) + self.offset
             luma = luma[:, : rows * BLOCK, : columns * BLOCK]
             blocks = luma.reshape(-1, rows, BLOCK, columns, BLOCK).transpose(2, 3).reshape(-1, BLOCK**2)
-            return torch.log1p((blocks @ self.basis.T).abs()).view(len(x), rows * columns, -1)
+            return torch.log1p((blocks @ self.basis.T).abs()).view(x.shape[0], rows * columns, -1)
 
 
 class SmallDistortion(Freezable):

@@ -54,6 +54,8 @@ class _Reorder(torch.autograd.Function):
 
 
 def _take_rows(x: Tensor, index: Tensor) -> Tensor:
+    if torch.compiler.is_exporting():  # a graph is for any number of clips
+        return x.index_select(1, index)
     if len(x) == 1:
         return x[0].index_select(0, index).unsqueeze(0)  # much faster than index_select along a later dimension
     return torch.stack([clip.index_select(0, index) for clip in x])
@@ -105,10 +107,16 @@ class WindowAttention(nn.Module):
         """
         batch, places, times, tokens, channels = x.shape
         qkv = self.qkv(x).view(batch, places, times, tokens, 3, self.heads, channels // self.heads)
+        bias = bias.to(qkv.dtype).expand(places, -1, -1, -1)
+        if torch.compiler.is_exporting():  # nor can a graph take clips apart: windows of all clips attend together
+            times_first = qkv.permute(2, 4, 0, 1, 5, 3, 6).unbind(0)
+            windows = [
+                _attend_plainly(own, bias, cut if number + 1 == times else 0) for number, own in enumerate(times_first)
+            ]
+            return cast(Tensor, self.proj(torch.stack(windows, dim=2)))
         # One call per clip and time, for all of which the bias is the same: (3, n, heads, N, d) each.
         # Unbound at once, since the backward pass of an index would fill a tensor of the whole size each time.
         groups = qkv.permute(0, 2, 4, 1, 5, 3, 6).flatten(0, 1).unbind(0)
-        bias = bias.to(qkv.dtype).expand(places, -1, -1, -1)
         parts = [_attend(group, bias, cut if (number + 1) % times == 0 else 0) for number, group in enumerate(groups)]
         mixed = torch.stack(parts).view(batch, times, places, tokens, channels).transpose(1, 2)
         return cast(Tensor, self.proj(mixed))
@@ -126,6 +134,19 @@ def _attend(qkv: Tensor, bias: Tensor, cut: int) -> Tensor:
         for part in (slice(None, cut), slice(cut, None))
     ]
     return torch.cat(halves, dim=2).transpose(1, 2).flatten(2)
+
+
+def _attend_plainly(qkv: Tensor, bias: Tensor, cut: int) -> Tensor:
+    """`_attend` of ``(3, B, n, heads, N, d)`` in products and a softmax alone: ``(B, n, N, heads * d)``."""
+    query, key, value = qkv.unbind(0)
+    query = query * query.shape[-1] ** -0.5
+    tokens = query.shape[-2]
+    mixed = [
+        torch.softmax(query[..., part, :] @ key[..., part, :].transpose(-1, -2) + bias[:, :, part, part], dim=-1)
+        @ value[..., part, :]
+        for part in ((slice(0, tokens),) if cut == 0 else (slice(0, cut), slice(cut, tokens)))
+    ]
+    return torch.cat(mixed, dim=-2).transpose(-2, -3).flatten(-2)
 
 
 class SwinBlock(nn.Module):
@@ -147,7 +168,8 @@ class SwinBlock(nn.Module):
         bias = self.attn.position_bias
         tables = bias.gather(geometry, _compute_dtype(x))
         places = geometry.spatial_windows
-        if torch.is_grad_enabled() or self.training:  # a dropped branch is dropped in all windows of a clip
+        # A dropped branch is dropped in all windows of a clip, and a graph overwrites nothing.
+        if torch.is_grad_enabled() or self.training or torch.compiler.is_exporting():
             return self._windows(x, bias(tables, geometry, 0, places), geometry.cut)
         step = self._places_at_a_time(x, geometry)
         for start in range(0, places, step):

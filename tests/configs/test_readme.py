@@ -88,6 +88,15 @@ def test_command_runs(
         assert cli.main(words) == 0
         assert "--print_config" in words or any((tmp_path / "out").iterdir())
         return
+    if words[0] in ("export", "run-exported"):
+        places = {"exported": tmp_path / "exported", "found": tmp_path / "found", "NEW_IMAGES": part_tree / "templates"}
+        words = [str(places.get(word, word)) for word in with_checkpoint(words, deployed[1])]
+        if words[0] == "run-exported":
+            command = ["export", f"--ckpt_path={deployed[1]}", f"--output={places['exported']}"]
+            assert cli.main([*command, f"--input={places['NEW_IMAGES']}"]) == 0
+        assert cli.main(words) == 0
+        assert (tmp_path / ("found/feedback.sqlite" if words[0] == "run-exported" else "exported/model.onnx")).is_file()
+        return
     if words[0] == "mentor":
         words[words.index("--store") + 1] = str(deployed[0])
         words.append("--agreement")  # says it and stops, where the page would wait for people

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import cli
-from callbacks.video_quality.score_writer import FIELDS
+from callbacks.video_quality.score_rows import FIELDS
 from datamodules.video.writing.encode import encode_video
 from tests.tables import csv_rows
 

@@ -49,7 +49,7 @@ class HeadGroup:
 
     def logits(self, logits: Tensor) -> Tensor:
         """The group's own ``(B, heads, width)`` of all outputs ``(B, L)``."""
-        return logits[:, self.start : self.stop].reshape(len(logits), len(self.heads), self.width)
+        return logits[:, self.start : self.stop].reshape(logits.shape[0], len(self.heads), self.width)
 
 
 def head_groups(schema: AttributeSchema, layout: Layout = "by_kind") -> tuple[HeadGroup, ...]:

@@ -13,10 +13,11 @@ import pytest
 import torch
 from PIL import Image
 
-from callbacks.inspection.feedback_store_writer import FeedbackStoreWriter, write_map
+from callbacks.inspection.feedback_store_writer import FeedbackStoreWriter
 from datamodules.common.errors import StoreError
 from datamodules.inspection.batch import Detection
 from datamodules.inspection.store.feedback import FeedbackStore
+from datamodules.inspection.store.score_maps import write_map
 from tests.running import quiet_trainer
 
 CLASSES = ["dent", "scratch"]
@@ -166,4 +167,4 @@ def test_a_model_without_class_names_is_refused(tmp_path: Path) -> None:
 def test_a_score_map_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "maps").write_text("a file")
     with pytest.raises(StoreError, match=r"score map .*a\.npz cannot be written"):
-        write_map(tmp_path / "maps" / "a.npz", torch.zeros(2, 2))
+        write_map(tmp_path / "maps" / "a.npz", np.zeros((2, 2), dtype=np.float16))

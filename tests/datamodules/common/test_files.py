@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from datamodules.common.atomic_write import append_row, write_bytes, write_text, write_with
+from datamodules.common.atomic_write import append_row, atomic_folder, write_bytes, write_text, write_with
 from datamodules.common.cache_folder import cache_folder
 from datamodules.common.errors import LabelError
 from datamodules.common.fingerprint import config_digest, file_key, file_sha256, tensors_digest
@@ -29,6 +29,19 @@ def test_a_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
         write_with(target, fail_half_way)
     assert target.read_text() == "old"
     assert [file.name for file in target.parent.iterdir()] == ["table.csv"]
+
+
+def test_a_folder_takes_the_place_of_another_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "export"
+    with atomic_folder(target) as folder:
+        (folder / "old").write_text("1")
+    with pytest.raises(FileNotFoundError), atomic_folder(target) as folder:
+        (folder / "absent" / "new").touch()
+    assert [file.name for file in target.iterdir()] == ["old"]
+    with atomic_folder(target) as folder:
+        (folder / "new").touch()
+    assert [file.name for file in target.iterdir()] == ["new"]
+    assert [file.name for file in target.parent.iterdir()] == ["export"]
 
 
 def write_three(path: Path) -> None:

@@ -12,13 +12,12 @@ from datamodules.video.fragments import (
     FragmentGrid,
     FragmentPlaces,
     cut_fragments,
-    enlarge,
     enlarged_size,
     hashed_draw,
     place_fragments,
     random_draw,
-    resize_whole,
 )
+from datamodules.video.resizing import enlarge, resize_whole
 
 GRIDS = st.builds(FragmentGrid, st.integers(1, 9), st.sampled_from([4, 8, 32]), st.integers(1, 9))
 

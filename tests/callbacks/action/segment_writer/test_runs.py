@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from callbacks.action import segment_writer
 from callbacks.action.frame_states import SegmentSettings
 from callbacks.action.picture_annotator import PictureAnnotator
-from callbacks.action.segment_writer import free_name, plain_name
+from callbacks.action.segment_writer import chunk_of
 from callbacks.action.source_annotation import Outputs, SourceAnnotation
+from callbacks.action.source_names import free_name, plain_name
 from callbacks.action.summary import append_result, read_results
 from datamodules.action.batch import StreamBatch, StreamInfo
 from lightning_modules.action.segments.files import read_activitynet, read_segment_csv
@@ -149,7 +150,7 @@ def test_every_recording_of_a_live_source_keeps_its_row(tmp_path: Path) -> None:
     info = StreamInfo(name="-", path="", live=True, width=4, height=4, fps=0.0, duration=float("nan"))
     for count, name in enumerate(("failed", "stdin", "stdin_2")):
         source = SourceAnnotation(name, info, NAMES, SegmentSettings(), Outputs(tmp_path, figures=False))
-        source.add(live_chunk(info, count), np.full((count, len(NAMES)), 0.2))
+        source.add(chunk_of(live_chunk(info, count)), np.full((count, len(NAMES)), 0.2))
         append_result(tmp_path, source.finish("ok"))
         time.sleep(0.002)  # rows tell recordings apart by milliseconds
     recorded = list(read_results(tmp_path).values())

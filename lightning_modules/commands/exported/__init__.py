@@ -1,0 +1,1 @@
+"""``run-exported``: exported networks on files, by onnxruntime and NumPy, without torch."""
