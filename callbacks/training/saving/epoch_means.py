@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -45,8 +47,8 @@ class EpochMeans(Callback):
         if not values or not trainer.is_global_zero:
             return
         step = int(values.pop("step"))
-        tables = [logger.experiment.metrics for logger in trainer.loggers if isinstance(logger, CSVLogger)]
-        if tables and all(any(is_row(one, step, values) for one in table) for table in tables):
+        tables = [logger for logger in trainer.loggers if isinstance(logger, CSVLogger)]
+        if tables and all(has_row(logger, step, values) for logger in tables):
             return
         for logger in trainer.loggers:
             logger.log_metrics(dict(values), step)
@@ -96,9 +98,15 @@ def row(trainer: L.Trainer) -> dict[str, float]:
     return {**{name: float(value) for name, value in logged.items()}, **facts}
 
 
-def is_row(found: Mapping[str, Any], step: int, values: Mapping[str, float]) -> bool:
-    """Whether a row of a table, read or just logged, is that of a step with some values."""
-    return found.get("step") in (step, str(step)) and values.keys() <= found.keys()
+def has_row(logger: CSVLogger, step: int, values: Mapping[str, float]) -> bool:
+    """Whether the file of a logger has the row of a step with some values."""
+    logger.save()
+    path = Path(logger.experiment.metrics_file_path)
+    if not path.is_file():
+        return False
+    with path.open(encoding="utf-8", newline="") as stream:
+        rows = [row for row in csv.DictReader(stream) if row["step"] == str(step)]
+    return any(all(row.get(name) for name in values) for row in rows)
 
 
 def sums(trainer: L.Trainer) -> list[dict[str, Any]]:
