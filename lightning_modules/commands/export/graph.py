@@ -30,7 +30,7 @@ def trace(plan: Plan) -> torch.export.ExportedProgram:
     try:
         with torch.no_grad(), _quiet():
             return torch.export.export(plan.module, plan.examples(), dynamic_shapes=(plan.free_axes(),), strict=False)
-    except (RuntimeError, ValueError, TypeError, AttributeError, torch._dynamo.exc.TorchDynamoException) as error:
+    except (RuntimeError, ValueError, TypeError, AttributeError) as error:
         raise ExportError(
             f"{plan.method} cannot be traced into one graph ({_reason(error)}); a part of it depends on values"
         ) from error

@@ -115,7 +115,24 @@ _SWEEP_OPTIONS = (
     ("-- --NAME VALUE", "options of `fit` for every point; a --config among them replaces the file's own"),
 )
 
+_EXPORT_OPTIONS = (
+    ("--ckpt_path FILE", "checkpoint that `fit` wrote"),
+    ("--output DIR", "new folder of the export"),
+    ("--input PLACE", "files to compare the graph with torch on (default: the run's test split)"),
+    ("--format FORMAT", "onnx (default) or torch_export"),
+    ("--int8 PLACE", "write a quantised graph too, by ranges seen on these training files"),
+    ("--data NAME=VALUE", "option of the data, such as image_size=320"),
+    ("--force", "replace an earlier export"),
+)
+_EXPORTED_OPTIONS = (
+    ("--output DIR", "folder of the rows"),
+    ("--precision NAME", "float32 (default) or int8"),
+    ("--threads N", "processors to use (default: all)"),
+)
+
 _OWN_OPTIONS = {
+    "export": _EXPORT_OPTIONS,
+    "run-exported": _EXPORTED_OPTIONS,
     "submit": _SUBMIT_OPTIONS,
     "sweep": _SWEEP_OPTIONS,
     "evaluate-faces": _EVALUATE_OPTIONS,
@@ -127,6 +144,8 @@ _OWN_OPTIONS = {
 }
 
 _USAGE = {
+    "export": "--ckpt_path FILE --output DIR [--NAME VALUE ...]",
+    "run-exported": "FOLDER INPUT --output DIR [--NAME VALUE ...]",
     "submit": "--config FILE [--NAME VALUE ...] [-- options of fit]",
     "status": "FOLDER",
     "sweep": "FILE [--NAME VALUE ...] [-- options of fit]",
@@ -193,6 +212,11 @@ _EXAMPLES = {
         "--run runs/video_quality/kvq/version_0",
     ),
     "status": ("runs/video_quality/kvq/version_0",),
+    "export": (
+        "--ckpt_path runs/video_quality/demo/version_0/checkpoints/best.ckpt --output exported",
+        "--ckpt_path FILE --input NEW_IMAGES --int8 TRAINING_IMAGES --output exported",
+    ),
+    "run-exported": ("exported FOLDER --output scores",),
     "sweep": (
         "sweeps/ksvqe --offline --count 4",
         "sweeps/ksvqe --offline --jobs 2 -- --trainer.max_epochs 3",
