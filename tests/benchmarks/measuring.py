@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
+from typing import TypeVar
 
 import av
 import numpy as np
@@ -17,16 +20,19 @@ SLICE = 0.15  # seconds of a short work in each turn
 
 Figures = NDArray[np.float64]  # one for each turn
 Work = Callable[[], object]
+Result = TypeVar("Result")
 
 
-def in_turns(works: Mapping[str, Work], clock: Callable[[Work], float] | None = None) -> dict[str, Figures]:
+def in_turns(
+    works: Mapping[str, Callable[[], Result]], clock: Callable[[Callable[[], Result]], float] | None = None
+) -> dict[str, Figures]:
     """Figure of each work in each of five turns, so that what else the machine does meets all of them.
 
     Args:
         works: What is measured, one after the other in every turn; a first turn warms up and does not count.
         clock: Runs a work and gives its figure; by default its seconds.
     """
-    measure = clock or seconds
+    measure: Callable[[Callable[[], Result]], float] = clock or seconds
     taken = [[measure(work) for work in works.values()] for _ in range(1 + PAIRS)]
     return dict(zip(works, np.array(taken[1:], dtype=np.float64).T, strict=True))
 
@@ -71,6 +77,12 @@ def peak_bytes(work: Work) -> int:
     work()
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     return int(next(line for line in lines if line.startswith("VmHWM:")).split()[1]) * 1024 - before
+
+
+def in_new_process(work: Callable[..., Result], *arguments: object) -> Result:
+    """Result of a function of a module: memory that earlier work has freed would hide what it takes."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(work, *arguments).result()
 
 
 def moving(count: int, height: int, width: int) -> Iterator[NDArray[np.uint8]]:

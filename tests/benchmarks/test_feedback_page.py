@@ -13,8 +13,8 @@ from tests.benchmarks.conftest import Speed
 from tests.benchmarks.measuring import PAIRS, in_turns
 from tests.datamodules.feedback import helpers
 
-KEYS = 30  # of a turn
-PACE = 120  # ms between two keys: several times as fast as a person decides
+KEYS = 25  # of a turn
+PACE = 100  # ms between two keys: several times as fast as a person decides
 
 MEASURE = """() => {
   window.waits = [];
@@ -30,6 +30,7 @@ BARE_PAGE = """async (count) => {
   const canvas = document.createElement("canvas");
   Object.assign(canvas, { width: 640, height: 640 });
   document.body.replaceChildren(canvas);
+  canvas.animate([{ opacity: 0.99 }, { opacity: 1 }], { duration: 500, iterations: Infinity });  // frames go on
   const brush = canvas.getContext("2d");
   const images = [];
   for (let id = 1; id <= count; id++) {

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
-from multiprocessing import get_context
 
 import numpy as np
 import pytest
@@ -15,7 +13,7 @@ from torch import Tensor, nn
 from lightning_modules.video_quality.network import KSVQENetwork
 from lightning_modules.video_quality.presets import resolve_preset
 from tests.benchmarks.conftest import Speed
-from tests.benchmarks.measuring import PAIRS, in_turns, peak_bytes
+from tests.benchmarks.measuring import PAIRS, in_new_process, in_turns, peak_bytes
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.video_quality]
 
@@ -45,9 +43,7 @@ def peaks() -> tuple[int, int]:
 
 @pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="Linux alone tells peaks of memory")
 def test_memory_above_the_loaded_model(speed: Speed) -> None:
-    # Each time in a new process: memory that an earlier pass has freed would hide what the network takes.
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
-        whole, bare = np.array([pool.submit(peaks).result() for _ in range(PAIRS)], dtype=np.float64).T
+    whole, bare = np.array([in_new_process(peaks) for _ in range(PAIRS)], dtype=np.float64).T
     speed.add("network memory", whole / bare, float(np.median(bare)) / 1e6, "MB")
 
 
