@@ -214,7 +214,7 @@ class Report(TypedDict):
 
 def short(value: float) -> str:
     """Three digits, and no exponent."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:#.3g}"
+    return f"{value:,.0f}" if value >= 99.95 else f"{value:#.3g}"
 
 
 def markdown(rows: list[Measured]) -> str:

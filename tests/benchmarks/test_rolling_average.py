@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from lightning_modules.action.segments.machine import SegmentMachine
 from lightning_modules.action.segments.rolling_average import Mode, RollingAverage, RollingMeans
 from tests.benchmarks.conftest import Speed
-from tests.benchmarks.measuring import in_turns
+from tests.benchmarks.measuring import Work, in_turns
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.action]
 
@@ -55,13 +54,14 @@ def test_beside_the_deque(speed: Speed) -> None:
     for length in LENGTHS:
         means = np.concatenate([part.means for part in averaged(scores, times, **length)])
         np.testing.assert_allclose(means, deque_loop(scores), atol=1e-13)
-    works: dict[str, Callable[[], object]] = {
+    works: dict[str, Work] = {
         f"{mode} {[*length]}": partial(averaged, scores, times, mode=mode, **length)
         for mode in MODES
         for length in LENGTHS
     }
     works["segments"] = partial(segmented, averaged(scores, times, window=16))
-    taken = in_turns({"deque": partial(deque_loop, scores), **works})
+    works["deque"] = partial(deque_loop, scores)
+    taken = in_turns(works)
     bare = taken.pop("deque")
     speed.add("averages", bare / np.max([*taken.values()], axis=0), 1e6 * float(np.median(bare)) / FRAMES, "us a frame")
 
