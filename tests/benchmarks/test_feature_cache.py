@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +17,10 @@ from callbacks.training.feature_cache import FeatureCache
 from datamodules.action.datamodule import ActionDataModule
 from datamodules.action.frames.augmentation import ActionAugmentation
 from lightning_modules.action.module import FrameAveragingActionRecognizer
-from tests.benchmarks.measuring import seconds
+from tests.benchmarks.conftest import Speed
+from tests.benchmarks.measuring import in_turns
 from tests.running import quiet_trainer
 
-FLOOR = 20.0  # times that an epoch on features must be faster
 EPOCHS = 2
 CLASSES = ["cooking", "drinking"]
 VIDEOS = {"train": 8, "val": 4, "test": 1}  # of each class
@@ -47,8 +46,7 @@ class EpochClock(Callback):
 class Run:
     """What a training gave."""
 
-    epoch: float
-    whole: float
+    epoch: float  # seconds of the faster one
     metrics: dict[str, float]
 
 
@@ -74,31 +72,31 @@ def train(root: Path, folder: Path, backbone: str, side: int, *callbacks: Callba
     clock = EpochClock()
     options = {"max_epochs": EPOCHS, "num_sanity_val_steps": 0, "use_distributed_sampler": False}
     trainer = quiet_trainer(folder, clock, *callbacks, **options)
-    whole = seconds(lambda: trainer.fit(model, datamodule=data))
-    return Run(min(clock.seconds), whole, {name: float(value) for name, value in trainer.callback_metrics.items()})
+    trainer.fit(model, datamodule=data)
+    return Run(min(clock.seconds), {name: float(value) for name, value in trainer.callback_metrics.items()})
 
 
 @pytest.mark.benchmark
-@pytest.mark.parametrize(("backbone", "side", "times"), [("resnet50", 224, 1), ("resnet18", 112, 4)])
+@pytest.mark.action
+@pytest.mark.parametrize(
+    ("backbone", "side", "times", "name"),
+    [("resnet50", 224, 1, "features"), ("resnet18", 112, 4, "features small")],
+    ids=["resnet50", "resnet18"],
+)
 def test_epoch_on_stored_features(
-    backbone: str, side: int, times: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    backbone: str, side: int, times: int, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, speed: Speed
 ) -> None:
     monkeypatch.setenv("APPRAISE_CACHE", str(tmp_path / "cache"))
     draw_pictures(tmp_path / "pictures", side, times)
-    train(tmp_path / "pictures", tmp_path, "test_resnet", 64)  # first use of everything
-    in_loop = train(tmp_path / "pictures", tmp_path, backbone, side)
-    stored = train(tmp_path / "pictures", tmp_path, backbone, side, FeatureCache())
-    again = train(tmp_path / "pictures", tmp_path, backbone, side, FeatureCache())
+    runs: dict[str, Run] = {}
+
+    def epoch(kind: str, *callbacks: Callback) -> float:
+        runs[kind] = train(tmp_path / "pictures", tmp_path, backbone, side, *callbacks)
+        return runs[kind].epoch
+
+    works = {"in the loop": lambda: epoch("in the loop"), "stored": lambda: epoch("stored", FeatureCache())}
+    taken = in_turns(works, lambda work: work())
+    assert runs["stored"].metrics == pytest.approx(runs["in the loop"].metrics, rel=1e-3, abs=1e-5)
     frames = len(CLASSES) * FRAMES * (VIDEOS["train"] + VIDEOS["val"]) * times
-    epoch = min(stored.epoch, again.epoch)
-    load, threads = os.getloadavg()[0], torch.get_num_threads()
-    print(  # noqa: T201  # a benchmark tells its numbers
-        f"\n{backbone} at {side} px, {frames} frames an epoch, {threads} threads, load {load:.1f}: an epoch takes "
-        f"{in_loop.epoch:.2f} s with the backbone, {1e3 * epoch:.0f} ms on features, so that it is "
-        f"{in_loop.epoch / epoch:.0f} times as fast; the whole training of {EPOCHS} epochs {in_loop.whole:.1f} s, "
-        f"{stored.whole:.1f} s with the features computed first, {again.whole:.1f} s with those of another run; "
-        f"accuracy {stored.metrics['val/accuracy']:.3f} and {in_loop.metrics['val/accuracy']:.3f}"
-    )
-    assert stored.metrics == pytest.approx(in_loop.metrics, rel=1e-3, abs=1e-5)
-    assert again.metrics == stored.metrics
-    assert in_loop.epoch / epoch >= FLOOR
+    bare = taken["in the loop"]
+    speed.add(name, bare / taken["stored"], frames / float(np.median(bare)), "frames/s")

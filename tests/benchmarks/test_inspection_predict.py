@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from pathlib import Path
 from typing import cast
 
@@ -14,10 +13,10 @@ from PIL import Image
 from datamodules.inspection.batch import InspectionBatch, InspectionPrediction
 from datamodules.inspection.datamodule import InspectionDataModule
 from lightning_modules import MentoringSegmenter
-from tests.benchmarks.measuring import seconds
+from tests.benchmarks.conftest import Speed
+from tests.benchmarks.measuring import Figures, in_turns
 from tests.running import quiet_trainer
 
-FLOOR = 0.8
 SIDE = 512
 BATCH = 8
 CLASSES = [f"class {number}" for number in range(13)]
@@ -53,50 +52,41 @@ def tuned(module: MentoringSegmenter, batch: InspectionBatch) -> None:
 
 
 @pytest.mark.benchmark
-@pytest.mark.parametrize("embeddings", [False, True])
-def test_images_a_second_beside_decoding_and_network(
-    tmp_path: Path, embeddings: bool, capsys: pytest.CaptureFixture[str]
-) -> None:
-    on_gpu = torch.cuda.is_available()
-    number, rounds = (256, 5) if on_gpu else (24, 3)
+@pytest.mark.inspection
+def test_images_a_second_beside_decoding_and_network(tmp_path: Path, speed: Speed) -> None:
+    number = 256 if torch.cuda.is_available() else 24
     (tmp_path / "images").mkdir()
     paths = write_images(tmp_path / "images", number)
-    torch.manual_seed(0)
-    module = MentoringSegmenter(CLASSES, backbone="resnet18", embeddings=embeddings).eval()
     data = InspectionDataModule(
         path=str(tmp_path / "images"), classes=CLASSES, batch_size=BATCH, num_workers=0, cache_megabytes=0
     )
-    device = torch.device("cuda" if on_gpu else "cpu")
     data.setup("predict")
+    cases = [beside(data, paths, tmp_path, embeddings) for embeddings in (False, True)]
+    ratios, limit = min(cases, key=lambda case: float(np.median(case[0])))
+    speed.add("predict", ratios, limit, "images/s")
+
+
+def beside(data: InspectionDataModule, paths: list[Path], folder: Path, embeddings: bool) -> tuple[Figures, float]:
+    """Rate as part of what decoding and network in turn allow, and images a second of that."""
+    torch.manual_seed(0)
+    module = MentoringSegmenter(CLASSES, backbone="resnet18", embeddings=embeddings).eval()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     batch: InspectionBatch = next(iter(data.predict_dataloader()))
     tuned(module, batch)
     images = module.preprocess(batch["image"]).to(device)
-    network = module.network.to(device)
+    found: list[InspectionPrediction] = []
 
     def forward() -> None:
+        network = module.network.to(device)  # back from where the trainer left it
         with torch.inference_mode():
-            for _ in range(number // BATCH):
+            for _ in range(len(paths) // BATCH):
                 network(images)
 
-    def predict() -> list[InspectionPrediction]:
-        trainer = quiet_trainer(tmp_path, accelerator="auto", devices=1)
-        return cast(list[InspectionPrediction], trainer.predict(module, datamodule=data))
+    def predict() -> None:
+        trainer = quiet_trainer(folder, accelerator="auto", devices=1)
+        found[:] = cast(list[InspectionPrediction], trainer.predict(module, datamodule=data))
 
-    forward()
-    found = predict()
-    rates: dict[str, list[float]] = {"decode": [], "network": [], "predict": []}
-    for _ in range(rounds):  # in turn, so that a disturbance of the machine meets all three
-        rates["decode"].append(number / seconds(lambda: decode(paths)))
-        module.to(device)
-        rates["network"].append(number / seconds(forward))
-        rates["predict"].append(number / seconds(predict))
-    decoding, running, whole = (statistics.median(rates[name]) for name in ("decode", "network", "predict"))
-    possible = 1 / (1 / decoding + 1 / running)
-    regions = sum(len(image) for part in found for image in part["detections"]) / number
-    with capsys.disabled():
-        print(  # noqa: T201  # what a benchmark is for
-            f"\n{device}, embeddings {embeddings}: decode {decoding:.1f}/s, network {running:.1f}/s, possible "
-            f"{possible:.1f}/s, predict {whole:.1f}/s = {whole / possible:.2f} of it; {regions:.1f} detections an image"
-        )
-    assert regions > 1
-    assert whole >= FLOOR * possible
+    taken = in_turns({"decode": lambda: decode(paths), "network": forward, "predict": predict})
+    assert sum(len(image) for part in found for image in part["detections"]) > len(paths)
+    possible = taken["decode"] + taken["network"]
+    return possible / taken["predict"], len(paths) / float(np.median(possible))

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import math
-import os
-import statistics
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 
 from datamodules.video.reading.reader import ReaderName, decord_available
+from datamodules.video.writing.encode import encode_video
 from datamodules.video_quality.dataset import VideoQualityDataset
 from datamodules.video_quality.labels import LabelledVideo
 from datamodules.video_quality.settings import ClipSettings
-from tests.benchmarks.measuring import seconds
+from tests.benchmarks.conftest import Speed
+from tests.benchmarks.measuring import in_turns, moving
 
-FLOOR = 0.8
-ROUNDS = 7
+SIZES = ((720, 1280), (540, 960), (360, 640))
+INTERVALS = (2, 4)
 
 
 def bare_decord(path: str, indices: list[int]) -> None:
@@ -45,38 +41,30 @@ def bare_pyav(path: str, indices: list[int]) -> None:
     assert len(np.stack(frames)) == len(indices)
 
 
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    folder = tmp_path_factory.mktemp("videos")
+    return [str(encode_video(folder / f"{high}.mp4", moving(300, high, wide), 30, crf=23)) for high, wide in SIZES]
+
+
 @pytest.mark.benchmark
-@pytest.mark.parametrize("interval", [2, 4])
+@pytest.mark.video_quality
 @pytest.mark.parametrize("reader", ["decord", "pyav"])
-def test_clips_a_second_beside_bare_decoding(
-    shared_dir: Path, reader: ReaderName, interval: int, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_clips_a_second_beside_bare_decoding(reader: ReaderName, files: list[str], speed: Speed) -> None:
     if reader == "decord" and not decord_available():
         pytest.skip("decord has no wheel for this machine")
-    files = [p for p in sorted((shared_dir / "data" / "vqa" / "videos").glob("*.mp4")) if p.stat().st_size]
     bare = bare_decord if reader == "decord" else bare_pyav
-    settings = ClipSettings(clip_length=32, frame_interval=interval, key_frame_layout="official")
-    rows: list[tuple[str, bool, float, float]] = []
-    for file in files:
-        dataset = VideoQualityDataset([LabelledVideo(str(file), file.name)], settings, reader=reader)
-        item = dataset[0]
-        assert item["record"]["reader"] == reader
-        indices = torch.unique(item["frame_index"]).tolist()
-        ours, alone = math.inf, math.inf
-        for _ in range(ROUNDS):  # in turns, so that other load falls on both
-            alone = min(alone, seconds(lambda path=str(file), wanted=indices: bare(path, wanted)))
-            ours = min(ours, seconds(lambda data=dataset: data[0]))
-        rows.append((file.name, item["record"]["upsampled"], settings.eval_clips / ours, settings.eval_clips / alone))
-    whole = statistics.geometric_mean(ours / alone for _, upsampled, ours, alone in rows if not upsampled)
-    lines = [
-        f"{reader}, 3 clips of 32 frames, interval {interval}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}",
-        f"{'file':48} {'clips/s':>8} {'bare':>8} {'ratio':>6}",
-    ]
-    for upsampled in (False, True):
-        lines += ["upsampled:"] if upsampled else []
-        for name, _, ours, alone in (row for row in rows if row[1] == upsampled):
-            lines.append(f"{name:48} {ours:8.2f} {alone:8.2f} {ours / alone:6.2f}")
-    lines.append(f"geometric mean without the upsampled files: {whole:.3f} (floor {FLOOR})")
-    with capsys.disabled():
-        sys.stdout.write("\n" + "\n".join(lines) + "\n")
-    assert whole >= FLOOR
+    settings = [ClipSettings(clip_length=32, frame_interval=each, key_frame_layout="official") for each in INTERVALS]
+    cases = [(file, own) for file in files for own in settings]
+    sets = [VideoQualityDataset([LabelledVideo(file, file)], own, reader=reader) for file, own in cases]
+    items = [data[0] for data in sets]
+    assert {(item["record"]["reader"], item["record"]["upsampled"]) for item in items} == {(reader, False)}
+    wanted = [torch.unique(item["frame_index"]).tolist() for item in items]
+
+    def alone() -> None:
+        for (file, _), indices in zip(cases, wanted, strict=True):
+            bare(file, indices)
+
+    taken = in_turns({"ours": lambda: [data[0] for data in sets], "bare": alone})
+    clips = len(sets) * settings[0].eval_clips
+    speed.add(reader, taken["bare"] / taken["ours"], clips / float(np.median(taken["bare"])), "clips/s")
