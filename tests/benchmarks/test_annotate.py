@@ -25,7 +25,7 @@ from tests.running import quiet_trainer
 
 WINDOW = 128  # frames, as the original script
 CLASSES = ["drinking", "cooking"]
-GROWTH = 0.06  # of what the process holds after two minutes
+GROWTH = 0.05  # of what the process holds after two minutes
 LIVE = 3  # times as fast as the video runs
 
 
