@@ -87,6 +87,9 @@ ROWS = {
         everywhere=False,
     ),
     "pyav": Row("video_quality", "the same with PyAV", "bare decoding", at_least=0.8),
+    "export quality": Row(
+        "video_quality", "KSVQE `official`, a clip, exported to onnxruntime: time", "torch in eager mode", at_most=1.0
+    ),
     "topk": Row(
         "video_quality",
         "perturbed top-k, forward and backward, its slowest kind: times as fast",
@@ -114,6 +117,10 @@ ROWS = {
         "bare moves of the same pixels",
         at_least=0.25,
     ),
+    "export segmenter": Row(
+        "inspection", "segmenter, resnet18 at 512 px, exported to onnxruntime: time", "torch in eager mode", at_most=1.0
+    ),
+    "export detector": Row("inspection", "detector, likewise", "torch in eager mode", at_most=1.0),
     "annotate": Row(
         "action",
         "`annotate` without video, 640x360, resnet18 at 112 px: frames a second",
@@ -159,11 +166,23 @@ ROWS = {
     "window": Row(
         "action", "rolling average over 8,192 frames: its time", "the same over 128 frames", at_most=2.0
     ),
+    "export frames": Row(
+        "action",
+        "8 frames through resnet18 at 112 px, exported to onnxruntime: time",
+        "torch in eager mode",
+        at_most=1.0,
+    ),
     "statistics": Row(
         "face_attributes",
         "statistics of fc6 and conv5_3 of VGG-16 at 224 px: time of a pass",
         "bare forward pass",
         at_most=1.15,
+    ),
+    "export faces": Row(
+        "face_attributes",
+        "8 faces through `small_vgg` at 64 px, exported to onnxruntime: time",
+        "torch in eager mode",
+        at_most=1.0,
     ),
     "statistics early": Row("face_attributes", "the same of conv4_3", "bare forward pass"),
     "inversion": Row(

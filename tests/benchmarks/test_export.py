@@ -19,12 +19,9 @@ from lightning_modules.face_attributes.classifier.module import FaceAttributeCla
 from lightning_modules.inspection.detector.module import MentoringDetector
 from lightning_modules.inspection.segmenter.module import MentoringSegmenter
 from lightning_modules.video_quality.module import KSVQE
-from tests.benchmarks.measuring import seconds
-from tests.running import threads
+from tests.benchmarks.conftest import Speed
+from tests.benchmarks.measuring import in_turns, least_seconds
 
-THREADS = 2
-PAIRS = 9
-CEILING = 1.0  # of torch's time
 CLASSES = ["scratch", "dent"]
 
 
@@ -33,43 +30,36 @@ def _detector() -> L.LightningModule:
 
 
 NETWORKS: dict[str, tuple[Callable[[], L.LightningModule], dict[str, int]]] = {
-    "quality, tiny, a clip": (lambda: KSVQE(preset="tiny"), {"batch": 1}),
-    "quality, official, a clip": (lambda: KSVQE(preset="official"), {"batch": 1}),
-    "actions, resnet18 at 112 px, 8 frames": (
+    "export quality": (lambda: KSVQE(preset="official"), {"batch": 1}),
+    "export frames": (
         lambda: FrameAveragingActionRecognizer(class_names=CLASSES, backbone="resnet18", frame_size=112),
         {"batch": 8},
     ),
-    "faces, small_vgg at 64 px, 8 faces": (
-        lambda: FaceAttributeClassifier(backbone="small_vgg", image_size=64),
-        {"batch": 8},
-    ),
-    "segmenter, resnet18, a part of 512 px": (
+    "export faces": (lambda: FaceAttributeClassifier(backbone="small_vgg", image_size=64), {"batch": 8}),
+    "export segmenter": (
         lambda: MentoringSegmenter(class_names=CLASSES, backbone="resnet18"),
         {"batch": 1, "height": 512, "width": 512},
     ),
-    "detector, resnet18, a part of 512 px": (_detector, {"batch": 1, "height": 512, "width": 512}),
+    "export detector": (_detector, {"batch": 1, "height": 512, "width": 512}),
 }
+DOMAINS = (
+    pytest.mark.video_quality, pytest.mark.action, pytest.mark.face_attributes, pytest.mark.inspection,
+    pytest.mark.inspection,
+)  # fmt: skip
 
 
 @pytest.mark.benchmark
-@pytest.mark.parametrize("name", NETWORKS)
-def test_a_graph_is_faster_than_eager(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("name", [pytest.param(name, marks=mark) for name, mark in zip(NETWORKS, DOMAINS, strict=True)])
+def test_a_graph_beside_eager(name: str, tmp_path: Path, speed: Speed) -> None:
     build, sizes = NETWORKS[name]
     torch.manual_seed(0)
     module: Any = build()
     plan = plan_of(module, {})
     path = tmp_path / "model.onnx"
     write_onnx(plan, trace(plan), path)
-    graph = Graph(path, THREADS)
+    graph = Graph(path, torch.get_num_threads())
     draws = np.random.default_rng(0)
     shapes = {one.name: [sizes.get(str(axis), axis) for axis in one.shape] for one in plan.inputs}
     inputs = {key: draws.integers(0, 256, shape, dtype=np.uint8) for key, shape in shapes.items()}
-    with threads(THREADS):
-        for work in (plan.torch_outputs, graph):
-            work(inputs)
-        pairs = [(seconds(lambda: plan.torch_outputs(inputs)), seconds(lambda: graph(inputs))) for _ in range(PAIRS)]
-    ratio = float(np.median([theirs / ours for ours, theirs in pairs]))
-    eager, size = float(np.median([ours for ours, _ in pairs])), path.stat().st_size / 1e6
-    with capsys.disabled():
-        print(f"\n{name}: torch {eager * 1e3:.1f} ms, onnxruntime {ratio:.2f} of it; {size:.1f} MB")  # noqa: T201
-    assert ratio < CEILING
+    taken = in_turns({"torch": lambda: plan.torch_outputs(inputs), "graph": lambda: graph(inputs)}, least_seconds)
+    speed.add(name, taken["graph"] / taken["torch"], 1e3 * float(np.median(taken["torch"])), "ms")

@@ -277,9 +277,7 @@ class AppraiseCLI(LightningCLI):
         # Of a fast_dev_run Lightning names a checkpoint that it did not write.
         best = None if getattr(self.trainer, "fast_dev_run", False) else best_checkpoint(self.trainer)
         if self.config.fit.test_after_fit:
-            self.test(
-                model=self.model, datamodule=self.datamodule, ckpt_path="best" if best else None, weights_only=True
-            )
+            self.test(model=self.model, datamodule=self.datamodule, ckpt_path=best, weights_only=True)
         if best:
             results.info("checkpoint %s", best)
             results.info("%s", next_command(self.configs, best))

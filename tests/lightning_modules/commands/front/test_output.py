@@ -37,6 +37,15 @@ def test_fit_ends_with_the_checkpoint_and_the_next_command(appraise: Command, wo
     ]
 
 
+def test_a_training_that_never_validated_is_tested_with_its_newest_weights(appraise: Command) -> None:
+    saver = '{"class_path": "callbacks.BestAndLast", "init_args": {"monitor": "val/srcc"}}'
+    options = ["--trainer.check_val_every_n_epoch", "5", f"--trainer.callbacks+={saver}", "--test_after_fit", "true"]
+    done = appraise("fit", "--config", "toy", *options)
+    assert done.code == 0
+    assert done.out.splitlines()[0] == "test/srcc 0.83"
+    assert done.out.splitlines()[1].endswith("last.ckpt")
+
+
 def test_the_next_command_works(appraise: Command) -> None:
     line = appraise("fit", "--config", "toy").out.splitlines()[-1]
     done = appraise(*line.removeprefix("next: appraise ").split())
