@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from typing import TYPE_CHECKING, TypeVar
 
 from torch.utils.data import DataLoader
@@ -52,3 +52,13 @@ class ResumableLoader(DataLoader[ItemT]):
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
         """Nothing to load."""
+
+
+def leaves_one(sampler: Sized, batch_size: int) -> bool:
+    """Whether the last of several batches has one sample, of which no statistics of a batch can be taken.
+
+    Example:
+        >>> leaves_one(range(9), 4), leaves_one(range(10), 4), leaves_one(range(1), 4)
+        (True, False, False)
+    """
+    return len(sampler) > batch_size > 1 and len(sampler) % batch_size == 1

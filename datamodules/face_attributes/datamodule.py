@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from datamodules.common.errors import ConfigurationError
-from datamodules.common.resuming import ResumableLoader
+from datamodules.common.resuming import ResumableLoader, leaves_one
 from datamodules.common.sampler import PaddedDistributedSampler, only
 from datamodules.common.seeded_draws import row_draws
 from datamodules.common.settings import takes, texts
@@ -167,10 +167,12 @@ class FaceAttributeDataModule(LightningDataModule):
         return self._lists
 
     def _loader(self, source: FaceSource, shuffle: bool = False) -> ResumableLoader[FaceBatch]:
+        sampler = PaddedDistributedSampler(len(source), shuffle=shuffle, seed=self.settings.seed)
         return ResumableLoader(
             FaceDataset(source),
             batch_size=self.settings.batch_size,
-            sampler=PaddedDistributedSampler(len(source), shuffle=shuffle, seed=self.settings.seed),
+            sampler=sampler,
+            drop_last=shuffle and leaves_one(sampler, self.settings.batch_size),
             num_workers=self.settings.num_workers,
             collate_fn=only,
             pin_memory=torch.cuda.is_available(),

@@ -13,7 +13,7 @@ import torch
 from tests.methods import process
 from tests.methods.conftest import Training
 from tests.methods.run_files import differences
-from tests.methods.table import FRAMES, METHODS, Method
+from tests.methods.table import DETECTOR, FRAMES, METHODS, Method
 
 PACE = 0.03  # seconds that a step takes at least, so that there is time to kill in
 
@@ -23,11 +23,12 @@ def steps_of(checkpoint: Path) -> int:
 
 
 def cases() -> list[Any]:
-    """Every method killed at ten moments; the first of them by default."""
+    """Every method killed at ten moments; two methods at the first of them by default."""
     return [
-        pytest.param(method, seed, id=f"{method.name}-{seed}", marks=[pytest.mark.slow] if seed else [])
+        pytest.param(method, seed, id=f"{method.name}-{seed}", marks=[] if by_default else [pytest.mark.slow])
         for method in METHODS
         for seed in range(10)
+        for by_default in [seed == 0 and method in (DETECTOR, FRAMES)]
     ]
 
 

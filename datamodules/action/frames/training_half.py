@@ -19,7 +19,7 @@ from datamodules.action.frames.labelled import LabelledFrames
 from datamodules.action.frames.rows import FrameRows
 from datamodules.action.frames.settings import ActionFrameSettings
 from datamodules.action.lists.records import SplitName
-from datamodules.common.resuming import ResumableLoader
+from datamodules.common.resuming import ResumableLoader, leaves_one
 from datamodules.common.sampler import PaddedDistributedSampler, only
 from datamodules.common.seeded_draws import row_draws
 
@@ -120,6 +120,7 @@ class FrameDataModule(LightningDataModule):
             ActionFrameDataset(rows, self._frames.store(), features),
             batch_size=self._loading.batch_size,
             sampler=sampler,
+            drop_last=training and leaves_one(sampler, self._loading.batch_size),
             num_workers=self._loading.num_workers,
             collate_fn=only,
             pin_memory=torch.cuda.is_available(),

@@ -32,6 +32,12 @@ def _ordered(data: FaceAttributeDataModule, epoch: int = 0) -> dict[int, torch.T
     return {row: image for batch in loader for row, image in zip(batch["index"].tolist(), batch["image"], strict=True)}
 
 
+def test_a_training_has_no_batch_of_one() -> None:
+    demo = FaceDemoSettings(train=25, val=9, test=10, photos_per_person=1)
+    assert [len(batch["index"]) for batch in _demo(demo).train_dataloader()] == [8, 8, 8]
+    assert [len(batch["index"]) for batch in _demo(demo).val_dataloader()] == [8, 1]
+
+
 def test_a_batch_keeps_its_contract() -> None:
     batch = next(iter(_demo().val_dataloader()))
     assert set(batch) == set(FaceBatch.__annotations__) - {"values"}  # a drawing has no real values
