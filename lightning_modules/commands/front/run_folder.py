@@ -37,7 +37,7 @@ def claim_run_folder(base: Path, numbered: bool) -> Path:
     try:
         if numbered:
             job = _job_name()
-            folder = folder / job if job else _next_version(folder)
+            folder = folder / job if job else _agreed_version(folder)
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CommandLineError(
@@ -71,6 +71,18 @@ def _job_name() -> str:
         return f"job_{os.environ['SLURM_JOB_ID']}"
     elastic = os.environ.get("TORCHELASTIC_RUN_ID", "none")
     return "" if elastic == "none" else f"job_{elastic}"
+
+
+def _agreed_version(base: Path) -> Path:
+    """The next free folder; the first process's for all that torchrun started without a name for their job."""
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
+        return _next_version(base)
+    from torch.distributed import TCPStore
+
+    store = TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)
+    if os.environ["RANK"] == "0" and not store.check([HANDED_DOWN]):  # torchrun may start all of them again
+        store.set(HANDED_DOWN, str(_next_version(base)))
+    return Path(store.get(HANDED_DOWN).decode())
 
 
 def _next_version(base: Path) -> Path:

@@ -16,7 +16,7 @@ import yaml
 from callbacks.training.git_state import git_state
 from callbacks.training.run_record import RunRecord
 from lightning_modules.commands.front.run_folder import claim_run_folder
-from tests.running import Command
+from tests.running import REPOSITORY, Command, free_port
 
 
 def record(folder: Path) -> tuple[Any, Any]:
@@ -163,3 +163,19 @@ class TestFolder:
         arguments = ["--model", "ToyModel", "--data", "ToyData", "--trainer.max_epochs=1", "--trainer.accelerator=cpu"]
         assert appraise("fit", *arguments).code == 0
         assert (workdir / "runs/ToyModel/version_0/metrics.csv").is_file()
+
+
+def test_processes_of_a_torchrun_without_a_name_share_a_folder(workdir: Path) -> None:
+    (workdir / "claims.py").write_text(
+        "import os, sys, time\nfrom pathlib import Path\n"
+        "from lightning_modules.commands.front.run_folder import claim_run_folder\n"
+        "time.sleep(1 - int(os.environ['RANK']))\n"  # the last process asks first
+        "folder = claim_run_folder(Path('runs'), numbered=True)\n"
+        "(folder / os.environ['RANK']).touch()\n"
+    )
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={free_port()}"]
+    for number in range(2):
+        subprocess.run(
+            [*command, "claims.py"], cwd=workdir, env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, check=True
+        )
+        assert {path.name for path in (workdir / "runs" / f"version_{number}").iterdir()} == {"0", "1"}
