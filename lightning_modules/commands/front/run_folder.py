@@ -77,7 +77,7 @@ def _agreed_version(base: Path) -> Path:
     """The next free folder; the first process's for all that torchrun started without a name for their job."""
     if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
         return _next_version(base)
-    from torch.distributed import TCPStore
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]  # torch does not list it
 
     store = TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)
     if os.environ["RANK"] == "0" and not store.check([HANDED_DOWN]):  # torchrun may start all of them again
