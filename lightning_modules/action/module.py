@@ -34,6 +34,7 @@ from lightning_modules.nn.checkpoint_loading import load_strictly
 from lightning_modules.nn.frozen import PartlyFrozen
 from lightning_modules.nn.method_checkpoint import read_method_checkpoint
 from lightning_modules.nn.optimizers import named_optimizer
+from lightning_modules.nn.processes import mean_over_processes
 from lightning_modules.nn.timm_backbone import fill_from_file, fill_from_timm, statistics_or_imagenet
 
 log = logging.getLogger(__name__)
@@ -169,13 +170,14 @@ class FrameAveragingActionRecognizer(StreamMethod):
         """Cross-entropy, with the penalty on the hidden weights where there is one."""
         logits = self.batch_logits(batch)
         weight = self.class_weight if self.config.class_weighting == "balanced" else None
-        loss = frame_loss(logits, batch["label"], batch["valid"], weight, self.config.label_smoothing)
-        loss = loss + self.penalty()
+        frames = frame_loss(logits, batch["label"], batch["valid"], weight, self.config.label_smoothing)
+        penalty = self.penalty()
         counts = batch["valid"] & (batch["label"] >= 0)
         right = (logits.argmax(dim=1) == batch["label"]) & counts
         number = int(counts.sum())
-        self.log_stage("train", {"loss": loss, "accuracy": right.sum() / max(1, number)}, batch_size=number)
-        return loss
+        own = frames * mean_over_processes(counts.sum().float()) / max(1, number) + penalty  # a mean over own frames
+        self.log_stage("train", {"loss": own, "accuracy": right.sum() / max(1, number)}, batch_size=number)
+        return frames + penalty
 
     def penalty(self) -> Tensor:
         """What the L1 of the hidden weights adds to the loss, a scalar."""

@@ -11,7 +11,7 @@ from torch import Tensor
 from datamodules.common.settings import takes
 from datamodules.video_quality.batch import VideoQualityBatch
 from lightning_modules.base import Method
-from lightning_modules.nn.processes import rows_of_all_processes
+from lightning_modules.nn.processes import number_of_processes, rows_of_all_processes
 from lightning_modules.video_quality.key_maps import WeightSource, load_weights
 from lightning_modules.video_quality.losses import (
     pairwise_rank_loss,
@@ -96,7 +96,8 @@ class KSVQE(Method):
     def training_step(self, batch: VideoQualityBatch, batch_idx: int) -> Tensor:
         """Weighted sum of the losses: two over the rows that have a score, the contrastive one over all valid rows."""
         clips = batch["fragments"].shape[1]
-        self.network.selection.topk.generator = self.step_generator()
+        generator = self.step_generator()
+        self.network.selection.topk.generator = generator
         output = self(batch["fragments"].flatten(0, 1), batch["key_frames"].flatten(0, 1))
         self.network.selection.topk.generator = None  # generators cannot be copied, and averaging copies the module
         # The losses compare videos with one another, so they look at those of all processes.
@@ -106,14 +107,16 @@ class KSVQE(Method):
         )
         scored = valid & mos.isfinite()
         plcc, rank = plcc_loss(score[scored], mos[scored]), pairwise_rank_loss(score[scored], mos[scored])
-        contrastive = self._contrastive_loss(output.distortion_tokens, batch)
+        # All processes draw the same of what all of them hold; one alone goes on with its own draws.
+        generator = generator if number_of_processes() == 1 else self.step_generator(shared=True)
+        contrastive = self._contrastive_loss(output.distortion_tokens, batch, generator)
         weights = self.config
         loss = weights.plcc_weight * plcc + weights.rank_weight * rank + weights.contrastive_weight * contrastive
         self.log_stage("train", {"plcc_loss": plcc, "rank_loss": rank}, batch_size=int(scored.sum()))
         self.log_stage("train", {"loss": loss, "contrastive_loss": contrastive}, batch_size=int(batch["valid"].sum()))
         return loss
 
-    def _contrastive_loss(self, tokens: Tensor, batch: VideoQualityBatch) -> Tensor:
+    def _contrastive_loss(self, tokens: Tensor, batch: VideoQualityBatch, generator: torch.Generator) -> Tensor:
         if tokens.numel() == 0 or self.config.contrastive_weight == 0:
             return tokens.new_zeros(())
         clips = batch["fragments"].shape[1]
@@ -127,7 +130,7 @@ class KSVQE(Method):
             labels,
             temperature=self.config.contrastive_temperature,
             max_tokens=self.config.contrastive_tokens,
-            generator=self.step_generator(shared=True),
+            generator=generator,
         )
 
     def validation_step(self, batch: VideoQualityBatch, batch_idx: int) -> None:

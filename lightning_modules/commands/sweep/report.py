@@ -130,7 +130,9 @@ def _lay_out_range(axes: Axes, parameter: Parameter) -> None:
     axes.set_xscale("log")
     axes.set_xlim(low / ratio**_MARGIN, high * ratio**_MARGIN)
     axes.xaxis.set_major_locator(
-        LogLocator(subs=(1.0,) if ratio > 100 else (1.0, 3.0) if ratio > 10 else (1, 2, 3, 5, 7))
+        LogLocator(
+            subs=(1.0,) if ratio > 100 else (1.0, 3.0) if ratio > 10 else (1, 2, 5) if ratio > 4 else (1, 2, 3, 5, 7)
+        )
     )
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
