@@ -65,8 +65,9 @@ class Speed:
 
     @property
     def whole(self) -> bool:
-        """Whether each row was measured that any machine can measure."""
-        return {name for name, row in ROWS.items() if row.everywhere} <= set(self._measured)
+        """Whether each row that any machine can measure was measured, and all hold their bounds."""
+        wanted = {name for name, row in ROWS.items() if row.everywhere} <= set(self._measured)
+        return wanted and all(ROWS[name].holds(of["ratio"]) for name, of in self._measured.items())
 
 
 def rounded(value: float) -> float:

@@ -178,13 +178,13 @@ ROWS = {
         "bare forward pass",
         at_most=1.15,
     ),
+    "statistics early": Row("face_attributes", "the same of conv4_3", "bare forward pass"),
     "export faces": Row(
         "face_attributes",
         "8 faces through `small_vgg` at 64 px, exported to onnxruntime: time",
         "torch in eager mode",
         at_most=1.0,
     ),
-    "statistics early": Row("face_attributes", "the same of conv4_3", "bare forward pass"),
     "inversion": Row(
         "face_attributes",
         "steps of the inversion, VGG-16 at 224 px: rate in the slowest space",
