@@ -23,13 +23,12 @@ class Method:
     Attributes:
         name: In the names of the tests.
         config: That trains it.
-        fit: Options of the training, ``{data}`` stands for the folder of the generated data.
-        data: Those of them that a test takes too.
+        fit: Further options of training and test, ``{data}`` stands for the folder of the generated data.
+        data: Options of the data, in training and test alike.
         predict: Command and options of a prediction; ``{checkpoint}`` stands for the best one of the training.
         noiseless: Options that turn off the noise inside the network.
         samples: Of a training epoch.
         predicted: The files that a prediction is made for.
-        batch_statistics: Whether the network has any.
         refuses: What two processes are told where a prediction needs one.
     """
 
@@ -39,7 +38,6 @@ class Method:
     data: tuple[str, ...]
     predict: tuple[str, ...]
     predicted: tuple[str, ...]
-    batch_statistics: bool
     samples: int
     noiseless: tuple[str, ...] = ()
     refuses: str = ""
@@ -100,7 +98,6 @@ KSVQE = Method(
         *_data(eval_clips=1, frame_interval=1),
     ),
     predicted=("scores.csv", "scores.jsonl"),
-    batch_statistics=True,
     noiseless=_model(dropout=0, drop_path=0, contrastive_tokens="null"),
     samples=13,
 )
@@ -117,7 +114,6 @@ SEGMENTER = Method(
         *_model(threshold=0.0001),
     ),
     predicted=("feedback.sqlite",),
-    batch_statistics=True,
     samples=24,
 )
 DETECTOR = Method(
@@ -127,7 +123,6 @@ DETECTOR = Method(
     fit=_model(width=4, backbone="small"),
     predict=SEGMENTER.predict,
     predicted=("feedback.sqlite",),
-    batch_statistics=True,
     samples=12,
 )
 FRAMES = Method(
@@ -138,7 +133,6 @@ FRAMES = Method(
     predict=("annotate", "{data}/to_annotate", "--seconds=0.3", "--enter=0.01"),
     predicted=("summary.csv", "segments.json"),
     refuses="SegmentWriter writes in one process",
-    batch_statistics=True,
     noiseless=_model(dropout=0),
     samples=27,
 )
@@ -152,7 +146,6 @@ FACES = Method(
     fit=(),
     predict=("predict", "--config=face_attributes/predict", "--data.init_args.path={data}/faces"),
     predicted=("attributes.csv", "probabilities.csv"),
-    batch_statistics=True,
     samples=39,
 )
 METHODS = (KSVQE, SEGMENTER, DETECTOR, FRAMES, FACES)

@@ -143,7 +143,10 @@ class StopAtSignal(Callback):
             if trainer.validating:
                 leave_validation(trainer)
             path = save()
-            log.info("stopped by %s after step %d: %s", asked.name, trainer.global_step, path)
+            log.info(
+                "stopped by %s after step %d: %s; the same command with --ckpt_path resumes from it",
+                asked.name, trainer.global_step, path,
+            )  # fmt: skip
             self._end(trainer, asked)
 
     def _end(self, trainer: L.Trainer, asked: signal.Signals) -> None:

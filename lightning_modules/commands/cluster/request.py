@@ -81,7 +81,9 @@ class JobRequest:
         for name in ("memory", "partition", "account", "qos", "constraint", "mail"):
             value = getattr(self, name)
             if value is not None and not _WORD.fullmatch(value):
-                raise CommandLineError(f'{_option(name)} is "{value}", but a name in a job script has no such letters')
+                raise CommandLineError(
+                    f'{_option(name)} is "{value}", but no name in a job script has a space or such letters'
+                )
 
 
 def _option(name: str) -> str:

@@ -64,6 +64,7 @@ def render(request: JobRequest, job: Job, code: str) -> str:
         *staging(request, job),
         "",
         *(trial(job) if job.trials else training(request, job)),
+        *(['srun --ntasks-per-node=1 --ntasks="$SLURM_NNODES" rm -rf "$staged"'] if job.staged else []),
         "",
         "# Where the training could not reach scontrol (a container), it left this file.",
         f'if [ -e "${RUN_FOLDER}/requeue" ]; then',
@@ -80,7 +81,10 @@ def training(request: JobRequest, job: Job) -> list[str]:
         "# One process a device; where one ends with an error, all end. A restart finds last.ckpt by itself.",
         "srun --kill-on-bad-exit=1 \\",
         "    " + words(job.command) + " \\",
-        *(f'    "--{option}=$staged/{Path(value).name}" \\' for option, value in (job.staged or {}).items()),
+        *(
+            f'    --{option}="$staged"/{shlex.quote(Path(value).name)} \\'
+            for option, value in (job.staged or {}).items()
+        ),
         *(['    "--seed_everything=$SLURM_ARRAY_TASK_ID" \\'] if job.seeds else []),
         f"    --trainer.devices={request.devices} \\",
         f"    --trainer.num_nodes={request.nodes}",
@@ -151,8 +155,10 @@ def surroundings(request: JobRequest, job: Job) -> list[str]:
     own = str(job.folder) + (f"/{job.task}_$SLURM_ARRAY_TASK_ID" if job.task else "")
     number = hashlib.sha256(str(job.folder).encode()).hexdigest()[:12]
     return [
+        *(["set +u  # files of others may read what is not set"] if request.modules or request.environment else []),
         *(f"module load {shlex.quote(module)}" for module in request.modules),
-        *([f"source {shlex.quote(request.environment)}"] if request.environment else []),
+        *([f"source {shlex.quote(str(Path(request.environment).expanduser()))}"] if request.environment else []),
+        *(["set -u"] if request.modules or request.environment else []),
         f'export {RUN_FOLDER}="{own}"',
         *(
             ["export WANDB_RESUME=allow", "unset WANDB_SERVICE  # of the process that submitted this"]

@@ -41,12 +41,24 @@ def run(command: str, arguments: Sequence[str]) -> int:
     ]
     job = _job(folder)
     if not runs and job is None:
-        raise CommandLineError(f"{folder} holds no run: neither checkpoints nor {SUBMITTED}/job.json are there")
+        raise CommandLineError(_nothing(folder))
     if job is not None:
         results.info("job %s: %s", job, state_of(job))
     for path in runs:
         results.info("%s: %s", path, standing(path))
     return 0
+
+
+def _nothing(folder: Path) -> str:
+    """Why a folder says nothing of a run."""
+    if not folder.is_dir():
+        return f"there is no folder {folder}: give the one that submit or fit named"
+    if (folder / SUBMITTED / "job.sh").is_file():
+        return f"the job of {folder} is written, but not queued: appraise submit --run {folder}"
+    below = sorted(path.name for path in folder.glob("version_*"))
+    if below:
+        return f"{folder} holds runs, and is none: give one of {', '.join(below)} in it"
+    return f"{folder} holds no run that saved anything: neither checkpoints nor {SUBMITTED}/job.json are there"
 
 
 def _job(folder: Path) -> int | None:

@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -99,7 +100,8 @@ def run(command: str, arguments: Sequence[str]) -> int:
     configs = [find_config(name) for name in options.config]
     given = [*(f"--config={config.path}" for config in configs), *further]
     program = [sys.executable, str(Path(cli.__file__).resolve()), "fit"]
-    effective = yaml.safe_load(printed_config([*program, *given], "nothing was queued"))
+    nothing = "nothing was queued" if options.here is None else "nothing was trained"
+    effective = yaml.safe_load(printed_config([*program, *given], nothing))
     if options.here is not None:
         return _here(options.here, given, options)
     check_devices(effective, request)
@@ -232,15 +234,17 @@ def _queue(folder: Path) -> int:
     """Submit the script of a run's folder and say what to do next."""
     if shutil.which("sbatch") is None:
         raise CommandLineError(
-            f"there is no sbatch on this machine: {folder / SUBMITTED / 'job.sh'} is written, run sbatch on it "
-            "on a login node, or train here with --here N"
+            f"there is no sbatch on this machine: {folder / SUBMITTED / 'job.sh'} is written; on a login node "
+            f"`appraise submit --run {folder}` queues it, and --here N trains on this machine"
         )
     script = folder / SUBMITTED / "job.sh"
     done = subprocess.run(["sbatch", str(script)], capture_output=True, text=True, check=False)
     found = _NUMBER.search(done.stdout)
     if done.returncode != 0 or found is None:
         said = (done.stderr.strip() or done.stdout.strip()).replace("\n", " ")
-        raise CommandLineError(f"Slurm refused the job ({said}): {script} is written, but nothing is queued")
+        raise CommandLineError(
+            f"Slurm refused the job ({said}): nothing is queued; mend {script} and `appraise submit --run {folder}`"
+        )
     written = re.findall(r"^#SBATCH --output=(.*)$", script.read_text("utf-8"), re.MULTILINE)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     write_text(folder / SUBMITTED / "job.json", json.dumps({"job": int(found[1]), "submitted": now}) + "\n")
@@ -282,7 +286,7 @@ def _here(processes: int, given: Sequence[str], options: argparse.Namespace) -> 
     if processes < 1:
         raise CommandLineError(f"--here is {processes}, but at least one process is needed")
     command = [
-        sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}",
+        sys.executable, "-m", "torch.distributed.run", f"--master-port={_free_port()}", f"--nproc-per-node={processes}",
         str(Path(cli.__file__).resolve()), "fit", *given, f"--trainer.devices={processes}",
         *([f"--output={options.output}"] if options.output else []),
     ]  # fmt: skip
@@ -292,3 +296,10 @@ def _here(processes: int, given: Sequence[str], options: argparse.Namespace) -> 
         return 0
     threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // processes))
     return subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": threads}, check=False).returncode
+
+
+def _free_port() -> int:
+    """A port that nobody listens at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -73,5 +73,5 @@ def data_options(checkpoint: Path, stated: Mapping[str, Any]) -> dict[str, Any]:
     """
     data = run_config(checkpoint).get("data")
     own = data.get("init_args") if isinstance(data, Mapping) else None
-    kept = {name: value for name, value in (own or {}).items() if name in ("image_size", "aligned")}
+    kept = {name: value for name, value in (own or {}).items() if name == "image_size"}
     return {**kept, **stated}

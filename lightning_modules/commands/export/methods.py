@@ -22,6 +22,7 @@ from lightning_modules.commands.export.plan import BATCH, Plan
 from lightning_modules.commands.exported.boxes import kept_places
 from lightning_modules.commands.exported.manifest import TensorFacts
 from lightning_modules.commands.exported.session import Array, Arrays
+from lightning_modules.commands.front.errors import CommandLineError, did_you_mean
 from lightning_modules.face_attributes.classifier.module import FaceAttributeClassifier
 from lightning_modules.inspection.detector.anchors import decode_boxes
 from lightning_modules.inspection.detector.module import MentoringDetector
@@ -267,6 +268,34 @@ BUILDERS: dict[str, Callable[[Any, Data], Plan]] = {
     MentoringSegmenter.__name__: segmenter,
     MentoringDetector.__name__: detector,
 }
+
+
+_NUMBERS = ("image_size", "rate", "decode_timeout")
+_DATA: dict[str, tuple[str, ...]] = {
+    KSVQE.__name__: (
+        *(field.name for field in fields(ClipSettings) if field.name not in _CLIP_FACTS), "reader", "decode_timeout",
+    ),
+    FaceAttributeClassifier.__name__: (),
+    FrameAveragingActionRecognizer.__name__: ("rate", "decode_timeout"),
+    MentoringSegmenter.__name__: ("image_size",),
+    MentoringDetector.__name__: ("image_size",),
+}  # fmt: skip
+
+
+def check_data(method: str, stated: Data) -> None:
+    """Refuse options of the data that would be passed over, or cannot be.
+
+    Raises:
+        CommandLineError: Naming the option and what there is.
+    """
+    known = _DATA[method]
+    for name, value in stated.items():
+        if name not in known:
+            hint = did_you_mean(name, known) or f", but {method} has {', '.join(known) or 'none'}"
+            raise CommandLineError(f"--data names {name}{hint}")
+        number = isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+        if name in _NUMBERS and value is not None and not number:
+            raise CommandLineError(f"--data {name} is {value!r}, but a number above 0 is needed")
 
 
 def plan_of(model: Method, data: Data) -> Plan:

@@ -37,7 +37,7 @@ def run_data(checkpoint: Path) -> L.LightningDataModule | None:
     return data
 
 
-def test_batches(data: L.LightningDataModule) -> Iterator[Mapping[str, Any]]:
+def labelled_batches(data: L.LightningDataModule) -> Iterator[Mapping[str, Any]]:
     """Labelled batches of the test split."""
     yield from data.test_dataloader()
 

@@ -25,11 +25,11 @@ from lightning_modules.commands.export.card import card_text
 from lightning_modules.commands.export.checkpoint import data_options, load_method
 from lightning_modules.commands.export.graph import OPSET, check_installed, trace, write_onnx, write_program
 from lightning_modules.commands.export.measures import measured, speed_ratio
-from lightning_modules.commands.export.methods import plan_of
+from lightning_modules.commands.export.methods import check_data, plan_of
 from lightning_modules.commands.export.parity import Run, compare
 from lightning_modules.commands.export.plan import Plan, rows_of
 from lightning_modules.commands.export.quantise import quantise
-from lightning_modules.commands.export.run_data import inputs_of, run_data, test_batches
+from lightning_modules.commands.export.run_data import inputs_of, labelled_batches, run_data
 from lightning_modules.commands.exported.manifest import NAME, GraphFile, Manifest
 from lightning_modules.commands.exported.predict import runner_of
 from lightning_modules.commands.exported.session import Array, Arrays, Graph
@@ -82,7 +82,9 @@ def run(command: str, arguments: Sequence[str]) -> int:
         check_installed()
     checkpoint = Path(options.ckpt_path).expanduser()
     model = load_method(options.ckpt_path)
-    plan = plan_of(model, data_options(checkpoint, stated_options(options.data)))
+    stated = stated_options(options.data)
+    check_data(type(model).__name__, stated)
+    plan = plan_of(model, data_options(checkpoint, stated))
     try:
         with atomic_folder(options.output) as folder:
             manifest = _write(plan, model, folder, checkpoint, options)
@@ -93,9 +95,11 @@ def run(command: str, arguments: Sequence[str]) -> int:
             f"the export cannot be written to {options.output} ({error.strerror or error}): make room, or give another "
             "--output; nothing was left there"
         ) from error
-    sys.stdout.write(f"{options.output / manifest.graph.file}: {manifest.graph.bytes / 1e6:.1f} MB\n")
-    if options.format == "onnx":
-        sys.stdout.write(f"next: appraise run-exported {options.output} INPUT --output DIR\n")
+    for path in sorted(options.output.iterdir()):
+        sys.stdout.write(f"{path}: {path.stat().st_size / 1e6:.1f} MB\n")
+    if manifest.graph.file.endswith(".onnx"):
+        precision = " [--precision int8]" if options.int8 is not None else ""
+        sys.stdout.write(f"next: appraise run-exported {options.output} INPUT --output DIR{precision}\n")
     return 0
 
 
@@ -179,7 +183,7 @@ def _rows(plan: Plan, place: str | None, data: LightningDataModule | None) -> tu
             raise CommandLineError(f"--input {place} holds no file that can be read: give others, or leave it out")
         return rows, Path(place).name
     if data is not None:
-        return rows_of((inputs_of(plan.method, batch) for batch in test_batches(data)), _COMPARED), "its test split"
+        return rows_of((inputs_of(plan.method, batch) for batch in labelled_batches(data)), _COMPARED), "its test split"
     log.warning("warning: without --input or the run's own data the graph is compared on random bytes alone")
     example = {one.name: tensor.numpy() for one, tensor in zip(plan.inputs, plan.examples(), strict=True)}
     return rows_of(iter([example]), _COMPARED), "random bytes"
@@ -202,8 +206,8 @@ def _quantised(
     if data is None:
         sys.stdout.write("  no labels are at hand, so that the loss of the metric is not known\n")
     else:
-        before = measured(plan, model, plan.torch_outputs, test_batches(data))
-        after = measured(plan, model, small, test_batches(data))
+        before = measured(plan, model, plan.torch_outputs, labelled_batches(data))
+        after = measured(plan, model, small, labelled_batches(data))
         loss = before.value - after.value
         sys.stdout.write(
             f"  {before.name} {before.value:.4f} in float32, {after.value:.4f} in int8: loses {loss:.4f}\n"

@@ -82,6 +82,8 @@ def _missing(file: Path) -> str:
     known = known or [str(path) for path in sorted(Path("runs").rglob("*.ckpt"))[:200]]
     near = get_close_matches(str(file), known, n=2, cutoff=0.3)
     hint = f"did you mean {' or '.join(near)}?" if near else "a run writes them to <its folder>/checkpoints"
+    if file.is_dir():
+        return f"{file} is a folder, but a checkpoint is a file in one: {hint}"
     return f"there is no checkpoint {file}: {hint}"
 
 

@@ -32,7 +32,7 @@ _LOOP_OPTIONS = (
     ("--config FILE", "a file, or the name of a shipped one (inspection/loop)"),
     ("--seeds [0,1,2]", "one whole loop for each"),
     ("--processes NUMBER", "trainings at a time"),
-    ("--output DIR", "folder of everything; the same command goes on with what is missing there"),
+    ("--output DIR", "folder of everything; the same command goes on there (default: runs/sweeps/FILE)"),
     ("--NAME VALUE", "any other key of the configuration"),
 )
 
@@ -88,6 +88,7 @@ _EVALUATE_OPTIONS = (
 
 _SUBMIT_OPTIONS = (
     ("--config FILE", "configuration of the training, as `fit` takes it"),
+    ("--sweep ID", "trials of a sweep of W&B, one a job: ID or ENTITY/PROJECT/ID"),
     ("--run FOLDER", "go on with a run that was submitted before"),
     ("--nodes NUMBER", "machines (default: 1)"),
     ("--gpus-per-node NUMBER", "GPUs of each, one process a GPU; 0 for processors alone (default: 1)"),
@@ -98,7 +99,7 @@ _SUBMIT_OPTIONS = (
     ("--save-before SECONDS", "left for the last checkpoint (default: 90)"),
     ("--cluster FILE", "TOML file of defaults (default: ~/.config/appraise/cluster.toml)"),
     ("--stage OPTION", "copy what this option of `fit` names to each node first"),
-    ("--array seeds=NUMBER", "so many runs, each of another seed"),
+    ("--array seeds=NUMBER", "so many runs, each of another seed; with --sweep the number of jobs alone"),
     ("--output DIR", "as of `fit`: folder of the run's numbered folder"),
     ("--here NUMBER", "no cluster: so many processes on this machine, by torchrun"),
     ("--dry-run", "write nothing and submit nothing: show the script"),
@@ -146,7 +147,7 @@ _OWN_OPTIONS = {
 _USAGE = {
     "export": "--ckpt_path FILE --output DIR [--NAME VALUE ...]",
     "run-exported": "FOLDER INPUT --output DIR [--NAME VALUE ...]",
-    "submit": "--config FILE [--NAME VALUE ...] [-- options of fit]",
+    "submit": "--config FILE | --sweep ID | --run FOLDER [--NAME VALUE ...] [-- options of fit]",
     "status": "FOLDER",
     "sweep": "FILE [--NAME VALUE ...] [-- options of fit]",
     "evaluate-faces": "--config FILE [--NAME VALUE ...]",

@@ -37,7 +37,7 @@ from lightning_modules.commands.front.console import RESULTS, set_up_console
 from lightning_modules.commands.front.errors import CommandLineError
 from lightning_modules.commands.front.links import LINKED, Claim, linked_value
 from lightning_modules.commands.front.parser import PARSER_OPTIONS, AppraiseParser, parse_explicit, prepare_parsing
-from lightning_modules.commands.front.report import best_checkpoint, metric_lines, next_command
+from lightning_modules.commands.front.report import best_checkpoint, metric_lines, newest_checkpoint, next_command
 from lightning_modules.commands.front.run_folder import claim_run_folder
 
 log = logging.getLogger("appraise")
@@ -290,9 +290,11 @@ class AppraiseCLI(LightningCLI):
         except SystemExit:  # Lightning's answer to Ctrl-C, after it has closed everything
             if not self.trainer.interrupted:
                 raise
-            path = best_checkpoint(self.trainer)
+            path = newest_checkpoint(self.trainer)
             if path:
                 log.info("checkpoint so far: %s; the same command with --ckpt_path resumes from it", path)
+            else:
+                log.info("no checkpoint was written yet; the same command begins again")
             raise KeyboardInterrupt from None
         finally:
             loggers.finish(self.trainer.loggers)

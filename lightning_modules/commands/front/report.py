@@ -31,6 +31,15 @@ def best_checkpoint(trainer: L.Trainer) -> str | None:
     return None
 
 
+def newest_checkpoint(trainer: L.Trainer) -> str | None:
+    """Path of the newest checkpoint that this run wrote, to resume from."""
+    for saver in trainer.checkpoint_callbacks:
+        path = getattr(saver, "last_model_path", "") or getattr(saver, "best_model_path", "")
+        if path:
+            return str(path)
+    return None
+
+
 def program() -> str:
     """How this program was called, for commands to copy."""
     return f"python {sys.argv[0]}" if Path(sys.argv[0]).name == "cli.py" else "appraise"

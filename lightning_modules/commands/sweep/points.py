@@ -80,7 +80,8 @@ def run_points(plan: Plan, points: Sequence[Point], jobs: int) -> Generator[tupl
         jobs: Trainings at a time; the GPUs of ``CUDA_VISIBLE_DEVICES`` are shared out among them.
 
     Raises:
-        CommandLineError: If a training of an earlier sweep is still at work in a point's folder.
+        CommandLineError: If a training of an earlier sweep is still at work in a point's folder, or a training logs no
+            such metric.
     """
     waiting, free = deque(points), deque(range(jobs))
     running: dict[int, tuple[Point, subprocess.Popen[bytes], float]] = {}
@@ -149,9 +150,13 @@ def _finish(plan: Plan, point: Point, code: int, seconds: float) -> Outcome:
     known = [value for value in values if not math.isnan(value)]
     if code:
         outcome = Outcome(None, None, seconds, _last_words(point.folder / LOG, code))
+    elif not values:
+        raise plan.error(
+            f"metric.name is {plan.metric}, which point {point.number} did not log"
+            f"{did_you_mean(plan.metric, others)}: correct it, and give another --output"
+        )
     elif not known:
-        told = f"{plan.metric} was never a number" if values else f"metrics.csv has no {plan.metric}"
-        outcome = Outcome(None, None, seconds, told if values else told + did_you_mean(plan.metric, others))
+        outcome = Outcome(None, None, seconds, f"{plan.metric} was never a number")
     else:
         best = min(known) if plan.goal == "minimize" else max(known)
         outcome = Outcome(best, known[-1], seconds)

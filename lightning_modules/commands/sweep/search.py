@@ -63,7 +63,12 @@ def run(command: str, words: Sequence[str]) -> int:
         return _on_the_server(options, further)
     plan = read_plan(find_config(options.file).path, further)
     folder = (options.output or Path("runs", "sweeps", plan.path.stem)).expanduser().absolute()
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CommandLineError(
+            f"the folder {folder} cannot be made ({error.strerror or error}): give another --output"
+        ) from error
     try:
         with FileLock(folder / "sweep.lock", timeout=0), _stopped_by_signals():
             return _here(plan, folder, options)
@@ -72,7 +77,7 @@ def run(command: str, words: Sequence[str]) -> int:
 
 
 def _on_the_server(options: argparse.Namespace, further: Sequence[str]) -> int:
-    check_account()
+    check_account(", or add --offline, which needs none")
     output = [f"--output={options.output}"] if options.output else []
     plan = read_plan(find_config(options.file).path, [*further, *output])
     _check_names(plan, plan.points(1, options.seed)[0])
@@ -86,8 +91,7 @@ def _check_names(plan: Plan, values: Values) -> None:
 
 def _here(plan: Plan, folder: Path, options: argparse.Namespace) -> int:
     """Sweep on this machine alone."""
-    values = plan.points(options.count, options.seed)
-    points = [Point(number, own, folder / f"point_{number}") for number, own in enumerate(values)]
+    points = _points(plan, folder, options.count, options.seed)
     left = [point for point in points if not is_done(point)]
     if left:
         _check_names(plan, left[0].values)
@@ -102,7 +106,14 @@ def _here(plan: Plan, folder: Path, options: argparse.Namespace) -> int:
         for point, outcome in ended:
             done += 1
             log.info("%d of %d: point %d, %s", done, len(points), point.number, _told(plan, point, outcome))
-    return _report(plan, points, folder)
+    there = max((int(path.name[len("point_") :]) + 1 for path in folder.glob("point_*")), default=0)
+    return _report(plan, _points(plan, folder, max(there, len(points)), options.seed), folder)
+
+
+def _points(plan: Plan, folder: Path, count: int | None, seed: int) -> list[Point]:
+    """Points of the sweep; those of a smaller count are the first of a larger one."""
+    values = plan.points(count, seed)
+    return [Point(number, own, folder / f"point_{number}") for number, own in enumerate(values)]
 
 
 def _check_folder(plan: Plan, folder: Path, seed: int) -> None:

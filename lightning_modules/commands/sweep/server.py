@@ -15,14 +15,19 @@ from lightning_modules.commands.sweep.plan import KEYS, Plan, plan_of
 PROJECT = "appraise"  # as in _parts/logger/wandb
 
 
-def check_account() -> None:
+def check_account(otherwise: str = "") -> None:
     """Find out whether W&B knows who we are, without asking it.
+
+    Args:
+        otherwise: What else to do, as the end of a sentence.
 
     Raises:
         CommandLineError: If it does not.
     """
     if os.environ.get("WANDB_MODE") in ("offline", "dryrun", "disabled"):
-        raise CommandLineError(f"WANDB_MODE is {os.environ['WANDB_MODE']}, but a sweep of W&B needs it: add --offline")
+        raise CommandLineError(
+            f"WANDB_MODE is {os.environ['WANDB_MODE']}, but a sweep of W&B needs its server: unset it{otherwise}"
+        )
     if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return
     host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
@@ -33,9 +38,7 @@ def check_account() -> None:
                 return
         except (netrc.NetrcParseError, OSError):
             continue
-    raise CommandLineError(
-        "no account of W&B is known here: run `wandb login`, set WANDB_API_KEY, or add --offline, which needs none"
-    )
+    raise CommandLineError(f"no account of W&B is known here: run `wandb login`, or set WANDB_API_KEY{otherwise}")
 
 
 def hand_over(plan: Plan, count: int | None, jobs: int) -> int:

@@ -117,6 +117,9 @@ def _choice(told: Mapping[str, object], wrong: Fail) -> Parameter:
             )
         if not isinstance(value, str | int | float | list):
             raise wrong(f" has the value {value!r}, but text, numbers, true, false and lists are handed on")
+    for place, value in enumerate(values):
+        if value in values[:place]:
+            raise wrong(f" names {value!r} twice, or what is equal to it: name each value once")
     weights = told.get("probabilities")
     if weights is None:
         return Parameter(values)

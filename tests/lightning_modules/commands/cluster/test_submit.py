@@ -192,3 +192,25 @@ def test_a_folder_is_claimed_only_when_all_is_right(
     assert cli.main(arguments) == 2
     assert "--stage data.init_args.root: its value is None" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_status_says_why_there_is_nothing_to_say(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def said(folder: Path) -> str:
+        assert cli.main(["status", str(folder)]) == 2
+        return capsys.readouterr().err
+
+    assert "there is no folder" in said(tmp_path / "none")
+    assert "holds no run that saved anything" in said(tmp_path)
+    (tmp_path / "version_0" / "submit").mkdir(parents=True)
+    assert "give one of version_0 in it" in said(tmp_path)
+    (tmp_path / "version_0" / "submit" / "job.sh").touch()
+    assert f"not queued: appraise submit --run {tmp_path / 'version_0'}" in said(tmp_path / "version_0")
+
+
+def test_files_of_others_are_read_without_the_strictness_of_ours() -> None:
+    lines = script(modules=("cuda/12",), environment="~/venv/bin/activate").splitlines()
+    strict, loose = (
+        next(place for place, line in enumerate(lines) if line.startswith(word)) for word in ("set -u", "set +u")
+    )
+    assert [line.split()[0] for line in lines[loose + 1 : strict]] == ["module", "source"]
+    assert str(Path("~/venv").expanduser()) in lines[strict - 1]

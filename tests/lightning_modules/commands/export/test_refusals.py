@@ -56,6 +56,25 @@ def test_a_generator_of_faces_has_no_graph(tmp_path: Path, capsys: pytest.Captur
     assert "it makes a face by optimising a picture" in said
 
 
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("image_sze=64", "--data names image_sze: did you mean image_size?"),
+        ("image_size=abc", "--data image_size is 'abc', but a number above 0 is needed"),
+        ("rate=3", "--data names rate, but MentoringSegmenter has image_size"),
+    ],
+)
+def test_an_option_of_the_data_that_cannot_be(
+    exported: Export, tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, said: str
+) -> None:
+    assert said in sentence(capsys, *export(exported("segmenter"), tmp_path / "out", f"--data={option}"))
+
+
+def test_a_folder_is_no_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = sentence(capsys, "export", f"--ckpt_path={tmp_path}", f"--output={tmp_path / 'out'}")
+    assert f"{tmp_path} is a folder, but a checkpoint is a file in one" in said
+
+
 @pytest.mark.parametrize("package", ["onnx", "onnxruntime", "onnxscript"])
 def test_a_missing_package_is_named_with_the_command_that_installs_it(
     exported: Export, tmp_path: Path, package: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -57,7 +57,9 @@ def test_without_an_account_one_sentence_says_what_to_do(
     home: Path, sweep: RunSweep, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert sweep(offline=False) == 2
-    said = "no account of W&B is known here: run `wandb login`, set WANDB_API_KEY, or add --offline, which needs none"
+    said = (
+        "no account of W&B is known here: run `wandb login`, or set WANDB_API_KEY, or add --offline, which needs none"
+    )
     assert capsys.readouterr().err == f"appraise sweep: {said}\n"
 
 
@@ -67,7 +69,10 @@ def test_offline_mode_of_the_client_is_no_account(
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     monkeypatch.setenv("WANDB_MODE", "offline")
     assert sweep(offline=False) == 2
-    assert "WANDB_MODE is offline, but a sweep of W&B needs it: add --offline" in capsys.readouterr().err
+    assert (
+        "WANDB_MODE is offline, but a sweep of W&B needs its server: unset it, or add --offline"
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize("text", ["machine api.wandb.ai login user password key", "no netrc at all {"])
