@@ -209,8 +209,7 @@ def test_status_says_why_there_is_nothing_to_say(tmp_path: Path, capsys: pytest.
 
 def test_files_of_others_are_read_without_the_strictness_of_ours() -> None:
     lines = script(modules=("cuda/12",), environment="~/venv/bin/activate").splitlines()
-    strict, loose = (
-        next(place for place, line in enumerate(lines) if line.startswith(word)) for word in ("set -u", "set +u")
-    )
+    loose = next(place for place, line in enumerate(lines) if line.startswith("set +u"))
+    strict = lines.index("set -u")
     assert [line.split()[0] for line in lines[loose + 1 : strict]] == ["module", "source"]
     assert str(Path("~/venv").expanduser()) in lines[strict - 1]

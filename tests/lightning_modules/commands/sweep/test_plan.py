@@ -26,6 +26,7 @@ def one(**told: object) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
+        ({"parameters": {"model.rate": {"values": [1, 1.0]}}}, "parameters.model.rate names 1.0 twice"),
         ({"metod": "grid"}, "the file has the key metod, which W&B does not know: did you mean method?"),
         ({"method": "gird"}, "method is 'gird', but grid or random or bayes is needed"),
         ({"metric": None}, "the file has no metric, which every sweep needs"),
