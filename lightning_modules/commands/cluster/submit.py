@@ -95,8 +95,11 @@ def run(command: str, arguments: Sequence[str]) -> int:
         _refuse(options, ("here", "config", "output", "dry_run"), "--here runs on this machine, without a job")
     stated = {name: getattr(options, name) for name in JobRequest.__dataclass_fields__ if hasattr(options, name)}
     request = job_request(read_cluster(options.cluster), stated)
-    if options.sweep:
-        return _sweep(options, request, further)
+    return _sweep(options, request, further) if options.sweep else _training(options, request, further)
+
+
+def _training(options: argparse.Namespace, request: JobRequest, further: Sequence[str]) -> int:
+    """A training as a job, or on this machine."""
     configs = [find_config(name) for name in options.config]
     given = [*(f"--config={config.path}" for config in configs), *further]
     program = [sys.executable, str(Path(cli.__file__).resolve()), "fit"]

@@ -11,11 +11,9 @@ import yaml
 import lightning_modules
 from datamodules.common.errors import CheckpointError, ExportError
 from lightning_modules.base import Method
+from lightning_modules.commands.exported.predict import RUNNERS
 from lightning_modules.commands.front.checkpoint import read_saved_model
 
-EXPORTED = (
-    "KSVQE", "MentoringSegmenter", "MentoringDetector", "FrameAveragingActionRecognizer", "FaceAttributeClassifier",
-)  # fmt: skip
 _REFUSED = {
     "AttributeFaceGenerator": (
         "it makes a face by optimising a picture, so that there is no network from a request to an answer: export the "
@@ -37,8 +35,8 @@ def load_method(path: str) -> Method:
     if saved is None or saved.class_path is None:
         raise CheckpointError(f"{path} does not name the class of its model: give a checkpoint that `fit` wrote")
     package, _, name = saved.class_path.rpartition(".")
-    if package != lightning_modules.__name__ or name not in EXPORTED:
-        why = _REFUSED.get(name, f"what can be exported are {', '.join(EXPORTED)}")
+    if package != lightning_modules.__name__ or name not in RUNNERS:
+        why = _REFUSED.get(name, f"what can be exported are {', '.join(RUNNERS)}")
         raise ExportError(f"{saved.path} is of {name}, which cannot be exported: {why}")
     method = cast(type[Method], getattr(lightning_modules, name))
     try:

@@ -175,6 +175,7 @@ def actions(model: FrameAveragingActionRecognizer, data: Data) -> Plan:
             "predict_batch": int(model.hparams["predict_batch"]),
             "rate": data.get("rate"),
             "decode_timeout": data.get("decode_timeout", 60.0),
+            # As of configs/action/annotate.yaml; whoever runs the graph may write others into the file.
             "segments": {"seconds": 2.0, "mode": "trailing", "enter": 0.5, "leave": 0.3},
         },
         continuous=("scores",),

@@ -12,7 +12,9 @@ import pytest
 import torch
 
 import cli
+from lightning_modules.commands.export import card, methods
 from lightning_modules.commands.exported.manifest import SCHEMA
+from lightning_modules.commands.exported.predict import RUNNERS
 from tests.lightning_modules.commands.export.conftest import Exported
 
 resource = pytest.importorskip("resource", reason="no limits on Windows")
@@ -155,3 +157,7 @@ def test_a_program_of_torch_is_not_for_onnxruntime(
     assert cli.main(command) == 0
     assert torch.export.load(tmp_path / "out" / "model.pt2").module() is not None
     assert "holds a program of torch (model.pt2)" in sentence(capsys, *run_exported(tmp_path / "out", pictures))
+
+
+def test_every_method_that_runs_has_all_that_its_export_needs() -> None:
+    assert set(RUNNERS) == set(methods.BUILDERS) == set(methods._DATA) == set(card._PURPOSE) == set(card._LIMITS)
