@@ -115,7 +115,7 @@ ROWS = {
         "inspection",
         "flips and turns of such a batch, labels and boxes with it: rate",
         "bare moves of the same pixels",
-        at_least=0.25,
+        at_least=0.1,
     ),
     "export segmenter": Row(
         "inspection", "segmenter, resnet18 at 512 px, exported to onnxruntime: time", "torch in eager mode", at_most=1.0
