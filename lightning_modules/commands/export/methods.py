@@ -292,7 +292,7 @@ def check_data(method: str, stated: Data) -> None:
     known = _DATA[method]
     for name, value in stated.items():
         if name not in known:
-            hint = did_you_mean(name, known) or f", but {method} has {', '.join(known) or 'none'}"
+            hint = did_you_mean(name, known) or f", but {method} has none"
             raise CommandLineError(f"--data names {name}{hint}")
         number = isinstance(value, int | float) and not isinstance(value, bool) and value > 0
         if name in _NUMBERS and value is not None and not number:

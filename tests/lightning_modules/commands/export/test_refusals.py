@@ -63,7 +63,7 @@ def test_a_generator_of_faces_has_no_graph(tmp_path: Path, capsys: pytest.Captur
     [
         ("image_sze=64", "--data names image_sze: did you mean image_size?"),
         ("image_size=abc", "--data image_size is 'abc', but a number above 0 is needed"),
-        ("rate=3", "--data names rate, but MentoringSegmenter has image_size"),
+        ("rate=3", "--data names rate: known are image_size"),
     ],
 )
 def test_an_option_of_the_data_that_cannot_be(
