@@ -9,8 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from datamodules.common.errors import StoreError
 from datamodules.inspection.store.file import Value
 from datamodules.inspection.store.reader import StoreReader
@@ -119,6 +117,8 @@ def detection_values(run_id: int, image: StoredImage, one: Detection, class_name
     corners = clipped_box(one.box, image)
     embedding = None
     if one.embedding is not None:
+        import numpy as np  # the page, which writes answers alone, begins without
+
         embedding = np.asarray(one.embedding, dtype=np.float16).tobytes()
     return {
         "run_id": run_id,
