@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -44,31 +45,25 @@ def data(tmp_path_factory: pytest.TempPathFactory, plain_environment: None) -> P
 @pytest.fixture(scope="session")
 def uninterrupted(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Training:
     """The folder of a method's training that nobody stops, made when it is first asked for."""
-    made: dict[str, Path] = {}
 
     def train(method: Method) -> Path:
-        if method.name not in made:
-            folder = tmp_path_factory.mktemp(method.name)
-            process.run([[*method.training(data), f"--output={folder}"]], folder / "log.txt")
-            made[method.name] = folder / "version_0"
-        return made[method.name]
+        folder = tmp_path_factory.mktemp(method.name)
+        process.run([[*method.training(data), f"--output={folder}"]], folder / "log.txt")
+        return folder / "version_0"
 
-    return train
+    return cache(train)
 
 
 @pytest.fixture(scope="session")
 def uninterrupted_pair(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Training:
     """The same in two processes."""
-    made: dict[str, Path] = {}
 
     def train(method: Method) -> Path:
-        if method.name not in made:
-            folder = tmp_path_factory.mktemp(f"{method.name}_pair")
-            process.run_pair([method.training(data)], folder / "log.txt", {"APPRAISE_RUN": str(folder / "run")})
-            made[method.name] = folder / "run"
-        return made[method.name]
+        folder = tmp_path_factory.mktemp(f"{method.name}_pair")
+        process.run_pair([method.training(data)], folder / "log.txt", {"APPRAISE_RUN": str(folder / "run")})
+        return folder / "run"
 
-    return train
+    return cache(train)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

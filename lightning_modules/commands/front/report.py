@@ -24,20 +24,18 @@ def metric_lines(metrics: Sequence[Mapping[str, float]]) -> list[str]:
 
 def best_checkpoint(trainer: L.Trainer) -> str | None:
     """Path of the best checkpoint that this run wrote, or of its last one."""
-    for saver in trainer.checkpoint_callbacks:
-        path = getattr(saver, "best_model_path", "") or getattr(saver, "last_model_path", "")
-        if path:
-            return str(path)
-    return None
+    return _written(trainer, "best_model_path", "last_model_path")
 
 
 def newest_checkpoint(trainer: L.Trainer) -> str | None:
     """Path of the newest checkpoint that this run wrote, to resume from."""
-    for saver in trainer.checkpoint_callbacks:
-        path = getattr(saver, "last_model_path", "") or getattr(saver, "best_model_path", "")
-        if path:
-            return str(path)
-    return None
+    return _written(trainer, "last_model_path", "best_model_path")
+
+
+def _written(trainer: L.Trainer, *kinds: str) -> str | None:
+    """First path that a checkpoint callback has, the kinds in order of preference."""
+    paths = (getattr(saver, kind, "") for saver in trainer.checkpoint_callbacks for kind in kinds)
+    return next((str(path) for path in paths if path), None)
 
 
 def program() -> str:

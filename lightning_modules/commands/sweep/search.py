@@ -106,7 +106,8 @@ def _here(plan: Plan, folder: Path, options: argparse.Namespace) -> int:
         for point, outcome in ended:
             done += 1
             log.info("%d of %d: point %d, %s", done, len(points), point.number, _told(plan, point, outcome))
-    there = max((int(path.name[len("point_") :]) + 1 for path in folder.glob("point_*")), default=0)
+    numbers = (path.name.removeprefix("point_") for path in folder.glob("point_*"))
+    there = max((int(number) + 1 for number in numbers if number.isdecimal()), default=0)
     return _report(plan, _points(plan, folder, max(there, len(points)), options.seed), folder)
 
 

@@ -129,21 +129,21 @@ def test_averaging_leaves_frozen_weights_as_they_are(tmp_path: Path) -> None:
     assert same(weights(frozen.network.distortion.extractor), before)
 
 
-def test_every_trainable_parameter_gets_a_gradient() -> None:
+def test_every_trainable_parameter_gets_a_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
     module = KSVQE(**SMALLEST, rank_weight=1.0)
-    module.log_stage = lambda *_, **__: None  # type: ignore[method-assign]  # no trainer here
-    module.step_generator = lambda shared=False: torch.Generator().manual_seed(0)  # type: ignore[method-assign]
+    monkeypatch.setattr(module, "log_stage", lambda *_, **__: None)  # no trainer here
+    monkeypatch.setattr(module, "step_generator", lambda shared=False: torch.Generator().manual_seed(0))
     batch = next(iter(loader(4)))
     module.training_step(batch, 0).backward()
     without = [name for name, p in module.named_parameters() if p.requires_grad and p.grad is None]
     assert without == []
 
 
-def test_rows_without_label_or_not_valid_change_nothing() -> None:
+def test_rows_without_label_or_not_valid_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     module = KSVQE(**(SMALLEST | {"qrs": False, "dropout": 0.0})).train()
     logged: dict[str, Tensor] = {}
-    module.log_stage = lambda _, values, **__: logged.update(values)  # type: ignore[method-assign]
-    module.step_generator = lambda shared=False: torch.Generator().manual_seed(0)  # type: ignore[method-assign]
+    monkeypatch.setattr(module, "log_stage", lambda _, values, **__: logged.update(values))  # no trainer here
+    monkeypatch.setattr(module, "step_generator", lambda shared=False: torch.Generator().manual_seed(0))
     batch = next(iter(loader(4)))
     module.training_step({name: value[:3] for name, value in batch.items()}, 0)
     three = logged["plcc_loss"].clone()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -70,4 +71,4 @@ def test_parity_on_real_files(name: str, shared_dir: Path, tmp_path: Path, capsy
     assert max(manifest.parity["differences"].values()) < 1e-3
     assert manifest.parity["equal_choices"] > 0.99
     with capsys.disabled():
-        print(f"\n{name}, {place}\n{capsys.readouterr().out}")  # noqa: T201
+        sys.stdout.write(f"\n{name}, {place}\n{capsys.readouterr().out}\n")
