@@ -96,7 +96,7 @@ def run(command: str, arguments: Sequence[str]) -> int:
             "--output; nothing was left there"
         ) from error
     for path in sorted(options.output.iterdir()):
-        sys.stdout.write(f"{path}: {path.stat().st_size / 1e6:.1f} MB\n")
+        sys.stdout.write(f"{path}: {path.stat().st_size / 1e3:,.0f} kB\n")
     if manifest.graph.file.endswith(".onnx"):
         precision = " [--precision int8]" if options.int8 is not None else ""
         sys.stdout.write(f"next: appraise run-exported {options.output} INPUT --output DIR{precision}\n")
