@@ -1,4 +1,4 @@
-"""Reading masks: the value of each pixel as it is stored."""
+"""Reading masks: the value of each pixel as it is stored, of the upright mask."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from datamodules.common.errors import LabelError
 from datamodules.images.unreadable import UNREADABLE, unreadable
+from datamodules.images.upright import open_upright
 
 
 def read_mask(path: str | Path, source: str, *, binary: bool) -> NDArray[np.uint8]:
@@ -27,12 +27,12 @@ def read_mask(path: str | Path, source: str, *, binary: bool) -> NDArray[np.uint
         LabelError: If the file is absent, cannot be decoded, or has colours where class numbers are wanted.
     """
     try:
-        with Image.open(path) as image:
-            if image.mode in ("L", "P", "1") and not (binary and image.mode == "P"):
-                return np.array(image).astype(np.uint8)
-            if binary:
-                return np.array(image.convert("L"))
-            mode = image.mode
+        image = open_upright(path)
+        if image.mode in ("L", "P", "1") and not (binary and image.mode == "P"):
+            return np.array(image).astype(np.uint8)
+        if binary:
+            return np.array(image.convert("L"))
+        mode = image.mode
     except UNREADABLE as error:
         raise unreadable(path, source, error, "mask") from error
     raise LabelError(

@@ -31,12 +31,22 @@ def read_picture(
         UnreadablePictureError: If the file is absent or cannot be decoded; the message names it.
     """
     try:
-        with Image.open(path) as opened:
-            if least_side is not None:
-                opened.draft("RGB", (least_side, least_side))
-            return _as_rgb(ImageOps.exif_transpose(opened), transparent)
+        return _as_rgb(open_upright(path, least_side), transparent)
     except UNREADABLE as error:
         raise unreadable(path, source, error) from error
+
+
+def open_upright(path: str | Path, least_side: int | None = None) -> Image.Image:
+    """Decode a picture upright, in the mode of its file; `least_side` as in `read_picture`.
+
+    The errors are those of Pillow, see `UNREADABLE`.
+    """
+    # a stream, since Pillow maps a file that is given by name into memory, and scrambles a turned TIFF then
+    with Path(path).open("rb") as stream, Image.open(stream) as image:
+        if least_side is not None:
+            image.draft("RGB", (least_side, least_side))
+        ImageOps.exif_transpose(image, in_place=True)
+        return image
 
 
 def _as_rgb(image: Image.Image, transparent: Transparent) -> Image.Image:
