@@ -17,6 +17,7 @@ class Table:
         required: Columns that must be there.
         optional: Columns that may be there; None allows any other.
         may_be_empty: A header alone is a table without rows, not an error.
+        exact: Keep white space as it is.
 
     Raises:
         LabelError: If a column is missing, unknown or named twice, a record has another number of fields than the
@@ -30,9 +31,10 @@ class Table:
         optional: Sequence[str] | None = None,
         *,
         may_be_empty: bool = False,
+        exact: bool = False,
     ) -> None:
         self.path = Path(path)
-        header, *rows = read_rows(path, required)
+        header, *rows = read_rows(path, required, exact=exact)
         self.columns = header.fields[: _filled(header.fields)]
         width = len(self.columns)  # a spreadsheet ends every row with empty fields
         self.rows = [row if _filled(row.fields) > width else Row(row.line, row.fields[:width]) for row in rows]
