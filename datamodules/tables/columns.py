@@ -40,8 +40,8 @@ class Table:
         self.rows = [row if _filled(row.fields) > width else Row(row.line, row.fields[:width]) for row in rows]
         missing = [name for name in required if name not in self.columns]
         if missing:
-            found = ",".join(self.columns)
-            raise fail(path, header.line, f"the header lacks {', '.join(missing)} (found {found}); add the column")
+            lacks, found = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else ""), ",".join(self.columns)[:200]
+            raise fail(path, header.line, f"the header lacks {lacks} (found {found}); add the column")
         if len(set(self.columns)) != len(self.columns):
             raise fail(path, header.line, f"the header {','.join(self.columns)} names a column twice; drop one")
         unknown = [name for name in self.columns if name not in required and name not in (optional or ())]

@@ -119,11 +119,11 @@ def test_predictions_of_another_tool_are_questions(store: FeedbackStore, tmp_pat
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("a.json", "{", "no JSON"),
+        ("a.json", "{", "not valid JSON"),
         ("a.json", "{}", "no COCO file"),
         ("a.json", "[1]", "no list of Label Studio tasks"),
         ("a.json", '{"images": [{"id": 1, "file_name": "no.png"}], "categories": []}', "there is no image no.png"),
-        ("a.csv", "path,verdict\n", "lacks the column"),
+        ("a.csv", "path,verdict\n", "the header lacks image_path"),
         ("a.txt", "x", "no format that is known"),
         ("b.json", None, "there is no"),
     ],
@@ -188,8 +188,8 @@ def test_an_import_that_the_store_refuses_takes_nothing_over(store: FeedbackStor
     [
         ({"classes.txt": b"dent"}, "is no YOLO folder"),
         ({"classes.txt": b"dent", "labels/0.txt": b"dent 1 2\n"}, r"0\.txt, line 1: 'dent 1 2' is not `class x y"),
-        ({"classes.txt": b"\xff", "labels/0.txt": b""}, r"classes\.txt: cannot be read as text"),
-        ({"classes.txt": b"dent", "labels/0.txt": b"\xff"}, r"0\.txt: cannot be read as text"),
+        ({"classes.txt": b"\xff", "labels/0.txt": b""}, r"classes\.txt, line 1: byte 0xff is no UTF-8"),
+        ({"classes.txt": b"dent", "labels/0.txt": b"\xff"}, r"0\.txt, line 1: byte 0xff is no UTF-8"),
     ],
 )
 def test_what_is_wrong_with_a_yolo_folder_is_named(files: dict[str, bytes], message: str, tmp_path: Path) -> None:
