@@ -10,6 +10,7 @@ from pathlib import Path
 
 from datamodules.common.atomic_write import atomic_path
 from datamodules.common.errors import LabelError, StoreError
+from datamodules.inspection.store.exchange.cells import check_row, quoted, unquoted
 from datamodules.inspection.store.feedback import FeedbackStore
 from datamodules.inspection.store.file import Value
 from datamodules.tables.columns import Table
@@ -43,7 +44,7 @@ def write(store: FeedbackStore, target: Path, run_ids: Sequence[int] | None) -> 
         for row in _rows(store, runs):
             values = dict(zip(FIELDS, row, strict=True))
             values["answer_undoes"] = names.get(values["answer_undoes"], "")
-            writer.writerow(["" if value is None else value for value in values.values()])
+            writer.writerow(["" if value is None else quoted(value) for value in values.values()])
     return target
 
 
@@ -73,7 +74,9 @@ def read_into(store: FeedbackStore, source: Path) -> None:
             rows = _Rows(part)
             for line, texts in Table(source, FIELDS, may_be_empty=True, exact=True).records(FIELDS):
                 try:
-                    rows.add(dict(zip(FIELDS, texts, strict=True)))
+                    row = dict(zip(FIELDS, map(unquoted, texts), strict=True))
+                    check_row(row, source.parent)
+                    rows.add(row)
                 except (ValueError, KeyError, TypeError, StoreError, sqlite3.Error) as error:
                     raise LabelError(f"{source}, line {line}: the row is malformed ({error})") from error
         store.merge(part)
