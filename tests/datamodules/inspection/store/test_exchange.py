@@ -49,7 +49,7 @@ def test_a_table_of_answers_is_checked_and_safe_in_a_spreadsheet(tmp_path: Path)
     with FeedbackStore(tmp_path / "one.sqlite", create=True) as store:
         run = store.start_run("c" * 64, "d" * 64, {"dent": 0.5})
         for name in names:
-            image = store.add_image(f"{name}.png", "a" * 64, 64, 48, 1)
+            image = store.add_image(tmp_path / f"{name}.png", "a" * 64, 64, 48, 1)
             (row,) = store.add_detections(run, image, [Detection(0, 0.6, BOXES[0], -0.1, 0.3)], ["dent"])
             ids = {"run_id": run, "image_id": image, "detection_id": row}
             store.answer(client_id=name, verdict="confirm", annotator="@a", **ids)
