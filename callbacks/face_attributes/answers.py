@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from datamodules.common.atomic_write import write_text
-from datamodules.common.csv_table import csv_text
 from datamodules.faces.schema import MISSING
+from datamodules.tables.csv import csv_text
 
 log = logging.getLogger(__name__)
 

@@ -7,14 +7,16 @@ from typing import Literal, cast
 
 import torch
 
-from datamodules.common.errors import ConfigurationError
-from datamodules.common.manifest import Table, fail, parse_integer, read_rows
+from datamodules.common.errors import ConfigurationError, fail
 from datamodules.face_attributes.requests import FaceRequest, check_request, parse_attributes, request_name, thinned
 from datamodules.faces.lists.records import FaceList, LabelTable
 from datamodules.faces.lists.settings import FaceListSettings, LabelFormat
 from datamodules.faces.lists.sources import read_faces
 from datamodules.faces.schema import MISSING, AttributeSchema
 from datamodules.images.size import picture_size
+from datamodules.tables.columns import Table
+from datamodules.tables.numbers import parse_integer
+from datamodules.tables.rows import read_rows
 
 ListFormat = Literal["auto", "csv", "celeba", "pubfig", "lfw"]
 _TEXT = "attributes"  # column that makes a csv a list of requests

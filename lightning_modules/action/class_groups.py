@@ -8,10 +8,11 @@ from importlib import resources
 from pathlib import Path
 
 import torch
-import yaml
 from torch import Tensor
 
 from datamodules.common.errors import ConfigurationError
+from datamodules.tables.text import read_text
+from datamodules.tables.yaml import parse_yaml
 
 Groups = Mapping[str, Sequence[str]]
 
@@ -90,11 +91,7 @@ def read_groups(groups: str | Groups) -> Groups:
     """
     if isinstance(groups, str):
         path, text = _find(groups)
-        try:
-            content = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            reason = " ".join(str(error).split())
-            raise ConfigurationError(f"The class groups {path} are neither YAML nor JSON: {reason}.") from error
+        content = parse_yaml(text, f"The class groups {path}", words=True)
     else:
         path, content = "of the configuration", groups
     right = isinstance(content, Mapping) and all(
@@ -112,7 +109,7 @@ def _find(name: str) -> tuple[str, str]:
     """Name and text of a file of groups."""
     path = Path(name).expanduser()
     if path.is_file():
-        return str(path), path.read_text(encoding="utf-8")
+        return str(path), read_text(path)
     packaged = resources.files("configs") / f"{name.removesuffix('.yaml')}.yaml"
     if not path.is_absolute() and packaged.is_file():
         return name, packaged.read_text(encoding="utf-8")

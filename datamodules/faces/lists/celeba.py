@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules.common.errors import LabelError
-from datamodules.common.manifest import fail, read_text
+from datamodules.common.errors import LabelError, fail
 from datamodules.faces.lists.index import ImageIndex, report_lacking
 from datamodules.faces.lists.pubfig import UNREAD, Box, parse_box
 from datamodules.faces.lists.records import FaceList
 from datamodules.faces.lists.values import match_columns, take_columns
 from datamodules.faces.schema import ABSENT, MISSING, PRESENT, AttributeSchema
+from datamodules.tables.text import read_text
 
 ATTRIBUTE_LIST, PARTITION_LIST, IDENTITY_LIST = "list_attr_celeba", "list_eval_partition", "identity_CelebA"
 _VALUES = {"1": 1, "+1": 1, "0": 0, "-1": -1}

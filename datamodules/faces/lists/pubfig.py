@@ -9,12 +9,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from datamodules.common.errors import LabelError
-from datamodules.common.manifest import fail, parse_integer, parse_number, read_text
+from datamodules.common.errors import LabelError, fail
 from datamodules.faces.lists.index import ImageIndex, report_lacking
 from datamodules.faces.lists.records import FaceList
 from datamodules.faces.lists.values import attributes_of, match_columns, take_columns
 from datamodules.faces.schema import AttributeSchema
+from datamodules.tables.numbers import parse_integer, parse_number
+from datamodules.tables.text import read_text
 
 UNREAD = "the list cannot be read ({}); check the path"
 Photo = tuple[str, int]  # person and number of the picture

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules.common.errors import LabelError
-from datamodules.common.manifest import Table, fail
+from datamodules.common.errors import LabelError, fail
 from datamodules.common.splits import known_split
 from datamodules.faces.lists.index import report_lacking
 from datamodules.faces.lists.pubfig import Box, parse_box
 from datamodules.faces.lists.records import FaceList, split_of
 from datamodules.faces.lists.values import attributes_of, match_columns, take_columns
 from datamodules.faces.schema import MISSING, AttributeSchema
+from datamodules.tables.columns import Table
 
 BOX_COLUMNS = ("left", "top", "right", "bottom")
 FACT_COLUMNS = ("file", "identity", "split", *BOX_COLUMNS)

@@ -6,7 +6,6 @@ marks an area in which nothing is known. A JSON file has no lines worth naming, 
 
 from __future__ import annotations
 
-import json
 import math
 from collections import defaultdict
 from pathlib import Path
@@ -15,11 +14,11 @@ from typing import cast
 from pycocotools import mask as coco_mask
 
 from datamodules.common.errors import LabelError
-from datamodules.common.manifest import read_text
 from datamodules.common.splits import SPLITS, SplitName
 from datamodules.inspection.batch import ORIGINAL, Box
 from datamodules.inspection.labels.polygons import Point, polygon_rle, text_of
 from datamodules.inspection.labels.records import RawImage, RawObject
+from datamodules.tables.json import read_json
 
 _Entry = dict[str, object]
 
@@ -149,10 +148,7 @@ def _region(source: str, value: object, size: tuple[int, int]) -> str | None:
 def _load(file: Path) -> _Entry:
     if not file.exists():
         raise LabelError(f"{file}: there is no such list; check the path")
-    try:
-        content = json.loads(read_text(file, "cannot be read as text ({}); give a COCO file"))
-    except json.JSONDecodeError as error:
-        raise LabelError(f"{file}, line {error.lineno}: not valid JSON ({error.msg}); mend the file") from error
+    content = read_json(file, "give a COCO file")
     if not isinstance(content, dict):
         raise LabelError(f"{file}: holds no JSON object; a COCO file has images, annotations and categories")
     return content

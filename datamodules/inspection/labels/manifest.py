@@ -21,11 +21,12 @@ from __future__ import annotations
 from collections import defaultdict
 from pathlib import Path
 
-from datamodules.common.errors import LabelError
-from datamodules.common.manifest import Table, fail, parse_number
+from datamodules.common.errors import LabelError, fail
 from datamodules.common.splits import strict_split
 from datamodules.inspection.batch import NEW, ORIGINAL
 from datamodules.inspection.labels.records import RawImage, RawObject
+from datamodules.tables.columns import Table
+from datamodules.tables.numbers import parse_number
 
 _OPTIONAL = ("mask", "class", "domain", "split", "group", "healthy", "labelled")
 _CORNERS = ("x1", "y1", "x2", "y2")

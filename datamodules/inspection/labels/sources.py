@@ -21,6 +21,7 @@ from datamodules.inspection.labels.records import LabelledImage, RawImage, resol
 from datamodules.inspection.labels.splits import assign_splits, check_groups, check_paths
 from datamodules.inspection.labels.yolo import read_yolo, yolo_classes
 from datamodules.inspection.settings import InspectionDataSettings, LabelFormat
+from datamodules.tables.text import read_lines
 
 Split = Literal["train", "val", "test", "predict"]
 
@@ -151,7 +152,7 @@ class ImageSources:
         for folder in folders:
             file = folder / "classes.txt"
             if file.is_file():
-                return [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+                return [line.strip() for line in read_lines(file) if line.strip()]
         return None
 
 

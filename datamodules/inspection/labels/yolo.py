@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import yaml
-
-from datamodules.common.errors import LabelError
-from datamodules.common.manifest import fail, parse_integer, parse_number, read_text
+from datamodules.common.errors import LabelError, fail
 from datamodules.images.finding import find_images
 from datamodules.images.size import picture_size
 from datamodules.inspection.batch import ORIGINAL
 from datamodules.inspection.labels.folder_masks import split_of
 from datamodules.inspection.labels.polygons import polygon_box, polygon_rle
 from datamodules.inspection.labels.records import RawImage, RawObject
+from datamodules.tables.numbers import parse_integer, parse_number
+from datamodules.tables.text import read_lines
+from datamodules.tables.yaml import read_yaml
 
 
 def read_yolo(root: str | Path, domain: int | None = None, classes: tuple[str, ...] | None = None) -> list[RawImage]:
@@ -49,15 +49,10 @@ def yolo_classes(root: Path) -> tuple[str, ...]:
         LabelError: If the file is absent or holds no names.
     """
     file = root / "data.yaml"
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise LabelError(
-            f"{file}: cannot be read ({error}); give the names of the classes there or in classes"
-        ) from error
+    content = read_yaml(file, words=True)
     names = content.get("names") if isinstance(content, dict) else None
-    if isinstance(names, dict) and sorted(names) == list(range(len(names))):
-        names = [names[number] for number in range(len(names))]
+    if isinstance(names, dict) and set(names) == set(map(str, range(len(names)))):
+        names = [names[str(number)] for number in range(len(names))]
     if not isinstance(names, list) or not names:
         raise LabelError(f"{file}: has no names; write names: [scratch, dent], or give classes")
     return tuple(str(name) for name in names)
@@ -77,7 +72,7 @@ def _image(root: Path, file: Path, names: tuple[str, ...], domain: int) -> RawIm
 
 
 def _objects(labels: Path, file: Path, names: tuple[str, ...]) -> tuple[RawObject, ...]:
-    lines = read_text(labels, "cannot be read as text ({}); write it anew").splitlines()
+    lines = read_lines(labels, "cannot be read as text ({}); write it anew")
     filled = [(number, line.split()) for number, line in enumerate(lines, start=1) if line.strip()]
     if not filled:
         return ()

@@ -14,7 +14,9 @@ from datamodules.common.atomic_write import append_row, atomic_folder, write_byt
 from datamodules.common.cache_folder import cache_folder
 from datamodules.common.errors import LabelError
 from datamodules.common.fingerprint import config_digest, file_key, file_sha256, tensors_digest
-from datamodules.common.manifest import Table, parse_integer, parse_number, read_rows
+from datamodules.tables.columns import Table
+from datamodules.tables.numbers import parse_integer, parse_number
+from datamodules.tables.rows import read_rows
 
 
 def test_a_failed_write_keeps_the_old_file(tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from datamodules.common.atomic_write import write_text
 from datamodules.common.errors import LabelError
-from datamodules.common.manifest import read_text
 from datamodules.inspection.store.exchange.parts import ExchangedDetection, ExchangedImage, find_image, pixels
+from datamodules.tables.numbers import parse_numbers
+from datamodules.tables.text import read_lines
 
 
 def write(images: Sequence[ExchangedImage], classes: Sequence[str], folder: Path) -> list[Path]:
@@ -71,7 +72,7 @@ def read(folder: Path) -> tuple[list[ExchangedImage], list[str]]:
 
 
 def _lines(path: Path) -> list[str]:
-    return read_text(path, "cannot be read as text ({}); write it anew").splitlines()
+    return read_lines(path, "cannot be read as text ({}); write it anew")
 
 
 def _paths(folder: Path) -> list[Path]:
@@ -97,7 +98,7 @@ def _read_labels(image: ExchangedImage, labels: Path, classes: Sequence[str]) ->
 
 def _detection(line: str, size: tuple[int, int], classes: Sequence[str], place: str, name: str) -> ExchangedDetection:
     try:
-        index, *values = (float(value) for value in line.split())
+        index, *values = parse_numbers("", 0, "number", line.split())
         x, y, width, height, *rest = values
         shown = classes[int(index)] if index >= 0 else ""
     except (ValueError, IndexError) as error:
