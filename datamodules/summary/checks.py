@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from typing import Final
 
 from datamodules.summary.findings import Finding, Status, some, stop_at_faults
 from datamodules.summary.training_data import DataSummary, SplitSummary
 
+_SHOWN: Final = 5  # findings of one kind that a training tells
 _log = logging.getLogger(__name__)
 
 
@@ -46,9 +48,17 @@ def announce(summary: DataSummary) -> None:
     """
     for line in summary.lines():
         _log.info("data %s", line)
+    said: Counter[tuple[Status, str]] = Counter()
     for finding in summary.findings:
+        kind = (finding.status, finding.topic)
+        said[kind] += 1
+        if said[kind] > _SHOWN:
+            continue
         if finding.status in ("note", "ok"):
             _log.info("data: %s", finding.text)
         elif finding.status == "warning":
             _log.warning("warning: %s%s", finding.text, f"; {finding.hint}" if finding.hint else "")
+    for (status, topic), count in said.items():
+        if count > _SHOWN and status != "fault":
+            _log.warning("warning: %d more of this kind (%s); `appraise doctor` lists all", count - _SHOWN, topic)
     stop_at_faults(summary.findings)

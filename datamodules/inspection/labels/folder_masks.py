@@ -74,8 +74,8 @@ def read_class_folders(root: str | Path, domain: int | None = None, findings: Fi
         healthy = folders[0].lower() in HEALTHY_FOLDERS
         if mask is None and not healthy:
             findings.fault(
-                f"{file}: an image in the folder {folders[0]!r} has no mask of the same stem in {Path(root) / 'masks'}; "
-                "move it or add the mask"
+                f"{file}: an image in the folder {folders[0]!r} has no mask of the same stem in "
+                f"{Path(root) / 'masks'}; move it or add the mask"
             )
             continue
         found.append(

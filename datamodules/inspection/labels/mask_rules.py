@@ -187,7 +187,9 @@ def palette_labels(palette: str | Mapping[str, str], class_names: Sequence[str])
     if isinstance(palette, str):
         if palette != "voc":
             raise ConfigurationError(f"mask_palette is {palette!r}; it must be voc, or a colour for each class")
-        return {_BLACK: 0, _PASCAL_VOID: IGNORE} | {_voc_colour(place): place for place in range(1, len(class_names) + 1)}
+        return {_BLACK: 0, _PASCAL_VOID: IGNORE} | {
+            _voc_colour(place): place for place in range(1, len(class_names) + 1)
+        }
     labels = {_BLACK: 0}
     for name, text in palette.items():
         if name not in (*class_names, "unknown", "healthy"):
@@ -243,8 +245,8 @@ def _by_brightness(shown: Mapping[int, int], healthy: int | None) -> MaskRule:
     dark, bright = int(lit.min()), int(lit.max())
     if bright - dark < _APART:
         raise LabelError(
-            f"the masks hold {len(shown)} values from {dark} to {bright}, which nothing divides into healthy and defect "
-            "(JPEG changes values, and keeps no class numbers); save them as PNG, healthy black and defects white"
+            f"the masks hold {len(shown)} values from {dark} to {bright}, which nothing divides into healthy and "
+            "defect (JPEG changes values and keeps no class numbers); save PNG, healthy black and defects white"
         )
     limit = (dark + bright) // 2
     inverted = healthy is not None and int(brightness(np.array(healthy, dtype=np.int32))) > limit
@@ -260,7 +262,11 @@ def _healthy_of(facts: Sequence[MaskFacts], shown: Mapping[int, int]) -> int:
     firsts = {one.first for one in facts}
     if len(firsts) == 1 and (first := firsts.pop()) is not None:
         return first
-    return min(shown, key=lambda value: (int(brightness(np.array(value, dtype=np.int32))), value)) if len(shown) > 1 else _BLACK
+    return (
+        min(shown, key=lambda value: (int(brightness(np.array(value, dtype=np.int32))), value))
+        if len(shown) > 1
+        else _BLACK
+    )
 
 
 def _named(shown: Mapping[int, int]) -> str:

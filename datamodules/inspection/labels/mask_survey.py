@@ -53,7 +53,7 @@ def survey_masks(
 ) -> list[RawImage]:
     """Look at all masks of one list, and give each image the rule for its mask and the classes that it shows.
 
-    A healthy image loses its empty mask. Masks that cannot be read, hold values that mean nothing, mark nothing though
+    Masks that cannot be read, hold values that mean nothing, mark nothing though
     their image is said to be defective, or something though it is said to be healthy, are faults.
 
     Args:
@@ -98,7 +98,9 @@ def _ruled(
     counts = counts_of(facts, rule, index)
     defects = [label for label, count in counts.items() if count and label not in (0, IGNORE)]
     if unknown := unknown_values(facts, rule, len(class_names)):
-        findings.fault(f"{image.source}: mask {image.mask} holds the value {_meaningless(unknown, rule, class_names)}", "masks")
+        findings.fault(
+            f"{image.source}: mask {image.mask} holds the value {_meaningless(unknown, rule, class_names)}", "masks"
+        )
     elif image.is_healthy and defects:
         findings.fault(
             f"{image.source}: {image.name!r} is flagged healthy but its labels hold a defect: it has the mask "
@@ -106,14 +108,13 @@ def _ruled(
             "masks",
         )
     elif not defects and (image.mask_class is not None or image.is_healthy is False) and not image.objects:
+        kind = f"of the class {image.mask_class!r}" if image.mask_class else "defective"
         findings.fault(
-            f"{image.source}: {image.name!r} is {f'of the class {image.mask_class!r}' if image.mask_class else 'defective'}"
-            f", but its mask {image.mask} marks no pixel; draw the defect, or move the image to the healthy ones",
+            f"{image.source}: {image.name!r} is {kind}, but its mask {image.mask} marks no pixel; draw the defect, or "
+            "move the image to the healthy ones",
             "masks",
         )
-    empty = image.is_healthy is True and not defects and IGNORE not in counts
-    classes = tuple(sorted(label - 1 for label in defects))
-    return replace(image, mask=None if empty else image.mask, mask_rule=rule, mask_classes=classes), counts
+    return replace(image, mask_rule=rule, mask_classes=tuple(sorted(label - 1 for label in defects))), counts
 
 
 def _meaningless(values: Sequence[int], rule: MaskRule, class_names: Sequence[str]) -> str:
@@ -126,8 +127,8 @@ def _meaningless(values: Sequence[int], rule: MaskRule, class_names: Sequence[st
             "class numbers, or of one class alone"
         )
     return (
-        f"{names}; allowed are 0 (healthy), 1 to {len(class_names)} (the classes) and {IGNORE} (unknown); correct the mask "
-        "or name its class in the list"
+        f"{names}; allowed are 0 (healthy), 1 to {len(class_names)} (the classes) and {IGNORE} (unknown); correct the "
+        "mask or name its class in the list"
     )
 
 
@@ -143,8 +144,8 @@ def _say(rule: MaskRule, totals: Counter[int], names: Sequence[str], place: str,
             )
     elif len(names) > 1 and totals.keys() == {0, IGNORE}:
         findings.warn(
-            f"{place}: the masks hold 0 and {IGNORE} alone, and {IGNORE} means unknown where there are {len(names)} classes; "
-            "name the class of each mask (label_format class_folders, or the column class of a manifest)",
+            f"{place}: the masks hold 0 and {IGNORE} alone, and {IGNORE} means unknown where there are {len(names)} "
+            "classes; name the class of each mask (label_format class_folders, or the column class of a manifest)",
             "masks",
         )
 
@@ -163,7 +164,8 @@ def _read_all(images: Sequence[RawImage], findings: Findings) -> dict[str, MaskF
             return error
 
     facts: dict[str, MaskFacts] = {}
-    with ThreadPoolExecutor(_THREADS) as pool, file_progress("Reading the masks", len(sources)) as done:
+    total = len(sources) if kept is not None else 0  # few are not worth a line
+    with ThreadPoolExecutor(_THREADS) as pool, file_progress("Reading the masks", total) as done:
         for path, found in zip(sources, pool.map(read, sources), strict=True):
             done()
             if isinstance(found, LabelError):
@@ -191,4 +193,4 @@ def _plain(facts: MaskFacts) -> list[object]:
 
 def _from_plain(plain: list[Any]) -> MaskFacts:
     shown, numbers, first, is_lossy = plain
-    return MaskFacts({value: count for value, count in shown}, tuple(numbers), first, is_lossy)
+    return MaskFacts(dict(shown), tuple(numbers), first, is_lossy)

@@ -118,7 +118,9 @@ def _read_class_mask(image: LabelledImage, num_classes: int, size: tuple[int, in
     rule = image.mask_rule
     if rule is None:  # nobody looked at the list
         facts = [facts_of(stored)]
-        rule = marks_rule(facts, None) if image.mask_values is not None else numbers_rule(facts, num_classes, None, None)
+        rule = (
+            marks_rule(facts, None) if image.mask_values is not None else numbers_rule(facts, num_classes, None, None)
+        )
     return labels_of(stored, rule, image.mask_values)
 
 
