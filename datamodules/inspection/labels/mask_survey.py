@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -164,14 +164,17 @@ def _read_all(images: Sequence[RawImage], findings: Findings) -> dict[str, MaskF
             return error
 
     facts: dict[str, MaskFacts] = {}
+    errors: dict[str, list[str]] = defaultdict(list)
     total = len(sources) if kept is not None else 0  # few are not worth a line
     with ThreadPoolExecutor(_THREADS) as pool, file_progress("Reading the masks", total) as done:
         for path, found in zip(sources, pool.map(read, sources), strict=True):
             done()
             if isinstance(found, LabelError):
-                findings.fault(str(found), "masks")
+                errors[str(found).replace(path, "").replace(sources[path], "")].append(str(found))
             else:
                 facts[path] = found
+    for alike in errors.values():
+        findings.fault(alike[0] + (f" ({len(alike)} masks of {len(sources)} alike)" if len(alike) > 1 else ""), "masks")
     if kept is not None and len(facts) == len(sources):
         kept.parent.mkdir(parents=True, exist_ok=True)
         write_text(kept, json.dumps({path: _plain(one) for path, one in facts.items()}))
