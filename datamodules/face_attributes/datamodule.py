@@ -18,16 +18,19 @@ from datamodules.common.seeded_draws import row_draws
 from datamodules.common.settings import takes, texts
 from datamodules.face_attributes.augmentation import DRAWS, augment
 from datamodules.face_attributes.batch import FaceBatch
+from datamodules.face_attributes.contents import attribute_summary
 from datamodules.face_attributes.dataset import FaceDataset, FaceSource, ListedFaces
 from datamodules.face_attributes.demo_faces import DemoFaces
 from datamodules.face_attributes.settings import FaceDataSettings
 from datamodules.faces.lists.people import joined, people_of, sketch_of
-from datamodules.faces.lists.records import FaceList, LabelTable, SplitName
+from datamodules.faces.lists.records import SPLITS, FaceList, LabelTable, SplitName
 from datamodules.faces.lists.sources import detect_format, pictures, read_faces, resolved
 from datamodules.faces.lists.splits import split_faces
 from datamodules.faces.lists.values import warn_of_rare
 from datamodules.faces.renderer.settings import FaceDemoSettings
 from datamodules.faces.schema import MISSING, AttributeSchema, normalised
+from datamodules.summary.checks import announce
+from datamodules.summary.training_data import DataSummary
 
 
 class FaceAttributeDataModule(LightningDataModule):
@@ -68,10 +71,26 @@ class FaceAttributeDataModule(LightningDataModule):
             return
         if stage == "fit":
             self._check_training(self.label_table("train"))
+            announce(self.data_summary())
         learnt: dict[str, SplitName] = {"fit": "train", "validate": self.validate_on}
         self._learnt_from = learnt.get(stage)
         splits: dict[str, SplitName] = {"fit": self.validate_on, "validate": self.validate_on}
         self.faces(splits.get(stage, "test"))
+
+    def data_summary(self) -> DataSummary:
+        """Faces, people and how often each attribute is shown in each split, without decoding a picture.
+
+        Raises:
+            LabelError: If a list is wrong.
+            ConfigurationError: If there is no face to train on.
+        """
+        return attribute_summary({split: self._table(split) for split in SPLITS}, self._schema)
+
+    def _table(self, split: SplitName) -> LabelTable | None:
+        """Labels of a split; None where it is empty, which is an error of training alone."""
+        if split != "train" and self._kind != "demo" and not len(self._splits()[split]):
+            return None
+        return self.label_table(split)
 
     def state_dict(self) -> dict[str, Any]:
         """``people``: a sketch of those that a training, or a collection of statistics, learns from."""

@@ -31,13 +31,13 @@ def read_picture(
         UnreadablePictureError: If the file is absent or cannot be decoded; the message names it.
     """
     try:
-        return _as_rgb(open_upright(path, least_side), transparent)
+        return _as_rgb(open_upright(path, least_side)[0], transparent)
     except UNREADABLE as error:
         raise unreadable(path, source, error) from error
 
 
-def open_upright(path: str | Path, least_side: int | None = None) -> Image.Image:
-    """Decode a picture upright, in the mode of its file; `least_side` as in `read_picture`.
+def open_upright(path: str | Path, least_side: int | None = None) -> tuple[Image.Image, str]:
+    """Decode a picture upright, in the mode of its file, and name the format; `least_side` as in `read_picture`.
 
     The errors are those of Pillow, see `UNREADABLE`.
     """
@@ -46,7 +46,7 @@ def open_upright(path: str | Path, least_side: int | None = None) -> Image.Image
         if least_side is not None:
             image.draft("RGB", (least_side, least_side))
         ImageOps.exif_transpose(image, in_place=True)
-        return image
+        return image, image.format or ""
 
 
 def _as_rgb(image: Image.Image, transparent: Transparent) -> Image.Image:

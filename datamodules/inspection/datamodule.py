@@ -16,17 +16,20 @@ from datamodules.common.errors import ConfigurationError, LabelError
 from datamodules.common.resuming import ResumableLoader
 from datamodules.common.sampler import PaddedDistributedSampler
 from datamodules.common.settings import takes
-from datamodules.common.splits import SPLITS_OF_STAGE
+from datamodules.common.splits import SPLITS, SPLITS_OF_STAGE
 from datamodules.images.size import picture_size
 from datamodules.inspection.batch import InspectionBatch
 from datamodules.inspection.batches.augmentation import augment
 from datamodules.inspection.batches.dataset import InspectionDataset, InspectionItem, collate
 from datamodules.inspection.batches.decoded import ImageCache, network_size
 from datamodules.inspection.batches.domain_sampler import BalancedDomainSampler
+from datamodules.inspection.contents import split_summaries
 from datamodules.inspection.labels.images_by_split import ImageLists
 from datamodules.inspection.labels.records import LabelledImage
 from datamodules.inspection.labels.sources import Split
 from datamodules.inspection.settings import AugmentationSettings, InspectionDataSettings
+from datamodules.summary.checks import absent_classes, announce
+from datamodules.summary.training_data import DataSummary
 
 
 class InspectionDataModule(LightningDataModule):
@@ -55,9 +58,27 @@ class InspectionDataModule(LightningDataModule):
         self._lists.prepare()
 
     def setup(self, stage: str) -> None:
-        """Read the lists and what a stage needs, so that errors come before any work."""
+        """Read what a stage needs, so that errors come before any work; in ``fit``, say what the lists hold."""
+        if stage == "fit":
+            announce(self.data_summary())
         for split in SPLITS_OF_STAGE.get(stage, ()):
             self.images(split)
+
+    def data_summary(self) -> DataSummary:
+        """What is trained on, validated and tested with; faults are among its findings.
+
+        Raises:
+            LabelError: If a list cannot be read at all.
+        """
+        names = self.class_names or ()
+        images = {split: self._lists.known(split) for split in SPLITS}
+        two = len({image.domain for own in images.values() for image in own}) > 1
+        splits = [one for split in SPLITS for one in split_summaries(split, images[split], names, by_domain=two)]
+        healthy = getattr(self.trainer and self.trainer.lightning_module, "learns_from_healthy", False)
+        needed = not healthy and not self.settings.is_demo  # a small demo cannot show every class
+        remedy = "give labelled images of it, correct the labels or the split, or leave it out of classes"
+        findings = [*self._lists.findings, *absent_classes(splits, names, remedy, needed=needed)]
+        return DataSummary("images", splits, findings)
 
     def images(self, split: Split, domain: int | None = None) -> list[LabelledImage]:
         """Images of a split in the order of its batches' ``index``.
