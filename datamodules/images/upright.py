@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageOps
 
-from datamodules.images.unreadable import UNREADABLE, unreadable
+from datamodules.images.unreadable import UNREADABLE, check_regular, unreadable
 
 Transparent = Literal["white", "ignored"]
 
@@ -41,6 +41,7 @@ def open_upright(path: str | Path, least_side: int | None = None) -> tuple[Image
 
     The errors are those of Pillow, see `UNREADABLE`.
     """
+    check_regular(path)
     # a stream, since Pillow maps a file that is given by name into memory, and scrambles a turned TIFF then
     with Path(path).open("rb") as stream, Image.open(stream) as image:
         if least_side is not None:

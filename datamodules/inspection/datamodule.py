@@ -18,6 +18,8 @@ from datamodules.common.sampler import PaddedDistributedSampler
 from datamodules.common.settings import takes
 from datamodules.common.splits import SPLITS, SPLITS_OF_STAGE
 from datamodules.images.size import picture_size
+from datamodules.images.unreadable import UnreadableFiles
+from datamodules.images.whole import broken_picture
 from datamodules.inspection.batch import InspectionBatch
 from datamodules.inspection.batches.augmentation import augment
 from datamodules.inspection.batches.dataset import InspectionDataset, InspectionItem, collate
@@ -28,7 +30,8 @@ from datamodules.inspection.labels.images_by_split import ImageLists
 from datamodules.inspection.labels.records import LabelledImage
 from datamodules.inspection.labels.sources import Split
 from datamodules.inspection.settings import AugmentationSettings, InspectionDataSettings
-from datamodules.summary.checks import absent_classes, announce
+from datamodules.summary.checks import absent_classes, announce, check_pictures
+from datamodules.summary.findings import Findings, OnError
 from datamodules.summary.training_data import DataSummary
 
 
@@ -52,6 +55,8 @@ class InspectionDataModule(LightningDataModule):
         self.class_names: list[str] | None = self._lists.class_names
         self._augmentation = settings.augmentation or AugmentationSettings()
         self._cache = ImageCache(settings.cache_megabytes / max(1, settings.num_workers))
+        self._on_error: OnError = "raise"
+        self._unreadable = UnreadableFiles()
 
     def prepare_data(self) -> None:
         """Make the demo once, before the processes of a run part."""
@@ -59,6 +64,7 @@ class InspectionDataModule(LightningDataModule):
 
     def setup(self, stage: str) -> None:
         """Read what a stage needs, so that errors come before any work; in ``fit``, say what the lists hold."""
+        self._on_error = "skip" if stage != "fit" else self.settings.on_error
         if stage == "fit":
             announce(self.data_summary())
         for split in SPLITS_OF_STAGE.get(stage, ()):
@@ -77,8 +83,12 @@ class InspectionDataModule(LightningDataModule):
         healthy = getattr(self.trainer and self.trainer.lightning_module, "learns_from_healthy", False)
         needed = not healthy and not self.settings.is_demo  # a small demo cannot show every class
         remedy = "give labelled images of it, correct the labels or the split, or leave it out of classes"
-        findings = [*self._lists.findings, *absent_classes(splits, names, remedy, needed=needed)]
-        return DataSummary("images", splits, findings)
+        pictures = Findings(self.settings.on_error)
+        if not self.settings.is_demo:
+            learnt = [*images["train"], *images["val"]]
+            check_pictures([image.path for image in learnt], [image.source for image in learnt], pictures)
+        absent = absent_classes(splits, names, remedy, needed=needed)
+        return DataSummary("images", splits, [*self._lists.findings, *pictures.found, *absent])
 
     def images(self, split: Split, domain: int | None = None) -> list[LabelledImage]:
         """Images of a split in the order of its batches' ``index``.
@@ -99,7 +109,7 @@ class InspectionDataModule(LightningDataModule):
         sizes = [np.zeros((0, 2), dtype=np.float32)]
         own, classes = self.settings, len(self.class_names or ())
         for image in self.images("train"):
-            if image.labelled:
+            if image.labelled and (self._on_error == "raise" or broken_picture(image.path) is None):
                 boxes = self._cache.decoded(image, classes, own.image_size, own.box_fill).boxes
                 sizes.append(boxes[:, 2:] - boxes[:, :2])
         return np.concatenate(sizes)
@@ -146,6 +156,15 @@ class InspectionDataModule(LightningDataModule):
         together = len(sizes) == 1 and max(next(iter(sizes))) <= _LARGE
         return self._loader("predict", PaddedDistributedSampler(images), self.settings.batch_size if together else 1)
 
+    def on_before_batch_transfer(self, batch: InspectionBatch, dataloader_idx: int) -> InspectionBatch:
+        """Name each image that could not be read, once."""
+        self._unreadable.name(batch.get("error", []))
+        return batch
+
+    def teardown(self, stage: str) -> None:
+        """Count the images that could not be read."""
+        self._unreadable.count(stage)
+
     def on_after_batch_transfer(self, batch: InspectionBatch, dataloader_idx: int) -> InspectionBatch:
         """Augment while training, on the device."""
         if self.trainer is None or not self.trainer.training:
@@ -162,7 +181,7 @@ class InspectionDataModule(LightningDataModule):
             len(self.class_names or ()),
             training=training,
             cache=self._cache,
-            on_error="report" if split == "predict" else "raise",
+            on_error="skip" if split == "predict" else self._on_error,
         )
         crop = self.settings.crop_size if training else None
         return ResumableLoader(
