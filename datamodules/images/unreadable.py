@@ -47,6 +47,8 @@ def unreadable(
     if isinstance(error, FileNotFoundError):
         return UnreadablePictureError(f"{where}there is no {kind} {path}: correct root or the name, or drop the row")
     reason = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, UnidentifiedImageError):  # Pillow's text has the address of its stream
+        reason = "the file is no picture of a known format" if Path(path).stat().st_size else "the file is empty"
     return UnreadablePictureError(f"{where}{kind} {path} cannot be read ({reason}): replace the file or drop the row")
 
 
