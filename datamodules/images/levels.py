@@ -15,7 +15,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from datamodules.images.chunks import png_chunk
 
@@ -140,11 +140,8 @@ def _of_significant_bits(path: str | Path, highest: float) -> float | None:
 
 
 def _number(value: object) -> float | None:
-    value = max(value) if isinstance(value, tuple) and value else value
-    try:
-        return float(value)  # type: ignore[arg-type]  # a fraction of TIFF too
-    except (TypeError, ValueError, ZeroDivisionError):
-        return None
+    one = max(value) if isinstance(value, tuple) and value else value
+    return float(one) if isinstance(one, (int, float, TiffImagePlugin.IFDRational)) else None
 
 
 def _is_signed(image: Image.Image) -> bool:
