@@ -125,7 +125,7 @@ def _stated_white(image: Image.Image, path: str | Path, highest: float) -> float
             return value
     bits = _number(tags.get(_BITS))
     if bits is not None and bits not in (8, 16, 32, 64):
-        return 2.0**bits - 1
+        return float(2**bits - 1)
     largest = _number(tags.get(_LARGEST))
     return largest if largest in _INTEGER_RANGES else None  # any other number is the picture's own brightest value
 
