@@ -17,6 +17,7 @@ class Table:
         required: Columns that must be there.
         optional: Columns that may be there; None allows any other.
         may_be_empty: A header alone is a table without rows, not an error.
+        exact: Keep white space as it is.
 
     Raises:
         LabelError: If a column is missing, unknown or named twice, a record has another number of fields than the
@@ -30,16 +31,17 @@ class Table:
         optional: Sequence[str] | None = None,
         *,
         may_be_empty: bool = False,
+        exact: bool = False,
     ) -> None:
         self.path = Path(path)
-        header, *rows = read_rows(path, required)
+        header, *rows = read_rows(path, required, exact=exact)
         self.columns = header.fields[: _filled(header.fields)]
         width = len(self.columns)  # a spreadsheet ends every row with empty fields
         self.rows = [row if _filled(row.fields) > width else Row(row.line, row.fields[:width]) for row in rows]
         missing = [name for name in required if name not in self.columns]
         if missing:
-            found = ",".join(self.columns)
-            raise fail(path, header.line, f"the header lacks {', '.join(missing)} (found {found}); add the column")
+            lacks, found = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else ""), ",".join(self.columns)[:200]
+            raise fail(path, header.line, f"the header lacks {lacks} (found {found}); add the column")
         if len(set(self.columns)) != len(self.columns):
             raise fail(path, header.line, f"the header {','.join(self.columns)} names a column twice; drop one")
         unknown = [name for name in self.columns if name not in required and name not in (optional or ())]

@@ -1,4 +1,4 @@
-"""JSON with every key once and finite numbers alone."""
+"""JSON with every key once."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def read_json(path: str | Path, layout: str) -> object:
         layout: What the file should be, for messages: "give a COCO file".
 
     Raises:
-        LabelError: If it cannot be read or is no valid JSON, an object has a key twice, or a number is not finite.
+        LabelError: If it cannot be read or is no valid JSON, an object has a key twice.
     """
-    text = read_text(path, f"it cannot be read ({{}}); {layout}")
+    text = read_text(path, f"cannot be read ({{}}); {layout}")
     try:
-        content: object = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
+        content: object = json.loads(text, object_pairs_hook=_once)
     except json.JSONDecodeError as error:
-        raise fail(path, error.lineno, f"this is no valid JSON ({error.msg}); {layout}") from error
+        raise fail(path, error.lineno, f"not valid JSON ({error.msg}); {layout}") from error
     except (ValueError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise LabelError(f"{path}: {reason}; {layout}") from error
@@ -37,7 +37,3 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"an object has the key {twice!r} twice, and only one of them would count")
     return found
-
-
-def _no_number(name: str) -> float:
-    raise ValueError(f"it holds {name}, which is no number")

@@ -29,6 +29,18 @@ def number_of(text: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
+def numbers_of(texts: Sequence[str]) -> list[float] | None:
+    """The numbers that texts spell out, see `number_of`, fast; None if one of them is none."""
+    joined = "".join(texts)
+    if not joined.isascii() or "_" in joined:  # the rest of what float() takes besides is not finite
+        return None
+    try:
+        values = list(map(float, texts))
+    except ValueError:
+        return None
+    return values if all(map(math.isfinite, values)) else None
+
+
 def whole_of(text: str) -> int | None:
     """The whole number that a text spells out, as spreadsheets write it too (``3.0``); None for any other text.
 
@@ -70,16 +82,8 @@ def parse_numbers(path: str | Path, line: int, name: str, texts: Sequence[str]) 
     Raises:
         LabelError: As `parse_number`, for the first that is none.
     """
-    joined = "".join(texts)
-    if joined.isascii() and "_" not in joined:  # the rest of what float() takes besides is not finite
-        try:
-            values = list(map(float, texts))
-        except ValueError:
-            pass
-        else:
-            if all(map(math.isfinite, values)):
-                return values
-    return [parse_number(path, line, name, text) for text in texts]
+    values = numbers_of(texts)
+    return values if values is not None else [parse_number(path, line, name, text) for text in texts]
 
 
 def parse_integer(path: str | Path, line: int, name: str, text: str) -> int:

@@ -22,7 +22,7 @@ class Repeats:
 
     def __init__(self, path: str | Path) -> None:
         self._path = path
-        self._first: dict[Hashable, tuple[int, dict[str, object]]] = {}
+        self._first: dict[Hashable, tuple[int, tuple[object, ...]]] = {}
         self._repeated: list[tuple[int, int, str]] = []
 
     def is_new(self, line: int, key: Hashable, name: str, **said: object) -> bool:
@@ -37,16 +37,18 @@ class Repeats:
         Raises:
             LabelError: If an earlier row says something else; the message names both lines.
         """
-        earlier, known = self._first.setdefault(key, (line, said))
+        earlier, known = self._first.setdefault(key, (line, tuple(said.values())))
         if earlier == line:
             return True
-        for column, value in said.items():
-            if value != known[column]:
+        for (column, value), other in zip(said.items(), known, strict=True):
+            if value != other:
+                differs = f"{column} {_shown(other)}, here with {_shown(value)}"
+                if not isinstance(value, str | float | int | tuple | None):  # many values
+                    differs = f"other {column}"
                 raise fail(
                     self._path,
                     line,
-                    f"{name!r} was already named in line {earlier} with {column} {_shown(known[column])}, here it has "
-                    f"{_shown(value)}; drop one of the two rows",
+                    f"{name!r} was already named in line {earlier} with {differs}; drop one of the two rows",
                 )
         self._repeated.append((line, earlier, name))
         return False

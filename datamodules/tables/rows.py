@@ -29,7 +29,9 @@ class Row(NamedTuple):
     fields: tuple[str, ...]
 
 
-def read_rows(path: str | Path, columns: Sequence[str] = (), width: int | None = None) -> list[Row]:
+def read_rows(
+    path: str | Path, columns: Sequence[str] = (), width: int | None = None, *, exact: bool = False
+) -> list[Row]:
     """Read every non-empty record of a table.
 
     Args:
@@ -38,6 +40,7 @@ def read_rows(path: str | Path, columns: Sequence[str] = (), width: int | None =
             comes with points.
         columns: Names that the first record holds, by which the separator is told.
         width: Fields of a record where there is no header.
+        exact: Keep white space, and ends of lines inside quotes, as they are.
 
     Returns:
         The records in order; never an empty list.
@@ -48,11 +51,11 @@ def read_rows(path: str | Path, columns: Sequence[str] = (), width: int | None =
     """
     if not Path(path).exists():
         raise LabelError(f"{path}: there is no such list; check the path")
-    text = read_text(path)
+    text = read_text(path, exact=exact)
     named = _NAMED.match(text)
     body = text[named.end() :] if named else text
     separator = named[1] if named else separator_of(body, columns, width)
-    rows = [row for row in _parsed(path, body, separator, 1 if named else 0) if any(row.fields)]
+    rows = [row for row in _parsed(path, body, separator, 1 if named else 0, exact) if any(row.fields)]
     if not rows:
         raise LabelError(f"{path}: the list is empty; it needs at least one row")
     return rows if separator == "," else _with_points(path, rows)
@@ -79,17 +82,19 @@ def _fields(line: str, separator: str) -> list[str]:
     return [field.strip() for field in next(csv.reader([line], delimiter=separator, skipinitialspace=True))]
 
 
-def _parsed(path: str | Path, text: str, separator: str, before: int) -> list[Row]:
+def _parsed(path: str | Path, text: str, separator: str, before: int, exact: bool) -> list[Row]:
     """Records of a text; ``before`` lines stand above it."""
-    reader = csv.reader(io.StringIO(text), delimiter=separator, skipinitialspace=separator != "\t", strict=True)
+    spaces = separator != "\t" and not exact
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=spaces, strict=True)
     rows: list[Row] = []
     begin = before + 1
     try:
         for record in reader:
-            rows.append(Row(reader.line_num + before, tuple(field.strip() for field in record)))
+            fields = record if exact else [field.strip() for field in record]
+            rows.append(Row(reader.line_num + before, tuple(fields)))
             begin = reader.line_num + before + 1
     except csv.Error as error:
-        raise fail(path, begin, f"not valid csv ({error}); fix the quotes") from error
+        raise fail(path, begin, f"the record that begins here is not valid csv ({error}); fix the quotes") from error
     return rows
 
 

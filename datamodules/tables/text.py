@@ -30,12 +30,13 @@ _NO_TEXT = {
 UNREAD = "the list cannot be read ({}); check the path"
 
 
-def read_text(path: str | Path, sentence: str = UNREAD) -> str:
+def read_text(path: str | Path, sentence: str = UNREAD, *, exact: bool = False) -> str:
     r"""Text of a file, its lines ended by ``\n`` alone.
 
     Args:
         path: UTF-8, with or without a byte-order mark, UTF-16, or UTF-32 with one.
         sentence: The error after the path where the file cannot be opened, with ``{}`` for the reason.
+        exact: Keep ends of lines, and NUL, as they are.
 
     Raises:
         LabelError: If it cannot be read, is no regular file (a pipe would be waited for without end), or is no text;
@@ -50,10 +51,8 @@ def read_text(path: str | Path, sentence: str = UNREAD) -> str:
             raise
         reason = getattr(error, "strerror", None) or str(error)  # of a NUL in the path, ValueError
         raise LabelError(f"{path}: {sentence.format(reason)}") from error
-    text = _decoded(path, data).replace("\r\n", "\n").replace("\r", "\n").rstrip("\x1a")  # DOS ended files so
-    if "\0" in text:
-        raise fail(path, text.count("\n", 0, text.index("\0")) + 1, "it holds a NUL byte, so it is damaged or no text")
-    return text
+    text = _decoded(path, data)
+    return text if exact else _plain(path, text)
 
 
 def read_lines(path: str | Path, sentence: str = UNREAD) -> list[str]:
@@ -63,6 +62,14 @@ def read_lines(path: str | Path, sentence: str = UNREAD) -> list[str]:
         LabelError: As `read_text`.
     """
     return read_text(path, sentence).removesuffix("\n").split("\n")  # splitlines parts at form feeds and more
+
+
+def _plain(path: str | Path, text: str) -> str:
+    plain = text.replace("\r\n", "\n").replace("\r", "\n").rstrip("\x1a")  # DOS ended files so
+    if "\0" in plain:
+        line = plain.count("\n", 0, plain.index("\0")) + 1
+        raise fail(path, line, "it holds a NUL byte, so it is damaged or no text; save it anew")
+    return plain
 
 
 def _decoded(path: str | Path, data: bytes) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
 
 import yaml
 
@@ -17,10 +16,11 @@ _NULL, _MERGE = "tag:yaml.org,2002:null", "tag:yaml.org,2002:merge"
 class _WordLoader(yaml.SafeLoader):
     """Reads words as they are written: ``no`` is no truth value and ``010`` no number."""
 
-    yaml_implicit_resolvers: ClassVar = {
-        letter: [(tag, pattern) for tag, pattern in found if tag in (_NULL, _MERGE)]
-        for letter, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
+
+_WordLoader.yaml_implicit_resolvers = {
+    letter: [(tag, pattern) for tag, pattern in found if tag in (_NULL, _MERGE)]
+    for letter, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 
 
 class YamlError(LabelError):
@@ -37,7 +37,7 @@ def read_yaml(path: str | Path, *, words: bool = False) -> object:
     Raises:
         LabelError: If it cannot be read or is no valid YAML, or a mapping has a key twice; the message names the line.
     """
-    return parse_yaml(read_text(path, "it cannot be read ({}); name a YAML file"), str(path), words=words)
+    return parse_yaml(read_text(path, "cannot be read ({}); name a YAML file"), str(path), words=words)
 
 
 def parse_yaml(text: str, source: str, *, words: bool = False) -> object:

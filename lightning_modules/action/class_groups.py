@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from datamodules.common.errors import ConfigurationError
+from datamodules.common.errors import ConfigurationError, LabelError
 from datamodules.tables.text import read_text
 from datamodules.tables.yaml import parse_yaml
 
@@ -91,10 +91,15 @@ def read_groups(groups: str | Groups) -> Groups:
     """
     if isinstance(groups, str):
         path, text = _find(groups)
-        content = parse_yaml(text, f"The class groups {path}", words=True)
+        try:
+            content: object = parse_yaml(text, path, words=True)
+        except LabelError as error:
+            raise ConfigurationError(f"The class groups are neither YAML nor JSON: {error}.") from error
     else:
         path, content = "of the configuration", groups
-    right = isinstance(content, Mapping) and all(
+    if not isinstance(content, Mapping):
+        content = {}
+    right = all(
         isinstance(names, Sequence) and not isinstance(names, str) and all(isinstance(name, str) for name in names)
         for names in content.values()
     )

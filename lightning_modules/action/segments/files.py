@@ -133,7 +133,7 @@ def read_segment_csv(path: str | Path) -> list[Segment]:
         LabelError: If the file is missing or malformed; the message names the line.
     """
     needed = ("label", "start", "end")
-    table = Table(path, needed, may_be_empty=True)  # a video may show none
+    table = Table(path, needed, may_be_empty=True, exact=True)  # a video may show none
     segments = []
     for line, (label, start, end, score) in table.records((*needed, "score")):
         try:
@@ -227,7 +227,7 @@ def _segment(label: object, start: str | float, end: str | float, score: str | f
 
 def _number(value: str | float) -> float:
     if isinstance(value, str):
-        found = number_of(value)
+        found = number_of(value.strip())
         if found is None:
             raise ValueError(f"{value!r} is not a number")
         return found

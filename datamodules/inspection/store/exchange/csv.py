@@ -10,8 +10,11 @@ from pathlib import Path
 
 from datamodules.common.atomic_write import atomic_path
 from datamodules.common.errors import LabelError, StoreError
+from datamodules.inspection.store.exchange.cells import check_row, quoted, unquoted
 from datamodules.inspection.store.feedback import FeedbackStore
 from datamodules.inspection.store.file import Value
+from datamodules.tables.columns import Table
+from datamodules.tables.numbers import number_of, whole_of
 
 _IMAGE = ("path", "sha256", "width", "height", "domain")
 _RUN = ("checkpoint_sha256", "data_sha256", "thresholds_json", "created")
@@ -41,7 +44,7 @@ def write(store: FeedbackStore, target: Path, run_ids: Sequence[int] | None) -> 
         for row in _rows(store, runs):
             values = dict(zip(FIELDS, row, strict=True))
             values["answer_undoes"] = names.get(values["answer_undoes"], "")
-            writer.writerow(["" if value is None else value for value in values.values()])
+            writer.writerow(["" if value is None else quoted(value) for value in values.values()])
     return target
 
 
@@ -67,17 +70,15 @@ def read_into(store: FeedbackStore, source: Path) -> None:
         LabelError: If a column is missing or a line is malformed; the message names the line.
     """
     with tempfile.TemporaryDirectory() as folder, FeedbackStore(Path(folder) / "part.sqlite", create=True) as part:
-        with part.transaction(), source.open(encoding="utf-8", newline="") as stream:
-            reader = csv.DictReader(stream)
-            missing = [name for name in FIELDS if name not in (reader.fieldnames or ())]
-            if missing:
-                raise LabelError(f"{source} lacks the column {missing[0]}: it must come from `--export csv`")
+        with part.transaction():
             rows = _Rows(part)
-            for row in reader:
+            for line, texts in Table(source, FIELDS, may_be_empty=True, exact=True).records(FIELDS):
                 try:
+                    row = dict(zip(FIELDS, map(unquoted, texts), strict=True))
+                    check_row(row, source.parent)
                     rows.add(row)
                 except (ValueError, KeyError, TypeError, StoreError, sqlite3.Error) as error:
-                    raise LabelError(f"{source}, line {reader.line_num}: the row is malformed ({error})") from error
+                    raise LabelError(f"{source}, line {line}: the row is malformed ({error})") from error
         store.merge(part)
 
 
@@ -119,6 +120,9 @@ def _values(table: str, row: Mapping[str, str]) -> dict[str, Value]:
 def _value(name: str, text: str) -> Value:
     if text == "":
         return None
-    if name in _WHOLE:
-        return int(text)
-    return float(text) if name in _REAL else text
+    if name not in _WHOLE and name not in _REAL:
+        return text
+    value = whole_of(text) if name in _WHOLE else number_of(text)
+    if value is None:
+        raise ValueError(f"{name} {text!r} is no {'whole ' if name in _WHOLE else ''}number")
+    return value

@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
@@ -19,6 +18,7 @@ from datamodules.common.errors import LabelError
 from datamodules.inspection.store.exchange import coco, csv, label_studio, yolo
 from datamodules.inspection.store.exchange.parts import add_imported, answered_images
 from datamodules.inspection.store.feedback import FeedbackStore
+from datamodules.tables.json import read_json
 
 Format = Literal["coco", "yolo", "label-studio", "csv"]
 
@@ -72,7 +72,7 @@ def import_into(store: FeedbackStore, source: Path, annotator: str) -> str:
         images, classes = yolo.read(source)
         add_imported(store, source, images, classes, annotator)
     elif source.suffix.lower() == ".json":
-        content = _json(source)
+        content = read_json(source, "export it again")
         read = label_studio.read if isinstance(content, list) else coco.read
         images, classes = read(content, source)
         add_imported(store, source, images, classes, annotator)
@@ -80,10 +80,3 @@ def import_into(store: FeedbackStore, source: Path, annotator: str) -> str:
         raise LabelError(f"{source} has no format that is known: name a store, a csv or json file, or a YOLO folder")
     detections = sum(len(store.detections(run.id)) for run in store.runs())
     return f"{store.path} holds {len(store.runs())} runs, {detections} detections and {len(store.answers())} answers"
-
-
-def _json(source: Path) -> object:
-    try:
-        return json.loads(source.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise LabelError(f"{source} is no JSON ({error}): export it again") from error

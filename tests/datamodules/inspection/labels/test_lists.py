@@ -439,8 +439,8 @@ def test_what_is_wrong_with_lists_of_tiles_and_boards_is_named(tmp_path: Path, f
 
 
 def test_lists_that_are_no_text_are_named(tmp_path: Path) -> None:
-    (tmp_path / "a.json").write_bytes(b"\xff\xfe")
-    with pytest.raises(LabelError, match=r"a\.json: cannot be read as text"):
+    (tmp_path / "a.json").write_bytes(b'{"images": "\xff"}')
+    with pytest.raises(LabelError, match=r"a\.json, line 1: byte 0xff is no UTF-8"):
         read_coco(tmp_path / "a.json")
     with pytest.raises(LabelError, match=r"b\.json: there is no such list"):
         read_coco(tmp_path / "b.json")
