@@ -31,6 +31,7 @@ from datamodules.inspection.labels.sources import Split
 from datamodules.inspection.settings import AugmentationSettings, InspectionDataSettings
 from datamodules.inspection.white import White, find_white
 from datamodules.summary.checks import absent_classes, announce
+from datamodules.summary.findings import Finding
 from datamodules.summary.training_data import DataSummary
 
 
@@ -86,6 +87,10 @@ class InspectionDataModule(LightningDataModule):
         needed = not healthy and not self.settings.is_demo  # a small demo cannot show every class
         remedy = "give labelled images of it, correct the labels or the split, or leave it out of classes"
         findings = [*self._lists.findings, *absent_classes(splits, names, remedy, needed=needed)]
+        own = self.settings
+        if own.new_training == "none" and own.path is None and (pool := self._lists.known("predict")):
+            text = f"{len(pool)} training images of the new domain are not trained on (new_training is none)"
+            findings.append(Finding("note", "domains", text))
         return DataSummary("images", splits, [*findings, *self._white.findings])
 
     @cached_property
