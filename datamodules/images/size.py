@@ -8,6 +8,7 @@ from typing import Final, Literal, NamedTuple
 from PIL import Image
 
 from datamodules.common.errors import LabelError
+from datamodules.images.chunks import png_chunk
 from datamodules.images.unreadable import UNREADABLE, check_regular, unreadable
 
 _ORIENTATION: Final = 0x0112  # EXIF tag
@@ -107,17 +108,6 @@ def _fits(reach: tuple[float, float], size: tuple[int, int]) -> bool:
 
 def _orientation(image: Image.Image, path: str | Path) -> int | None:
     """Orientation of EXIF or XMP; Pillow would decode a whole PNG in search of a tag behind its pixels."""
-    if image.format == "PNG" and ("exif" in image.info or not _has_chunk(path, b"eXIf")):
+    if image.format == "PNG" and ("exif" in image.info or png_chunk(path, b"eXIf") is None):
         return Image.Image.getexif(image).get(_ORIENTATION)  # PngImageFile's own decodes
     return image.getexif().get(_ORIENTATION)
-
-
-def _has_chunk(path: str | Path, name: bytes) -> bool:
-    """Whether a PNG has a chunk; all others are stepped over, not read."""
-    with Path(path).open("rb") as stream:
-        stream.seek(8)
-        while len(head := stream.read(8)) == 8:
-            if head[4:] == name:
-                return True
-            stream.seek(int.from_bytes(head[:4]) + 4, 1)
-    return False

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,8 +31,9 @@ from datamodules.inspection.labels.images_by_split import ImageLists
 from datamodules.inspection.labels.records import LabelledImage
 from datamodules.inspection.labels.sources import Split
 from datamodules.inspection.settings import AugmentationSettings, InspectionDataSettings
+from datamodules.inspection.white import White, find_white
 from datamodules.summary.checks import absent_classes, announce, check_pictures
-from datamodules.summary.findings import Findings, OnError
+from datamodules.summary.findings import Finding, Findings, OnError
 from datamodules.summary.training_data import DataSummary
 
 
@@ -41,6 +43,10 @@ class InspectionDataModule(LightningDataModule):
     Without lists, folders and ``path`` the data is the generated demo. Batches follow ``InspectionBatch``; every random
     draw comes from ``(seed, epoch, row)`` and none from a global generator. The samplers split the rows between
     processes themselves and are left alone by Lightning.
+
+    Attributes:
+        class_names: Names of the classes; None where only a folder to mine is given.
+        white_level: Value of white in images of more than 8 bits; found when a training begins, kept by checkpoints.
 
     Raises:
         ConfigurationError: If arguments cannot work, alone or together.
@@ -54,6 +60,7 @@ class InspectionDataModule(LightningDataModule):
         self._lists = ImageLists(settings)
         self.class_names: list[str] | None = self._lists.class_names
         self._augmentation = settings.augmentation or AugmentationSettings()
+        self.white_level = settings.white_level
         self._cache = ImageCache(settings.cache_megabytes / max(1, settings.num_workers))
         self._on_error: OnError = "raise"
         self._unreadable = UnreadableFiles()
@@ -67,6 +74,7 @@ class InspectionDataModule(LightningDataModule):
         self._on_error = "skip" if stage != "fit" else self.settings.on_error
         if stage == "fit":
             announce(self.data_summary())
+            self.white_level = self._white.level
         for split in SPLITS_OF_STAGE.get(stage, ()):
             self.images(split)
 
@@ -87,8 +95,37 @@ class InspectionDataModule(LightningDataModule):
         if not self.settings.is_demo:
             learnt = [*images["train"], *images["val"]]
             check_pictures([image.path for image in learnt], [image.source for image in learnt], pictures)
-        absent = absent_classes(splits, names, remedy, needed=needed)
-        return DataSummary("images", splits, [*self._lists.findings, *pictures.found, *absent])
+        findings = [*self._lists.findings, *pictures.found, *absent_classes(splits, names, remedy, needed=needed)]
+        own = self.settings
+        if own.new_training == "none" and own.path is None and (pool := self._lists.known("predict")):
+            text = f"{len(pool)} training images of the new domain are not trained on (new_training is none)"
+            findings.append(Finding("note", "domains", text))
+        return DataSummary("images", splits, [*findings, *self._white.findings])
+
+    @cached_property
+    def _white(self) -> White:
+        """White of the training images; the demo has 8 bits."""
+        paths = [] if self.settings.is_demo else [image.path for image in self._lists.known("train")]
+        return find_white(paths, self.white_level)
+
+    def state_dict(self) -> dict[str, Any]:
+        """White of the training images where they have more than 8 bits, for whatever looks at images later."""
+        return {} if self.white_level is None else {"white_level": self.white_level}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the white that was trained with, and never guess anew.
+
+        Raises:
+            ConfigurationError: If another one is given.
+        """
+        stored, given = state_dict.get("white_level"), self.settings.white_level
+        if None not in (stored, given) and stored != given:
+            raise ConfigurationError(
+                f"white_level is {given:g}, but the checkpoint was trained with {stored:g}; leave it out or train again"
+            )
+        if stored is not None:
+            self.white_level = float(stored)
+            self._cache.forget()
 
     def images(self, split: Split, domain: int | None = None) -> list[LabelledImage]:
         """Images of a split in the order of its batches' ``index``.
@@ -110,7 +147,7 @@ class InspectionDataModule(LightningDataModule):
         own, classes = self.settings, len(self.class_names or ())
         for image in self.images("train"):
             if image.labelled and (self._on_error == "raise" or broken_picture(image.path) is None):
-                boxes = self._cache.decoded(image, classes, own.image_size, own.box_fill).boxes
+                boxes = self._cache.decoded(image, classes, own.image_size, own.box_fill, self.white_level).boxes
                 sizes.append(boxes[:, 2:] - boxes[:, :2])
         return np.concatenate(sizes)
 
@@ -120,6 +157,8 @@ class InspectionDataModule(LightningDataModule):
         The store keeps it with a run. It holds no absolute path and no time, so that a moved copy has the same one.
         """
         digest = hashlib.sha256(f"{self.class_names}\0{self.settings.image_size}\0".encode())
+        if self.white_level is not None:
+            digest.update(f"white {self.white_level:g}\0".encode())
         for image in self.images("predict"):
             digest.update(f"{image.name}\0{Path(image.path).stat().st_size}\0".encode())
         return digest.hexdigest()
@@ -182,6 +221,7 @@ class InspectionDataModule(LightningDataModule):
             training=training,
             cache=self._cache,
             on_error="skip" if split == "predict" else self._on_error,
+            white_level=self.white_level,
         )
         crop = self.settings.crop_size if training else None
         return ResumableLoader(

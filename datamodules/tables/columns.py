@@ -35,7 +35,7 @@ class Table:
     ) -> None:
         self.path = Path(path)
         header, *rows = read_rows(path, required, exact=exact)
-        self.columns = header.fields[: _filled(header.fields)]
+        self.columns = tuple(name.strip() for name in header.fields[: _filled(header.fields)])
         width = len(self.columns)  # a spreadsheet ends every row with empty fields
         self.rows = [row if _filled(row.fields) > width else Row(row.line, row.fields[:width]) for row in rows]
         missing = [name for name in required if name not in self.columns]
@@ -72,4 +72,4 @@ def check_width(path: str | Path, row: Row, width: int) -> None:
 
 def _filled(fields: Sequence[str]) -> int:
     """Fields of a record without the empty ones at its end."""
-    return max((place for place, text in enumerate(fields, start=1) if text), default=0)
+    return max((place for place, text in enumerate(fields, start=1) if text.strip()), default=0)

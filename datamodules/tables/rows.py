@@ -13,6 +13,7 @@ from datamodules.common.errors import LabelError, fail
 from datamodules.tables.numbers import number_of, with_point
 from datamodules.tables.text import read_text
 
+_HEADER = 1 << 16  # characters in which a table begins
 SEPARATORS = (",", ";", "\t")
 _NAMED = re.compile(r"\s*\"?sep=(.)\"?[ ,;\t]*\n")  # how Excel says what separates fields
 
@@ -55,9 +56,11 @@ def read_rows(
     named = _NAMED.match(text)
     body = text[named.end() :] if named else text
     separator = named[1] if named else separator_of(body, columns, width)
-    rows = [row for row in _parsed(path, body, separator, 1 if named else 0, exact) if any(row.fields)]
+    rows = [row for row in _parsed(path, body, separator, 1 if named else 0, exact) if any(map(str.strip, row.fields))]
     if not rows:
         raise LabelError(f"{path}: the list is empty; it needs at least one row")
+    if width is not None:
+        rows = [row if any(row.fields[width:]) else Row(row.line, row.fields[:width]) for row in rows]
     return rows if separator == "," else _with_points(path, rows)
 
 
@@ -70,7 +73,7 @@ def separator_of(text: str, columns: Sequence[str] = (), width: int | None = Non
         >>> separator_of("file;mos", ["file"]), separator_of("a;1,5;30;3,2", width=4)
         (';', ';')
     """
-    first = next((line for line in text.split("\n", 1000) if line.strip()), "")
+    first = next((line for line in re.split(r"[\r\n]", text[:_HEADER]) if line.strip(" \t,;")), "")
     fields = {mark: _fields(first, mark) for mark in SEPARATORS}
     for mark, found in fields.items():
         if (columns and set(columns) <= set(found)) or (width is not None and len(found) == width):

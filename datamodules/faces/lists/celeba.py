@@ -130,7 +130,9 @@ def _read(path: str | Path) -> tuple[int, list[str], list[tuple[int, str, array[
     header = header[1:] if header[0].casefold() in ("image_id", "file", "filename", "") else header
     records, repeats = [], Repeats(path)
     for number, line in lines[1:]:
-        name, *texts = _fields(line, separator)
+        name, *texts = _fields(line, separator) or [""]
+        if not name and not texts:
+            continue  # nothing but separators, as spreadsheets write
         if len(texts) != len(header):
             raise fail(path, number, f"{len(texts)} values after {name}, expected {len(header)}")
         try:

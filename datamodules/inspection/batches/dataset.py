@@ -64,6 +64,7 @@ class InspectionDataset(Dataset[InspectionItem]):
         training: Cut random crops, drawn from ``(seed, epoch, repeat, row)``.
         cache: Keeps decoded images; each worker process has its own copy of it.
         on_error: "raise" stops at a file that cannot be read; "skip" gives a row with ``valid`` False and the reason.
+        white_level: Value of white in images of more than 8 bits, see `read_picture`.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class InspectionDataset(Dataset[InspectionItem]):
         training: bool = False,
         cache: ImageCache | None = None,
         on_error: OnError = "raise",
+        white_level: float | None = None,
     ) -> None:
         self.images = list(images)
         self.settings = settings
@@ -82,6 +84,7 @@ class InspectionDataset(Dataset[InspectionItem]):
         self._training = training
         self._cache = cache if cache is not None else ImageCache(0)
         self._on_error = on_error
+        self._white_level = white_level
 
     def __len__(self) -> int:
         """Number of images."""
@@ -95,7 +98,9 @@ class InspectionDataset(Dataset[InspectionItem]):
         if not sample.valid:
             return _blank(record, sample.index)
         try:
-            image = self._cache.decoded(record, self._num_classes, self.settings.image_size, self.settings.box_fill)
+            image = self._cache.decoded(
+                record, self._num_classes, self.settings.image_size, self.settings.box_fill, self._white_level
+            )
         except UnreadablePictureError as error:
             if self._on_error == "raise":
                 raise

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from datamodules.common.errors import ConfigurationError
-from datamodules.common.splits import SplitName
 from datamodules.inspection.batch import NEW, ORIGINAL
 from datamodules.inspection.demo.settings import InspectionDemoSettings
 from datamodules.inspection.labels.mentored import mentored_images
@@ -56,7 +55,7 @@ class ImageLists:
             self._of_split[split] = images
         return [image for image in self._of_split[split] if domain in (None, image.domain)]
 
-    def known(self, split: SplitName) -> list[LabelledImage]:
+    def known(self, split: Split) -> list[LabelledImage]:
         """Images of a split, as far as lists with faults tell; none where there is none.
 
         Raises:

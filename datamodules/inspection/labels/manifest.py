@@ -30,7 +30,9 @@ from datamodules.inspection.batch import NEW, ORIGINAL
 from datamodules.inspection.labels.records import RawImage, RawObject
 from datamodules.summary.findings import Findings
 from datamodules.tables.columns import Table
+from datamodules.tables.names import file_at, plain_name
 from datamodules.tables.numbers import parse_integer, parse_number
+from datamodules.tables.repeats import Repeats
 
 _OPTIONAL = ("mask", "class", "domain", "split", "group", "healthy", "labelled", "width", "height")
 _CORNERS = ("x1", "y1", "x2", "y2")
@@ -49,8 +51,8 @@ def read_manifest(
         findings: Takes empty boxes and sizes that are not the files'; None raises at the first.
 
     Raises:
-        LabelError: If a value is not allowed, an image is named twice, or a class is given without a mask; the message
-            names the file and the line.
+        LabelError: If a value is not allowed, rows contradict each other over an image, or a class is given without a
+            mask; the message names the file and the line.
     """
     path, findings = Path(path), findings or Findings(at_once=True)
     folder = Path(root) if root is not None else path.parent
@@ -59,13 +61,19 @@ def read_manifest(
     boxes = read_boxes(beside, "class", others=(), findings=findings) if beside.is_file() else {}
     names = ("image", *_OPTIONAL)
     images: list[RawImage] = []
-    first: dict[str, tuple[int, str]] = {}
+    repeats, named = Repeats(path), set()
     for line, texts in table.records(names):
         values = dict(zip(names, texts, strict=True))
-        _check_unique(path, line, values["image"], values["split"], first)
+        if not values["image"]:
+            raise fail(path, line, "the name of the image is empty; write its path")
+        said = {name: value or None for name, value in values.items() if name != "image"}
+        if not repeats.is_new(line, file_at(folder, values["image"]), values["image"], **said):
+            continue
+        named.add(plain_name(values["image"]))
         images.append(_image(path, line, folder, values, domain, boxes))
         _check_size(path, line, values, images[-1], findings)
-    _check_box_names(path, first, boxes)
+    repeats.report()
+    _check_box_names(path, named, boxes)
     return images
 
 
@@ -95,7 +103,7 @@ def read_boxes(
             continue
         if not class_name:
             raise fail(path, line, f"the box of {name!r} has no class; write its name")
-        boxes[name].append(RawObject((x1, y1, x2, y2), class_name, f"{path}, line {line}"))
+        boxes[plain_name(name)].append(RawObject((x1, y1, x2, y2), class_name, f"{path}, line {line}"))
     return {name: tuple(found) for name, found in boxes.items()}
 
 
@@ -112,15 +120,15 @@ def _image(
             path, line, f"class {values['class']!r} has no mask; name the mask, or put the defect's box into boxes.csv"
         )
     return RawImage(
-        path=str((folder / values["image"]).absolute()),
+        path=file_at(folder, values["image"]),
         name=values["image"],
         domain=_domain(path, line, values["domain"], domain),
         source=f"{path}, line {line}",
         split=strict_split(path, line, values["split"]),
         group=values["group"] or None,
-        mask=str((folder / values["mask"]).absolute()) if values["mask"] else None,
+        mask=file_at(folder, values["mask"]) if values["mask"] else None,
         mask_class=values["class"] or None,
-        objects=boxes.get(values["image"], ()),
+        objects=boxes.get(plain_name(values["image"]), ()),
         is_healthy=_flag(path, line, "healthy", values["healthy"]),
         labelled=_flag(path, line, "labelled", values["labelled"]) is not False,
     )
@@ -138,17 +146,7 @@ def _check_size(path: Path, line: int, values: dict[str, str], image: RawImage, 
         findings.fault(str(error))
 
 
-def _check_unique(path: Path, line: int, name: str, split: str, first: dict[str, tuple[int, str]]) -> None:
-    if not name:
-        raise fail(path, line, "the name of the image is empty; write its path")
-    if name in first:
-        earlier, other = first[name]
-        where = f" in split {other!r}, here in {split!r}" if split != other else ""
-        raise fail(path, line, f"{name!r} was already named in line {earlier}{where}; drop one of the two")
-    first[name] = (line, split)
-
-
-def _check_box_names(path: Path, named: dict[str, tuple[int, str]], boxes: dict[str, tuple[RawObject, ...]]) -> None:
+def _check_box_names(path: Path, named: set[str], boxes: dict[str, tuple[RawObject, ...]]) -> None:
     for name, found in boxes.items():
         if name not in named:
             raise LabelError(f"{found[0].source}: image {name!r} is not in {path}; add its row or drop the box")

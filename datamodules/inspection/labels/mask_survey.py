@@ -71,6 +71,8 @@ def survey_masks(
             groups[image.mask_class is not None or (has_marks and image.is_healthy is True)].append(row)
     ruled = list(images)
     for marks, rows in groups.items():
+        if not rows:
+            continue
         own = [facts[str(images[row].mask)] for row in rows]
         try:
             if marks:
@@ -84,8 +86,7 @@ def survey_masks(
         for row, fact in zip(rows, own, strict=True):
             ruled[row], counts = _ruled(images[row], fact, rule, class_names, findings)
             totals.update(counts)
-        if rows:
-            _say(rule, totals, class_names if not marks else ["the class of its image"], place, findings)
+        _say(rule, totals, class_names if not marks else ["the class of its image"], place, findings)
     return ruled
 
 

@@ -194,19 +194,17 @@ def _check_matched(root: Path, labels: Mapping[Path, Path | None], texts: set[Pa
     if shared := [label for label, count in used.items() if count > 1]:
         findings.fault(f"{shared[0]}: {used[shared[0]]} images have this stem; give every image its own")
     folders = {file.parent for file in labels}
-    lost = sorted(
-        text
-        for text in texts - used.keys()
-        if text.name.lower() != _CLASSES
-        and ("labels" in (part.lower() for part in text.relative_to(root).parts[:-1]) or text.parent in folders)
-        and _holds_labels(text)
-    )
-    if lost:
+    unused = sorted(text for text in texts - used.keys() if text.name.lower() != _CLASSES and _holds_labels(text))
+    stems = {label.stem for label in used}
+    if lost := [text for text in unused if text.stem not in stems]:
         shown = some([str(text.relative_to(root)) for text in lost])
         findings.fault(
             f"{root}: {len(lost)} of {len(used) + len(lost)} label files belong to no image ({shown}); give image and "
             "labels the same stem, or take these files away"
         )
+    if doubled := [text for text in unused if text.stem in stems]:
+        shown = some([str(text.relative_to(root)) for text in doubled])
+        findings.warn(f"{root}: {len(doubled)} label files are not read, since others have their stems: {shown}")
     others = Counter(
         file.suffix.lower() for folder in folders for file in folder.iterdir() if file.suffix.lower() in _OTHER_LABELS
     )
