@@ -8,10 +8,14 @@ from typing import Any
 import lightning as L
 import pytest
 import torch
+from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from callbacks.face_attributes.label_writer import AttributeWriter, read_answers
-from datamodules.common.errors import ConfigurationError
+from datamodules.common.errors import ConfigurationError, ImageError
+from datamodules.face_attributes.datamodule import FaceAttributeDataModule
+from datamodules.faces.lists.table import read_csv_list
+from datamodules.faces.schema import AttributeSchema
 from tests.running import quiet_trainer
 from tests.tables import csv_rows
 
@@ -104,3 +108,28 @@ def test_another_model_is_told_to_leave_it_out(tmp_path: Path) -> None:
         predict(tmp_path, Nameless())
     with pytest.raises(ConfigurationError, match="returns `probability` and `decision`: leave it out"):
         predict(tmp_path, Silent())
+
+
+def test_a_picture_that_cannot_be_read_has_an_empty_row_with_the_reason(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = ["a.png", "broken.png", "c.png"]
+    for name in names:
+        Image.new("RGB", (40, 40)).save(tmp_path / name)
+    (tmp_path / "broken.png").write_bytes((tmp_path / "a.png").read_bytes()[:50])
+    data = FaceAttributeDataModule(path=str(tmp_path), image_size=16, batch_size=2)
+    trainer = quiet_trainer(tmp_path, AttributeWriter(str(tmp_path / "out")))
+    with caplog.at_level("INFO"):
+        trainer.predict(Says(), datamodule=data, return_predictions=False)
+    table = csv_rows(tmp_path / "out" / "attributes.csv")
+    assert [(row["file"], row["Smiling"]) for row in table] == [("a.png", "1"), ("broken.png", ""), ("c.png", "1")]
+    assert [bool(row["error"]) for row in table] == [False, True, False]
+    assert "broken.png cannot be read" in table[1]["error"]
+    assert "2 faces, 1 not readable" in caplog.text
+    head = {"name": "h", "kind": "overlapping", "attributes": ["Smiling", "Bald, nearly"]}
+    again = read_csv_list(tmp_path / "out/attributes.csv", tmp_path, AttributeSchema.from_plain({"heads": [head]}))
+    assert again.names == ["a.png", "c.png"]  # the list can be read as labels all the same
+    for name in names:
+        (tmp_path / name).write_bytes(b"torn")
+    with pytest.raises(ImageError, match="not one of the 3 pictures could be read"):
+        trainer.predict(Says(), datamodule=data, return_predictions=False)

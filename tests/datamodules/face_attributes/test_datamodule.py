@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from datamodules.common.errors import ConfigurationError, ImageError
+from datamodules.common.errors import ConfigurationError, ImageError, LabelError
 from datamodules.common.sampler import PaddedDistributedSampler, SampleIndex
 from datamodules.face_attributes.batch import FaceBatch
 from datamodules.face_attributes.datamodule import FaceAttributeDataModule
@@ -207,3 +208,20 @@ def test_a_picture_that_breaks_after_the_list_was_read(listed: Path) -> None:
         path.write_bytes(b"torn")
     with pytest.raises(ImageError, match=r"\.png"):
         faces.picture(0)
+
+
+def test_a_broken_picture_stops_a_training_before_it_begins_and_no_test(listed: Path) -> None:
+    broken = sorted(listed.parent.rglob("*.png"))[0]
+    broken.write_bytes(broken.read_bytes()[:60])
+    options: dict[str, Any] = {"labels": str(listed), "threshold": 0, "image_size": 16, "exclude_attributes": ["Bald"]}
+    data = FaceAttributeDataModule(**options, split=(1.0, 0.0, 0.0), validate_on="train")
+    with pytest.raises(LabelError, match=f"{broken.name} cannot be read"):
+        data.setup("fit")
+    skipping = FaceAttributeDataModule(**options, split=(1.0, 0.0, 0.0), validate_on="train", on_error="skip")
+    skipping.setup("fit")
+    (batch,) = skipping.train_dataloader()
+    assert sorted(zip(batch["file"], batch["valid"].tolist(), strict=True))[0] == (broken.name, False)
+    assert int(batch["valid"].sum()) == 11
+    data.setup("validate")  # as the collection of statistics does
+    (batch,) = data.val_dataloader()
+    assert int(batch["valid"].sum()) == 11
