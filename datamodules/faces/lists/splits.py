@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from datamodules.common.errors import LabelError
 from datamodules.common.splits import set_aside
+from datamodules.faces.lists.copies import warn_of_copies
 from datamodules.faces.lists.records import SPLITS, FaceList, SplitName
 from datamodules.faces.lists.settings import FaceListSettings
 
@@ -18,12 +19,14 @@ def split_faces(faces: FaceList, settings: FaceListSettings) -> dict[SplitName, 
 
     A list that names train, val and test is taken at its word; one that names no val gives people of its train to
     validation; one that names no split at all is split in three. People are ordered by a hash of the seed and their
-    name. Of a list too short for all three, training comes first, then validation.
+    name. Of a list too short for all three, training comes first, then validation. The same picture under two names in
+    two splits is named.
 
     Raises:
         LabelError: If only some faces name a split, a picture is in two, or a person is though ``identity_disjoint``.
     """
     splits = _assign(faces, settings)
+    warn_of_copies(faces, splits)
     judged = _judges(faces, splits, settings)
     rows: dict[SplitName, NDArray[np.int64]] = {}
     for split in SPLITS:

@@ -265,6 +265,9 @@ def test_a_picture_is_one_whatever_its_spelling(tmp_path: Path, caplog: pytest.L
         path = _csv(tmp_path, "file,split,Smiling", "a.png,train,1", f".//a.png,{row}")
         with pytest.raises(LabelError, match=rf"line 3: '\./?/a\.png' was already named in line 2 {said}"):
             _load(path)
+    copies = _load(_csv(tmp_path, "file,split,Smiling", "a.png,train,1", "b.png,test,0"))  # equal pictures
+    assert len(split_faces(copies, FaceListSettings(labels=str(path)))["test"]) == 1
+    assert "1 picture(s) are in two splits under different names" in caplog.text
     head = "file,split,left,top,right,bottom"
     faces = _load(_csv(tmp_path, head, "a.png,train,1,2,9,9", "./a.png,test,11,12,19,19"))
     with pytest.raises(LabelError, match=r"line 3: the picture \./a\.png is in test, but in train at .*line 2"):
