@@ -45,7 +45,7 @@ class PredictionWriter(Callback, ABC, Generic[BatchT]):
             what: What they are, in plural.
 
         Returns:
-            ", 2 not readable" for the last line of a run; empty where all could be read.
+            ", 2 of 9 not readable" for the last line of a run; empty where all could be read.
 
         Raises:
             ImageError: If not one file could be read.
@@ -60,9 +60,10 @@ class PredictionWriter(Callback, ABC, Generic[BatchT]):
             return ""
         if trainer.is_global_zero:
             write_text(list_of_them, csv_text(("file", "error"), sorted(failed.items())))
-        if not sum(count for _, count in parts):
+        total = len(failed) + sum(count for _, count in parts)
+        if total == len(failed):
             raise ImageError(f"not one of the {len(failed)} {what} could be read, the first: {min(failed.items())[1]}")
-        return f", {len(failed)} not readable"
+        return f", {len(failed)} of {total} not readable"
 
     def folder(self, trainer: L.Trainer) -> Path:
         """Folder that everything goes to."""

@@ -51,7 +51,7 @@ CASES: dict[Callable[..., object], list[Case]] = {
         ({"image_size": 512}, r"image_size is 512; it must be 32\.\.256 for the generated faces"),
         ({"crop_margin": -0.1}, r"crop_margin is -0\.1"),
         ({"exclude_attributes": ["Mail"]}, 'no attribute "Mail": did you mean Male'),
-        ({"attribute_schema": "nowhere.yaml"}, r"nowhere\.yaml cannot be read"),
+        ({"attribute_schema": "nowhere.yaml"}, r"nowhere\.yaml: cannot be read"),
         ({"split": (0.5, 0.5, 0.5)}, "split is"),
         ({"judge_share": 1.0}, "judge_share is 1"),
         ({"missing_margin": -1}, "missing_margin is -1"),

@@ -86,11 +86,11 @@ def real_faces(data: FaceAttributeDataModule, number: int, seed: int, kept: Tens
             f"There are {len(rows)} test faces without a request and {len(reference)} training faces to compare with, "
             f"but {_FEWEST} of each are needed: give more faces, or a larger --reference."
         )
-    tested, read = images_of(data, "test", rows)
+    tested, read = readable_images(data, "test", rows)
     return RealFaces(
         tested,
         test[rows[read]],
-        images_of(data, "train", reference)[0],
+        images_of(data, "train", reference),
         labels,
         torch.zeros(0, 3, 1, 1, dtype=torch.uint8) if kept is None else kept,
     )
@@ -132,7 +132,7 @@ def draw_requests(
         )
     if len(rows) < number:
         log.info("the split %s makes %d %s requests of the %d asked for", split, len(rows), kind, number)
-    sources, read = images_of(data, split, order[rows])
+    sources, read = readable_images(data, split, order[rows])
     rows, wanted = rows[read], wanted[read]
     absent = expected_absent(wanted, training) if kind == "short" else torch.zeros_like(wanted, dtype=torch.bool)
     completed = torch.stack([complete(request, schema) for request in wanted])
@@ -140,7 +140,12 @@ def draw_requests(
     return RequestSet(kind, completed, wanted, absent, seeds, sources)
 
 
-def images_of(data: FaceAttributeDataModule, split: SplitName, rows: Tensor) -> tuple[Tensor, Tensor]:
+def images_of(data: FaceAttributeDataModule, split: SplitName, rows: Tensor) -> Tensor:
+    """Pictures of those of some faces that can be read, uint8 ``(N, 3, S, S)``, see `readable_images`."""
+    return readable_images(data, split, rows)[0]
+
+
+def readable_images(data: FaceAttributeDataModule, split: SplitName, rows: Tensor) -> tuple[Tensor, Tensor]:
     """Pictures of those of some faces that can be read, uint8 ``(N, 3, S, S)``, and which these are; others are named.
 
     Raises:
