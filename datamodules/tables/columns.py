@@ -37,7 +37,7 @@ class Table:
         header, *rows = read_rows(path, required, exact=exact)
         self.columns = tuple(name.strip() for name in header.fields[: _filled(header.fields)])
         width = len(self.columns)  # a spreadsheet ends every row with empty fields
-        self.rows = [row if _filled(row.fields) > width else Row(row.line, row.fields[:width]) for row in rows]
+        self.rows = [_trimmed(row, width) for row in rows]
         missing = [name for name in required if name not in self.columns]
         if missing:
             lacks, found = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else ""), ",".join(self.columns)[:200]
@@ -68,6 +68,13 @@ def check_width(path: str | Path, row: Row, width: int) -> None:
     """Raise ``LabelError`` unless a record has ``width`` fields."""
     if len(row.fields) != width:
         raise fail(path, row.line, f"{len(row.fields)} fields, expected {width}: {','.join(row.fields)[:80]!r}")
+
+
+def _trimmed(row: Row, width: int) -> Row:
+    """A record without the empty fields beyond a width."""
+    if len(row.fields) <= width or _filled(row.fields) > width:
+        return row
+    return Row(row.line, row.fields[:width])
 
 
 def _filled(fields: Sequence[str]) -> int:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import posixpath
+import re
 import unicodedata
 from pathlib import Path
+
+_ODD = re.compile(r"[^\x00-\x7f]|\\|//|\./|/\.|/$|^\.$")  # what may be spelt in another way
 
 
 def plain_name(name: str) -> str:
@@ -15,7 +18,9 @@ def plain_name(name: str) -> str:
         >>> [plain_name(name) for name in ("./a.mp4", "x//a.mp4", "x\\a.mp4", "")]
         ['a.mp4', 'x/a.mp4', 'x/a.mp4', '']
     """
-    return unicodedata.normalize("NFC", posixpath.normpath(name.replace("\\", "/"))) if name else ""
+    if _ODD.search(name) is None:  # of long lists nearly all
+        return name
+    return unicodedata.normalize("NFC", posixpath.normpath(name.replace("\\", "/")))
 
 
 def file_at(folder: str | Path, name: str) -> str:

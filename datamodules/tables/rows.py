@@ -56,7 +56,8 @@ def read_rows(
     named = _NAMED.match(text)
     body = text[named.end() :] if named else text
     separator = named[1] if named else separator_of(body, columns, width)
-    rows = [row for row in _parsed(path, body, separator, 1 if named else 0, exact) if any(map(str.strip, row.fields))]
+    parsed = _parsed(path, body, separator, 1 if named else 0, exact)
+    rows = [row for row in parsed if any(map(str.strip, row.fields) if exact else row.fields)]
     if not rows:
         raise LabelError(f"{path}: the list is empty; it needs at least one row")
     if width is not None:

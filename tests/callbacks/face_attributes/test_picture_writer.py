@@ -165,6 +165,19 @@ def generate_requests(folder: Path, model: Maker, data: AttributeRequestDataModu
     quiet_trainer(folder, FaceWriter(**options)).predict(model, datamodule=data, return_predictions=False)
 
 
+def test_a_source_that_cannot_be_read_ends_no_list(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (32, 32)).save(tmp_path / name)
+    (tmp_path / "b.png").write_bytes(b"torn")
+    wanted = tmp_path / "wanted.csv"
+    wanted.write_text("attributes,name,file\nSmiling,a,a.png\nSmiling,b,./b.png\nBald,c,\n")
+    with caplog.at_level("INFO"):
+        generate_requests(tmp_path / "out", Maker(), AttributeRequestDataModule(from_list=str(wanted), batch_size=2))
+    assert [face["name"] for face in facts_of(tmp_path / "out/faces")] == ["a_seed0", "c_seed0"]
+    assert "2 faces, 1 of 3 not readable" in caplog.text
+    assert "b.png cannot be read" in (tmp_path / "out" / "unreadable.csv").read_text()
+
+
 def test_faces_that_are_done_are_not_made_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     generate_requests(tmp_path, first := Maker(), asked())
     assert first.made == [0, 1, 2]

@@ -19,6 +19,7 @@ from datamodules.inspection.batch import Detection
 from datamodules.inspection.store.feedback import FeedbackStore
 from datamodules.inspection.store.score_maps import write_map
 from tests.running import quiet_trainer
+from tests.tables import csv_rows
 
 CLASSES = ["dent", "scratch"]
 
@@ -69,6 +70,21 @@ class Parts(L.LightningDataModule):
 def mine(store: Path, paths: list[str]) -> None:
     trainer = quiet_trainer(store.parent, FeedbackStoreWriter(str(store)))
     trainer.predict(Miner(CLASSES), datamodule=Parts(paths), return_predictions=False)
+
+
+def test_images_that_cannot_be_read_are_listed_beside_the_store(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    paths, store = images(tmp_path, 3), tmp_path / "out.sqlite"
+    writer = FeedbackStoreWriter(str(store))
+    module, trainer = Miner(CLASSES), rank(0, 1, Miner(CLASSES))
+    writer.on_predict_start(trainer, module)
+    found = prediction(paths, [number > 0 for number in range(len(paths))])
+    with caplog.at_level("INFO"):
+        writer.on_predict_batch_end(trainer, module, found, {"error": ["torn", *[""] * (len(paths) - 1)]}, 0)
+        writer.on_predict_end(trainer, module)
+    assert f"1 of {len(paths)} not readable" in caplog.text
+    assert csv_rows(store.parent / "unreadable.csv") == [{"file": paths[0], "error": "torn"}]
 
 
 def rank(number: int, world: int, module: L.LightningModule) -> Any:

@@ -139,6 +139,24 @@ def test_an_unreadable_image_to_mine_is_passed_over(parts: Path) -> None:
     assert f"image {files[3]} cannot be read" in batch["error"][3]
 
 
+def test_a_broken_image_stops_a_training_before_it_begins_and_no_test(parts: Path) -> None:
+    data = listed(parts)
+    broken = [Path(data.images("train")[0].path), Path(data.images("test")[0].path)]
+    for image in broken:
+        image.write_bytes(image.read_bytes()[:100])
+    with pytest.raises(LabelError, match=f"{broken[0].name} cannot be read"):
+        data.setup("fit")
+    skipping = listed(parts, on_error="skip")
+    skipping.setup("fit")
+    for batch in train_batches(skipping):
+        assert batch["valid"].tolist() == [path != str(broken[0]) for path in batch["path"]]
+    data.setup("test")
+    (tested,) = data.test_dataloader()
+    assert isinstance(tested, dict)
+    assert tested["valid"].tolist() == [False, True, True]
+    assert "cannot be read" in tested["error"][0]
+
+
 def test_the_fingerprint_follows_the_images_and_not_their_place(parts: Path, tmp_path: Path) -> None:
     before = listed(parts).data_fingerprint()
     moved = tmp_path / "moved"
