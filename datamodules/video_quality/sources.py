@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
-from datamodules.common.errors import ConfigurationError
+from datamodules.common.errors import ConfigurationError, LabelError
 from datamodules.video.finding import find_videos
 from datamodules.video_quality.labels import LabelFormat, LabelledVideo, SplitName, read_labels
 from datamodules.video_quality.settings import VideoListSettings
 from datamodules.video_quality.splits import split_by_column, split_by_reference
 
 Split = Literal["train", "val", "test", "predict"]
+_log = logging.getLogger(__name__)
 _DEMO_FORMAT: LabelFormat = "manifest"
 _LISTED: tuple[SplitName, ...] = ("train", "val", "test")
 _KNOWN_RANGES: dict[LabelFormat, tuple[float, float]] = {"kvq": (1.0, 5.0), "divide": (1.0, 5.0)}
@@ -50,7 +54,26 @@ class LabelSources:
         videos = self._listed(wanted, demo, scores=split != "predict", require_files=require_files)
         if not videos:
             raise ConfigurationError(f"{self.settings.labels} leaves the {wanted} split empty; raise {wanted}_fraction")
+        if split == "train" and demo is None and self.settings.labels is None:
+            self._warn_of_shared(videos)
         return videos
+
+    def _warn_of_shared(self, training: Sequence[LabelledVideo]) -> None:
+        """Name training videos that the lists of validation or test have too, however they spell them."""
+        known = {video.path: video for video in training}
+        for split in _LISTED[1:]:
+            if self._file(split) is None:
+                continue
+            shared: list[LabelledVideo] = []
+            with suppress(LabelError):  # which is said where the list is needed
+                others = self._listed(split, None, scores=False, require_files=False)
+                shared = [video for video in others if video.path in known]
+            if shared:
+                _log.warning(
+                    "warning: %d video(s) of train_labels are in %s_labels too, the first is %s (lines %d and %d); a score "
+                    "of what was learnt tells nothing of unseen videos",
+                    len(shared), split, shared[0].name, known[shared[0].path].line, shared[0].line,
+                )  # fmt: skip
 
     def has(self, split: SplitName) -> bool:
         """Whether a list is given from which this split comes."""

@@ -10,6 +10,8 @@ import pytest
 
 from datamodules.common.errors import ConfigurationError, LabelError
 from datamodules.video_quality.labels import LabelFormat, LabelledVideo, read_labels, read_rank_pairs
+from datamodules.video_quality.settings import VideoListSettings
+from datamodules.video_quality.sources import LabelSources
 
 Write = Callable[[Path, str], Path]
 
@@ -107,6 +109,28 @@ def test_errors_name_file_and_line(
 def test_formats_are_never_guessed(tmp_path: Path, write: Write) -> None:
     with pytest.raises(ConfigurationError, match="label_format is 'csv'; allowed are kvq"):
         read(write(tmp_path / "a.csv", KVQ), "csv")  # type: ignore[arg-type]
+
+
+def test_a_row_that_repeats_another_counts_once(tmp_path: Path, write: Write, caplog: pytest.LogCaptureFixture) -> None:
+    path = write(tmp_path / "list.csv", "file;mos;split\na.mp4;3,5;train\n./a.mp4;3,50;train\nx\\b.mp4;2;test\n")
+    assert [(video.name, video.mos) for video in read(path, "manifest")] == [("a.mp4", 3.5), ("x\\b.mp4", 2)]
+    assert "1 row(s) repeat another and count once, the first is line 3" in caplog.text
+    write(path, "file,mos\nx/b.mp4,3\nx\\b.mp4,2\n")
+    with pytest.raises(LabelError, match=r"line 3: .* was already named in line 2 with score 3, here with 2"):
+        read(path, "manifest")
+    pairs = write(tmp_path / "pairs.csv", "video1,video2,rank,group\na.mp4,b.mp4,1,source\nb.mp4,./a.mp4,2,source\n")
+    assert len(read_rank_pairs(pairs)) == 1
+    write(pairs, "video1,video2,rank,group\na.mp4,b.mp4,1,source\nb.mp4,a.mp4,1,source\n")
+    with pytest.raises(LabelError, match=r"line 3: .* line 2 with better 'a.mp4', here with 'b.mp4'"):
+        read_rank_pairs(pairs)
+
+
+def test_videos_of_two_lists_are_named(tmp_path: Path, write: Write, caplog: pytest.LogCaptureFixture) -> None:
+    train = write(tmp_path / "train.csv", "file,mos\na.mp4,3\nb.mp4,2\n")
+    test = write(tmp_path / "test.csv", "file,mos\nc.mp4,3\n./b.mp4,2\n")
+    settings = VideoListSettings(label_format="manifest", train_labels=str(train), test_labels=str(test))
+    LabelSources(settings).load("train", require_files=False)
+    assert "1 video(s) of train_labels are in test_labels too, the first is ./b.mp4 (lines 3 and 3)" in caplog.text
 
 
 def test_a_missing_video_is_named(folder: Path, write: Write) -> None:
