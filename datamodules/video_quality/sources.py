@@ -70,8 +70,8 @@ class LabelSources:
                 shared = [video for video in others if video.path in known]
             if shared:
                 _log.warning(
-                    "warning: %d video(s) of train_labels are in %s_labels too, the first is %s (lines %d and %d); a score "
-                    "of what was learnt tells nothing of unseen videos",
+                    "warning: %d video(s) of train_labels are in %s_labels too, the first is %s (lines %d and %d); a "
+                    "score of what was learnt tells nothing of unseen videos",
                     len(shared), split, shared[0].name, known[shared[0].path].line, shared[0].line,
                 )  # fmt: skip
 
