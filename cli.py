@@ -14,10 +14,10 @@ from io import TextIOWrapper
 
 # name -> (module with `run(command, arguments) -> exit code`, one line of help)
 COMMANDS: dict[str, tuple[str, str]] = {
-    "fit": ("lightning_modules.commands.front.lightning_cli", "train a model and, where its config says so, test it"),
-    "validate": ("lightning_modules.commands.front.lightning_cli", "measure a checkpoint on the validation split"),
-    "test": ("lightning_modules.commands.front.lightning_cli", "measure a checkpoint on the test split"),
-    "predict": ("lightning_modules.commands.front.lightning_cli", "score files with a checkpoint"),
+    "fit": ("lightning_modules.commands.front.early.start", "train a model and, where its config says so, test it"),
+    "validate": ("lightning_modules.commands.front.early.start", "measure a checkpoint on the validation split"),
+    "test": ("lightning_modules.commands.front.early.start", "measure a checkpoint on the test split"),
+    "predict": ("lightning_modules.commands.front.early.start", "score files with a checkpoint"),
     "annotate": ("lightning_modules.commands.annotate", "find what happens when in videos, files or live"),
     "extract-frames": ("lightning_modules.commands.extract_frames", "turn videos into folders of frames, one a class"),
     "mentor": ("lightning_modules.commands.mentoring.ask", "answer a model's detections on a page, one key each"),

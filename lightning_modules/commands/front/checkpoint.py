@@ -7,16 +7,15 @@ import pickle
 import zipfile
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
 import torch
 
 from datamodules.common.errors import CheckpointError
+from lightning_modules.commands.front.early.given_files import KEYWORDS, missing_checkpoint
 from lightning_modules.commands.front.errors import CommandLineError
 from lightning_modules.commands.front.links import LINKED, same
 
-KEYWORDS = ("last", "hpc")  # names that Lightning resolves itself
 WEIGHTS = "weights"  # argument of a model that names a file of weights to begin from
 PART = "classifier_weights"  # argument of a model that names the checkpoint of another, which it is built on
 WHOLE = (WEIGHTS, PART)  # those that bring all that the model needs; others, such as backbone_weights, bring less
@@ -54,7 +53,7 @@ def read_saved_model(path: str) -> SavedModel | None:
         return None
     file = Path(path).expanduser()
     if not file.is_file():
-        raise CommandLineError(_missing(file))
+        raise CommandLineError(missing_checkpoint(file))
     try:
         # Mapped, since only the hyper-parameters are wanted; files from before torch 1.6 cannot be.
         content = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
@@ -74,17 +73,6 @@ def read_saved_model(path: str) -> SavedModel | None:
     class_path = arguments.pop("_class_path", None)
     free = tuple(arguments.pop("_free", ()))
     return SavedModel(file, str(class_path) if class_path else None, arguments, free)
-
-
-def _missing(file: Path) -> str:
-    folder = next((parent for parent in file.parents if parent.is_dir()), Path())
-    known = [str(path) for path in sorted(folder.rglob("*.ckpt"))[:200]] if folder != Path() else []
-    known = known or [str(path) for path in sorted(Path("runs").rglob("*.ckpt"))[:200]]
-    near = get_close_matches(str(file), known, n=2, cutoff=0.3)
-    hint = f"did you mean {' or '.join(near)}?" if near else "a run writes them to <its folder>/checkpoints"
-    if file.is_dir():
-        return f"{file} is a folder, but a checkpoint is a file in one: {hint}"
-    return f"there is no checkpoint {file}: {hint}"
 
 
 def check_agreement(saved: SavedModel, model_class: str, stated: Mapping[str, object], command: str) -> None:

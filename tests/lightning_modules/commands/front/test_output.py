@@ -19,7 +19,7 @@ from lightning_modules.commands.front.config_files import find_config
 from lightning_modules.commands.front.errors import CommandLineError
 from lightning_modules.commands.front.lightning_cli import AppraiseCLI
 from lightning_modules.commands.front.loggers import complete_logger, default_loggers
-from lightning_modules.commands.front.report import next_command
+from lightning_modules.commands.front.report import next_commands
 from lightning_modules.commands.front.run_folder import claim_run_folder
 from tests.running import Command
 
@@ -33,7 +33,7 @@ def test_fit_ends_with_the_checkpoint_and_the_next_command(appraise: Command, wo
     path = next((workdir / "runs/toy/version_0/checkpoints").glob("*.ckpt"))
     assert done.out.splitlines() == [
         f"checkpoint {path}",
-        f"next: appraise test --config toy --ckpt_path {path.relative_to(workdir)}",
+        "next: appraise test --run runs/toy/version_0",
     ]
 
 
@@ -159,14 +159,12 @@ def test_wandb_cannot_upload_while_offline(mode: str, tmp_path: Path, monkeypatc
     complete_logger(logger, tmp_path)
 
 
-def test_after_training_on_a_shipped_configuration_scoring_comes_next(toy: object) -> None:
-    line = next_command([find_config("video_quality/demo")], "/x/a.ckpt")
-    assert "predict --config video_quality/score --ckpt_path /x/a.ckpt --data.init_args.path" in line
-    # A test would need the options of the training again; a prediction needs the checkpoint alone.
-    line = next_command([find_config("face_attributes/imagenet")], "/x/a.ckpt")
-    assert "predict --config face_attributes/predict --ckpt_path /x/a.ckpt" in line
-    line = next_command([find_config("action/demo"), find_config("action/ablations/heavy_l1")], "/x/a.ckpt")
-    assert line.endswith(" annotate SOURCE --ckpt_path /x/a.ckpt --output DIR")
+def test_after_a_tested_training_scoring_comes_next(toy: object) -> None:
+    lines = next_commands(Path("/x/run 0"), "VideoQualityDataModule", tested=True)
+    assert lines[0].endswith(" predict --run '/x/run 0'")
+    assert "--data.path FOLDER_OR_FILE" in lines[1]
+    assert next_commands(Path("/x"), "VideoQualityDataModule", tested=False)[0].endswith(" test --run /x")
+    assert next_commands(Path("/x"), "SomebodysData", tested=True)[0].endswith(" test --run /x")
 
 
 @pytest.mark.parametrize("command", ["fit", "predict"])

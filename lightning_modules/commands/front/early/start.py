@@ -1,0 +1,46 @@
+"""``fit``, ``validate``, ``test`` and ``predict`` until PyTorch is needed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from lightning_modules.commands.front.config_files import ConfigFile, describe, resolve_config_options
+from lightning_modules.commands.front.console import set_up_console
+from lightning_modules.commands.front.early.given_files import check_files
+from lightning_modules.commands.front.early.known_options import check_options
+from lightning_modules.commands.front.early.run_option import expand_run
+from lightning_modules.commands.front.early.stated import statements
+
+_ASKING = ("print_config", "help", "help-all")
+
+log = logging.getLogger("appraise")
+
+
+def run(command: str, arguments: Sequence[str]) -> int:
+    """Run ``fit``, ``validate``, ``test`` or ``predict``; 0, since everything else is an exception."""
+    resolved, configs = begin(command, arguments)
+    from lightning_modules.commands.front.lightning_cli import launch_checked
+
+    launch_checked(command, resolved, configs)
+    return 0
+
+
+def begin(command: str, arguments: Sequence[str]) -> tuple[list[str], list[ConfigFile]]:
+    """Say which configuration is taken, and refuse what can be refused without PyTorch.
+
+    Returns:
+        The arguments with absolute paths of configuration files, and these files in order.
+
+    Raises:
+        CommandLineError: If an option, a file or a folder is not there.
+    """
+    set_up_console()
+    resolved, configs = resolve_config_options(expand_run(command, arguments))
+    for config in configs:
+        log.info("%s", describe(config))
+    stated = statements(resolved, configs)
+    check_options(command, stated)
+    if not any(one.option.partition(".")[0] in _ASKING or one.option.endswith(".help") for one in stated):
+        check_files(stated)
+    return resolved, configs
