@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -87,6 +87,8 @@ class ListedFaces:
 
 class FaceDataset(WholeBatches[FaceBatch]):
     """Faces of one split."""
+
+    unit: ClassVar[str] = "faces"  # what progress counts
 
     def __init__(self, source: FaceSource) -> None:
         self.source = source

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lightning_modules.commands.front.bare_options import ASKING, argument_of, option_words, split_options
-from lightning_modules.commands.front.early import start
 from lightning_modules.commands.front.early.class_arguments import class_arguments
 from lightning_modules.commands.front.errors import CommandLineError
+from lightning_modules.commands.trainer import run as run_trainer
 
 CONFIG = "action/annotate"
 _LEGACY_CONFIG = "action/annotate_legacy"
@@ -28,10 +28,10 @@ def run(command: str, arguments: Sequence[str]) -> int:
     resolved = predict_arguments(arguments)
     if not any(option.name.startswith(_NAMES_MODEL) for option in split_options(arguments, _switches())[1]):
         raise CommandLineError(
-            "annotate needs a trained model: add --run FOLDER or --ckpt_path FILE (`fit` names them at its end), or --model "
-            "PretrainedActionClassifier with --model.init_args.weights"
+            "annotate needs a trained model: add --run FOLDER or --ckpt_path FILE (`fit` names them at its end), or "
+            "--model PretrainedActionClassifier with --model.init_args.weights"
         )
-    return start.run("predict", resolved)
+    return run_trainer("predict", resolved)
 
 
 def predict_arguments(arguments: Sequence[str]) -> list[str]:

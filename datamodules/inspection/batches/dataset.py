@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -64,6 +65,8 @@ class InspectionDataset(Dataset[InspectionItem]):
         cache: Keeps decoded images; each worker process has its own copy of it.
         on_error: "raise" stops at a file that cannot be read; "report" warns and gives a row with ``valid`` False.
     """
+
+    unit: ClassVar[str] = "images"  # what progress counts
 
     def __init__(
         self,

@@ -7,6 +7,7 @@ _MODEL_OPTIONS = (
     ("--model CLASS", "the method; --model.help CLASS explains its arguments, --model.NAME VALUE sets one"),
     ("--data CLASS", "the data module; --data.help CLASS, --data.NAME VALUE likewise"),
     ("--trainer.NAME VALUE", "any argument of Lightning's Trainer, such as --trainer.max_epochs 5"),
+    ("--run FOLDER", "a run: its config.yaml and its best checkpoint; --ckpt_path last takes the newest"),
     ("--ckpt_path FILE", "a checkpoint; the model's arguments come from it, and one that differs is an error"),
     ("--output DIR", "folder of the run (default: runs/<name of the config>)"),
     ("--print_config", "print the effective configuration and stop; =skip_default leaves defaults out"),
@@ -125,6 +126,13 @@ _EXPORT_OPTIONS = (
     ("--data NAME=VALUE", "option of the data, such as image_size=320"),
     ("--force", "replace an earlier export"),
 )
+_RUNS_OPTIONS = (
+    ("FOLDER ...", "where the runs are (default: runs)"),
+    ("--metric NAME", "what is compared (default: the metric that chose each checkpoint)"),
+    ("--by KEY", "a setting to show beside, such as learning_rate; may be given again"),
+    ("--csv FILE", "write the table as csv too"),
+    ("--figure FILE", "draw the metric of all runs over the epochs"),
+)
 _EXPORTED_OPTIONS = (
     ("--output DIR", "folder of the rows"),
     ("--precision NAME", "float32 (default) or int8"),
@@ -142,6 +150,7 @@ _OWN_OPTIONS = {
     "extract-frames": _EXTRACT_OPTIONS,
     "mentor": _MENTOR_OPTIONS,
     "mentor-loop": _LOOP_OPTIONS,
+    "runs": _RUNS_OPTIONS,
 }
 
 _USAGE = {
@@ -156,6 +165,7 @@ _USAGE = {
     "extract-frames": "SOURCE --output DIR [--NAME VALUE ...]",
     "mentor": "--store FILE [--NAME VALUE ...]",
     "mentor-loop": "--config FILE [--NAME VALUE ...]",
+    "runs": "[FOLDER ...] [--NAME VALUE ...]",
     "list": "[methods | data | callbacks | configs | parts]",
     "doctor": "",
 }
@@ -224,6 +234,7 @@ _EXAMPLES = {
         "sweeps/actions --offline -- --config action/finetune --data.init_args.root FOLDER",
         "sweeps/ksvqe --count 10",
     ),
+    "runs": ("", "runs/parts runs/parts_mentored --metric test/map_original --figure runs.png"),
     "list": ("", "methods", "configs"),
     "doctor": ("",),
 }

@@ -32,7 +32,7 @@ from callbacks.training.terminal_progress import TerminalProgress
 from datamodules.common.errors import AppraiseError
 from lightning_modules.commands.front import checkpoint, diagnosis, loggers, resume, slurm
 from lightning_modules.commands.front.config_files import ConfigFile, run_name
-from lightning_modules.commands.front.console import RESULTS
+from lightning_modules.commands.front.console import RESULTS, set_up_console
 from lightning_modules.commands.front.early.start import begin
 from lightning_modules.commands.front.early.words import value_of
 from lightning_modules.commands.front.errors import CommandLineError
@@ -56,6 +56,7 @@ def launch(command: str, arguments: Sequence[str]) -> AppraiseCLI:
 
 def launch_checked(command: str, resolved: Sequence[str], configs: Sequence[ConfigFile]) -> AppraiseCLI:
     """Run a command whose options and files are known to exist, as `begin` gives it."""
+    set_up_console()  # again: Lightning has brought handlers of its own
     import_public_classes()
     prepare_parsing()
     if command == "fit":
@@ -192,8 +193,8 @@ class AppraiseCLI(LightningCLI):
         untrained = not config.ckpt_path and all(self._model_argument(name) is None for name in checkpoint.WHOLE)
         if self.command == "predict" and untrained:
             raise CommandLineError(
-                "predict needs trained weights: add --run FOLDER or --ckpt_path FILE (`fit` names both at its end), or name "
-                f"weights with --model.init_args.{checkpoint.WEIGHTS} FILE where the model has that option"
+                "predict needs trained weights: add --run FOLDER or --ckpt_path FILE (`fit` names both at its end), or "
+                f"name weights with --model.init_args.{checkpoint.WEIGHTS} FILE where the model has that option"
             )
         if self.command in ("validate", "test") and untrained:
             log.warning("warning: neither --run nor --ckpt_path is given, so a model with random weights is measured")
@@ -278,7 +279,8 @@ class AppraiseCLI(LightningCLI):
             self.test(model=self.model, datamodule=self.datamodule, ckpt_path=best, weights_only=True)
         if best:
             results.info("checkpoint %s", best)
-            for line in next_commands(self.folder, type(self.datamodule).__name__, bool(self.config.fit.test_after_fit)):
+            tested = bool(self.config.fit.test_after_fit)
+            for line in next_commands(self.folder, type(self.datamodule).__name__, tested):
                 results.info("%s", line)
 
     def _run_subcommand(self, subcommand: str) -> None:

@@ -1,1 +1,1 @@
-"""What a command line is told before anything heavy is imported: the run that is meant, options and files that are not there."""
+"""What is told before anything heavy is imported: the run that is meant, options and files that are not there."""

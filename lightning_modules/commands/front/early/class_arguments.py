@@ -52,7 +52,7 @@ def class_arguments(class_path: str) -> dict[str, object] | None:
 def _constructor(found: _Found) -> dict[str, object] | None:
     own = next((one for one in found.node.body if isinstance(one, ast.FunctionDef) and one.name == "__init__"), None)
     if own is None:
-        return _inherited(found)
+        return _fields(found) if _is_dataclass(found.node) else _inherited(found)
     for decorator in own.decorator_list:
         if isinstance(decorator, ast.Call) and isinstance(decorator.func, ast.Name) and decorator.func.id == "takes":
             settings = _resolve(found.module, decorator.args[0])
@@ -91,12 +91,19 @@ def _fields(found: _Found) -> dict[str, object] | None:
             return None
         arguments |= more
     for one in found.node.body:
-        if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name) and isinstance(one.value, ast.Call):
-            facts = {keyword.arg: _plain(keyword.value) for keyword in one.value.keywords}
+        if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name):
+            facts = (
+                {word.arg: _plain(word.value) for word in one.value.keywords} if isinstance(one.value, ast.Call) else {}
+            )
             arguments.pop(one.target.id, None)
             if facts.get("flat", True):
                 arguments[one.target.id] = facts.get("default")
     return arguments
+
+
+def _is_dataclass(node: ast.ClassDef) -> bool:
+    named = [one.func if isinstance(one, ast.Call) else one for one in node.decorator_list]
+    return any(isinstance(one, ast.Name) and one.id in ("dataclass", "settings") for one in named)
 
 
 def _resolve(module: str, name: ast.expr) -> _Found | None:

@@ -12,7 +12,17 @@ from lightning_modules.commands.front.errors import CommandLineError
 
 KEYWORDS = ("best", "last", "hpc")  # names of checkpoints that Lightning resolves itself
 # Arguments of data modules whose value is a place on the disk and nothing else, and those that may be much else.
-_PLACES = ("root", "new_root", "labels", "new_labels", "train_labels", "val_labels", "test_labels", "rank_pairs", "store")
+_PLACES = (
+    "root",
+    "new_root",
+    "labels",
+    "new_labels",
+    "train_labels",
+    "val_labels",
+    "test_labels",
+    "rank_pairs",
+    "store",
+)
 _SOURCES = ("path",)
 _SEARCHED = 2000  # files looked at for a name that is like the given one
 
@@ -29,9 +39,9 @@ def check_files(stated: Sequence[Statement]) -> None:
             check_checkpoint(one.value)
     root = last.get("data.init_args.root")
     for name in (*_PLACES, *_SOURCES):
-        option = last.get(f"data.init_args.{name}")
-        if option is not None and isinstance(option.value, str) and not _is_there(option.value, root):
-            _refuse(option, name, option.value)
+        given = last.get(f"data.init_args.{name}")
+        if given is not None and isinstance(given.value, str) and not _is_there(given.value, root):
+            _refuse(given, name, given.value)
 
 
 def check_checkpoint(value: object) -> None:

@@ -41,14 +41,14 @@ def check_options(command: str, stated: Sequence[Statement]) -> None:
         _check_class(part, classes[part], PUBLIC[package])
 
 
-def _check_name(
-    one: Statement, rest: str, arguments: dict[str, object] | None, prefix: str, owner: str | None
-) -> None:
+def _check_name(one: Statement, rest: str, arguments: dict[str, object] | None, prefix: str, owner: str | None) -> None:
     name = rest.partition(".")[0].rstrip("+")
     if arguments is None or name in arguments or name in ("help", "init_args", "class_path", "dict_kwargs"):
         return
     if owner is None:
-        raise CommandLineError(_unknown(one, f"{prefix.lstrip('-')}{name}", [f"{prefix}{other}" for other in arguments]))
+        raise CommandLineError(
+            _unknown(one, f"{prefix.lstrip('-')}{name}", [f"{prefix}{other}" for other in arguments])
+        )
     where = "" if one.place.startswith("-") else f" ({one.place})"
     raise CommandLineError(
         f'{prefix.lstrip("-")}{name}{where}: {owner.rpartition(".")[2]} has no argument "{name}"'

@@ -17,15 +17,6 @@ _ASKING = ("print_config", "help", "help-all")
 log = logging.getLogger("appraise")
 
 
-def run(command: str, arguments: Sequence[str]) -> int:
-    """Run ``fit``, ``validate``, ``test`` or ``predict``; 0, since everything else is an exception."""
-    resolved, configs = begin(command, arguments)
-    from lightning_modules.commands.front.lightning_cli import launch_checked
-
-    launch_checked(command, resolved, configs)
-    return 0
-
-
 def begin(command: str, arguments: Sequence[str]) -> tuple[list[str], list[ConfigFile]]:
     """Say which configuration is taken, and refuse what can be refused without PyTorch.
 

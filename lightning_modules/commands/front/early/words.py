@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-SWITCHES = ("--print_config", "--help-all", "--help", "-h")  # options that have no value
+# Options without a value, so that what follows one is no value of it.
+SWITCHES = (
+    "--print_config", "--help-all", "--help", "-h", "--show", "--force", "--strips", "--agreement", "--dry-run",
+    "--offline",
+)  # fmt: skip
 
 
 def pairs(arguments: Sequence[str]) -> Iterator[tuple[str, str | None]]:
@@ -49,3 +53,19 @@ def without(option: str, arguments: Sequence[str]) -> list[str]:
         elif not word.startswith(f"{option}="):
             kept.append(word)
     return kept
+
+
+def asks_for_help(arguments: Iterable[str]) -> bool:
+    """Whether ``-h`` or ``--help`` stands as an option of its own, neither as the value of one nor behind ``--``.
+
+    Example:
+        >>> asks_for_help(["--force", "-h"]), asks_for_help(["--attributes", "-h"]), asks_for_help(["--", "-h"])
+        (True, False, False)
+    """
+    is_value = False
+    for word in arguments:
+        if not is_value and word in ("-h", "--help", "--"):
+            return word != "--"
+        takes_value = word == "-c" or (word.startswith("--") and "=" not in word and word not in SWITCHES)
+        is_value = takes_value and not is_value
+    return False

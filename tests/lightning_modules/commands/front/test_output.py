@@ -15,7 +15,6 @@ from lightning.pytorch.callbacks import RichModelSummary
 import cli
 from callbacks.training.plain_progress import PlainProgress, shown_metrics
 from callbacks.training.terminal_progress import TerminalProgress
-from lightning_modules.commands.front.config_files import find_config
 from lightning_modules.commands.front.errors import CommandLineError
 from lightning_modules.commands.front.lightning_cli import AppraiseCLI
 from lightning_modules.commands.front.loggers import complete_logger, default_loggers
