@@ -63,6 +63,9 @@ class KSVQE(Method):
         for file, kind in named:
             if file is not None:
                 filled.update(load_weights(self.network, file, kind).loaded)
+        if filled:
+            random = (name for name, _ in self.network.named_parameters() if name not in filled)
+            self.left_random(list(dict.fromkeys(name.partition(".")[0] for name in random)))
         frozen = {"content": self.config.freeze_content, "distortion": self.config.freeze_distortion}
         return tuple(
             part
