@@ -139,7 +139,7 @@ class Method(L.LightningModule):
         """
         self._left_random = tuple(parts)
         if parts:
-            self.register_load_state_dict_post_hook(_all_filled)
+            self.register_load_state_dict_post_hook(_all_filled)  # type: ignore[no-untyped-call]  # torch has no types here
 
     def on_train_start(self) -> None:
         """From here on all parts learn, or are left frozen on purpose."""

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 
 import yaml
@@ -115,7 +116,7 @@ def read_run(folder: Path) -> Run | None:
         words = [str(word) for word in record["command"]]
     except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError):
         return None
-    if not isinstance(settings, dict) or "fit" not in words[:3] and not (folder / "checkpoints").is_dir():
+    if not isinstance(settings, dict) or ("fit" not in words[:3] and not (folder / "checkpoints").is_dir()):
         return None
     monitor, lower = _monitor(settings)
     metrics = read_metrics(folder / "metrics.csv")
@@ -125,7 +126,7 @@ def read_run(folder: Path) -> Run | None:
     checkpoints += sorted((folder / "checkpoints").glob("*.ckpt"))
     return Run(
         folder,
-        next((after for before, after in zip(words, words[1:], strict=False) if before in ("--config", "-c")), ""),
+        next((after for before, after in pairwise(words) if before in ("--config", "-c")), ""),
         settings,
         record.get("seed"),
         _seconds(folder, record.get("started")),

@@ -40,6 +40,7 @@ from lightning_modules.commands.front.links import LINKED, Claim, linked_value
 from lightning_modules.commands.front.parser import PARSER_OPTIONS, AppraiseParser, parse_explicit, prepare_parsing
 from lightning_modules.commands.front.report import best_checkpoint, metric_lines, newest_checkpoint, next_commands
 from lightning_modules.commands.front.run_folder import claim_run_folder, discard_attempt
+from lightning_modules.nn.torch_file import allow_numpy_scalars
 
 log = logging.getLogger("appraise")
 results = logging.getLogger(RESULTS)
@@ -57,6 +58,7 @@ def launch(command: str, arguments: Sequence[str]) -> AppraiseCLI:
 def launch_checked(command: str, resolved: Sequence[str], configs: Sequence[ConfigFile]) -> AppraiseCLI:
     """Run a command whose options and files are known to exist, as `begin` gives it."""
     set_up_console()  # again: Lightning has brought handlers of its own
+    allow_numpy_scalars()
     import_public_classes()
     prepare_parsing()
     if command == "fit":
