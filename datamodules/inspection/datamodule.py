@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -40,6 +41,8 @@ class InspectionDataModule(LightningDataModule):
         ConfigurationError: If arguments cannot work, alone or together.
         LabelError: If the classes cannot be read from the lists; the rest of the lists is checked in ``setup``.
     """
+
+    brings_sampler: ClassVar[bool] = True  # which splits the rows between processes and marks padding
 
     @takes(InspectionDataSettings)
     def __init__(self, settings: InspectionDataSettings) -> None:

@@ -126,6 +126,11 @@ _EXPORT_OPTIONS = (
     ("--data NAME=VALUE", "option of the data, such as image_size=320"),
     ("--force", "replace an earlier export"),
 )
+_NEW_OPTIONS = (
+    ("NAME", "name of the class, such as ScratchFinder; its files are named after it"),
+    ("--data CLASS", "data module of the method (default: a new one beside it)"),
+    ("--output DIR", "folder of the files (default: the current one)"),
+)
 _RUNS_OPTIONS = (
     ("FOLDER ...", "where the runs are (default: runs)"),
     ("--metric NAME", "what is compared (default: the metric that chose each checkpoint)"),
@@ -151,6 +156,7 @@ _OWN_OPTIONS = {
     "mentor": _MENTOR_OPTIONS,
     "mentor-loop": _LOOP_OPTIONS,
     "runs": _RUNS_OPTIONS,
+    "new": _NEW_OPTIONS,
 }
 
 _USAGE = {
@@ -165,6 +171,7 @@ _USAGE = {
     "extract-frames": "SOURCE --output DIR [--NAME VALUE ...]",
     "mentor": "--store FILE [--NAME VALUE ...]",
     "mentor-loop": "--config FILE [--NAME VALUE ...]",
+    "new": "method | data NAME [--NAME VALUE ...]",
     "runs": "[FOLDER ...] [--NAME VALUE ...]",
     "list": "[methods | data | callbacks | configs | parts]",
     "doctor": "",
@@ -234,6 +241,7 @@ _EXAMPLES = {
         "sweeps/actions --offline -- --config action/finetune --data.init_args.root FOLDER",
         "sweeps/ksvqe --count 10",
     ),
+    "new": ("method ScratchFinder", "data PartPhotos"),
     "runs": ("", "runs/parts runs/parts_mentored --metric test/map_original --figure runs.png"),
     "list": ("", "methods", "configs"),
     "doctor": ("",),

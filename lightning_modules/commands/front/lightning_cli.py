@@ -104,7 +104,6 @@ class AppraiseCLI(LightningCLI):
             parser_kwargs={**PARSER_OPTIONS, **{name: dict(PARSER_OPTIONS) for name in self.subcommands()}},
             save_config_callback=RunRecord,
             save_config_kwargs={"save_to_log_dir": False},
-            trainer_defaults={"use_distributed_sampler": False},  # the data modules bring a sampler that marks padding
             seed_everything_default=0,
             auto_configure_optimizers=False,
             args=[command, *arguments],
@@ -252,6 +251,8 @@ class AppraiseCLI(LightningCLI):
         return trainer
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Callback]) -> L.Trainer:
+        if getattr(self.datamodule, "brings_sampler", False):
+            config["use_distributed_sampler"] = False
         terminal = sys.stdout.isatty()
         given = [*(config["callbacks"] or []), *callbacks]
         if config["enable_progress_bar"] is not False and not any(isinstance(c, ProgressBar) for c in given):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from lightning_modules.commands.front.config_files import ConfigFile, describe, resolve_config_options
 from lightning_modules.commands.front.console import set_up_console
@@ -27,6 +29,8 @@ def begin(command: str, arguments: Sequence[str]) -> tuple[list[str], list[Confi
         CommandLineError: If an option, a file or a folder is not there.
     """
     set_up_console()
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))  # classes of one's own are found where the command is typed
     resolved, configs = resolve_config_options(expand_run(command, arguments))
     for config in configs:
         log.info("%s", describe(config))
