@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import lightning as L
 
 from lightning_modules.commands.front.early.run_option import PREDICT_CONFIGS
+from lightning_modules.commands.front.early.words import program
 
 
 def metric_lines(metrics: Sequence[Mapping[str, float]]) -> list[str]:
@@ -36,11 +36,6 @@ def _written(trainer: L.Trainer, *kinds: str) -> str | None:
     """First path that a checkpoint callback has, the kinds in order of preference."""
     paths = (getattr(saver, kind, "") for saver in trainer.checkpoint_callbacks for kind in kinds)
     return next((str(path) for path in paths if path), None)
-
-
-def program() -> str:
-    """How this program was called, for commands to copy."""
-    return f"python {sys.argv[0]}" if Path(sys.argv[0]).name == "cli.py" else "appraise"
 
 
 def next_commands(folder: Path, data: str, tested: bool) -> list[str]:

@@ -9,12 +9,11 @@ from torch.utils.data import DataLoader
 
 from lightning_modules.commands.new.method import OwnMethod
 
-ROWS: Any = [
-    {"image": torch.full((3, 16, 16), 200 * (row % 2), dtype=torch.uint8), "label": row % 2} for row in range(16)
-]
+DARK, BRIGHT = (torch.full((3, 16, 16), value, dtype=torch.uint8) for value in (0, 200))
+ROWS: Any = [{"image": (DARK, BRIGHT)[row % 2], "label": row % 2} for row in range(16)]
 
 
-def test_it_learns_dark_from_bright_and_comes_back_from_its_checkpoint(tmp_path: Path) -> None:  # noqa: D103  # a test
+def test_it_learns_dark_from_bright_and_comes_back_from_its_checkpoint(tmp_path: Path) -> None:  # a test
     L.seed_everything(0)
     method = OwnMethod(class_names=["dark", "bright"], learning_rate=0.02)
     trainer = L.Trainer(max_epochs=20, accelerator="cpu", logger=False, default_root_dir=tmp_path)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 # Options without a value, so that what follows one is no value of it.
 SWITCHES = (
@@ -69,3 +71,8 @@ def asks_for_help(arguments: Iterable[str]) -> bool:
         takes_value = word == "-c" or (word.startswith("--") and "=" not in word and word not in SWITCHES)
         is_value = takes_value and not is_value
     return False
+
+
+def program() -> str:
+    """How this program was called, for commands to copy."""
+    return f"python {sys.argv[0]}" if Path(sys.argv[0]).name == "cli.py" else "appraise"

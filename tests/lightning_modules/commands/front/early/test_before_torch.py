@@ -32,7 +32,7 @@ WRONG = {
     "test --run runs": "there is no such folder",
     "generate --ckpt_path runs/best.ckpt": "there is no checkpoint runs/best.ckpt",
     "export --ckpt_pat runs/best.ckpt": "did you mean --ckpt_path?",
-    "evaluate-faces --config face_attributes/evaluate --judge a": "did you mean --judges?",
+    "evaluate-faces --config face_attributes/evaluate --judge a": "did you mean --judges",
     "mentor-loop --config inspection/loop --sedes [0]": "did you mean --seeds",
     "sweep sweeps/ksvqe --ofline": "did you mean --offline?",
     "submit --confg a": "did you mean --config",
