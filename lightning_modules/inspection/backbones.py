@@ -191,8 +191,8 @@ def _timm(name: str, stride: int, in_chans: int) -> Backbone:
         coarsest = max((r for r in reductions if r <= max(DECODER_START, stride)), default=max(reductions))
         chosen = [i for i, r in enumerate(reductions) if finest <= r <= coarsest]
         chosen = [i for i in chosen if reductions[i] not in reductions[i + 1 :]]  # one level a stride, the deepest
-    levels = build(chosen)
     used = found.only(chosen)
+    levels = build(used.indices)
     _freeze_unused(levels, used.side or 64, in_chans)
     if stride >= FINEST_WITHOUT_DECODER and stride in reductions:
         return TimmBackbone(levels, used)

@@ -34,6 +34,7 @@ class FeatureLevels:
         name: Of the network, for errors.
         channels: Of each level.
         reductions: Stride of each level in pixels, as measured: what timm says is not always true.
+        indices: Numbers of the levels as timm counts them, which is not always from the first that it gives.
         channels_last: Levels come as ``(B, H, W, C)``.
         side: Side of the square in pixels that alone goes in; None where all sizes do.
         multiple: Of which sides must be; images are filled up to it on the right and below.
@@ -42,14 +43,16 @@ class FeatureLevels:
     name: str
     channels: tuple[int, ...]
     reductions: tuple[int, ...]
+    indices: tuple[int, ...] = ()
     channels_last: bool = False
     side: int | None = None
     multiple: int = 1
 
     def only(self, chosen: Sequence[int]) -> FeatureLevels:
         """The levels with these numbers."""
-        channels, reductions = (tuple(every[i] for i in chosen) for every in (self.channels, self.reductions))
-        return replace(self, channels=channels, reductions=reductions)
+        every = (self.channels, self.reductions, self.indices)
+        channels, reductions, indices = (tuple(values[i] for i in chosen) for values in every)
+        return replace(self, channels=channels, reductions=reductions, indices=indices)
 
     def of_image(self, network: nn.Module, image: Tensor) -> list[Tensor]:
         """The levels of images ``(B, C, H, W)``, each ``(B, C, ceil(H / stride), ceil(W / stride))``.
@@ -131,7 +134,8 @@ def _builder(name: str, in_chans: int, options: dict[str, Any]) -> Build:
 
 
 def _measure(network: nn.Module, name: str, side: int, in_chans: int) -> FeatureLevels:
-    channels = list(network.feature_info.channels())  # type: ignore[operator, union-attr]  # timm has no types
+    info: Any = network.feature_info
+    channels = list(info.channels())
     shapes = [tuple(level.shape) for level in _levels(network, side, side, in_chans)]
     if any(len(shape) != 4 for shape in shapes):
         raise ValueError(f"its levels have the shapes {shapes}")
@@ -140,7 +144,7 @@ def _measure(network: nn.Module, name: str, side: int, in_chans: int) -> Feature
     # Networks that do not pad are a little short: the nearest power of two is their stride.
     reductions = tuple(2 ** round(torch.tensor(side / own).log2().item()) for own in sides)
     widths = tuple(shape[3] if last else shape[1] for shape in shapes)
-    return FeatureLevels(name, widths, reductions, last)
+    return FeatureLevels(name, widths, reductions, tuple(info.out_indices), last)
 
 
 def _takes(network: nn.Module, size: tuple[int, int], in_chans: int) -> bool:

@@ -89,7 +89,7 @@ def test_bars_on_a_terminal_only(terminal: bool, toy: object, workdir: Path, mon
 
 def test_long_stages_say_how_far_they_are(caplog: pytest.LogCaptureFixture) -> None:
     progress = PlainProgress(every_percent=25, min_seconds=0)
-    trainer: Any = SimpleNamespace(num_test_batches=[8])
+    trainer: Any = SimpleNamespace(num_test_batches=[8], test_dataloaders=None)
     caplog.set_level("INFO")
     progress.on_test_start(trainer, trainer)
     for step in range(8):
@@ -176,3 +176,19 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(command: str, tmp_path: Pa
 def test_annotate_says_how_to_name_a_model(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["annotate", "kitchen.mp4"]) == 2
     assert "add --run FOLDER or --ckpt_path FILE" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_plain_loader_is_split_over_devices_and_ours_splits_itself(own: bool, appraise: Command, toy: Any) -> None:
+    seen: list[bool] = []
+
+    class Watch(toy.ToyData):  # type: ignore[misc]  # a module found at run time
+        brings_sampler = own
+
+        def setup(self, stage: str) -> None:
+            seen.append(self.trainer._accelerator_connector.use_distributed_sampler)
+
+    toy.Watch = Watch
+    Watch.__module__, Watch.__qualname__ = toy.__name__, "Watch"
+    assert appraise("fit", "--config", "toy", "--data", "toy_parts.Watch").code == 0
+    assert seen == [not own]
