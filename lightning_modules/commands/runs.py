@@ -20,7 +20,6 @@ from lightning_modules.commands.front.bare_options import SentenceParser
 from lightning_modules.commands.front.errors import CommandLineError, did_you_mean
 
 _LOWER = ("loss", "error", "distance", "false_positives")  # measures of which less is better, where no run says so
-_NEWEST = ("metrics.csv", "checkpoints/last.ckpt", "checkpoints/best.ckpt")
 
 
 @dataclass(frozen=True)
@@ -187,7 +186,8 @@ def _monitor(settings: Mapping[str, object]) -> tuple[str | None, bool]:
 
 
 def _seconds(folder: Path, started: object) -> float:
-    written = [(folder / name).stat().st_mtime for name in _NEWEST if (folder / name).is_file()]
+    files = [folder / "metrics.csv", *(folder / "checkpoints").glob("*.ckpt")]
+    written = [file.stat().st_mtime for file in files if file.is_file()]
     try:
         return max(written) - datetime.fromisoformat(str(started)).timestamp()
     except ValueError:

@@ -115,5 +115,5 @@ def test_a_network_of_one_size_says_which(name: str) -> None:
 
 
 def test_a_network_without_feature_maps_is_one_sentence() -> None:
-    with pytest.raises(ConfigurationError, match=r"'tnt_s_legacy_patch16_224' gives no feature maps \("):
-        build_backbone("tnt_s_legacy_patch16_224", 8)
+    with pytest.raises(ConfigurationError, match=r"'gemma4_vit_167m' gives no feature maps \("):
+        build_backbone("gemma4_vit_167m", 8)
