@@ -45,10 +45,7 @@ class PlainProgress(ProgressBar):
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Say how large the model is."""
-        total = sum(parameter.numel() for parameter in pl_module.parameters())
-        trained = sum(parameter.numel() for parameter in pl_module.parameters() if parameter.requires_grad)
-        share = "all" if trained == total else f"{trained:,}"
-        self._say(f"{type(pl_module).__name__}: {total:,} parameters, {share} of them trained")
+        self._say(model_size(pl_module))
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: STEP_OUTPUT, batch: object, batch_idx: int
@@ -128,6 +125,14 @@ class PlainProgress(ProgressBar):
     def _say(self, text: str) -> None:
         if self._enabled:
             log.info("%s", text)
+
+
+def model_size(module: L.LightningModule) -> str:
+    """Name and number of parameters."""
+    total = sum(parameter.numel() for parameter in module.parameters())
+    trained = sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
+    share = "all" if trained == total else f"{trained:,}"
+    return f"{type(module).__name__}: {total:,} parameters, {share} of them trained"
 
 
 def counted(done: int, total: int, loader: object) -> str:

@@ -2,18 +2,41 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 
 import lightning as L
 from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.utilities.types import STEP_OUTPUT
+from rich.progress import ProgressColumn, Task
+from rich.text import Text
 from torch import Tensor
+
+from callbacks.training.plain_progress import model_size
+
+log = logging.getLogger(__name__)
+
+
+class _Speed(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        if not task.speed:
+            return Text("")
+        return Text(f"{task.speed:.2f} steps/s" if task.speed >= 1 else f"{1 / task.speed:.1f} s/step")
 
 
 class TerminalProgress(RichProgressBar):
     """Lightning's Rich bar with the last batch's loss and the measure that chooses the checkpoint beside it."""
 
     _loss: float | None = None
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Say how large the model is."""
+        if trainer.is_global_zero:
+            log.info("%s", model_size(pl_module))
+
+    def configure_columns(self, trainer: L.Trainer) -> list[ProgressColumn]:
+        """Lightning's columns, with seconds a step in the place of no steps a second."""
+        return [*super().configure_columns(trainer)[:-1], _Speed()]
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: STEP_OUTPUT, batch: object, batch_idx: int

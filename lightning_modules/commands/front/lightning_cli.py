@@ -226,6 +226,9 @@ class AppraiseCLI(LightningCLI):
                 self.folder.rmdir()
             if isinstance(error.__cause__, AppraiseError):  # a link's own error, inside the parser's
                 raise error.__cause__ from None
+            missing = diagnosis.missing_package(error)
+            if missing is not None:
+                raise CommandLineError(missing) from error
             raise
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:  # noqa: ANN401  # as inherited
@@ -258,8 +261,8 @@ class AppraiseCLI(LightningCLI):
         if config["enable_progress_bar"] is not False and not any(isinstance(c, ProgressBar) for c in given):
             callbacks = [*callbacks, TerminalProgress() if terminal else PlainProgress()]
         summarised = any(isinstance(c, ModelSummary) for c in given)
-        if not terminal and not summarised and config["enable_model_summary"] is None:
-            config["enable_model_summary"] = False  # PlainProgress has a line for it
+        if not summarised and config["enable_model_summary"] is None:
+            config["enable_model_summary"] = False  # the progress has a line for it
         plugins = config["plugins"] or []
         plugins = plugins if isinstance(plugins, list) else [plugins]
         own = [] if any(isinstance(one, CheckpointIO) for one in plugins) else [CheckpointFiles()]

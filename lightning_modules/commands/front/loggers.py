@@ -13,6 +13,7 @@ from jsonargparse import Namespace
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 
 from datamodules.common.atomic_write import atomic_path
+from lightning_modules.commands.front.early.wandb_account import check_wandb_account
 from lightning_modules.commands.front.errors import CommandLineError
 from lightning_modules.commands.front.run_folder import is_first_process
 
@@ -96,8 +97,11 @@ def finish(used: Sequence[Logger]) -> None:
 
 
 def check_wandb(arguments: Namespace) -> None:
-    """Stop early when W&B is asked for something that its mode cannot do."""
-    offline = bool(arguments.get("offline")) or os.environ.get("WANDB_MODE") in _OFFLINE_MODES
+    """Stop early when W&B is asked for something that its mode cannot do, or has no account to do it for."""
+    mode = os.environ.get("WANDB_MODE", "online")
+    offline = bool(arguments.get("offline")) or mode in _OFFLINE_MODES
+    if not offline and mode != "disabled" and not sys.stdin.isatty():  # on a terminal its client asks for the key
+        check_wandb_account(", or WANDB_MODE=offline, which needs none")
     if offline and arguments.get("log_model"):
         raise CommandLineError(
             f"WandbLogger has log_model = {arguments.log_model}, but W&B is offline and cannot upload checkpoints: "
