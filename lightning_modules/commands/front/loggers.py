@@ -61,6 +61,8 @@ def go_on(used: Sequence[Logger], before: Path, step: int) -> None:
         step: Steps that the checkpoint has behind it.
     """
     for logger in used:
+        if isinstance(logger, WandbLogger):
+            _go_on_as(before, logger)
         if isinstance(logger, TensorBoardLogger):
             logger._kwargs["purge_step"] = step
             _take_events(before / Path(logger.log_dir).name, Path(logger.log_dir))
@@ -71,6 +73,14 @@ def go_on(used: Sequence[Logger], before: Path, step: int) -> None:
             rows = [row for row in rows if int(row["step"]) < step]
             # Lightning begins the file anew when it is first asked for it.
             logger.experiment.metrics = [{name: value for name, value in row.items() if value} for row in rows]
+
+
+def _go_on_as(before: Path, logger: WandbLogger) -> None:
+    """Give W&B the number of the run before, so that it is one run there too; one that is asked for stands."""
+    asked = logger._wandb_init.get("id") or os.environ.get("WANDB_RUN_ID")
+    folders = sorted((before / "wandb").glob("*run-*-*"), key=os.path.getmtime)
+    if not asked and folders:
+        logger._wandb_init.update(id=folders[-1].name.rpartition("-")[2], resume="allow")
 
 
 def _take_events(before: Path, here: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,13 +14,18 @@ from lightning_modules.commands.front.early.words import program
 
 
 def metric_lines(metrics: Sequence[Mapping[str, float]]) -> list[str]:
-    """Each metric as name and value.
+    """Each metric as name and value, those without one together.
 
     Example:
         >>> metric_lines([{"test/srcc": 0.83, "test/plcc": 0.812345}])
         ['test/srcc 0.83', 'test/plcc 0.8123']
+        >>> metric_lines([{"test/srcc": math.nan, "test/rmse": 0.2}])
+        ['test/rmse 0.2', 'without a value: test/srcc']
     """
-    return [f"{name} {value:.4g}" for loader in metrics for name, value in loader.items()]
+    pairs = [pair for loader in metrics for pair in loader.items()]
+    lines = [f"{name} {value:.4g}" for name, value in pairs if not math.isnan(value)]
+    absent = ", ".join(name for name, value in pairs if math.isnan(value))
+    return [*lines, f"without a value: {absent}"] if absent else lines
 
 
 def best_checkpoint(trainer: L.Trainer) -> str | None:

@@ -219,3 +219,10 @@ def test_a_prediction_with_parts_that_nothing_filled_is_refused(tmp_path: Path) 
         trainer(tmp_path).predict(module, loader())
     fit(tmp_path, module, max_epochs=1)
     trainer(tmp_path).predict(module, loader())
+
+
+@pytest.mark.parametrize(("videos", "told"), [(2, True), (4, False)])
+def test_few_videos_are_told_of(videos: int, told: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("WARNING")
+    trainer(tmp_path).test(build(), loader(videos), verbose=False)
+    assert (f"the test split has {videos} videos with a score" in caplog.text) == told

@@ -29,6 +29,8 @@ CASES = {
     "argument's value": (["--model.width", "wide"], "model.width: expected int, got wide"),
     "trainer's value": (["--trainer.max_epochs", "abc"], "trainer.max_epochs: expected int or null, got abc"),
     "accelerator": (["--trainer.accelerator", "gpuu"], "accelerator='gpuu'"),
+    "class without its argument": (["--trainer.logger", "CSVLogger"], "needs --trainer.logger.init_args.save_dir"),
+    "class without its package": (["--trainer.logger", "CometLogger"], "CometLogger needs the package comet-ml"),
     "lonely value": (["toy"], '"toy" stands alone'),
     "absent part": (["--trainer", "absent.yaml"], "trainer: there is no file absent.yaml"),
     "help of a class": (["--model.help", "ToyModl"], 'model: there is no class "ToyModl": did you mean ToyModel'),
