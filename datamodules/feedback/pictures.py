@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 from pathlib import Path
 from typing import NamedTuple
 
 from datamodules.common.errors import ImageError, StoreError
 
-_SHOWN = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp", ".gif": "image/gif"}
+# How the files begin that browsers show, and the types that they are sent as.
+_SHOWN = (
+    (re.compile(rb"\x89PNG\r\n\x1a\n"), "image/png"),
+    (re.compile(rb"\xff\xd8\xff"), "image/jpeg"),
+    (re.compile(rb"RIFF....WEBP", re.DOTALL), "image/webp"),
+    (re.compile(rb"GIF8[79]a"), "image/gif"),
+)
+# Where an orientation may stand besides the EXIF of a JPEG, which is all that every browser turns a picture by.
+_TURNING = re.compile(rb"EXIF|eXIf|Raw profile type|tiff:Orientation")
+_ORIENTATION = 0x0112  # EXIF tag; 1 is upright
 
 
 class Picture(NamedTuple):
@@ -20,15 +30,17 @@ class Picture(NamedTuple):
 
 
 def read_picture(path: Path, sha256: str) -> Picture:
-    """Read an image; formats that browsers do not show are sent as PNG.
+    """Read an image upright; what browsers do not show, or would show turned, is sent as PNG.
 
     Args:
         path: The file; from the store, never from a request.
         sha256: Of the file when it was mined.
 
     Raises:
-        StoreError: If the file is gone, unreadable, or has changed since it was mined.
+        StoreError: If the file is gone, no regular file, unreadable, or has changed since it was mined.
     """
+    if path.exists() and not path.is_file():  # a device or a pipe would never end
+        raise StoreError(f"{path} is no regular file: put the image back, or mine again")
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -37,17 +49,26 @@ def read_picture(path: Path, sha256: str) -> Picture:
         raise StoreError(
             f"{path} has changed since it was mined, so its detections no longer fit: put it back, or mine again"
         )
-    if path.suffix.lower() in _SHOWN:
-        return Picture(content, _SHOWN[path.suffix.lower()])
-    return Picture(_as_png(path), "image/png")
+    media_type = next((kind for beginning, kind in _SHOWN if beginning.match(content)), None)
+    if media_type is None or _TURNING.search(content):
+        return _upright(path, Picture(content, media_type or ""))
+    return Picture(content, media_type)
 
 
-def _as_png(path: Path) -> bytes:
-    from datamodules.images.upright import read_picture as read_upright  # Pillow is for unusual formats alone
+def _upright(path: Path, picture: Picture) -> Picture:
+    """The picture as its file is where browsers show that upright, else as an upright PNG."""
+    from PIL import Image  # for unusual files alone
+
+    from datamodules.images.unreadable import UNREADABLE
+    from datamodules.images.upright import read_picture as read_upright
 
     try:
+        if picture.media_type:
+            with Image.open(io.BytesIO(picture.content)) as image:
+                if image.getexif().get(_ORIENTATION, 1) == 1:
+                    return picture
         target = io.BytesIO()
         read_upright(path, transparent="ignored").save(target, "PNG", compress_level=1)
-    except ImageError as error:
+    except (ImageError, *UNREADABLE) as error:
         raise StoreError(f"{path} is no image that can be shown: convert it to PNG and mine again") from error
-    return target.getvalue()
+    return Picture(target.getvalue(), "image/png")

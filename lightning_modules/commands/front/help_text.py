@@ -22,10 +22,19 @@ _FIT_OPTIONS = (
 _MENTOR_OPTIONS = (
     ("--store FILE", "the feedback store that `predict --config inspection/mine` wrote"),
     ("--annotator NAME", "who answers; each person gets every question once"),
+    ("--run NUMBER", "mining run that is asked about, or exported (default: the newest; of an export: all)"),
     ("--order ORDER", "any, margin, entropy, mc_dropout, k_centre, random or class"),
-    ("--host ADDRESS", "127.0.0.1 unless told otherwise; any other address needs --token"),
-    ("--port NUMBER", "port of the page"),
+    ("--seed NUMBER", "of the random orders"),
+    ("--host ADDRESS", "127.0.0.1 unless told otherwise; any other address needs the token"),
+    ("--port NUMBER", "port of the page; 0 takes a free one"),
+    ("--token TEXT", "secret that the page needs; made up where others can connect"),
+    ("--public-url URL", "where a proxy shows the page, such as https://example.org/mentor/"),
     ("--export FORMAT", "write the answers as coco, yolo, label-studio or csv into --output DIR, and stop"),
+    ("--import PATH", "take over a store, or a file or folder of such a format, and stop"),
+    ("--root DIR", "folder below which the images of an import are looked for, where its own paths lead nowhere"),
+    ("--on-error skip", "leave out what an import cannot take over, and name it; without it nothing is taken over"),
+    ("--agreement", "print how far annotators agree, and stop"),
+    ("--backup FILE", "write a whole copy of the store, even while others write, and stop"),
 )
 
 _LOOP_OPTIONS = (

@@ -33,6 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--host", default="127.0.0.1", metavar="ADDRESS", help="address to serve on (default: this machine alone)")
     add("--port", type=int, default=PORT, metavar="N", help=f"port to serve on; 0 takes a free one (default: {PORT})")
     add("--token", metavar="TEXT", help="secret that the page needs; made up where other machines can connect")
+    add("--public-url", metavar="URL", help="where a proxy shows the page, such as https://example.org/mentor/")
     add("--export", choices=FORMATS, help="write the answers in this format to --output, and stop")
     add("--output", metavar="DIR", help="folder of the export")
     add(
@@ -71,15 +72,19 @@ def serve(store: FeedbackStore, options: argparse.Namespace) -> int:
         import uvicorn  # the page's packages are an extra, and the other uses of this command need none of them
 
         from datamodules.feedback.guard import is_loopback
+        from datamodules.feedback.public_address import public_address
         from datamodules.inspection.server import PageSettings, build_app
     except ModuleNotFoundError as error:
         raise ConfigurationError(
             f"the feedback page needs the package {error.name}: install it with `pip install 'appraise[page]'`"
         ) from error
-    token = options.token or (None if is_loopback(options.host) else secrets.token_urlsafe(16))
+    public = None if options.public_url is None else public_address(options.public_url)
+    alone = is_loopback(options.host) and public is None
+    token = options.token or (None if alone else secrets.token_urlsafe(16))
     settings = PageSettings(
         host=options.host,
         token=token,
+        public=public,
         annotator=options.annotator,
         order=options.order,
         run=options.run,
@@ -88,6 +93,8 @@ def serve(store: FeedbackStore, options: argparse.Namespace) -> int:
     app = build_app(store, settings)
     with suppress(KeyboardInterrupt), _listen(options.host, options.port) as listener:  # Ctrl-C is the way to stop it
         address = page_address(options.host, listener.getsockname()[1], token)
+        if public is not None:
+            address = f"{public.url}#token={token}\nthe proxy passes it on to {address.partition('#')[0]}"
         sys.stdout.write(f"{address}\nCtrl-C stops; answers are saved as they come\n")
         sys.stdout.flush()
         config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
