@@ -255,7 +255,11 @@ class FeedbackStore(StoreWriter):
 
         Args:
             run_ids: Runs to take answers from; None takes all.
+
+        Raises:
+            StoreError: If the store is damaged.
         """
+        self.require_whole()
         with self.reading():
             return answers_that_count.mentored_images(self.connection, self._run_ids(run_ids))
 

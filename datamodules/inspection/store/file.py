@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from datamodules.common.errors import StoreError
-from datamodules.inspection.store.schema import WAIT_SECONDS, clear_errors, open_database
+from datamodules.inspection.store.schema import REMEDY, WAIT_SECONDS, clear_errors, open_database
 
 Value = str | int | float | bytes | None
 
@@ -74,6 +74,23 @@ class StoreFile:
         """Keep other threads out, and give errors their sentence."""
         with self._lock, clear_errors(self.path):
             yield
+
+    def require_whole(self) -> None:
+        """Refuse a damaged file, of which SQLite may give a part of the rows without an error.
+
+        Raises:
+            StoreError: If its pages, its indexes or the links between its rows are damaged.
+        """
+        with self.reading():
+            found = [str(row[0]) for row in self.connection.execute("PRAGMA integrity_check(3)")]
+            if found == ["ok"]:
+                found = [f"a row of {row[0]} names one of {row[2]} that is not there" for row in self._loose_ends()]
+        if found:
+            damage = " ".join("; ".join(found).split())
+            raise StoreError(f"{self.path} is damaged ({damage}): {REMEDY}")
+
+    def _loose_ends(self) -> list[sqlite3.Row]:
+        return self.connection.execute("PRAGMA foreign_key_check").fetchall()[:3]
 
     def one(self, query: str, *values: Value) -> sqlite3.Row | None:
         """First row of a query, or None."""

@@ -35,6 +35,7 @@ _MENTOR_OPTIONS = (
     ("--on-error skip", "leave out what an import cannot take over, and name it; without it nothing is taken over"),
     ("--agreement", "print how far annotators agree, and stop"),
     ("--backup FILE", "write a whole copy of the store, even while others write, and stop"),
+    ("--recover FILE", "write what can still be read of a damaged store into a new one, and stop"),
 )
 
 _LOOP_OPTIONS = (

@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from datamodules.common.errors import ConfigurationError
+from datamodules.common.errors import ConfigurationError, StoreError
+from datamodules.inspection.store.copies import backup, recover
 from datamodules.inspection.store.feedback import FeedbackStore
 from datamodules.inspection.store.order import ORDERS
+from datamodules.inspection.store.schema import WRITABLE, may_be_written
 from lightning_modules.commands.front.bare_options import SentenceParser
 from lightning_modules.commands.front.errors import CommandLineError
 
@@ -42,6 +44,10 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="PATH",
         help="take over a store, or a file or folder of such a format, and stop",
     )
+    add("--root", metavar="DIR", help="folder below which images of an import are looked for")
+    add("--on-error", "--on_error", choices=("fail", "skip"), default="fail", help="what an import does with bad entries")
+    add("--backup", metavar="FILE", help="write a whole copy of the store, and stop")
+    add("--recover", metavar="FILE", help="write what can be read of a damaged store into a new one, and stop")
     add("--agreement", action="store_true", help="print how far annotators agree, and stop")
     return parser
 
@@ -56,7 +62,12 @@ def run(command: str, arguments: Sequence[str]) -> int:
     options = build_parser().parse_args(arguments)
     if options.export is not None and options.output is None:
         raise CommandLineError("--export needs a folder: add --output DIR")
+    if options.recover is not None:
+        return _say(recover(Path(options.store), Path(options.recover)))
     with FeedbackStore(options.store, create=options.source is not None) as store:
+        if options.backup is not None:
+            return _say([backup(store, Path(options.backup))])
+        store.require_whole()
         if options.source is not None:
             return _import(store, options)
         if options.export is not None:
@@ -78,6 +89,8 @@ def serve(store: FeedbackStore, options: argparse.Namespace) -> int:
         raise ConfigurationError(
             f"the feedback page needs the package {error.name}: install it with `pip install 'appraise[page]'`"
         ) from error
+    if not may_be_written(store.path):
+        raise StoreError(f"{store.path} may only be read, so no answer could be saved: {WRITABLE}")
     public = None if options.public_url is None else public_address(options.public_url)
     alone = is_loopback(options.host) and public is None
     token = options.token or (None if alone else secrets.token_urlsafe(16))
@@ -138,6 +151,11 @@ def _import(store: FeedbackStore, options: argparse.Namespace) -> int:
     return 0
 
 
+def _say(lines: Sequence[str]) -> int:
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    return 0
+
+
 def _agreement(store: FeedbackStore, options: argparse.Namespace) -> int:
     found = store.agreement(None if options.run is None else [options.run])
     lines = [f"{found.questions} questions answered by two or more, {found.unanimous} of them alike"]
@@ -148,8 +166,7 @@ def _agreement(store: FeedbackStore, options: argparse.Namespace) -> int:
         )
     if found.disputed:
         lines.append(f"{len(found.disputed)} detections without a majority are left out of training")
-    sys.stdout.write("\n".join(lines) + "\n")
-    return 0
+    return _say(lines)
 
 
 def _user() -> str:

@@ -34,7 +34,11 @@ def export_store(store: FeedbackStore, form: Format, folder: Path, run_ids: Sequ
 
     Returns:
         The files that a reader begins with.
+
+    Raises:
+        StoreError: If the store is damaged.
     """
+    store.require_whole()
     folder.mkdir(parents=True, exist_ok=True)
     if form == "csv":
         return [csv.write(store, folder / "answers.csv", run_ids)]
