@@ -19,7 +19,6 @@ _SHOWN = (
 )
 # Where an orientation may stand besides the EXIF of a JPEG, which is all that every browser turns a picture by.
 _TURNING = re.compile(rb"EXIF|eXIf|Raw profile type|tiff:Orientation")
-_ORIENTATION = 0x0112  # EXIF tag; 1 is upright
 
 
 class Picture(NamedTuple):
@@ -57,18 +56,14 @@ def read_picture(path: Path, sha256: str) -> Picture:
 
 def _upright(path: Path, picture: Picture) -> Picture:
     """The picture as its file is where browsers show that upright, else as an upright PNG."""
-    from PIL import Image  # for unusual files alone
-
-    from datamodules.images.unreadable import UNREADABLE
+    from datamodules.images.size import is_upright  # Pillow is for unusual files alone
     from datamodules.images.upright import read_picture as read_upright
 
     try:
-        if picture.media_type:
-            with Image.open(io.BytesIO(picture.content)) as image:
-                if image.getexif().get(_ORIENTATION, 1) == 1:
-                    return picture
+        if picture.media_type and is_upright(path):
+            return picture
         target = io.BytesIO()
         read_upright(path, transparent="ignored").save(target, "PNG", compress_level=1)
-    except (ImageError, *UNREADABLE) as error:
+    except ImageError as error:
         raise StoreError(f"{path} is no image that can be shown: convert it to PNG and mine again") from error
     return Picture(target.getvalue(), "image/png")

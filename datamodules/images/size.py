@@ -120,3 +120,16 @@ def _has_chunk(path: str | Path, name: bytes) -> bool:
                 return True
             stream.seek(int.from_bytes(head[:4]) + 4, 1)
     return False
+
+
+def is_upright(path: str | Path) -> bool:
+    """Whether a picture is shown as it is stored, by viewers that look at its orientation and by those that do not.
+
+    Raises:
+        UnreadablePictureError: If the file is absent or is no picture.
+    """
+    try:
+        with Image.open(path) as image:
+            return _orientation(image, path) in (None, 1)
+    except UNREADABLE as error:
+        raise unreadable(path, "", error) from error

@@ -31,11 +31,10 @@ def backup(store: StoreFile, target: Path) -> str:
     """
     _require_new(target)
     store.require_whole()
-    with atomic_path(target) as temporary:
-        with store.reading(), closing(sqlite3.connect(temporary)) as copy:
-            store.connection.backup(copy)
-            copy.execute("PRAGMA journal_mode = DELETE")  # one file, without a log beside it
-            counts = [copy.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in _TABLES]
+    with atomic_path(target) as temporary, store.reading(), closing(sqlite3.connect(temporary)) as copy:
+        store.connection.backup(copy)
+        copy.execute("PRAGMA journal_mode = DELETE")  # one file, without a log beside it
+        counts = [copy.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in _TABLES]
     maps = Path(f"{store.path}.maps")
     if maps.is_dir():
         shutil.copytree(maps, Path(f"{target}.maps"), dirs_exist_ok=True)

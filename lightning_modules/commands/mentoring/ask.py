@@ -7,8 +7,8 @@ import getpass
 import secrets
 import socket
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from datamodules.common.errors import ConfigurationError, StoreError
@@ -45,7 +45,13 @@ def build_parser() -> argparse.ArgumentParser:
         help="take over a store, or a file or folder of such a format, and stop",
     )
     add("--root", metavar="DIR", help="folder below which images of an import are looked for")
-    add("--on-error", "--on_error", choices=("fail", "skip"), default="fail", help="what an import does with bad entries")
+    add(
+        "--on-error",
+        "--on_error",
+        choices=("fail", "skip"),
+        default="fail",
+        help="what to do with bad entries",
+    )
     add("--backup", metavar="FILE", help="write a whole copy of the store, and stop")
     add("--recover", metavar="FILE", help="write what can be read of a damaged store into a new one, and stop")
     add("--agreement", action="store_true", help="print how far annotators agree, and stop")
@@ -64,7 +70,8 @@ def run(command: str, arguments: Sequence[str]) -> int:
         raise CommandLineError("--export needs a folder: add --output DIR")
     if options.recover is not None:
         return _say(recover(Path(options.store), Path(options.recover)))
-    with FeedbackStore(options.store, create=options.source is not None) as store:
+    is_new = not Path(options.store).expanduser().exists()
+    with FeedbackStore(options.store, create=options.source is not None) as store, _removed(store, is_new):
         if options.backup is not None:
             return _say([backup(store, Path(options.backup))])
         store.require_whole()
@@ -75,6 +82,19 @@ def run(command: str, arguments: Sequence[str]) -> int:
         if options.agreement:
             return _agreement(store, options)
         return serve(store, options)
+
+
+@contextmanager
+def _removed(store: FeedbackStore, is_new: bool) -> Iterator[None]:
+    """Leave no empty store behind where an import into a new one fails."""
+    try:
+        yield
+    except BaseException:
+        if is_new:
+            store.close()
+            for name in (store.path, f"{store.path}-wal", f"{store.path}-shm"):
+                Path(name).unlink(missing_ok=True)
+        raise
 
 
 def serve(store: FeedbackStore, options: argparse.Namespace) -> int:
@@ -147,8 +167,11 @@ def _export(store: FeedbackStore, options: argparse.Namespace) -> int:
 def _import(store: FeedbackStore, options: argparse.Namespace) -> int:
     from datamodules.inspection.store.exchange.formats import import_into
 
-    sys.stdout.write(f"{import_into(store, Path(options.source), options.annotator)}\n")
-    return 0
+    root = None if options.root is None else Path(options.root).expanduser()
+    said = import_into(
+        store, Path(options.source).expanduser(), options.annotator, root=root, on_error=options.on_error
+    )
+    return _say([said])
 
 
 def _say(lines: Sequence[str]) -> int:

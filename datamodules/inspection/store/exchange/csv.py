@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import csv
+import io
 import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from datamodules.common.atomic_write import atomic_path
 from datamodules.common.errors import LabelError, StoreError
+from datamodules.common.manifest import read_text
+from datamodules.inspection.store.exchange.validity import check_class, check_row
 from datamodules.inspection.store.feedback import FeedbackStore
 from datamodules.inspection.store.file import Value
 
@@ -27,6 +31,7 @@ SELECT {", ".join(f"{table}.{name} AS {table}_{name}" for table, names in _TABLE
 FROM {{joined}} JOIN image ON image.id = {{main}}.image_id JOIN run ON run.id = {{main}}.run_id
 WHERE run.id IN ({{runs}}) {{also}} ORDER BY {{main}}.id
 """
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r", "'")  # what a formula begins with, and the sign that quotes it
 _WHOLE = {"width", "height", "domain", "id", "milliseconds"}
 _REAL = {"score", "margin", "entropy", "mc_dropout", "x1", "y1", "x2", "y2"}
 
@@ -41,7 +46,7 @@ def write(store: FeedbackStore, target: Path, run_ids: Sequence[int] | None) -> 
         for row in _rows(store, runs):
             values = dict(zip(FIELDS, row, strict=True))
             values["answer_undoes"] = names.get(values["answer_undoes"], "")
-            writer.writerow(["" if value is None else value for value in values.values()])
+            writer.writerow(["" if value is None else _quoted(value) for value in values.values()])
     return target
 
 
@@ -64,21 +69,49 @@ def read_into(store: FeedbackStore, source: Path) -> None:
     """Take over such a table; rows that are there already change nothing.
 
     Raises:
-        LabelError: If a column is missing or a line is malformed; the message names the line.
+        LabelError: If a column is missing or a line is malformed; the message names line and column.
     """
     with tempfile.TemporaryDirectory() as folder, FeedbackStore(Path(folder) / "part.sqlite", create=True) as part:
-        with part.transaction(), source.open(encoding="utf-8", newline="") as stream:
-            reader = csv.DictReader(stream)
+        text = read_text(source, "cannot be read as text ({}); export it again")
+        with part.transaction():
+            csv.field_size_limit(max(len(text), csv.field_size_limit()))  # regions of large images are long
+            reader = csv.DictReader(io.StringIO(text))
             missing = [name for name in FIELDS if name not in (reader.fieldnames or ())]
             if missing:
                 raise LabelError(f"{source} lacks the column {missing[0]}: it must come from `--export csv`")
             rows = _Rows(part)
-            for row in reader:
-                try:
+            lines = [(reader.line_num, _moved(row, source.parent)) for row in _every(reader, source)]
+            numbered = [one for one in lines if (one[1]["detection_id"] or "").isdecimal()]
+            for number, row in sorted(numbered, key=lambda one: int(one[1]["detection_id"])):  # numbers stay in order
+                with _line(source, number):
+                    rows.detection(row)
+            for number, row in lines:
+                with _line(source, number):
                     rows.add(row)
-                except (ValueError, KeyError, TypeError, StoreError, sqlite3.Error) as error:
-                    raise LabelError(f"{source}, line {reader.line_num}: the row is malformed ({error})") from error
+        part.require_whole()
         store.merge(part)
+
+
+def _every(reader: csv.DictReader[str], source: Path) -> Iterator[dict[str, str]]:
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise LabelError(f"{source}, line {reader.line_num}: no row of a table ({error}); export it again") from error
+
+
+@contextmanager
+def _line(source: Path, number: int) -> Iterator[None]:
+    """Name the line of the table in which something is malformed."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, OverflowError, StoreError, sqlite3.Error) as error:
+        raise LabelError(f"{source}, line {number}: the row is malformed ({error})") from error
+
+
+def _moved(row: dict[str, str], folder: Path) -> dict[str, str]:
+    """The row of an image that lies beside the table, as its path says, with its absolute path."""
+    place = folder / (row["image_path"] or "")
+    return row | {"image_path": str(place.absolute())} if place.is_file() else row
 
 
 class _Rows:
@@ -88,26 +121,39 @@ class _Rows:
         self.store = store
         self.ids: dict[tuple[str, ...], int] = {}
 
+    def detection(self, row: Mapping[str, str]) -> dict[str, Value]:
+        """Add the image, the run and the detection of a row where they are new; their numbers for an answer."""
+        place: dict[str, Value] = {"run_id": self._once("run", row, _RUN), "image_id": self._once("image", row, _IMAGE)}
+        detection = self._once("detection", row, ("id",), place) if row["detection_id"] else None
+        return place | {"detection_id": detection}
+
     def add(self, row: Mapping[str, str]) -> None:
-        image = self._once("image", row, _IMAGE)
-        run = self._once("run", row, _RUN)
-        place: dict[str, Value] = {"run_id": run, "image_id": image}
-        detection = None
-        if row["detection_id"]:
-            detection = self._once("detection", row, ("id",), place)
+        """Add what is new in a row."""
+        place = self.detection(row)
         if not row["answer_client_id"]:
             return
-        values = place | _values("answer", row) | {"detection_id": detection}
+        values = place | self._checked("answer", row)
         if values["undoes"] is not None:
             values["undoes"] = self.ids["answer", str(values["undoes"])]
         self.ids["answer", row["answer_client_id"]] = self.store.add("answer", **values)
+
+    def _checked(self, table: str, row: Mapping[str, str]) -> dict[str, Value]:
+        """Values of a row that say what their columns mean."""
+        values = _values(table, row)
+        check_row(table, values)
+        if "class" in values:
+            try:
+                check_class(values["class"], row["run_thresholds_json"])
+            except ValueError as error:
+                raise ValueError(f"{table}_class: {error}") from error
+        return values
 
     def _once(
         self, table: str, row: Mapping[str, str], key: Sequence[str], more: Mapping[str, Value] | None = None
     ) -> int:
         same = (table, *(row[f"{table}_{name}"] for name in key))
         if same not in self.ids:
-            values = {name: value for name, value in _values(table, row).items() if name != "id"}
+            values = {name: value for name, value in self._checked(table, row).items() if name != "id"}
             self.ids[same] = self.store.add(table, **values, **(more or {}))
         return self.ids[same]
 
@@ -121,4 +167,13 @@ def _value(name: str, text: str) -> Value:
         return None
     if name in _WHOLE:
         return int(text)
-    return float(text) if name in _REAL else text
+    return float(text) if name in _REAL else _unquoted(text)
+
+
+def _quoted(value: Value) -> Value:
+    """Text that a spreadsheet would run as a formula, behind an apostrophe; other values as they are."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULAS) else value
+
+
+def _unquoted(text: str) -> str:
+    return text[1:] if text.startswith("'") and text[1:].startswith(_FORMULAS) else text

@@ -3,8 +3,8 @@
 | format | holds | a round trip keeps |
 | --- | --- | --- |
 | csv | every detection and every row of answers, undone ones too | everything but embeddings and maps |
-| coco | detections with what is there according to the majority | verdicts, regions, scores |
-| label-studio | boxes of the model as predictions, what is there as annotations | verdicts, boxes, scores |
+| coco | detections with what is there according to the majority | verdicts, boxes, regions, scores, crowds |
+| label-studio | the model's regions as predictions, each annotator's as annotations | votes, boxes or regions, scores |
 | yolo | boxes of confirmed defects; healthy images have an empty file | confirmed boxes, healthy images |
 """
 
@@ -17,7 +17,11 @@ from typing import Literal
 
 from datamodules.common.errors import LabelError
 from datamodules.inspection.store.exchange import coco, csv, label_studio, yolo
-from datamodules.inspection.store.exchange.parts import add_imported, answered_images
+from datamodules.inspection.store.exchange.finding import ImageFinder
+from datamodules.inspection.store.exchange.incoming import add_imported
+from datamodules.inspection.store.exchange.outgoing import answered_images
+from datamodules.inspection.store.exchange.parts import BadEntries, ExchangedImage, OnError
+from datamodules.inspection.store.exchange.validity import check_store
 from datamodules.inspection.store.feedback import FeedbackStore
 
 Format = Literal["coco", "yolo", "label-studio", "csv"]
@@ -51,16 +55,20 @@ def export_store(store: FeedbackStore, form: Format, folder: Path, run_ids: Sequ
     return writers[form](images, classes, folder)
 
 
-def import_into(store: FeedbackStore, source: Path, annotator: str) -> str:
+def import_into(
+    store: FeedbackStore, source: Path, annotator: str, *, root: Path | None = None, on_error: OnError = "fail"
+) -> str:
     """Take over answers, or a model's detections; a repeat changes nothing.
 
     Args:
         store: An open store.
         source: A store, a csv or json file of these formats, or a folder in YOLO's layout.
         annotator: Name for answers of formats that name nobody.
+        root: Folder below which images are looked for first; None: where the file says, and beside it.
+        on_error: ``skip`` leaves out entries that are bad, and names them; ``fail`` takes nothing over.
 
     Returns:
-        One line that says what is in the store now.
+        Lines that say what was left out, and what is in the store now.
 
     Raises:
         LabelError: If the format is not known or the file is malformed; nothing is taken over then.
@@ -68,22 +76,33 @@ def import_into(store: FeedbackStore, source: Path, annotator: str) -> str:
     """
     if not source.exists():
         raise LabelError(f"there is no {source} to import: name a store, a csv or json file, or a YOLO folder")
+    if not source.is_file() and not source.is_dir():
+        raise LabelError(f"{source} is no regular file: name a store, a csv or json file, or a YOLO folder")
+    bad = BadEntries(source, on_error)
     if source.is_file() and source.open("rb").read(15) == b"SQLite format 3":
-        store.merge(source)
+        with FeedbackStore(source) as other:
+            check_store(other)
+            store.merge(other)
     elif source.suffix.lower() == ".csv":
         csv.read_into(store, source)
-    elif source.is_dir():
-        images, classes = yolo.read(source)
-        add_imported(store, source, images, classes, annotator)
-    elif source.suffix.lower() == ".json":
-        content = _json(source)
-        read = label_studio.read if isinstance(content, list) else coco.read
-        images, classes = read(content, source)
-        add_imported(store, source, images, classes, annotator)
     else:
-        raise LabelError(f"{source} has no format that is known: name a store, a csv or json file, or a YOLO folder")
+        images, classes = _read(source, ImageFinder(source, root), bad)
+        notes = bad.settle()
+        add_imported(store, source, images, classes, annotator)
+        bad.notes = notes
     detections = sum(len(store.detections(run.id)) for run in store.runs())
-    return f"{store.path} holds {len(store.runs())} runs, {detections} detections and {len(store.answers())} answers"
+    held = f"{store.path} holds {len(store.runs())} runs, {detections} detections and {len(store.answers())} answers"
+    return "\n".join([*bad.notes, held])
+
+
+def _read(source: Path, finder: ImageFinder, bad: BadEntries) -> tuple[list[ExchangedImage], list[str]]:
+    if source.is_dir():
+        return yolo.read(source, finder, bad)
+    if source.suffix.lower() != ".json":
+        raise LabelError(f"{source} has no format that is known: name a store, a csv or json file, or a YOLO folder")
+    content = _json(source)
+    read = label_studio.read if isinstance(content, list) else coco.read
+    return read(content, finder, bad)
 
 
 def _json(source: Path) -> object:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -100,7 +101,8 @@ def test_no_damage_goes_unnoticed_and_what_can_be_read_is_recovered(tmp_path: Pa
             assert len(table.read_text(errors="replace").splitlines()) == ANSWERS + 1
         except StoreError as error:
             noticed += 1
-            assert any(word in str(error) for word in ("damaged", "version", "no feedback store", "names one of"))
+            wanted = re.compile("damaged|version|no feedback store")
+            assert wanted.search(str(error)) is not None  # noqa: PT017  # some flips do no harm
             try:
                 lines = recover(path, target)
             except StoreError:
