@@ -11,6 +11,7 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,8 @@ def write(images: Sequence[ExchangedImage], classes: Sequence[str], folder: Path
     content["categories"] = [
         {"id": number, "name": name, "supercategory": ""} for number, name in enumerate(classes, 1)
     ]
-    for number, image in enumerate(images, 1):
+    held = [one for one in map(_held, images) if one.detections or one.healthy_by]
+    for number, image in enumerate(held, 1):
         content["images"].append(
             {
                 "id": number,
@@ -74,6 +76,16 @@ def write(images: Sequence[ExchangedImage], classes: Sequence[str], folder: Path
     return [folder / NAME]
 
 
+def _held(image: ExchangedImage) -> ExchangedImage:
+    """What the format can say of an image: of a drawing that is disputed nothing is known, one that is not, is not."""
+    kept = [
+        replace(one, is_unknown=one.is_unknown or (one.score is None and one.verdict is None))
+        for one in image.detections
+        if one.score is not None or one.verdict != "reject"
+    ]
+    return replace(image, detections=kept)
+
+
 def _group(one: ExchangedDetection) -> str:
     if one.is_unknown:
         return "annotations"  # as a crowd
@@ -88,7 +100,7 @@ def _annotation(one: ExchangedDetection, image: ExchangedImage, classes: Sequenc
         "area": round((x2 - x1) * (y2 - y1), 3),
         "iscrowd": int(one.is_unknown),
         "segmentation": [[x1, y1, x2, y1, x2, y2, x1, y2]],
-        "shown_class": one.shown_class,
+        "shown_class": one.shown_class if one.score is not None else one.truth or one.shown_class,
         "verdict": one.verdict,
     }
     if one.rle is not None:
@@ -169,7 +181,7 @@ def _detection(
     category = int(one["category_id"])
     if category not in names:
         raise ValueError(f"category_id {category} is no category of the file")
-    shown = str(one.get("shown_class", names[category]))
+    shown = str(names[category] if one.get("score") is None else one.get("shown_class", names[category]))
     if shown not in names.values():
         raise ValueError(f'shown_class "{shown}" is no category of the file')
     score = None if one.get("score") is None else float(one["score"])

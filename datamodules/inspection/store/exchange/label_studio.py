@@ -8,6 +8,7 @@ who was at the same image, does not, the other rejects. Healthy is what was anno
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -26,6 +27,7 @@ from datamodules.inspection.store.exchange.parts import (
     BadEntries,
     ExchangedDetection,
     ExchangedImage,
+    named_in_order,
     well_formed,
 )
 from datamodules.inspection.store.exchange.regions import Size
@@ -40,13 +42,15 @@ from datamodules.inspection.store.exchange.shapes import (
 from datamodules.inspection.store.rows import Box
 
 NAME, CONFIG = "tasks.json", "labels.xml"
+_OURS = re.compile(r"d\d+$")  # names of regions that we wrote: those of one name are one
 SAME = 0.5  # intersection over union from which two boxes are of one defect
 Json = Mapping[str, Any]  # a JSON object: its values are looked at one by one
 
 
 def write(images: Sequence[ExchangedImage], classes: Sequence[str], folder: Path) -> list[Path]:
     """Write ``tasks.json``, and ``labels.xml`` for the project's labelling interface."""
-    write_text(folder / NAME, json.dumps([_task(image) for image in images], indent=1))
+    held = [one for one in map(_held, images) if one.detections or one.healthy_by]
+    write_text(folder / NAME, json.dumps([{"id": n} | _task(one) for n, one in enumerate(held, 1)], indent=1))
     labels = "\n".join(f"    <Label value={quoteattr(name)}/>" for name in classes)
     write_text(
         folder / CONFIG,
@@ -56,16 +60,22 @@ def write(images: Sequence[ExchangedImage], classes: Sequence[str], folder: Path
     return [folder / NAME, folder / CONFIG]
 
 
+def _held(image: ExchangedImage) -> ExchangedImage:
+    """What the format can say of an image: it has no word for a drawing of which nothing is known."""
+    kept = [one for one in image.detections if one.score is not None or one.votes]
+    return named_in_order(replace(image, detections=kept))
+
+
 def _task(image: ExchangedImage) -> dict[str, object]:
     found = [one for one in image.detections if one.score is not None]
-    annotators = dict.fromkeys([*(name for one in image.detections for name in one.votes), *image.healthy_by])
+    annotators = sorted({*image.healthy_by, *(name for one in image.detections for name in one.votes)})
     task: dict[str, object] = {
         "data": {"image": f"/data/local-files/?d={quote(str(image.path).lstrip('/'))}"},
         "meta": {
             "path": str(image.path),
             "domain": image.domain,
             "healthy": list(image.healthy_by),
-            "annotators": list(annotators),
+            "annotators": annotators,
             "open": {name: [one.name for one in image.detections if name not in one.votes] for name in annotators},
         },
         "predictions": [
@@ -206,7 +216,7 @@ class _Task:
         for person in people:
             taken: set[int] = set()
             for shape in person.shapes:
-                place = _same(shape, regions, taken)
+                place = _same(shape, regions, taken, by_name="annotators" in self.meta and _OURS.match(shape.name))
                 if place == len(regions):
                     regions.append(shape)
                     votes.append({})
@@ -274,12 +284,12 @@ def _detection(shape: Shape, place: int, is_found: bool, votes: Mapping[str, str
     return ExchangedDetection(f"{shape.name}/{place}", shape.label, shape.box, score, votes, shape.rle)
 
 
-def _same(shape: Shape, others: Sequence[Shape], taken: Container[int]) -> int:
+def _same(shape: Shape, others: Sequence[Shape], taken: Container[int], by_name: object) -> int:
     """Place of the region that a shape was made from, or that another drew around the same defect; else a new one."""
     alike = [
         (other.name == shape.name, other.label == shape.label, _overlap(shape.box, other.box), -place)
         for place, other in enumerate(others)
-        if place not in taken and _overlap(shape.box, other.box) >= SAME
+        if place not in taken and not (by_name and other.name != shape.name) and _overlap(shape.box, other.box) >= SAME
     ]
     return -max(alike)[3] if alike else len(others)
 

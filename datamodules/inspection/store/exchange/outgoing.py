@@ -35,16 +35,25 @@ def answered_images(store: FeedbackStore, run_ids: Sequence[int] | None) -> tupl
             for one in store.detections(run.id, image.id):
                 is_unknown = one.origin == "operator" and one.id in unknown
                 if one.origin == "model" or one.id in votes or is_unknown:  # not a drawing that was taken back
-                    found[image.id].append(_exchanged(one, image, votes.get(one.id, {}), is_unknown))
-    images = [
+                    said = dict(votes.get(one.id, {}))
+                    if one.origin == "model":  # healthy is said of the whole image, whichever run showed it
+                        said = dict.fromkeys(healthy[image.id]) | said
+                    found[image.id].append(_exchanged(one, image, said, is_unknown))
+    images = (
         named_in_order(
             ExchangedImage(
-                Path(image.path), image.width, image.height, image.domain, tuple(healthy[image.id]), found[image.id]
+                Path(image.path),
+                image.width,
+                image.height,
+                image.domain,
+                tuple(sorted(healthy[image.id])),
+                found[image.id],
             )
         )
         for image in sorted(shown.values(), key=lambda one: (one.path, one.id))
-    ]
-    return images, list(dict.fromkeys(name for run in runs for name in run.class_names))
+    )
+    kept = [image for image in images if image.detections or image.healthy_by]
+    return kept, list(dict.fromkeys(name for run in runs for name in run.class_names))
 
 
 def _exchanged(one: StoredDetection, image: StoredImage, votes: Votes, is_unknown: bool) -> ExchangedDetection:

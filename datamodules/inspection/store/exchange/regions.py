@@ -101,7 +101,8 @@ def polygons(parts: Sequence[Sequence[Point]], size: Size) -> Mask:
     found = [part for part in flat if len(part) >= 6]
     if not found:
         return np.zeros((height, width), bool)
-    return np.asarray(coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects(found, height, width))), bool)
+    merged = coco_mask.merge(coco_mask.frPyObjects(found, height, width))
+    return mask_of(merged["counts"].decode("ascii"), size)
 
 
 def _inside(part: Sequence[Point], size: Size) -> list[Point]:

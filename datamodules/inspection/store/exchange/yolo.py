@@ -43,7 +43,7 @@ def write(images: Sequence[ExchangedImage], classes: Sequence[str], folder: Path
     _clear(folder, {one.path for one in known})
     names = _picture_names(known)
     for image, name in zip(known, names, strict=True):
-        lines = [_line(one, image, classes) for one in image.detections if one.truth is not None]
+        lines = sorted({_line(one, image, classes) for one in image.detections if one.truth is not None})
         write_text(folder / "labels" / f"{Path(name).stem}.txt", "".join(f"{line}\n" for line in lines))
         _copy(image.path, folder / "images" / name)
     write_text(folder / "images.txt", "".join(f"./images/{name}\n" for name in names))
