@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from datamodules.common.errors import LabelError
+from datamodules.common.manifest import read_text
 from datamodules.inspection.store.exchange import coco, csv, label_studio, yolo
 from datamodules.inspection.store.exchange.finding import ImageFinder
 from datamodules.inspection.store.exchange.incoming import add_imported
@@ -106,7 +107,11 @@ def _read(source: Path, finder: ImageFinder, bad: BadEntries) -> tuple[list[Exch
 
 
 def _json(source: Path) -> object:
+    text = read_text(source, "cannot be read as text ({}); export it again")
     try:
-        return json.loads(source.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        content = json.loads(text)
+        if "\\ud" in text.lower():  # a half of a pair, which no file or store can hold
+            json.dumps(content, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
         raise LabelError(f"{source} is no JSON ({error}): export it again") from error
+    return content
