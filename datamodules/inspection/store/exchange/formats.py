@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
@@ -26,6 +27,14 @@ from datamodules.inspection.store.exchange.validity import check_store
 from datamodules.inspection.store.feedback import FeedbackStore
 
 Format = Literal["coco", "yolo", "label-studio", "csv"]
+
+_log = logging.getLogger(__name__)
+
+_OPEN = {  # what becomes of images that still hold questions
+    "coco": "they say `answered: false`, and other tools may take what is not answered for healthy",
+    "yolo": "those without a confirmed defect are left out, the others hold what is confirmed alone",
+    "label-studio": "they wait there as predictions",
+}
 
 
 def export_store(store: FeedbackStore, form: Format, folder: Path, run_ids: Sequence[int] | None = None) -> list[Path]:
@@ -48,6 +57,9 @@ def export_store(store: FeedbackStore, form: Format, folder: Path, run_ids: Sequ
     if form == "csv":
         return [csv.write(store, folder / "answers.csv", run_ids)]
     images, classes = answered_images(store, run_ids)
+    open_ = sum(not one.is_answered for one in images)
+    if open_:
+        _log.warning("%d of %d images still hold questions without an answer: %s", open_, len(images), _OPEN[form])
     writers: dict[str, Callable[..., list[Path]]] = {
         "coco": coco.write,
         "yolo": yolo.write,

@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 
+from cli import COMMANDS
 from datamodules.common.errors import ConfigurationError, LabelError, StoreError
 from datamodules.common.fingerprint import file_sha256
 from datamodules.inspection.batch import Detection
 from datamodules.inspection.store.exchange.formats import export_store, import_into
 from datamodules.inspection.store.exchange.regions import rectangle, rle_of
 from datamodules.inspection.store.feedback import FeedbackStore
+from datamodules.inspection.store.order import ORDERS
+from lightning_modules.commands.front.help_text import command_help
 from lightning_modules.commands.mentoring import ask as mentor_command
 
 CLASSES = ["dent", "scratch", "pit"]
@@ -179,6 +183,42 @@ def test_the_command(store: FeedbackStore, tmp_path: Path, capsys: pytest.Captur
     for wrong in (["--export", "csv"], ["--order", "best"], ["--nothing"]):
         with pytest.raises(ConfigurationError):
             mentor_command.run("mentor", [*options, *wrong])
+
+
+def test_the_help_names_every_option() -> None:
+    text = command_help("mentor", COMMANDS["mentor"][1])
+    for action in mentor_command.build_parser()._actions:
+        assert any(option in text for option in action.option_strings)
+    for order in ORDERS:
+        assert order in text
+
+
+def test_what_still_holds_questions_is_said(store: FeedbackStore, tmp_path: Path, caplog: Any) -> None:
+    export_store(store, "yolo", tmp_path / "out")
+    assert "1 of 3 images still hold questions without an answer: those without" in caplog.text
+
+
+def test_exports_of_an_earlier_release_are_read(store: FeedbackStore, tmp_path: Path) -> None:
+    old = tmp_path / "old"
+    (old / "labels").mkdir(parents=True)
+    (old / "classes.txt").write_text("dent\n")
+    (old / "images.txt").write_text(f"{tmp_path}/0.png\n{tmp_path}/1.png\n")
+    (old / "labels" / "0.txt").write_text("0 0.5 0.5 0.25 0.5\n")
+    (old / "labels" / "1.txt").write_text("")
+    size = {"original_width": 64, "original_height": 48}
+    value = {"x": 25, "y": 25, "width": 50, "height": 50, "rotation": 0, "rectanglelabels": ["dent"]}
+    result = [{"id": f"d{n}", "type": "rectanglelabels", "score": 0.6, "value": value, **size} for n in (1, 2)]
+    task = {
+        "data": {"image": "/data/local-files/?d=nowhere"},
+        "meta": {"path": f"{tmp_path}/0.png", "domain": 1, "healthy": False, "open": ["d2"]},
+        "predictions": [{"result": result}],
+        "annotations": [{"result": result[:1]}],
+    }
+    (tmp_path / "tasks.json").write_text(json.dumps([task]))
+    for source, expected in ((old, [(False, ["dent"]), (True, [])]), (tmp_path / "tasks.json", [(False, ["dent"])])):
+        with FeedbackStore(tmp_path / f"{source.stem}.sqlite", create=True) as other:
+            import_into(other, source, "ben")
+            assert [(healthy, [one[1] for one in answers]) for _, healthy, answers in truths(other)] == expected
 
 
 def test_an_import_that_the_store_refuses_takes_nothing_over(store: FeedbackStore, tmp_path: Path) -> None:
