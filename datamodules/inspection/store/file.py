@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
@@ -29,6 +29,7 @@ class StoreFile:
         self.path = Path(path).expanduser().absolute()
         self._lock = threading.RLock()
         self._depth = 0
+        self._answered = False
         self.connection = open_database(self.path, create=create, wait=wait)
 
     def __enter__(self) -> Self:
@@ -46,7 +47,9 @@ class StoreFile:
     def transaction(self) -> Iterator[None]:
         """Save everything inside the block at once, or nothing of it; blocks may be nested.
 
-        Thousands of rows take a second this way, and one synchronisation of the disk each otherwise.
+        Thousands of rows take a second this way, and one synchronisation of the disk each otherwise. Where answers are
+        among them, all is carried over from the log into the file itself, so that a plain copy of it has every answer
+        while the store is open; what is mined alone waits, since that costs a batch more than its rows.
 
         Raises:
             StoreError: If the file is locked, read-only, damaged, or the disk is full; nothing of the block is saved.
@@ -62,12 +65,20 @@ class StoreFile:
             try:
                 yield
                 self.connection.execute(save)
+                self._carry_over()
             except BaseException:
                 if self.connection.in_transaction:  # SQLite itself ends it on some errors, such as a full disk
                     self.connection.execute(drop)
                 raise
             finally:
                 self._depth -= 1
+
+    def _carry_over(self) -> None:
+        """Bring the log into the file after answers were saved."""
+        if self._answered and self._depth == 1:
+            self._answered = False
+            with suppress(sqlite3.Error):  # what was saved is saved, in the log, whether the disk is full or not
+                self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -106,6 +117,7 @@ class StoreFile:
     def add(self, table: str, **values: Value) -> int:
         """Add a row and return its id; ``table`` and the names of columns are this package's own words, never input."""
         names, marks = ", ".join(values), ", ".join("?" * len(values))
+        self._answered = self._answered or table == "answer"
         with self.reading():
             cursor = self.connection.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", tuple(values.values()))
         return int(cursor.lastrowid or 0)

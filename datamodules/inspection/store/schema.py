@@ -91,8 +91,7 @@ GROUP BY run_id, annotator, scope, image_id, detection_id
 def open_database(path: Path, *, create: bool, wait: float = WAIT_SECONDS) -> sqlite3.Connection:
     """Open a store: write-ahead log, every commit synchronised to the disk, foreign keys held.
 
-    What may only be read is opened for reading. Every commit is carried over from the log into the file itself, so that
-    a plain copy of the file is whole while the store is open.
+    What may only be read is opened for reading.
 
     Raises:
         StoreError: If the file is missing, no store, of another version, locked, or on a full disk.
@@ -150,7 +149,6 @@ def _prepare(connection: sqlite3.Connection, path: Path, create: bool) -> None:
             "use the release of appraise that wrote it, or export there and import here"
         )
     connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA wal_autocheckpoint = 1")
     connection.execute("PRAGMA foreign_keys = ON")
 
 
