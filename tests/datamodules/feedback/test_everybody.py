@@ -9,10 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fastapi.testclient import TestClient
 from PIL import Image
 
+from datamodules.common.errors import ConfigurationError, StoreError
 from datamodules.common.fingerprint import file_sha256
+from datamodules.feedback.public_address import public_address
 from datamodules.inspection.batch import Detection
+from datamodules.inspection.server import PageSettings, build_app
 from datamodules.inspection.store.feedback import FeedbackStore
 from tests.running import free_port
 
@@ -106,6 +110,30 @@ def test_behind_a_proxy_and_below_a_path(tmp_path: Path, chrome: Any, cuts_path:
     finally:
         server.stop()
     assert len(verdicts(store)) == 1
+
+
+def test_other_sites_stay_out_of_a_page_behind_a_proxy(tmp_path: Path) -> None:
+    public = public_address("https://line3.example/mentor")
+    with FeedbackStore(make_store(tmp_path, images=1, size=(120, 160))) as store:
+        with pytest.raises(StoreError, match="needs a token"):
+            build_app(store, PageSettings(public=public))
+        client = TestClient(build_app(store, PageSettings(public=public, token="t")), base_url="http://127.0.0.1:8350")
+        asked = {"X-Appraise": "1", "X-Appraise-Token": "t", "Host": "line3.example"}
+        for change, status in (
+            ({}, 200),
+            ({"Origin": "https://line3.example"}, 200),
+            ({"Host": "127.0.0.1:8350", "Origin": "https://line3.example"}, 200),
+            ({"Origin": "https://evil.example"}, 403),
+            ({"Host": "evil.example"}, 403),
+            ({"X-Appraise-Token": "u"}, 401),
+        ):
+            for path in ("/api/session", "/mentor/api/session"):
+                assert client.get(path, headers=asked | change).status_code == status, (path, change)
+        slashless = client.get("/mentor", headers=asked, follow_redirects=False)
+        assert slashless.headers["location"] == "https://line3.example/mentor/"
+    for wrong in ("line3.example/mentor", "ftp://line3.example/", "https://line3.example/?a", "https://[::1"):
+        with pytest.raises(ConfigurationError, match="is no address of a page"):
+            public_address(wrong)
 
 
 def test_nothing_is_said_to_be_saved_before_the_script_runs(tmp_path: Path, chrome: Any) -> None:

@@ -28,14 +28,12 @@ from datamodules.inspection.store.exchange.parts import (
     well_formed,
 )
 from datamodules.inspection.store.exchange.regions import (
-    Mask,
     Size,
-    bounds,
+    box_of,
     counts_of,
-    mask_of,
-    mask_of_counts,
     polygons,
-    rle_of,
+    require_region,
+    rle_of_counts,
 )
 from datamodules.inspection.store.rows import Box
 
@@ -204,23 +202,18 @@ def _place(one: Json, size: Size, name: str, bad: BadEntries) -> tuple[Box, str 
     """Box, and region where it is not the box itself; a box stands in for a region that is bad."""
     box = None if one.get("bbox") is None else _box(one["bbox"], size)
     try:
-        mask = _mask(one.get("segmentation"), size)
-        if mask is None:
-            around = None
-        elif (around := bounds(mask)) is None:
+        region = _region(one.get("segmentation"), size)
+        around = None if region is None else box_of(region, size)
+        if region is not None and around is None:
             raise ValueError("the segmentation is empty")
     except (ValueError, TypeError, LookupError) as error:
         if box is None:
             raise
         bad.found.append(f"{name}: {error}; its box stands in")
         return box, None
-    if box is None and around is None:
-        raise KeyError("bbox")
-    if mask is None or (box is not None and _is_box(one.get("segmentation"), box)):
-        return box or rounded(around or ()), None
-    given = one["segmentation"]
-    same = isinstance(given, dict) and isinstance(given.get("counts"), str)
-    return box or rounded(around or ()), given["counts"] if same else rle_of(mask)
+    if box is None:
+        box = rounded(around) if around is not None else _box(one["bbox"], size)
+    return box, None if _is_box(one.get("segmentation"), box) else region
 
 
 def _box(value: object, size: Size) -> Box:
@@ -234,13 +227,13 @@ def _box(value: object, size: Size) -> Box:
     return rounded((x, y, x + width, y + height))
 
 
-def _mask(value: object, size: Size) -> Mask | None:
-    """Pixels of a segmentation: polygons, run lengths plain or compressed; None without one."""
+def _region(value: object, size: Size) -> str | None:
+    """A segmentation of polygons or run lengths, plain or compressed, as a compressed string; None without one."""
     if isinstance(value, dict):
         if list(value.get("size", [])) != [size[1], size[0]]:
             raise ValueError(f"the segmentation has size {value.get('size')}, its image {[size[1], size[0]]}")
         counts = value.get("counts")
-        return mask_of(counts, size) if isinstance(counts, str) else mask_of_counts(list(counts or ()), size)
+        return require_region(counts, size) if isinstance(counts, str) else rle_of_counts(list(counts or ()), size)
     if value is not None and not isinstance(value, list):
         raise ValueError(f"a segmentation is a list of polygons or run lengths, not {value!r:.40}")
     parts = [part for part in value or () if part != []]

@@ -13,7 +13,7 @@ from pathlib import Path
 from datamodules.common.atomic_write import atomic_path
 from datamodules.common.errors import LabelError, StoreError
 from datamodules.common.manifest import read_text
-from datamodules.inspection.store.exchange.validity import check_class, check_row
+from datamodules.inspection.store.exchange.validity import check_answer, check_class, check_place, check_row
 from datamodules.inspection.store.feedback import FeedbackStore
 from datamodules.inspection.store.file import Value
 
@@ -146,6 +146,13 @@ class _Rows:
                 check_class(values["class"], row["run_thresholds_json"])
             except ValueError as error:
                 raise ValueError(f"{table}_class: {error}") from error
+        if table == "detection":
+            try:
+                check_place(values, (int(row["image_width"]), int(row["image_height"])))
+            except ValueError as error:
+                raise ValueError(f"detection_x1 to detection_y2, and detection_rle: {error}") from error
+        if table == "answer" and row["detection_id"]:
+            check_answer(values, _unquoted(row["detection_class"]))
         return values
 
     def _once(

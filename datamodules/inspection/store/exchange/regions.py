@@ -24,20 +24,33 @@ def mask_of(rle: str, size: Size) -> Mask:
     Raises:
         ValueError: If it is malformed or of another size.
     """
-    return mask_of_counts(counts_of(rle), size)
+    counts = counts_of(require_region(rle, size))
+    return np.repeat(np.arange(len(counts)) % 2 == 1, counts).reshape(size).T
 
 
-def mask_of_counts(counts: Sequence[int], size: Size) -> Mask:
-    """Pixels of run lengths, column after column, outside first.
+def require_region(rle: str, size: Size) -> str:
+    """The compressed run-length string, where it is one and fills the image.
+
+    Raises:
+        ValueError: If it is malformed or of another size.
+    """
+    _require_full(counts_of(rle), size)
+    return rle
+
+
+def rle_of_counts(counts: Sequence[int], size: Size) -> str:
+    """The compressed run-length string of plain run lengths, column after column, outside first.
 
     Raises:
         ValueError: If they are negative, or do not fill the image.
     """
-    width, height = size
-    if not all(isinstance(one, int) and one >= 0 for one in counts) or sum(counts) != width * height:
-        raise ValueError(f"run lengths that do not fill {width}x{height} pixels")
-    values = np.arange(len(counts)) % 2 == 1
-    return np.repeat(values, counts).reshape(width, height).T
+    _require_full(counts, size)
+    return "".join(_letters(counts))
+
+
+def _require_full(counts: Sequence[int], size: Size) -> None:
+    if not all(isinstance(one, int) and one >= 0 for one in counts) or sum(counts) != size[0] * size[1]:
+        raise ValueError(f"run lengths that do not fill {size[0]}x{size[1]} pixels")
 
 
 def rle_of(mask: Mask) -> str:
@@ -82,16 +95,16 @@ def _letters(counts: Sequence[int]) -> Iterator[str]:
             yield chr((code | 32 if more else code) + 48)
 
 
-def bounds(mask: Mask) -> Box | None:
-    """x1, y1, x2, y2 around a region, x2 and y2 exclusive; None where it is empty."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
-        return None
-    return (float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1))
+def box_of(rle: str, size: Size) -> Box | None:
+    """x1, y1, x2, y2 around a region of a well-formed string, x2 and y2 exclusive; None where it is empty."""
+    x, y, width, height = (
+        float(value) for value in coco_mask.toBbox({"size": [size[1], size[0]], "counts": rle.encode("ascii")})
+    )
+    return (x, y, x + width, y + height) if width and height else None
 
 
-def polygons(parts: Sequence[Sequence[Point]], size: Size) -> Mask:
-    """Pixels inside any of some polygons, which are cut off at the edges of the image.
+def polygons(parts: Sequence[Sequence[Point]], size: Size) -> str:
+    """Pixels inside any of some polygons, which are cut off at the edges of the image, as a run-length string.
 
     Raises:
         ValueError: If a polygon has fewer than three points, is not finite, or lies far outside the image.
@@ -100,9 +113,9 @@ def polygons(parts: Sequence[Sequence[Point]], size: Size) -> Mask:
     flat = [[value for point in _inside(part, size) for value in point] for part in parts]
     found = [part for part in flat if len(part) >= 6]
     if not found:
-        return np.zeros((height, width), bool)
+        return rle_of_counts([width * height], size)
     merged = coco_mask.merge(coco_mask.frPyObjects(found, height, width))
-    return mask_of(merged["counts"].decode("ascii"), size)
+    return str(merged["counts"].decode("ascii"))
 
 
 def _inside(part: Sequence[Point], size: Size) -> list[Point]:

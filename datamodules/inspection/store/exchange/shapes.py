@@ -8,10 +8,9 @@ from typing import Any
 
 from datamodules.inspection.store.exchange.parts import ExchangedDetection, ExchangedImage, rounded
 from datamodules.inspection.store.exchange.regions import (
-    Mask,
     Point,
     Size,
-    bounds,
+    box_of,
     brush_of,
     ellipse,
     mask_of,
@@ -55,10 +54,9 @@ class Shape:
 def written(one: ExchangedDetection, label: str, image: ExchangedImage) -> dict[str, object]:
     """A detection as a result: a brush where its region has pixels of its own, else a rectangle."""
     width, height = image.width, image.height
-    mask = None if one.rle is None else mask_of(one.rle, (width, height))
-    if mask is not None and bounds(mask) == one.box:
+    if one.rle is not None and box_of(one.rle, (width, height)) == one.box:
         kind = "brush"
-        value: dict[str, object] = {"format": "rle", "rle": brush_of(mask)}
+        value: dict[str, object] = {"format": "rle", "rle": brush_of(mask_of(one.rle, (width, height)))}
     else:
         x1, y1, x2, y2 = one.box
         kind = "rectangle"
@@ -116,19 +114,18 @@ def shapes_of(one: Json, labels: Mapping[str, tuple[str, ...]], size: Size) -> l
     value = one["value"]
     score = None if one.get("score") is None else float(one["score"])
     if kind == "rectangle":
-        box, mask = _rectangle(value, size)
+        box, rle = _rectangle(value, size)
     else:
-        mask = _mask(str(kind), value, size)
-        around = bounds(mask)
+        rle = _region(str(kind), value, size)
+        around = box_of(rle, size)
         if around is None:
             raise NothingPaintedError(f"a {kind} without a pixel inside the image")
         box = around
-    rle = None if mask is None else rle_of(mask)
     return [Shape(name, label, rounded(box), rle, score) for label in labels[name]]
 
 
-def _rectangle(value: Json, size: Size) -> tuple[Box, Mask | None]:
-    """Box of a rectangle, and its pixels where it lies askew."""
+def _rectangle(value: Json, size: Size) -> tuple[Box, str | None]:
+    """Box of a rectangle, and its region where it lies askew."""
     corner, sides = _point(value, "x", "y", size), _point(value, "width", "height", size)
     degrees = float(value.get("rotation") or 0)
     if not (sides[0] > 0 and sides[1] > 0):
@@ -138,22 +135,22 @@ def _rectangle(value: Json, size: Size) -> tuple[Box, Mask | None]:
         raise ValueError(f"a rectangle {x1:g},{y1:g},{x2:g},{y2:g} outside {size[0]}x{size[1]} pixels")
     if abs(degrees / 90 - round(degrees / 90)) < 1e-6:
         return (x1, y1, x2, y2), None
-    mask = rectangle(corner, sides, degrees, size)
-    around = bounds(mask)
+    rle = rle_of(rectangle(corner, sides, degrees, size))
+    around = box_of(rle, size)
     if around is None:
         raise NothingPaintedError("a rectangle without a pixel inside the image")
-    return around, mask
+    return around, rle
 
 
-def _mask(kind: str, value: Json, size: Size) -> Mask:
+def _region(kind: str, value: Json, size: Size) -> str:
     match kind:
         case "polygon":
             return polygons([[(x * size[0] / 100, y * size[1] / 100) for x, y in value["points"]]], size)
         case "ellipse":
             radii = _point(value, "radiusX", "radiusY", size)
-            return ellipse(_point(value, "x", "y", size), radii, float(value.get("rotation") or 0), size)
+            return rle_of(ellipse(_point(value, "x", "y", size), radii, float(value.get("rotation") or 0), size))
         case "brush" if value.get("format", "rle") == "rle":
-            return mask_of_brush(value["rle"], size)
+            return rle_of(mask_of_brush(value["rle"], size))
         case _:
             raise ValueError(f"a {kind} is not read: only {', '.join(_SHAPES)} are")
 

@@ -26,7 +26,7 @@ from datamodules.inspection.store.exchange.parts import (
     ExchangedImage,
     rounded,
 )
-from datamodules.inspection.store.exchange.regions import Size, bounds, polygons, rle_of
+from datamodules.inspection.store.exchange.regions import Size, box_of, polygons
 from datamodules.inspection.store.rows import Box
 
 _COPIED = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})  # what tools of YOLO read
@@ -239,8 +239,8 @@ def _outline(values: Sequence[float], size: Size, shown: str, name: str) -> Exch
     box: Box = rounded((min(xs), min(ys), max(xs), max(ys)))
     if len(points) == 4 and len(set(xs)) == len(set(ys)) == 2 and len(set(points)) == 4:
         return ExchangedDetection(name, shown, box, None, {WHOEVER_IMPORTS: shown})
-    mask = polygons([points], size)
-    around = bounds(mask)
+    region = polygons([points], size)
+    around = box_of(region, size)
     if around is None:
         raise ValueError("an outline without a pixel")
-    return ExchangedDetection(name, shown, around, None, {WHOEVER_IMPORTS: shown}, rle_of(mask))
+    return ExchangedDetection(name, shown, around, None, {WHOEVER_IMPORTS: shown}, region)

@@ -11,7 +11,7 @@ from PIL import Image
 from datamodules.common.errors import StoreError
 from datamodules.common.fingerprint import file_sha256
 from datamodules.inspection.batch import Detection
-from datamodules.inspection.store.exchange.regions import bounds, rle_of
+from datamodules.inspection.store.exchange.regions import box_of, rle_of
 from datamodules.inspection.store.feedback import FeedbackStore
 
 CLASSES = ["dent", 'it\'s "odd"', "scratch"]
@@ -66,7 +66,9 @@ def _place(chance: random.Random) -> tuple[tuple[float, float, float, float], st
         return box, None
     mask = np.random.default_rng(chance.randrange(10**6)).random((HEIGHT, WIDTH)) < 0.5
     mask[: int(y)] = mask[:, : int(x)] = False
-    return bounds(mask) or box, rle_of(mask) if mask.any() else None
+    region = rle_of(mask)
+    around = box_of(region, (WIDTH, HEIGHT))
+    return (box, None) if around is None else (around, region)
 
 
 def _say(store: FeedbackStore, chance: random.Random, place: tuple[int, int], rows: list[int], name: str) -> None:

@@ -272,6 +272,9 @@ HEAD = (
         ({"detection_rle": "\x7f"}, "detection_rle"),
         ({"detection_anchor_boxes": "[[1]]"}, "detection_anchor_boxes"),
         ({"detection_x1": "nan"}, "detection_x1"),
+        ({"detection_x2": "900"}, "lies outside its image of 200x100"),
+        ({"detection_rle": "04"}, "run lengths that do not fill 200x100"),
+        ({"answer_verdict": "reject"}, "the verdict reject names no class"),
         ({"detection_id": "x"}, "invalid literal"),
         ({"answer_undoes": "nobody"}, "nobody"),
     ],
@@ -311,6 +314,15 @@ def test_a_cell_of_a_table_that_says_nothing_is_named(
     assert table.read_text().splitlines()[1] == (folder / "right.csv").read_text().splitlines()[1]
 
 
+def test_a_store_from_elsewhere_is_looked_at_row_by_row(store: FeedbackStore, folder: Path) -> None:
+    take(store, folder, coco({"bbox": [20, 10, 40, 30]}))
+    with FeedbackStore(folder / "other.sqlite", create=True) as other:
+        store.connection.execute("UPDATE image SET path = '/dev/zero'")
+        with pytest.raises(LabelError, match=r"s\.sqlite, image 1: image_path is '/dev/zero'"):
+            import_into(other, store.path, "me")
+        assert other.images() == []
+
+
 def test_no_json_ends_in_a_traceback(tmp_path: Path, folder: Path) -> None:
     """Values by chance at places by chance; what is taken over can be exported."""
     chance = random.Random(1)
@@ -326,7 +338,7 @@ def test_no_json_ends_in_a_traceback(tmp_path: Path, folder: Path) -> None:
     ]  # fmt: skip
     odd = [None, -1, 0, 2**63, 1e308, float("nan"), "", "x", "a.png", [], {}, [[]], True, ["a"], {"a": 1}, "\udce4"]
     refused, stores = 0, 0
-    for number in range(200):
+    for number in range(120):
         content = copy.deepcopy(whole[number % 2])
         for _ in range(chance.randrange(1, 3)):
             _spoil(content, chance, odd)
@@ -341,7 +353,7 @@ def test_no_json_ends_in_a_traceback(tmp_path: Path, folder: Path) -> None:
             else:
                 stores += 1
                 export_store(store, "coco", tmp_path / "out")
-    assert min(refused, stores) > 30
+    assert min(refused, stores) > 20
 
 
 def _spoil(content: Any, chance: random.Random, odd: list[Any]) -> None:
