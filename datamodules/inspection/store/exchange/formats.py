@@ -30,10 +30,10 @@ Format = Literal["coco", "yolo", "label-studio", "csv"]
 
 _log = logging.getLogger(__name__)
 
-_OPEN = {  # what becomes of images that still hold questions
+_OPEN = {  # what becomes of images that are not answered
     "coco": "they say `answered: false`, and other tools may take what is not answered for healthy",
     "yolo": "those without a confirmed defect are left out, the others hold what is confirmed alone",
-    "label-studio": "they wait there as predictions",
+    "label-studio": "they stand there as they are",
 }
 
 
@@ -59,7 +59,12 @@ def export_store(store: FeedbackStore, form: Format, folder: Path, run_ids: Sequ
     images, classes = answered_images(store, run_ids)
     open_ = sum(not one.is_answered for one in images)
     if open_:
-        _log.warning("%d of %d images still hold questions without an answer: %s", open_, len(images), _OPEN[form])
+        _log.warning(
+            "%d of %d images hold detections that nobody answered, or that people disagree on: %s",
+            open_,
+            len(images),
+            _OPEN[form],
+        )
     writers: dict[str, Callable[..., list[Path]]] = {
         "coco": coco.write,
         "yolo": yolo.write,
@@ -75,7 +80,7 @@ def import_into(
 
     Args:
         store: An open store.
-        source: A store, a csv or json file of these formats, or a folder in YOLO's layout.
+        source: A store, a csv or json file of these formats, or a folder in YOLO's layout or its ``data.yaml``.
         annotator: Name for answers of formats that name nobody.
         root: Folder below which images are looked for first; None: where the file says, and beside it.
         on_error: ``skip`` leaves out entries that are bad, and names them; ``fail`` takes nothing over.
@@ -91,6 +96,8 @@ def import_into(
         raise LabelError(f"there is no {source} to import: name a store, a csv or json file, or a YOLO folder")
     if not source.is_file() and not source.is_dir():
         raise LabelError(f"{source} is no regular file: name a store, a csv or json file, or a YOLO folder")
+    if source.suffix.lower() in (".yaml", ".yml"):  # what a YOLO folder begins with
+        source = source.parent
     bad = BadEntries(source, on_error)
     if source.is_file() and source.open("rb").read(15) == b"SQLite format 3":
         with FeedbackStore(source) as other:

@@ -96,6 +96,10 @@ def read(content: object, finder: ImageFinder, bad: BadEntries) -> tuple[list[Ex
     Raises:
         LabelError: If it is no list of tasks, or names no class.
     """
+    if isinstance(content, list) and any(isinstance(one, dict) and "category_id" in one for one in content):
+        raise LabelError(
+            f"{bad.source} is a list of COCO results: put it under annotations of a file that has images and categories"
+        )
     with well_formed(
         bad.source,
         "is no list of Label Studio tasks ({}): each needs data.image, and predictions or annotations; export as JSON, "

@@ -8,6 +8,7 @@ confirmed defects are written, and images that hold one or are healthy: YOLO has
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,6 +30,8 @@ from datamodules.inspection.store.exchange.parts import (
 from datamodules.inspection.store.exchange.regions import Size, box_of, polygons
 from datamodules.inspection.store.rows import Box
 
+_log = logging.getLogger(__name__)
+
 _COPIED = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})  # what tools of YOLO read
 _CLOSE = 1e-3  # part of the image that a label may stick out: rounding
 
@@ -40,6 +43,10 @@ def write(images: Sequence[ExchangedImage], classes: Sequence[str], folder: Path
         StoreError: If it holds images or labels that no export wrote, or an image is gone.
     """
     known = [one for one in images if one.healthy_by or any(found.truth is not None for found in one.detections)]
+    if not known:
+        _log.warning(
+            "no image has a confirmed defect or is healthy, and YOLO can hold nothing else: %s is empty", folder
+        )
     _clear(folder, {one.path for one in known})
     names = _picture_names(known)
     for image, name in zip(known, names, strict=True):
@@ -145,6 +152,8 @@ def _classes(folder: Path) -> list[str] | None:
         if listed.is_file():
             try:
                 content = yaml.safe_load(_text(listed))
+                if "kpt_shape" in content:
+                    raise LabelError(f"{listed} describes keypoints, which are no defects: give boxes or outlines")
                 names = content["names"]
                 values = [names[key] for key in sorted(names)] if isinstance(names, dict) else list(names)
             except (yaml.YAMLError, KeyError, TypeError) as error:

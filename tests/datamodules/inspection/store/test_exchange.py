@@ -195,7 +195,9 @@ def test_the_help_names_every_option() -> None:
 
 def test_what_still_holds_questions_is_said(store: FeedbackStore, tmp_path: Path, caplog: Any) -> None:
     export_store(store, "yolo", tmp_path / "out")
-    assert "1 of 3 images still hold questions without an answer: those without" in caplog.text
+    assert (
+        "1 of 3 images hold detections that nobody answered, or that people disagree on: those without" in caplog.text
+    )
 
 
 def test_exports_of_an_earlier_release_are_read(store: FeedbackStore, tmp_path: Path) -> None:

@@ -237,6 +237,9 @@ def test_a_yolo_set_of_another_tool_is_read(store: FeedbackStore, folder: Path) 
     assert {one.shown_class for one in store.detections(1)} == {"dent", "pit #2"}
     (root / "train" / "labels" / "lost.txt").write_text("")
     with pytest.raises(LabelError, match=r"train/labels/lost\.txt: there is no image of this name"):
+        import_into(store, root / "data.yaml", "me")
+    (root / "data.yaml").write_text("kpt_shape: [17, 3]\nnames: [person]\n")
+    with pytest.raises(LabelError, match="describes keypoints"):
         import_into(store, root, "me")
 
 
@@ -312,6 +315,11 @@ def test_a_cell_of_a_table_that_says_nothing_is_named(
     assert store.answers()[0].annotator == "=cmd|' /C calc'!A0"  # quoted for spreadsheets alone
     (table,) = export_store(store, "csv", folder / "out")
     assert table.read_text().splitlines()[1] == (folder / "right.csv").read_text().splitlines()[1]
+
+
+def test_a_list_of_coco_results_is_told_from_tasks(store: FeedbackStore, folder: Path) -> None:
+    with pytest.raises(LabelError, match="is a list of COCO results"):
+        take(store, folder, [{"image_id": 1, "category_id": 1, "bbox": [1, 1, 5, 5], "score": 0.5}])
 
 
 def test_a_store_from_elsewhere_is_looked_at_row_by_row(store: FeedbackStore, folder: Path) -> None:
