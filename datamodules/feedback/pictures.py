@@ -18,7 +18,7 @@ _SHOWN = (
     (re.compile(rb"GIF8[79]a"), "image/gif"),
 )
 # Where an orientation may stand besides the EXIF of a JPEG, which is all that every browser turns a picture by.
-_TURNING = re.compile(rb"EXIF|eXIf|Raw profile type|tiff:Orientation")
+_TURNING = (b"EXIF", b"eXIf", b"Raw profile type", b"tiff:Orientation")
 
 
 class Picture(NamedTuple):
@@ -49,7 +49,7 @@ def read_picture(path: Path, sha256: str) -> Picture:
             f"{path} has changed since it was mined, so its detections no longer fit: put it back, or mine again"
         )
     media_type = next((kind for beginning, kind in _SHOWN if beginning.match(content)), None)
-    if media_type is None or _TURNING.search(content):
+    if media_type is None or any(mark in content for mark in _TURNING):
         return _upright(path, Picture(content, media_type or ""))
     return Picture(content, media_type)
 
