@@ -10,15 +10,14 @@ from typing import NamedTuple
 
 from datamodules.common.errors import ImageError, StoreError
 
-# How the files begin that browsers show, and the types that they are sent as.
+# How the files begin that browsers show, the types that they are sent as, and what stands in them where an orientation
+# may be that browsers do not turn them by: all know the EXIF of a JPEG, and nothing else.
 _SHOWN = (
-    (re.compile(rb"\x89PNG\r\n\x1a\n"), "image/png"),
-    (re.compile(rb"\xff\xd8\xff"), "image/jpeg"),
-    (re.compile(rb"RIFF....WEBP", re.DOTALL), "image/webp"),
-    (re.compile(rb"GIF8[79]a"), "image/gif"),
+    (re.compile(rb"\x89PNG\r\n\x1a\n"), "image/png", (b"eXIf", b"Raw profile type", b"tiff:Orientation")),
+    (re.compile(rb"\xff\xd8\xff"), "image/jpeg", (b"tiff:Orientation",)),
+    (re.compile(rb"RIFF....WEBP", re.DOTALL), "image/webp", (b"EXIF", b"tiff:Orientation")),
+    (re.compile(rb"GIF8[79]a"), "image/gif", (b"tiff:Orientation",)),
 )
-# Where an orientation may stand besides the EXIF of a JPEG, which is all that every browser turns a picture by.
-_TURNING = (b"EXIF", b"eXIf", b"Raw profile type", b"tiff:Orientation")
 
 
 class Picture(NamedTuple):
@@ -48,19 +47,20 @@ def read_picture(path: Path, sha256: str) -> Picture:
         raise StoreError(
             f"{path} has changed since it was mined, so its detections no longer fit: put it back, or mine again"
         )
-    media_type = next((kind for beginning, kind in _SHOWN if beginning.match(content)), None)
-    if media_type is None or any(mark in content for mark in _TURNING):
-        return _upright(path, Picture(content, media_type or ""))
-    return Picture(content, media_type)
+    for beginning, media_type, marks in _SHOWN:
+        if beginning.match(content):
+            picture = Picture(content, media_type)
+            return _upright(path, picture) if any(mark in content for mark in marks) else picture
+    return _upright(path, None)
 
 
-def _upright(path: Path, picture: Picture) -> Picture:
+def _upright(path: Path, picture: Picture | None) -> Picture:
     """The picture as its file is where browsers show that upright, else as an upright PNG."""
     from datamodules.images.size import is_upright  # Pillow is for unusual files alone
     from datamodules.images.upright import read_picture as read_upright
 
     try:
-        if picture.media_type and is_upright(path):
+        if picture is not None and is_upright(path):
             return picture
         target = io.BytesIO()
         read_upright(path, transparent="ignored").save(target, "PNG", compress_level=1)
