@@ -29,7 +29,9 @@ from datamodules.faces.lists.splits import split_faces
 from datamodules.faces.lists.values import warn_of_rare
 from datamodules.faces.renderer.settings import FaceDemoSettings
 from datamodules.faces.schema import MISSING, AttributeSchema, normalised
-from datamodules.summary.checks import announce
+from datamodules.images.unreadable import UnreadableFiles
+from datamodules.summary.checks import announce, check_pictures
+from datamodules.summary.findings import Findings, OnError
 from datamodules.summary.training_data import DataSummary
 
 
@@ -61,12 +63,15 @@ class FaceAttributeDataModule(LightningDataModule):
         self._lists: dict[SplitName, FaceList] | None = None
         self._learnt_from: SplitName | None = None
         self._people: Tensor | None = None
+        self._on_error: OnError = "raise"
+        self._unreadable = UnreadableFiles()
         self.attribute_schema: dict[str, Any] = self._schema.plain()
         self.image_size = settings.image_size
         self.validate_on = settings.validate_on
 
     def setup(self, stage: str) -> None:
         """Read the lists, so that errors come before any work; in ``fit``, say which attributes are too rare."""
+        self._on_error = "skip" if stage != "fit" else self.settings.on_error
         if stage == "predict" and (self._paths or self._kind == "images"):
             return
         if stage == "fit":
@@ -84,7 +89,13 @@ class FaceAttributeDataModule(LightningDataModule):
             LabelError: If a list is wrong.
             ConfigurationError: If there is no face to train on.
         """
-        return attribute_summary({split: self._table(split) for split in SPLITS}, self._schema)
+        found = attribute_summary({split: self._table(split) for split in SPLITS}, self._schema)
+        pictures = Findings(self.settings.on_error)
+        for split in {"train", self.validate_on}:
+            faces = self.faces(split) if self._table(split) is not None else None
+            if isinstance(faces, ListedFaces):
+                check_pictures(faces.faces.paths, faces.faces.sources, pictures)
+        return replace(found, findings=[*found.findings, *pictures.found])
 
     def _table(self, split: SplitName) -> LabelTable | None:
         """Labels of a split; None where it is empty, which is an error of training alone."""
@@ -162,6 +173,15 @@ class FaceAttributeDataModule(LightningDataModule):
             return self._loader(self._cut(read_faces(self._sources, self._schema)))
         return self.test_dataloader()
 
+    def on_before_batch_transfer(self, batch: FaceBatch, dataloader_idx: int) -> FaceBatch:
+        """Name each picture that could not be read, once."""
+        self._unreadable.name(batch.get("error", []))
+        return batch
+
+    def teardown(self, stage: str) -> None:
+        """Count the pictures that could not be read."""
+        self._unreadable.count(stage)
+
     def on_after_batch_transfer(self, batch: FaceBatch, dataloader_idx: int) -> FaceBatch:
         """Augment, on the device, in training alone."""
         if self.settings.augmentation is None or not (self.trainer and self.trainer.training):
@@ -170,7 +190,7 @@ class FaceAttributeDataModule(LightningDataModule):
         return {**batch, "image": augment(batch["image"], self.settings.augmentation, draws)}
 
     def _cut(self, faces: FaceList) -> ListedFaces:
-        return ListedFaces(faces, self.image_size, self.settings.crop_margin)
+        return ListedFaces(faces, self.image_size, self.settings.crop_margin, self._on_error)
 
     def _check_training(self, table: LabelTable) -> None:
         if not (table.attributes != MISSING).any():

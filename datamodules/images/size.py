@@ -9,7 +9,7 @@ from PIL import Image
 
 from datamodules.common.errors import LabelError
 from datamodules.images.chunks import png_chunk
-from datamodules.images.unreadable import UNREADABLE, unreadable
+from datamodules.images.unreadable import UNREADABLE, check_regular, unreadable
 
 _ORIENTATION: Final = 0x0112  # EXIF tag
 _QUARTER_TURNS: Final = frozenset({5, 6, 7, 8})  # its values that swap width and height
@@ -49,6 +49,7 @@ def sizes_of_picture(path: str | Path, source: str = "", *, kind: Literal["image
         UnreadablePictureError: If the file is absent or is no picture.
     """
     try:
+        check_regular(path)
         with Image.open(path) as image:
             shown = (image.width, image.height)
             if _orientation(image, path) not in _QUARTER_TURNS:

@@ -12,7 +12,7 @@ from typing import Final, Literal
 from PIL import Image, ImageOps
 
 from datamodules.images.levels import FULL_RANGE, Levels, deep_values, is_deep, levels_of, next_range, to_bytes
-from datamodules.images.unreadable import UNREADABLE, unreadable
+from datamodules.images.unreadable import UNREADABLE, check_regular, unreadable
 
 Transparent = Literal["white", "ignored"]
 _ORIENTATION: Final = 0x0112  # EXIF tag
@@ -87,6 +87,7 @@ def picture_levels(path: str | Path, source: str = "") -> Levels | None:
 
 @contextmanager
 def _opened(path: str | Path) -> Iterator[Image.Image]:
+    check_regular(path)
     # a stream, since Pillow maps a file that is given by name into memory, and scrambles a turned TIFF then
     with Path(path).open("rb") as stream, Image.open(stream) as image:
         yield image

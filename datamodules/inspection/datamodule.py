@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -17,21 +18,23 @@ from datamodules.common.errors import ConfigurationError, LabelError
 from datamodules.common.resuming import ResumableLoader
 from datamodules.common.sampler import PaddedDistributedSampler
 from datamodules.common.settings import takes
-from datamodules.common.splits import SPLITS, SPLITS_OF_STAGE
+from datamodules.common.splits import SPLITS_OF_STAGE
 from datamodules.images.size import picture_size
+from datamodules.images.unreadable import UnreadableFiles
+from datamodules.images.whole import broken_picture
 from datamodules.inspection.batch import InspectionBatch
 from datamodules.inspection.batches.augmentation import augment
 from datamodules.inspection.batches.dataset import InspectionDataset, InspectionItem, collate
 from datamodules.inspection.batches.decoded import ImageCache, network_size
 from datamodules.inspection.batches.domain_sampler import BalancedDomainSampler
-from datamodules.inspection.contents import split_summaries
+from datamodules.inspection.contents import parts_summary
 from datamodules.inspection.labels.images_by_split import ImageLists
 from datamodules.inspection.labels.records import LabelledImage
 from datamodules.inspection.labels.sources import Split
 from datamodules.inspection.settings import AugmentationSettings, InspectionDataSettings
 from datamodules.inspection.white import White, find_white
-from datamodules.summary.checks import absent_classes, announce
-from datamodules.summary.findings import Finding
+from datamodules.summary.checks import announce
+from datamodules.summary.findings import OnError
 from datamodules.summary.training_data import DataSummary
 
 
@@ -60,6 +63,8 @@ class InspectionDataModule(LightningDataModule):
         self._augmentation = settings.augmentation or AugmentationSettings()
         self.white_level = settings.white_level
         self._cache = ImageCache(settings.cache_megabytes / max(1, settings.num_workers))
+        self._on_error: OnError = "raise"
+        self._unreadable = UnreadableFiles()
 
     def prepare_data(self) -> None:
         """Make the demo once, before the processes of a run part."""
@@ -67,6 +72,7 @@ class InspectionDataModule(LightningDataModule):
 
     def setup(self, stage: str) -> None:
         """Read what a stage needs, so that errors come before any work; in ``fit``, say what the lists hold."""
+        self._on_error = "skip" if stage != "fit" else self.settings.on_error
         if stage == "fit":
             announce(self.data_summary())
             self.white_level = self._white.level
@@ -79,19 +85,10 @@ class InspectionDataModule(LightningDataModule):
         Raises:
             LabelError: If a list cannot be read at all.
         """
-        names = self.class_names or ()
-        images = {split: self._lists.known(split) for split in SPLITS}
-        two = len({image.domain for own in images.values() for image in own}) > 1
-        splits = [one for split in SPLITS for one in split_summaries(split, images[split], names, by_domain=two)]
         healthy = getattr(self.trainer and self.trainer.lightning_module, "learns_from_healthy", False)
         needed = not healthy and not self.settings.is_demo  # a small demo cannot show every class
-        remedy = "give labelled images of it, correct the labels or the split, or leave it out of classes"
-        findings = [*self._lists.findings, *absent_classes(splits, names, remedy, needed=needed)]
-        own = self.settings
-        if own.new_training == "none" and own.path is None and (pool := self._lists.known("predict")):
-            text = f"{len(pool)} training images of the new domain are not trained on (new_training is none)"
-            findings.append(Finding("note", "domains", text))
-        return DataSummary("images", splits, [*findings, *self._white.findings])
+        summary = parts_summary(self._lists, self.settings, needed=needed)
+        return replace(summary, findings=[*summary.findings, *self._white.findings])
 
     @cached_property
     def _white(self) -> White:
@@ -137,7 +134,7 @@ class InspectionDataModule(LightningDataModule):
         sizes = [np.zeros((0, 2), dtype=np.float32)]
         own, classes = self.settings, len(self.class_names or ())
         for image in self.images("train"):
-            if image.labelled:
+            if image.labelled and (self._on_error == "raise" or broken_picture(image.path) is None):
                 boxes = self._cache.decoded(image, classes, own.image_size, own.box_fill, self.white_level).boxes
                 sizes.append(boxes[:, 2:] - boxes[:, :2])
         return np.concatenate(sizes)
@@ -186,6 +183,15 @@ class InspectionDataModule(LightningDataModule):
         together = len(sizes) == 1 and max(next(iter(sizes))) <= _LARGE
         return self._loader("predict", PaddedDistributedSampler(images), self.settings.batch_size if together else 1)
 
+    def on_before_batch_transfer(self, batch: InspectionBatch, dataloader_idx: int) -> InspectionBatch:
+        """Name each image that could not be read, once."""
+        self._unreadable.name(batch.get("error", []))
+        return batch
+
+    def teardown(self, stage: str) -> None:
+        """Count the images that could not be read."""
+        self._unreadable.count(stage)
+
     def on_after_batch_transfer(self, batch: InspectionBatch, dataloader_idx: int) -> InspectionBatch:
         """Augment while training, on the device."""
         if self.trainer is None or not self.trainer.training:
@@ -202,7 +208,7 @@ class InspectionDataModule(LightningDataModule):
             len(self.class_names or ()),
             training=training,
             cache=self._cache,
-            on_error="report" if split == "predict" else "raise",
+            on_error="skip" if split == "predict" else self._on_error,
             white_level=self.white_level,
         )
         crop = self.settings.crop_size if training else None

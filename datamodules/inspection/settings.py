@@ -130,7 +130,10 @@ class InspectionDataSettings:
     )
     on_error: OnError = argument(
         default="raise",
-        help='What to do with an empty box or a polygon of two points: "raise" names all and stops, "skip" leaves out.',
+        help=(
+            'What to do with an empty box, a polygon of two points or a broken training image: "raise" names all and '
+            'stops, "skip" leaves out.'
+        ),
     )
     mask_healthy: int | str | None = argument(
         default=None,

@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-from datamodules.summary.findings import Finding, Status, some, stop_at_faults
+from datamodules.images.whole import broken_picture
+from datamodules.summary.findings import Finding, Findings, Status, some, stop_at_faults
 from datamodules.summary.training_data import DataSummary, SplitSummary
 
 _SHOWN: Final = 5  # findings of one kind that a training tells
@@ -62,3 +63,17 @@ def announce(summary: DataSummary) -> None:
         if count > _SHOWN and status != "fault":
             _log.warning("warning: %d more of this kind (%s); `appraise doctor` lists all", count - _SHOWN, topic)
     stop_at_faults(summary.findings)
+
+
+def check_pictures(paths: Sequence[str], sources: Sequence[str], findings: Findings) -> None:
+    """Find pictures that are cut off, see `broken_picture`, before anything is trained.
+
+    Args:
+        paths: The files.
+        sources: List and line of each, for messages.
+        findings: Takes a fault for each, or a warning where entries are skipped.
+    """
+    for path, source in zip(paths, sources, strict=True):
+        error = broken_picture(path, source)
+        if error is not None:
+            findings.entry(str(error))

@@ -64,6 +64,15 @@ def read_lines(path: str | Path, sentence: str = UNREAD) -> list[str]:
     return read_text(path, sentence).removesuffix("\n").split("\n")  # splitlines parts at form feeds and more
 
 
+def is_utf8(path: str | Path) -> bool:
+    """Whether a file is UTF-8, as programs want it that know no other encoding."""
+    try:
+        Path(path).read_bytes().decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def _plain(path: str | Path, text: str) -> str:
     plain = text.replace("\r\n", "\n").replace("\r", "\n").rstrip("\x1a")  # DOS ended files so
     if "\0" in plain:

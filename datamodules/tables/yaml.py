@@ -63,24 +63,30 @@ def parse_yaml(text: str, source: str, *, words: bool = False) -> object:
             raise
         raise YamlError(f"{source}: this is no valid YAML ({' '.join(str(error).split())}); mend the file") from error
     except RecursionError as error:
-        raise YamlError(f"{source}: its mappings or lists are nested too deeply to be read; mend the file") from error
+        raise _too_deep(source) from error
     finally:
         loader.dispose()
     return content
 
 
 def check_keys(text: str, source: str) -> None:
-    """Refuse a text that has a key twice in one mapping; what is no YAML is left to those who read it.
+    """Refuse a text that has a key twice in one mapping, or nothing but nesting; other faults are left to its reader.
 
     Raises:
         YamlError: Naming both lines.
     """
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except (yaml.YAMLError, ValueError, RecursionError):
+    except (yaml.YAMLError, ValueError):
         return
+    except RecursionError as error:
+        raise _too_deep(source) from error
     if node is not None:
         _check_keys(node, source)
+
+
+def _too_deep(source: str) -> YamlError:
+    return YamlError(f"{source}: its mappings or lists are nested too deeply to be read; mend the file")
 
 
 def _check_keys(root: yaml.Node, source: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, cast
@@ -21,6 +22,7 @@ from datamodules.faces.lists.settings import FaceListSettings, LabelFormat
 from datamodules.faces.lists.table import boxes_for, read_csv_list
 from datamodules.faces.schema import AttributeSchema
 from datamodules.images.size import picture_size
+from datamodules.images.unreadable import UnreadablePictureError
 from datamodules.tables.names import plain_name
 from datamodules.tables.numbers import whole_of
 from datamodules.tables.rows import read_rows
@@ -165,14 +167,16 @@ def pictures(paths: list[str], schema: AttributeSchema, boxes: str | None) -> Fa
 def clip_boxes(faces: FaceList) -> FaceList:
     """Clip boxes to their pictures, of which only the headers are read; faces wholly outside are left out.
 
+    Of a picture that cannot be read the box stays as it is: whoever decodes it says what is wrong.
+
     Raises:
         ConfigurationError: If not one face is inside its picture.
-        ImageError: If a file is no picture.
     """
-    sizes = np.zeros((len(faces), 2), dtype=np.float32)
+    sizes = np.full((len(faces), 2), np.inf, dtype=np.float32)
     with file_progress("Looking at the sizes of the pictures", len(faces)) as done:
         for row, (path, source) in enumerate(zip(faces.paths, faces.sources, strict=True)):
-            sizes[row] = picture_size(path, source)
+            with suppress(UnreadablePictureError):
+                sizes[row] = picture_size(path, source)
             done()
     clipped = np.clip(faces.boxes, 0, np.tile(sizes, 2)).astype(np.float32)
     inside = ~((clipped[:, 2] <= clipped[:, 0]) | (clipped[:, 3] <= clipped[:, 1]))

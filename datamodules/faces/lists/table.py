@@ -25,7 +25,7 @@ from datamodules.tables.repeats import Repeats
 _log = logging.getLogger(__name__)
 
 BOX_COLUMNS = ("left", "top", "right", "bottom")
-FACT_COLUMNS = ("file", "identity", "split", *BOX_COLUMNS)
+FACT_COLUMNS = ("file", "identity", "split", "error", *BOX_COLUMNS)
 _CODES = "write 1 (present), 0 (absent), -1 or nothing (missing)"
 
 
@@ -77,7 +77,8 @@ def read_csv_list(
         sources=[f"{path}, line {row.line}" for row in table.rows],
     )
     once = _once(table, faces)
-    return _existing(path, faces.take([row for row in boxed if row in once]))
+    read = [not error for error in table.column("error")]  # of a picture that `predict` could not read
+    return _existing(path, faces.take([row for row in boxed if row in once and read[row]]))
 
 
 def boxes_for(names: Sequence[str], path: str | Path) -> tuple[NDArray[np.float32], list[int]]:

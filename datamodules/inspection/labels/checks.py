@@ -7,6 +7,7 @@ from pathlib import Path
 
 from datamodules.common.errors import LabelError
 from datamodules.images.size import picture_size, sizes_of_picture
+from datamodules.images.unreadable import UnreadablePictureError
 from datamodules.inspection.labels.records import RawImage
 from datamodules.summary.findings import Findings
 
@@ -16,8 +17,8 @@ _TOLERANCE = 1.0  # pixels that a box may stick out: rounding of shares; what st
 def check_files(images: Iterable[RawImage], findings: Findings) -> None:
     """Check every record before any work.
 
-    Faults are an image or mask that is absent or unreadable, a mask of another size than its upright image, and a box
-    outside it; each names the list and the line.
+    Faults are an image that is absent, a mask that is absent, unreadable or of another size than its upright image, and
+    a box outside it; each names the list and the line.
     """
     for raw in images:
         try:
@@ -31,7 +32,12 @@ def _check(raw: RawImage) -> None:
         if not Path(raw.path).is_file():
             raise LabelError(f"{raw.source}: there is no image {raw.path}; correct root or the name, or drop the row")
         return
-    upright, stored = sizes_of_picture(raw.path, raw.source)
+    try:
+        upright, stored = sizes_of_picture(raw.path, raw.source)
+    except UnreadablePictureError:
+        if Path(raw.path).is_file():
+            return  # of no size; whoever decodes it says what is wrong, a training before it begins
+        raise
     _check_mask(raw, upright, stored)
     for item in raw.objects:
         x1, y1, x2, y2 = item.box

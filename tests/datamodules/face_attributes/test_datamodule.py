@@ -40,7 +40,7 @@ def test_a_training_has_no_batch_of_one() -> None:
 
 def test_a_batch_keeps_its_contract() -> None:
     batch = next(iter(_demo().val_dataloader()))
-    assert set(batch) == set(FaceBatch.__annotations__) - {"values"}  # a drawing has no real values
+    assert set(batch) == set(FaceBatch.__annotations__) - {"values", "error"}  # a drawing has neither
     assert (batch["image"].shape, batch["image"].dtype) == ((6, 3, 32, 32), torch.uint8)
     assert (batch["attributes"].shape, batch["attributes"].dtype) == ((6, 73), torch.int8)
     assert batch["index"].tolist() == [0, 1, 2, 3, 4, 5]

@@ -220,5 +220,8 @@ def test_a_source_that_breaks_after_the_request_was_read(tmp_path: Path) -> None
     data = AttributeRequestDataModule("Smiling", from_image=str(path), image_size=16)
     data.setup("predict")
     path.write_bytes(b"torn")
-    with pytest.raises(ImageError, match=r"a\.png"):
-        data.request(0)
+    (batch,) = _batches(data)
+    assert batch["valid"].tolist() == [False]
+    assert "a.png cannot be read" in batch["error"][0]
+    with pytest.raises(ImageError, match=r"a\.png cannot be read"):
+        AttributeRequestDataModule("Smiling", from_image=str(path), image_size=16)

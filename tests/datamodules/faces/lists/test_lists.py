@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datamodules.common.errors import ConfigurationError, ImageError, LabelError
+from datamodules.common.errors import ConfigurationError, LabelError
 from datamodules.faces.lists.celeba import pairs_of, read_celeba
 from datamodules.faces.lists.index import images_at
 from datamodules.faces.lists.pubfig import read_boxes, read_pubfig, read_tabbed
@@ -21,6 +21,8 @@ from datamodules.faces.lists.sources import detect_format, pictures, read_faces
 from datamodules.faces.lists.splits import split_faces
 from datamodules.faces.lists.values import attributes_of, warn_of_rare
 from datamodules.faces.schema import AttributeSchema
+from datamodules.summary.checks import check_pictures
+from datamodules.summary.findings import Findings
 
 SCHEMA = AttributeSchema.from_plain(
     {
@@ -143,8 +145,11 @@ def test_boxes_beyond_the_picture(pubfig: Path, tmp_path: Path, caplog: pytest.L
 def test_a_broken_picture_is_named(pubfig: Path, tmp_path: Path) -> None:
     (tmp_path / "images/Bea_Bond/Bea_Bond_0002.jpg").write_bytes(b"no picture")
     boxes = _box_list(tmp_path / "eval_urls.txt", dict.fromkeys(PHOTOS, "5,10,25,30"))
-    with pytest.raises(ImageError, match=r"Bea_Bond_0002\.jpg cannot be read"):
-        _load(pubfig, boxes=str(boxes))
+    faces, found = _load(pubfig, boxes=str(boxes)), Findings()
+    assert len(faces) == 3  # of a picture without a size the box stays
+    check_pictures(faces.paths, faces.sources, found)
+    assert [finding.status for finding in found.found] == ["fault"]
+    assert "Bea_Bond_0002.jpg cannot be read" in found.found[0].text
 
 
 def test_lfw_has_its_own_box(tmp_path: Path) -> None:
