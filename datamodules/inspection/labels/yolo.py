@@ -200,7 +200,7 @@ def _check_matched(root: Path, labels: Mapping[Path, Path | None], texts: set[Pa
         shown = some([str(text.relative_to(root)) for text in lost])
         findings.fault(
             f"{root}: {len(lost)} of {len(used) + len(lost)} label files belong to no image ({shown}); labels have the "
-            "same stem as their image and lie in labels beside images, or beside the image: move them, or take them away"
+            "same stem as their image and lie in labels beside images, or beside the image: move them or take them away"
         )
     if doubled := [text for text in unused if text.stem in stems]:
         shown = some([str(text.relative_to(root)) for text in doubled])
