@@ -30,7 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("lightning_modules.commands.cluster.status", "say where a submitted run stands"),
     "sweep": ("lightning_modules.commands.sweep.search", "train at many points of a space, and say which is best"),
     "list": ("lightning_modules.commands.listing", "name the methods, data modules, callbacks and configs"),
-    "doctor": ("lightning_modules.commands.doctor", "check this machine and this installation"),
+    "doctor": ("lightning_modules.commands.doctor", "check this machine, or what a training would learn from"),
 }
 
 # Options without a value, so that what follows one is no value of it.

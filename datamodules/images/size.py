@@ -8,7 +8,8 @@ from typing import Final, Literal, NamedTuple
 from PIL import Image
 
 from datamodules.common.errors import LabelError
-from datamodules.images.unreadable import UNREADABLE, unreadable
+from datamodules.images.chunks import png_chunk
+from datamodules.images.unreadable import UNREADABLE, check_regular, unreadable
 
 _ORIENTATION: Final = 0x0112  # EXIF tag
 _QUARTER_TURNS: Final = frozenset({5, 6, 7, 8})  # its values that swap width and height
@@ -48,6 +49,7 @@ def sizes_of_picture(path: str | Path, source: str = "", *, kind: Literal["image
         UnreadablePictureError: If the file is absent or is no picture.
     """
     try:
+        check_regular(path)
         with Image.open(path) as image:
             shown = (image.width, image.height)
             if _orientation(image, path) not in _QUARTER_TURNS:
@@ -106,20 +108,9 @@ def _fits(reach: tuple[float, float], size: tuple[int, int]) -> bool:
 
 def _orientation(image: Image.Image, path: str | Path) -> int | None:
     """Orientation of EXIF or XMP; Pillow would decode a whole PNG in search of a tag behind its pixels."""
-    if image.format == "PNG" and ("exif" in image.info or not _has_chunk(path, b"eXIf")):
+    if image.format == "PNG" and ("exif" in image.info or png_chunk(path, b"eXIf") is None):
         return Image.Image.getexif(image).get(_ORIENTATION)  # PngImageFile's own decodes
     return image.getexif().get(_ORIENTATION)
-
-
-def _has_chunk(path: str | Path, name: bytes) -> bool:
-    """Whether a PNG has a chunk; all others are stepped over, not read."""
-    with Path(path).open("rb") as stream:
-        stream.seek(8)
-        while len(head := stream.read(8)) == 8:
-            if head[4:] == name:
-                return True
-            stream.seek(int.from_bytes(head[:4]) + 4, 1)
-    return False
 
 
 def is_upright(path: str | Path) -> bool:
@@ -129,6 +120,7 @@ def is_upright(path: str | Path) -> bool:
         UnreadablePictureError: If the file is absent or is no picture.
     """
     try:
+        check_regular(path)
         with Image.open(path) as image:
             return _orientation(image, path) in (None, 1)
     except UNREADABLE as error:

@@ -19,6 +19,13 @@ _FIT_OPTIONS = (
     ("--trainer.logger _parts/logger/wandb", "a shipped choice of loggers: default, wandb, none"),
 )
 
+_DOCTOR_OPTIONS = (
+    ("--data CLASS", "look at data, as `fit` takes them, not at the machine: counts, and all that is wrong at once"),
+    ("--data.NAME VALUE", "any argument of the data module"),
+    ("--config FILE", "or the data of a file, or of a shipped one"),
+    ("--report FILE", "write it as JSON too; the exit code is 1 where there is a fault"),
+)
+
 _MENTOR_OPTIONS = (
     ("--store FILE", "the feedback store that `predict --config inspection/mine` wrote"),
     ("--annotator NAME", "who answers; each person gets every question once"),
@@ -152,6 +159,7 @@ _OWN_OPTIONS = {
     "extract-frames": _EXTRACT_OPTIONS,
     "mentor": _MENTOR_OPTIONS,
     "mentor-loop": _LOOP_OPTIONS,
+    "doctor": _DOCTOR_OPTIONS,
 }
 
 _USAGE = {
@@ -167,7 +175,7 @@ _USAGE = {
     "mentor": "--store FILE [--NAME VALUE ...]",
     "mentor-loop": "--config FILE [--NAME VALUE ...]",
     "list": "[methods | data | callbacks | configs | parts]",
-    "doctor": "",
+    "doctor": "[--data CLASS --data.NAME VALUE ... | --config FILE] [--report FILE]",
 }
 
 _EXAMPLES = {
@@ -235,7 +243,7 @@ _EXAMPLES = {
         "sweeps/ksvqe --count 10",
     ),
     "list": ("", "methods", "configs"),
-    "doctor": ("",),
+    "doctor": ("", "--config inspection/demo --report data.json"),
 }
 
 
@@ -244,7 +252,7 @@ def command_help(command: str, summary: str) -> str:
 
     Example:
         >>> command_help("doctor", "check this machine").splitlines()[0]
-        'usage: appraise doctor'
+        'usage: appraise doctor [--data CLASS --data.NAME VALUE ... | --config FILE] [--report FILE]'
     """
     usage = _USAGE.get(command, "[--config FILE] [--NAME VALUE ...]")
     lines = [f"usage: appraise {command} {usage}".rstrip(), "", f"{summary[0].upper()}{summary[1:]}.", ""]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,10 +11,11 @@ from pathlib import Path
 
 from datamodules.common.atomic_write import atomic_path
 from datamodules.common.errors import LabelError, StoreError
-from datamodules.common.manifest import read_text
-from datamodules.inspection.store.exchange.validity import check_answer, check_class, check_place, check_row
+from datamodules.inspection.store.exchange.cells import check_row, quoted, unquoted
 from datamodules.inspection.store.feedback import FeedbackStore
 from datamodules.inspection.store.file import Value
+from datamodules.tables.columns import Table
+from datamodules.tables.numbers import number_of, whole_of
 
 _IMAGE = ("path", "sha256", "width", "height", "domain")
 _RUN = ("checkpoint_sha256", "data_sha256", "thresholds_json", "created")
@@ -31,7 +31,6 @@ SELECT {", ".join(f"{table}.{name} AS {table}_{name}" for table, names in _TABLE
 FROM {{joined}} JOIN image ON image.id = {{main}}.image_id JOIN run ON run.id = {{main}}.run_id
 WHERE run.id IN ({{runs}}) {{also}} ORDER BY {{main}}.id
 """
-_FORMULAS = ("=", "+", "-", "@", "\t", "\r", "'")  # what a formula begins with, and the sign that quotes it
 _WHOLE = {"width", "height", "domain", "id", "milliseconds"}
 _REAL = {"score", "margin", "entropy", "mc_dropout", "x1", "y1", "x2", "y2"}
 
@@ -46,7 +45,7 @@ def write(store: FeedbackStore, target: Path, run_ids: Sequence[int] | None) -> 
         for row in _rows(store, runs):
             values = dict(zip(FIELDS, row, strict=True))
             values["answer_undoes"] = names.get(values["answer_undoes"], "")
-            writer.writerow(["" if value is None else _quoted(value) for value in values.values()])
+            writer.writerow(["" if value is None else quoted(value) for value in values.values()])
     return target
 
 
@@ -72,16 +71,15 @@ def read_into(store: FeedbackStore, source: Path) -> None:
         LabelError: If a column is missing or a line is malformed; the message names line and column.
     """
     with tempfile.TemporaryDirectory() as folder, FeedbackStore(Path(folder) / "part.sqlite", create=True) as part:
-        text = read_text(source, "cannot be read as text ({}); export it again")
         with part.transaction():
-            csv.field_size_limit(max(len(text), csv.field_size_limit()))  # regions of large images are long
-            reader = csv.DictReader(io.StringIO(text))
-            missing = [name for name in FIELDS if name not in (reader.fieldnames or ())]
-            if missing:
-                raise LabelError(f"{source} lacks the column {missing[0]}: it must come from `--export csv`")
             rows = _Rows(part)
-            lines = [(reader.line_num, _moved(row, source.parent)) for row in _every(reader, source)]
-            numbered = [one for one in lines if (one[1]["detection_id"] or "").isdecimal()]
+            lines = []
+            for number, texts in Table(source, FIELDS, may_be_empty=True, exact=True).records(FIELDS):
+                row = _moved(dict(zip(FIELDS, map(unquoted, texts), strict=True)), source.parent)
+                with _line(source, number):
+                    check_row(row, source.parent)
+                lines.append((number, row))
+            numbered = [one for one in lines if whole_of(one[1]["detection_id"]) is not None]
             for number, row in sorted(numbered, key=lambda one: int(one[1]["detection_id"])):  # numbers stay in order
                 with _line(source, number):
                     rows.detection(row)
@@ -92,11 +90,21 @@ def read_into(store: FeedbackStore, source: Path) -> None:
         store.merge(part)
 
 
-def _every(reader: csv.DictReader[str], source: Path) -> Iterator[dict[str, str]]:
-    try:
-        yield from reader
-    except csv.Error as error:
-        raise LabelError(f"{source}, line {reader.line_num}: no row of a table ({error}); export it again") from error
+def check_store(store: FeedbackStore) -> None:
+    """Check a store from elsewhere, row by row, as its table would be.
+
+    Raises:
+        StoreError: If the file is damaged.
+        LabelError: If a row is malformed; the message names it.
+    """
+    store.require_whole()
+    for number, values in enumerate(_rows(store, [run.id for run in store.runs()]), 1):
+        row = {name: "" if one is None else str(one) for name, one in zip(FIELDS, values, strict=True)}
+        try:
+            check_row(row, store.path.parent)
+        except ValueError as error:
+            asked = f"detection {row['detection_id']}" if row["detection_id"] else f"answer {row['answer_client_id']}"
+            raise LabelError(f"{store.path}, {asked} (row {number} of its table): {error}") from error
 
 
 @contextmanager
@@ -132,35 +140,17 @@ class _Rows:
         place = self.detection(row)
         if not row["answer_client_id"]:
             return
-        values = place | self._checked("answer", row)
+        values = place | _values("answer", row)
         if values["undoes"] is not None:
             values["undoes"] = self.ids["answer", str(values["undoes"])]
         self.ids["answer", row["answer_client_id"]] = self.store.add("answer", **values)
-
-    def _checked(self, table: str, row: Mapping[str, str]) -> dict[str, Value]:
-        """Values of a row that say what their columns mean."""
-        values = _values(table, row)
-        check_row(table, values)
-        if "class" in values:
-            try:
-                check_class(values["class"], row["run_thresholds_json"])
-            except ValueError as error:
-                raise ValueError(f"{table}_class: {error}") from error
-        if table == "detection":
-            try:
-                check_place(values, (int(row["image_width"]), int(row["image_height"])))
-            except ValueError as error:
-                raise ValueError(f"detection_x1 to detection_y2, and detection_rle: {error}") from error
-        if table == "answer" and row["detection_id"]:
-            check_answer(values, _unquoted(row["detection_class"]))
-        return values
 
     def _once(
         self, table: str, row: Mapping[str, str], key: Sequence[str], more: Mapping[str, Value] | None = None
     ) -> int:
         same = (table, *(row[f"{table}_{name}"] for name in key))
         if same not in self.ids:
-            values = {name: value for name, value in self._checked(table, row).items() if name != "id"}
+            values = {name: value for name, value in _values(table, row).items() if name != "id"}
             self.ids[same] = self.store.add(table, **values, **(more or {}))
         return self.ids[same]
 
@@ -172,15 +162,9 @@ def _values(table: str, row: Mapping[str, str]) -> dict[str, Value]:
 def _value(name: str, text: str) -> Value:
     if text == "":
         return None
-    if name in _WHOLE:
-        return int(text)
-    return float(text) if name in _REAL else _unquoted(text)
-
-
-def _quoted(value: Value) -> Value:
-    """Text that a spreadsheet would run as a formula, behind an apostrophe; other values as they are."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULAS) else value
-
-
-def _unquoted(text: str) -> str:
-    return text[1:] if text.startswith("'") and text[1:].startswith(_FORMULAS) else text
+    if name not in _WHOLE and name not in _REAL:
+        return text
+    value = whole_of(text) if name in _WHOLE else number_of(text)
+    if value is None:
+        raise ValueError(f"{name} {text!r} is no {'whole ' if name in _WHOLE else ''}number")
+    return value

@@ -17,14 +17,13 @@ from pathlib import Path
 from typing import Literal
 
 from datamodules.common.errors import LabelError
-from datamodules.common.manifest import read_text
 from datamodules.inspection.store.exchange import coco, csv, label_studio, yolo
 from datamodules.inspection.store.exchange.finding import ImageFinder
 from datamodules.inspection.store.exchange.incoming import add_imported
 from datamodules.inspection.store.exchange.outgoing import answered_images
 from datamodules.inspection.store.exchange.parts import BadEntries, ExchangedImage, OnError
-from datamodules.inspection.store.exchange.validity import check_store
 from datamodules.inspection.store.feedback import FeedbackStore
+from datamodules.tables.json import read_json
 
 Format = Literal["coco", "yolo", "label-studio", "csv"]
 
@@ -101,7 +100,7 @@ def import_into(
     bad = BadEntries(source, on_error)
     if source.is_file() and source.open("rb").read(15) == b"SQLite format 3":
         with FeedbackStore(source) as other:
-            check_store(other)
+            csv.check_store(other)
             store.merge(other)
     elif source.suffix.lower() == ".csv":
         csv.read_into(store, source)
@@ -126,11 +125,10 @@ def _read(source: Path, finder: ImageFinder, bad: BadEntries) -> tuple[list[Exch
 
 
 def _json(source: Path) -> object:
-    text = read_text(source, "cannot be read as text ({}); export it again")
-    try:
-        content = json.loads(text)
-        if "\\ud" in text.lower():  # a half of a pair, which no file or store can hold
+    content = read_json(source, "export it again")
+    if b"\\ud" in source.read_bytes().lower():  # a half of a pair, which no file or store can hold
+        try:
             json.dumps(content, ensure_ascii=False).encode()
-    except (ValueError, RecursionError) as error:
-        raise LabelError(f"{source} is no JSON ({error}): export it again") from error
+        except UnicodeEncodeError as error:
+            raise LabelError(f"{source} holds text that is no Unicode ({error}): export it again") from error
     return content

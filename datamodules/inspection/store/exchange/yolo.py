@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
-
 from datamodules.common.atomic_write import atomic_path, write_text
 from datamodules.common.errors import LabelError, StoreError
-from datamodules.common.manifest import read_text
 from datamodules.images.size import check_label_size
 from datamodules.inspection.store.exchange.finding import ImageFinder
 from datamodules.inspection.store.exchange.parts import (
@@ -29,6 +27,9 @@ from datamodules.inspection.store.exchange.parts import (
 )
 from datamodules.inspection.store.exchange.regions import Size, box_of, polygons
 from datamodules.inspection.store.rows import Box
+from datamodules.tables.numbers import numbers_of
+from datamodules.tables.text import read_lines
+from datamodules.tables.yaml import read_yaml
 
 _log = logging.getLogger(__name__)
 
@@ -104,9 +105,9 @@ def _copy(source: Path, target: Path) -> None:
         if source.suffix == target.suffix:
             shutil.copyfile(source, temporary)
         else:
-            from datamodules.images.upright import open_upright
+            from datamodules.images.upright import read_picture
 
-            open_upright(source).save(temporary, "PNG")
+            read_picture(source, transparent="ignored").save(temporary, "PNG")
 
 
 def _line(one: ExchangedDetection, image: ExchangedImage, classes: Sequence[str]) -> str:
@@ -150,14 +151,13 @@ def _classes(folder: Path) -> list[str] | None:
     """Names of the classes from ``data.yaml``, else ``classes.txt``; None where neither names any."""
     for listed in (folder / "data.yaml", folder / "data.yml", folder / "dataset.yaml"):
         if listed.is_file():
-            try:
-                content = yaml.safe_load(_text(listed))
-                if "kpt_shape" in content:
-                    raise LabelError(f"{listed} describes keypoints, which are no defects: give boxes or outlines")
-                names = content["names"]
-                values = [names[key] for key in sorted(names)] if isinstance(names, dict) else list(names)
-            except (yaml.YAMLError, KeyError, TypeError) as error:
-                raise LabelError(f"{listed} has no list of names ({error}): write it as YOLO does") from error
+            content = read_yaml(listed, words=True)
+            names = content.get("names") if isinstance(content, dict) else None
+            if isinstance(content, dict) and "kpt_shape" in content:
+                raise LabelError(f"{listed} describes keypoints, which are no defects: give boxes or outlines")
+            if not isinstance(names, dict | list):
+                raise LabelError(f"{listed} has no list of names: write it as YOLO does")
+            values = [names[key] for key in sorted(names, key=_number)] if isinstance(names, dict) else names
             return [str(value) for value in values]
     listed = folder / "classes.txt"
     return [line.strip() for line in _lines(listed) if line.strip()] if listed.is_file() else None
@@ -201,12 +201,13 @@ def _labels_of(picture: Path, folder: Path) -> Path:
     return folder.joinpath(*parts[:last], "labels", *parts[last + 1 :])
 
 
-def _text(path: Path) -> str:
-    return read_text(path, "cannot be read as text ({}); write it anew")
+def _number(key: object) -> int:
+    text = str(key)
+    return int(text) if text.isdecimal() else 10**9  # of a file that numbers nothing, in its order
 
 
 def _lines(path: Path) -> list[str]:
-    return _text(path).splitlines()
+    return read_lines(path, "cannot be read as text ({}); write it anew")
 
 
 def _read_labels(image: ExchangedImage, labels: Path, classes: Sequence[str], bad: BadEntries) -> None:
@@ -220,7 +221,7 @@ def _read_labels(image: ExchangedImage, labels: Path, classes: Sequence[str], ba
 
 def _detection(line: str, size: Size, classes: Sequence[str], name: str) -> ExchangedDetection:
     try:
-        index, *values = (float(value) for value in line.split())
+        index, *values = numbers_of(line.split()) or [math.nan]
         shown = classes[int(index)] if index >= 0 and index == int(index) else ""
     except (ValueError, IndexError, OverflowError) as error:
         raise ValueError(f"{line!r} is not `class x y width height [score]` of {len(classes)} classes") from error

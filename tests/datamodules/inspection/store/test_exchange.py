@@ -50,6 +50,39 @@ def store(tmp_path: Path) -> Iterator[FeedbackStore]:
         yield opened
 
 
+def test_a_table_of_answers_is_checked_and_safe_in_a_spreadsheet(tmp_path: Path) -> None:
+    names = ["=HYPERLINK(1)", "'-x", "plain"]
+    with FeedbackStore(tmp_path / "one.sqlite", create=True) as store:
+        run = store.start_run("c" * 64, "d" * 64, {"dent": 0.5})
+        for name in names:
+            image = store.add_image(tmp_path / f"{name}.png", "a" * 64, 64, 48, 1)
+            (row,) = store.add_detections(run, image, [Detection(0, 0.6, BOXES[0], -0.1, 0.3)], ["dent"])
+            ids = {"run_id": run, "image_id": image, "detection_id": row}
+            store.answer(client_id=name, verdict="confirm", annotator="@a", **ids)
+        (table,) = export_store(store, "csv", tmp_path)
+    text = table.read_text()
+    assert all(part in text for part in (",'=HYPERLINK(1),", ",''-x,", ",plain,", ",'@a,", ",-0.1,"))
+    with FeedbackStore(tmp_path / "two.sqlite", create=True) as other:
+        import_into(other, table, "nobody")
+        assert [one.client_id for one in other.answers()] == names
+        assert {one.annotator for one in other.answers()} == {"@a"}
+        for old, new, said in (
+            (str(tmp_path / "plain.png"), str(tmp_path), "line 4: .*image_path .* no regular file"),
+            ('""dent"": 0.5', '""dent"": true', "line 2: .*run_thresholds_json .* a number for each class"),
+            ('"{""dent"": 0.5}"', "5", "run_thresholds_json '5' is no object"),
+            (",model,dent,", ",model,dnt,", "detection_class 'dnt' is no class of its run, which knows dent"),
+            ("confirm,dent,", "confirm,dnt,", "answer_class 'dnt'"),
+            ("a" * 64, "b", "image_sha256 'b' is no SHA-256"),
+            ("T", " at ", "run_created .* is no time"),
+            ("[]", "[[1]]", "detection_anchor_boxes"),
+            (",0.6,", ",0_6,", "score '0_6' is no number"),
+        ):
+            table.write_text(text.replace(old, new))
+            with pytest.raises(LabelError, match=said):
+                import_into(other, table, "nobody")
+        assert len(other.answers()) == 3
+
+
 def truths(store: FeedbackStore) -> list[tuple[str, bool, list[tuple[str, str | None, tuple[float, ...]]]]]:
     return [
         (
@@ -130,11 +163,11 @@ def test_predictions_of_another_tool_are_questions(store: FeedbackStore, tmp_pat
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("a.json", "{", "no JSON"),
+        ("a.json", "{", "not valid JSON"),
         ("a.json", "{}", "no COCO file"),
         ("a.json", "[1]", "no list of Label Studio tasks"),
         ("a.json", '{"images": [{"id": 1, "file_name": "no.png"}], "categories": []}', "there is no image no.png"),
-        ("a.csv", "path,verdict\n", "lacks the column"),
+        ("a.csv", "path,verdict\n", "the header lacks image_path"),
         ("a.txt", "x", "no format that is known"),
         ("b.json", None, "there is no"),
     ],
@@ -237,8 +270,8 @@ def test_an_import_that_the_store_refuses_takes_nothing_over(store: FeedbackStor
     [
         ({"classes.txt": b"dent"}, "is no YOLO folder"),
         ({"classes.txt": b"dent", "labels/0.txt": b"dent 1 2\n"}, r"0\.txt, line 1: 'dent 1 2' is not `class x y"),
-        ({"classes.txt": b"\xff", "labels/0.txt": b""}, r"classes\.txt: cannot be read as text"),
-        ({"classes.txt": b"dent", "labels/0.txt": b"\xff"}, r"0\.txt: cannot be read as text"),
+        ({"classes.txt": b"\xff", "labels/0.txt": b""}, r"classes\.txt, line 1: byte 0xff is no UTF-8"),
+        ({"classes.txt": b"dent", "labels/0.txt": b"\xff"}, r"0\.txt, line 1: byte 0xff is no UTF-8"),
     ],
 )
 def test_what_is_wrong_with_a_yolo_folder_is_named(files: dict[str, bytes], message: str, tmp_path: Path) -> None:

@@ -265,20 +265,20 @@ HEAD = (
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"image_path": "/dev/zero"}, "image_path is '/dev/zero': it is no regular file"),
-        ({"image_path": "FIFO"}, "image_path .* it is no regular file"),
-        ({"answer_created": "yesterday"}, "answer_created is 'yesterday'"),
-        ({"answer_class": "nosuch"}, 'answer_class: there is no class "nosuch" in its run'),
-        ({"detection_class": "nosuch"}, 'detection_class: there is no class "nosuch" in its run'),
-        ({"run_thresholds_json": "5"}, "run_thresholds_json is '5'"),
+        ({"image_path": "/dev/zero"}, "image_path '/dev/zero' is no regular file"),
+        ({"image_path": "FIFO"}, "image_path .* is no regular file"),
+        ({"answer_created": "yesterday"}, "answer_created 'yesterday' is no time"),
+        ({"answer_class": "nosuch"}, "answer_class 'nosuch' is no class of its run"),
+        ({"detection_class": "nosuch"}, "detection_class 'nosuch' is no class of its run"),
+        ({"run_thresholds_json": "5"}, "run_thresholds_json '5' is no object"),
         ({"run_thresholds_json": "[" * 9999}, "run_thresholds_json"),
         ({"detection_rle": "\x7f"}, "detection_rle"),
         ({"detection_anchor_boxes": "[[1]]"}, "detection_anchor_boxes"),
         ({"detection_x1": "nan"}, "detection_x1"),
-        ({"detection_x2": "900"}, "lies outside its image of 200x100"),
-        ({"detection_rle": "04"}, "run lengths that do not fill 200x100"),
-        ({"answer_verdict": "reject"}, "the verdict reject names no class"),
-        ({"detection_id": "x"}, "invalid literal"),
+        ({"detection_x2": "900"}, "detection_x2 '900' .* outside an image of 200x100"),
+        ({"detection_rle": "04"}, "detection_rle '04' is no region: run lengths that do not fill 200x100"),
+        ({"answer_verdict": "reject"}, "answer_class 'dent' does not go with the verdict reject"),
+        ({"detection_id": "x"}, "id 'x' is no whole number"),
         ({"answer_undoes": "nobody"}, "nobody"),
     ],
 )
@@ -326,7 +326,7 @@ def test_a_store_from_elsewhere_is_looked_at_row_by_row(store: FeedbackStore, fo
     take(store, folder, coco({"bbox": [20, 10, 40, 30]}))
     with FeedbackStore(folder / "other.sqlite", create=True) as other:
         store.connection.execute("UPDATE image SET path = '/dev/zero'")
-        with pytest.raises(LabelError, match=r"s\.sqlite, image 1: image_path is '/dev/zero'"):
+        with pytest.raises(LabelError, match=r"s\.sqlite, detection 1 .* image_path '/dev/zero' is no regular file"):
             import_into(other, store.path, "me")
         assert other.images() == []
 
