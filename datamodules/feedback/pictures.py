@@ -18,6 +18,7 @@ _SHOWN = (
     (re.compile(rb"RIFF....WEBP", re.DOTALL), "image/webp", (b"EXIF", b"tiff:Orientation")),
     (re.compile(rb"GIF8[79]a"), "image/gif", (b"tiff:Orientation",)),
 )
+_BITS_OF_PNG = 24  # where a PNG says how many bits a channel has
 
 
 class Picture(NamedTuple):
@@ -50,20 +51,36 @@ def read_picture(path: Path, sha256: str) -> Picture:
     for beginning, media_type, marks in _SHOWN:
         if beginning.match(content):
             picture = Picture(content, media_type)
-            return _upright(path, picture) if any(mark in content for mark in marks) else picture
-    return _upright(path, None)
+            is_deep = media_type == "image/png" and content[_BITS_OF_PNG : _BITS_OF_PNG + 1] == b"\x10"
+            return _as_png(path) if is_deep else _upright(path, picture) if _has_any(content, marks) else picture
+    return _as_png(path)
 
 
-def _upright(path: Path, picture: Picture | None) -> Picture:
+def _has_any(content: bytes, marks: tuple[bytes, ...]) -> bool:
+    return any(mark in content for mark in marks)
+
+
+def _upright(path: Path, picture: Picture) -> Picture:
     """The picture as its file is where browsers show that upright, else as an upright PNG."""
     from datamodules.images.size import is_upright  # Pillow is for unusual files alone
+
+    try:
+        return picture if is_upright(path) else _as_png(path)
+    except ImageError as error:
+        raise StoreError(f"{path} is no image that can be shown: convert it to PNG and mine again") from error
+
+
+def _as_png(path: Path) -> Picture:
+    """The picture upright with 8 bits; of more bits the brightest range that it fills, so that none is in the dark."""
+    from datamodules.images.levels import white_of
+    from datamodules.images.upright import picture_levels
     from datamodules.images.upright import read_picture as read_upright
 
     try:
-        if picture is not None and is_upright(path):
-            return picture
+        levels = picture_levels(path)
+        white = None if levels is None else white_of([levels])
         target = io.BytesIO()
-        read_upright(path, transparent="ignored").save(target, "PNG", compress_level=1)
+        read_upright(path, transparent="ignored", white_level=white).save(target, "PNG", compress_level=1)
     except ImageError as error:
         raise StoreError(f"{path} is no image that can be shown: convert it to PNG and mine again") from error
     return Picture(target.getvalue(), "image/png")

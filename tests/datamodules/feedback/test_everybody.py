@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -14,6 +15,7 @@ from PIL import Image
 
 from datamodules.common.errors import ConfigurationError, StoreError
 from datamodules.common.fingerprint import file_sha256
+from datamodules.feedback.pictures import read_picture
 from datamodules.feedback.public_address import public_address
 from datamodules.inspection.batch import Detection
 from datamodules.inspection.server import PageSettings, build_app
@@ -176,6 +178,15 @@ def test_pictures_lie_upright_whatever_their_format(tmp_path: Path, chrome: Any)
             assert mean[0] > 220, (file.suffix, mean)
             assert mean[1] < 60, (file.suffix, mean)
             page.keyboard.press("y")
+
+
+def test_pictures_of_a_camera_of_12_bits_are_not_shown_in_the_dark(tmp_path: Path) -> None:
+    ramp = np.tile(np.linspace(0, 4000, 40, dtype=np.uint16), (30, 1))
+    for name in ("a.png", "a.tif"):
+        Image.fromarray(ramp).save(tmp_path / name)
+        shown = read_picture(tmp_path / name, file_sha256(tmp_path / name))
+        assert shown.media_type == "image/png"
+        assert np.asarray(Image.open(io.BytesIO(shown.content))).max() > 200
 
 
 # Mean grey inside the box, and left of it, of the picture as the page decoded it.
