@@ -111,7 +111,9 @@ def import_into(
         bad.notes = notes
     detections = sum(len(store.detections(run.id)) for run in store.runs())
     held = f"{store.path} holds {len(store.runs())} runs, {detections} detections and {len(store.answers())} answers"
-    return "\n".join([*bad.notes, held])
+    agreement = store.agreement()
+    shared = f"{agreement.questions} questions answered by two or more, {agreement.unanimous} of them alike"
+    return "\n".join([*bad.notes, held, *([shared] if agreement.questions else [])])
 
 
 def _read(source: Path, finder: ImageFinder, bad: BadEntries) -> tuple[list[ExchangedImage], list[str]]:

@@ -116,7 +116,7 @@ def test_rectangles_turn_about_their_first_corner(
 
 def test_what_one_marks_and_another_does_not_is_disputed(store: FeedbackStore, folder: Path) -> None:
     alike = [[box(10, 10, 10, 10, name="p")], [box(10.5, 10, 10, 11, name="q")]]
-    take(
+    said = take(
         store,
         folder,
         [
@@ -126,6 +126,7 @@ def test_what_one_marks_and_another_does_not_is_disputed(store: FeedbackStore, f
             task("d.png", [box(1, 1, 5, 5)], [box(1, 1, 5, 5, label="dent")]),
         ],
     )
+    assert said.endswith("3 questions answered by two or more, 1 of them alike")
     agreement = store.agreement()
     assert agreement.annotators == ("annotator 1", "annotator 2")
     assert (agreement.questions, agreement.unanimous, len(agreement.disputed)) == (3, 1, 2)
