@@ -32,7 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "runs": ("lightning_modules.commands.runs", "one table of all trainings below a folder, the best first"),
     "new": ("lightning_modules.commands.new.write", "write a method or a kind of data of your own, to be changed"),
     "list": ("lightning_modules.commands.listing", "name the methods, data modules, callbacks and configs"),
-    "doctor": ("lightning_modules.commands.doctor", "check this machine and this installation"),
+    "doctor": ("lightning_modules.commands.doctor", "check this machine, or what a training would learn from"),
 }
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

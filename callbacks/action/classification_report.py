@@ -19,8 +19,8 @@ from callbacks.action.confusion_figure import draw_confusion
 from callbacks.figures.collect import CollectTestResults
 from callbacks.figures.pictures import save_figure
 from datamodules.common.atomic_write import write_text
-from datamodules.common.csv_table import csv_text
 from datamodules.common.errors import ConfigurationError
+from datamodules.tables.csv import csv_text
 
 log = logging.getLogger(__name__)
 

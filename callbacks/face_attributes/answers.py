@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from datamodules.common.atomic_write import write_text
-from datamodules.common.csv_table import csv_text
 from datamodules.faces.schema import MISSING
+from datamodules.tables.csv import csv_text
 
 log = logging.getLogger(__name__)
 
@@ -25,12 +25,19 @@ class FaceAnswer(NamedTuple):
         file: Its picture.
         decision: 1 or 0 for each attribute; None of which nothing can be said.
         probability: Of each attribute, None as above.
+        error: Why the picture could not be read; empty where it could.
     """
 
     row: int
     file: str
     decision: list[int | None]
     probability: list[float | None]
+    error: str = ""
+
+
+def no_answer(row: int, file: str, attributes: int, error: str) -> FaceAnswer:
+    """The answer for a picture that could not be read, an empty row with the reason."""
+    return FaceAnswer(row, file, [None] * attributes, [None] * attributes, error)
 
 
 def face_answer(row: int, file: str, decision: Sequence[int], probability: Sequence[float]) -> FaceAnswer:
@@ -46,26 +53,37 @@ def face_answer(row: int, file: str, decision: Sequence[int], probability: Seque
 def write_answers(folder: Path, names: Sequence[str], answers: Sequence[FaceAnswer]) -> None:
     """Write both lists, each whole or not at all, and say what stays empty.
 
+    Where pictures could not be read, the lists have a column ``error`` with the reason.
+
     Args:
         folder: Where.
         names: Attributes in the order of the answers.
         answers: One a face.
     """
-    write_text(folder / DECISIONS, list_text(names, [(answer.file, answer.decision) for answer in answers]))
-    write_text(folder / PROBABILITIES, list_text(names, [(answer.file, answer.probability) for answer in answers]))
-    columns = zip(*(answer.decision for answer in answers), strict=True)
+    errors = [answer.error for answer in answers]
+    write_text(folder / DECISIONS, list_text(names, [(answer.file, answer.decision) for answer in answers], errors))
+    probabilities = [(answer.file, answer.probability) for answer in answers]
+    write_text(folder / PROBABILITIES, list_text(names, probabilities, errors))
+    columns = zip(*(answer.decision for answer in answers if not answer.error), strict=True)
     empty = [name for name, values in zip(names, columns, strict=False) if set(values) == {None}]
     if empty:
         log.info("empty, since no training face had a label for them: %s", ", ".join(empty))
-    log.info("%d faces: %s", len(answers), folder / DECISIONS)
+    failed = sum(map(bool, errors))
+    told = f", {failed} not readable" if failed else ""
+    log.info("%d faces%s: %s", len(answers) - failed, told, folder / DECISIONS)
 
 
-def list_text(names: Sequence[str], rows: Sequence[tuple[str, Sequence[float | None]]]) -> str:
-    """A csv list: file, then a column an attribute; None is an empty field.
+def list_text(
+    names: Sequence[str], rows: Sequence[tuple[str, Sequence[float | None]]], errors: Sequence[str] = ()
+) -> str:
+    """A csv list: file, then a column an attribute; None is an empty field. Errors, if any, make a last column.
 
     Example:
         >>> print(list_text(["Smiling", "Bald"], [("a.png", [1, 0])]), end="")
         file,Smiling,Bald
         a.png,1,0
     """
-    return csv_text(["file", *names], ([file, *values] for file, values in rows))
+    if not any(errors):
+        return csv_text(["file", *names], ([file, *values] for file, values in rows))
+    told = zip(rows, errors, strict=True)
+    return csv_text(["file", *names, "error"], ([file, *values, error] for (file, values), error in told))

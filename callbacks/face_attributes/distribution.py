@@ -18,9 +18,9 @@ from callbacks.face_attributes.bars import draw_shares
 from callbacks.face_attributes.measures import schema_of
 from callbacks.figures.pictures import save_figure
 from datamodules.common.atomic_write import write_text
-from datamodules.common.csv_table import csv_text
 from datamodules.common.errors import ConfigurationError
 from datamodules.faces.schema import ABSENT, MISSING, PRESENT
+from datamodules.tables.csv import csv_text
 
 log = logging.getLogger(__name__)
 

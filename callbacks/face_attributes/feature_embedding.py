@@ -22,8 +22,8 @@ from callbacks.face_attributes.measures import pick_facts, schema_of
 from callbacks.figures.collect import CollectTestResults
 from callbacks.figures.pictures import save_figure
 from datamodules.common.atomic_write import write_text
-from datamodules.common.csv_table import csv_text
 from datamodules.faces.schema import ABSENT, MISSING, PRESENT
+from datamodules.tables.csv import csv_text
 
 log = logging.getLogger(__name__)
 

@@ -18,9 +18,9 @@ from callbacks.face_attributes.measures import pick_facts, schema_of
 from callbacks.figures.collect import CollectTestResults
 from callbacks.figures.pictures import save_figure
 from datamodules.common.atomic_write import write_text
-from datamodules.common.csv_table import csv_text, short_numbers
 from datamodules.common.errors import ConfigurationError
 from datamodules.faces.schema import ABSENT, PRESENT, AttributeSchema, normalised
+from datamodules.tables.csv import csv_text, short_numbers
 from lightning_modules.face_attributes.classifier.metrics import known_mean
 
 log = logging.getLogger(__name__)

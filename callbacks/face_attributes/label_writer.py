@@ -10,17 +10,19 @@ from typing import IO, Any
 import lightning as L
 from lightning.pytorch.trainer.states import TrainerFn
 
-from callbacks.face_attributes.answers import FaceAnswer, face_answer, write_answers
+from callbacks.face_attributes.answers import FaceAnswer, face_answer, no_answer, write_answers
 from callbacks.figures.plain import read_json_lines
 from callbacks.figures.prediction_writer import PredictionWriter
-from datamodules.common.errors import ConfigurationError
+from datamodules.common.errors import ConfigurationError, ImageError
 from datamodules.face_attributes.batch import FaceBatch
 
 
 class AttributeWriter(PredictionWriter[FaceBatch]):
     """Write ``attributes.csv`` (1 and 0) and ``probabilities.csv`` while predicting faces, a row a face.
 
-    An attribute of which the model can say nothing, since no training face had a label for it, stays empty in both.
+    An attribute of which the model can say nothing, since no training face had a label for it, stays empty in both. A
+    picture that could not be read has an empty row with the reason in a column ``error``; that not one could be read is
+    an error.
 
     ``attributes.csv`` is a list of labels as the data module of faces reads it. While the run lasts, the answers are in
     ``answers.rank*.jsonl``, flushed a batch at a time; both lists are made of them at the end, in the order of the
@@ -61,8 +63,12 @@ class AttributeWriter(PredictionWriter[FaceBatch]):
                 "AttributeWriter needs a model whose predict step returns `probability` and `decision`: leave it out."
             )
         assert self._stream is not None  # opened in on_predict_start
+        errors = batch.get("error") or [""] * len(batch["file"])
         for place, file in enumerate(batch["file"]):
-            if bool(batch["valid"][place]):
+            if errors[place]:
+                answer = no_answer(int(batch["index"][place]), file, len(self._names), errors[place])
+                self._stream.write(json.dumps(answer._asdict(), ensure_ascii=False) + "\n")
+            elif bool(batch["valid"][place]):
                 decision, probability = outputs["decision"][place].tolist(), outputs["probability"][place].tolist()
                 answer = face_answer(int(batch["index"][place]), file, decision, probability)
                 self._stream.write(json.dumps(answer._asdict(), ensure_ascii=False) + "\n")
@@ -94,6 +100,8 @@ class AttributeWriter(PredictionWriter[FaceBatch]):
         write_answers(folder, self._names, answers)
         for file in shards(folder):
             file.unlink()
+        if answers and all(answer.error for answer in answers):
+            raise ImageError(f"not one of the {len(answers)} pictures could be read, the first: {answers[0].error}")
 
 
 def shards(folder: Path) -> list[Path]:

@@ -14,8 +14,8 @@ from callbacks.figures.pictures import write_image
 from callbacks.figures.prediction_writer import PredictionWriter, of_all_processes
 from callbacks.figures.sheet import Picture, as_picture, draw_grid
 from datamodules.common.atomic_write import write_text
-from datamodules.common.csv_table import csv_text
 from datamodules.face_attributes.batch import FaceBatch
+from datamodules.tables.csv import csv_text
 
 log = logging.getLogger(__name__)
 

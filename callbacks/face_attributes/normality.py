@@ -21,7 +21,7 @@ from callbacks.face_attributes.measures import schema_of
 from callbacks.figures.pictures import save_figure
 from callbacks.figures.plain import without_nan
 from datamodules.common.atomic_write import write_text
-from datamodules.common.csv_table import csv_text, short_numbers
+from datamodules.tables.csv import csv_text, short_numbers
 from lightning_modules.face_attributes.statistics.collecting import FaceStatistics
 from lightning_modules.face_attributes.statistics.normality import (
     LEAST_FACES,

@@ -89,7 +89,7 @@ class FaceWriter(PredictionWriter[AttributeRequestBatch]):
         if done:
             log.info("%d of %d faces were made before and are reused from %s", len(done), len(names), folder)
         if len(done) == len(names) and trainer.is_global_zero:
-            self._draw_sheets(folder, self._names)  # nothing is predicted, so that no later hook is called
+            self._draw_sheets(folder, self._names, "")  # nothing is predicted, so that no later hook is called
 
     def on_predict_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Say which attributes are asked for that no counted face shows: what they look like is not known."""
@@ -111,6 +111,7 @@ class FaceWriter(PredictionWriter[AttributeRequestBatch]):
     ) -> None:
         """Write the faces of a batch."""
         folder = self.folder(trainer)
+        self.take_unreadable(batch["source"], batch)
         for row in range(len(batch["name"])):
             if not bool(batch["valid"][row]):
                 continue  # padding of the sampler: another process has this face
@@ -135,12 +136,13 @@ class FaceWriter(PredictionWriter[AttributeRequestBatch]):
 
     def on_predict_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Draw the sheets of all faces that this command makes, those that the folder held already among them."""
+        failed = self.report_unreadable(trainer, self.folder(trainer), len(self._names), "sources")
         gathered = of_all_processes(trainer, self._names)
         trainer.strategy.barrier()
         if trainer.is_global_zero:
-            self._draw_sheets(self.folder(trainer), set().union(*gathered))
+            self._draw_sheets(self.folder(trainer), set().union(*gathered), failed)
 
-    def _draw_sheets(self, folder: Path, names: Collection[str]) -> None:
+    def _draw_sheets(self, folder: Path, names: Collection[str], failed: str) -> None:
         faces = read_faces(folder, self._run_key, names)
         if not faces:
             log.warning("no face was made, so there is no sheet")
@@ -155,7 +157,7 @@ class FaceWriter(PredictionWriter[AttributeRequestBatch]):
             old.unlink()
             number += 1
         kept = f", {self._kept} of them from an earlier run" if self._kept else ""
-        log.info("%d face%s%s: %s", len(faces), "s" * (len(faces) > 1), kept, folder / "sheet.png")
+        log.info("%d face%s%s%s: %s", len(faces), "s" * (len(faces) > 1), kept, failed, folder / "sheet.png")
 
     def _facts(
         self, module: L.LightningModule, outputs: Mapping[str, Any], batch: AttributeRequestBatch, row: int

@@ -16,7 +16,7 @@ from callbacks.face_attributes.measures import AttributeResults, AttributeTest
 from callbacks.figures.pictures import save_figure
 from callbacks.figures.plain import without_nan
 from datamodules.common.atomic_write import write_text
-from datamodules.common.csv_table import csv_text, short_numbers
+from datamodules.tables.csv import csv_text, short_numbers
 from lightning_modules.face_attributes.classifier.metrics import WELL_KNOWN, AttributeScores, HeadScores, known_mean
 
 log = logging.getLogger(__name__)

@@ -29,7 +29,8 @@ class FeedbackStoreWriter(PredictionWriter[InspectionBatch]):
     The mining run is named by the checkpoint, the data and the thresholds, so that mining again adds nothing that is
     there and touches no answer. Of several processes each writes a file of its own, ``<store>.rank<N>``, which the
     first takes over at the end, image by image as one process would; what a stopped run left is taken over first.
-    Each score map goes to ``<store>.maps/<run>/<image>.npz``: ``score``, float16 ``(h, w)``.
+    Images that cannot be read are in ``unreadable.csv`` beside the store; that not one can be read is an error. Each
+    score map goes to ``<store>.maps/<run>/<image>.npz``: ``score``, float16 ``(h, w)``.
 
     Args:
         store: The file, made when it is missing; None takes ``feedback.sqlite`` in the run's folder.
@@ -46,6 +47,7 @@ class FeedbackStoreWriter(PredictionWriter[InspectionBatch]):
         self._run_id: int | None = None
         self._key = ("", "")
         self._classes: list[str] = []
+        self._read = 0
 
     def on_predict_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Open this process's file; the first process takes over what a stopped run left."""
@@ -54,6 +56,7 @@ class FeedbackStoreWriter(PredictionWriter[InspectionBatch]):
         self._classes = class_names(trainer, pl_module)
         self._key = (weights_digest(trainer, pl_module), data_sha256(trainer))
         self._run_id = None
+        self._read, self.unreadable = 0, {}
         if trainer.is_global_zero:
             self._open = FeedbackStore(self.store, create=True)
             self._take_over(self._open)
@@ -67,6 +70,8 @@ class FeedbackStoreWriter(PredictionWriter[InspectionBatch]):
     ) -> None:
         """Add the batch's images, all of them or, on an error, none."""
         store, maps = self._store(), {}
+        self.take_unreadable(outputs["path"], batch)
+        self._read += sum(map(bool, outputs["valid"]))
         with store.transaction():
             run_id = self._run(store, outputs["thresholds"])
             for place, path in enumerate(outputs["path"]):
@@ -85,6 +90,7 @@ class FeedbackStoreWriter(PredictionWriter[InspectionBatch]):
         if trainer.world_size > 1:
             self.close()
             trainer.strategy.barrier()
+        failed = self.report_unreadable(trainer, Path(str(self.store)).parent, self._read, "images")
         if not trainer.is_global_zero:
             return
         store = self._store() if trainer.world_size == 1 else FeedbackStore(str(self.store))
@@ -93,7 +99,7 @@ class FeedbackStoreWriter(PredictionWriter[InspectionBatch]):
         if self._run_id is not None:
             found = store.detections(self._run_id)
             images = len({one.image_id for one in found})
-            log.info("%d detections on %d images, run %d of %s", len(found), images, self._run_id, store.path)
+            log.info("%d detections on %d images%s, run %d of %s", len(found), images, failed, self._run_id, store.path)
         self.close()
 
     def _store(self) -> FeedbackStore:

@@ -20,7 +20,7 @@ from callbacks.figures.palette import dash
 from callbacks.figures.pictures import save_figure
 from callbacks.training.epoch_numbers import EpochNumbers, EpochRow
 from datamodules.common.atomic_write import write_text
-from datamodules.common.csv_table import csv_text
+from datamodules.tables.csv import csv_text
 
 log = logging.getLogger(__name__)
 

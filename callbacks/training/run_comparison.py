@@ -19,8 +19,8 @@ from callbacks.figures.pictures import save_figure
 from callbacks.training.curves import dress_epochs
 from callbacks.training.epoch_numbers import EpochNumbers, EpochRow
 from datamodules.common.atomic_write import write_text
-from datamodules.common.csv_table import csv_text, short_numbers
 from datamodules.common.errors import ConfigurationError
+from datamodules.tables.csv import csv_text, short_numbers
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from callbacks.figures.collect import CollectTestResults
 from callbacks.figures.pictures import save_figure
 from datamodules.common.atomic_write import write_text
-from datamodules.common.csv_table import csv_text, short_numbers
+from datamodules.tables.csv import csv_text, short_numbers
 from lightning_modules.video_quality.metrics import plcc, srcc
 from lightning_modules.video_quality.score_map import four_parameter_logistic
 

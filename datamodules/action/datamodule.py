@@ -14,6 +14,8 @@ from datamodules.action.settings import ActionDataSettings
 from datamodules.action.stream import ActionStream, predict_loader, sources_of
 from datamodules.common.errors import ConfigurationError
 from datamodules.common.settings import takes, texts
+from datamodules.summary.checks import announce
+from datamodules.summary.training_data import DataSummary
 
 
 class ActionDataModule(FrameDataModule):
@@ -64,13 +66,23 @@ class ActionDataModule(FrameDataModule):
     def setup(self, stage: str) -> None:
         """Read lists and frames; in ``fit``, stop where a class has nothing to train on."""
         if stage == "fit":
-            if self._only_path:
-                raise ConfigurationError(
-                    f"path is {self.path}, which is annotated, not learned from; give labelled videos by root or labels"
-                )
+            announce(self.data_summary())
             self._frames.check_training()
         elif stage != "predict":
             self._frames.splits()
+
+    def data_summary(self) -> DataSummary:
+        """Videos of each class in each split, told from the lists, without decoding a frame.
+
+        Raises:
+            LabelError: If a list is wrong.
+            ConfigurationError: If nothing is given to learn from.
+        """
+        if self._only_path:
+            raise ConfigurationError(
+                f"path is {self.path}, which is annotated, not learned from; give labelled videos by root or labels"
+            )
+        return self._frames.summary()
 
     def exclude(self, paths: Iterable[str | Path]) -> None:
         """Skip these sources in ``predict``; a resumed run gives those that it has already done."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 
 class AppraiseError(Exception):
     """Base of every error that the package raises on purpose."""
@@ -37,3 +39,8 @@ class StoreUnavailableError(StoreError):
 
 class ExportError(AppraiseError, RuntimeError):
     """A network cannot be exported, or a folder holds no export that can be run."""
+
+
+def fail(path: str | Path, line: int, problem: str) -> LabelError:
+    """Build the error for one line of a list: ``FILE, line N: problem``."""
+    return LabelError(f"{path}, line {line}: {problem}")

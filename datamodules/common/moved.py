@@ -64,6 +64,7 @@ _MOVES = (
     ),
     ("datamodules.action", "datamodules.video.streaming", "stream_chunks=chunks"),
     ("datamodules.action", "lightning_modules.commands", "extract_frames"),
+    ("datamodules.common", "datamodules.tables", "csv_table=csv manifest=columns"),
     ("datamodules.face_attributes", "datamodules.common", "counted_draws=seeded_draws"),
     ("datamodules.face_attributes", "datamodules.faces", "schema"),
     (
@@ -247,6 +248,12 @@ _SPLIT = {
     "callbacks.score_scatter": ("callbacks.figures.pictures",),
     "callbacks.score_writer": ("callbacks.figures.run_key",),
     "datamodules.inspection.augmentation": ("datamodules.inspection.settings",),
+    "datamodules.common.manifest": (
+        "datamodules.common.errors",
+        "datamodules.tables.numbers",
+        "datamodules.tables.rows",
+        "datamodules.tables.text",
+    ),
     "datamodules.video.reader": ("datamodules.video.reading.contract",),
     "lightning_modules.action.segment_files": ("lightning_modules.action.segments.frame_files",),
     "lightning_modules.action.segment_metrics": ("lightning_modules.action.segments.flicker",),

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
-from datamodules.common.errors import ConfigurationError
-from datamodules.common.manifest import fail
+from datamodules.common.errors import ConfigurationError, fail
 
 SplitName = Literal["train", "val", "test"]
 SPLITS: tuple[SplitName, ...] = get_args(SplitName)

@@ -19,6 +19,8 @@ class FaceBatch(TypedDict):
         valid: bool ``(B,)``; False for the sampler's padding.
         file: Path of each picture as written in its list; for a generated face a name that says how to draw it again.
         identity: Name of the person, empty where unknown.
+        error: Why each picture could not be read, empty where it could; such a picture is black and not valid. Only
+            where there is one.
     """
 
     image: Tensor
@@ -28,6 +30,7 @@ class FaceBatch(TypedDict):
     valid: Tensor
     file: list[str]
     identity: list[str]
+    error: NotRequired[list[str]]
 
 
 class AttributeRequestBatch(TypedDict):
@@ -43,6 +46,7 @@ class AttributeRequestBatch(TypedDict):
         source: Path of each source face; empty where there is none.
         labelled: bool ``(B,)``; False where the attributes of the source face are unknown, so that the classifier
             shall say them.
+        error: Why each source could not be read, as in `FaceBatch`; only where there is one.
     """
 
     attributes: Tensor
@@ -53,3 +57,4 @@ class AttributeRequestBatch(TypedDict):
     image: NotRequired[Tensor]
     source: list[str]
     labelled: Tensor
+    error: NotRequired[list[str]]

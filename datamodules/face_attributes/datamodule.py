@@ -18,16 +18,21 @@ from datamodules.common.seeded_draws import row_draws
 from datamodules.common.settings import takes, texts
 from datamodules.face_attributes.augmentation import DRAWS, augment
 from datamodules.face_attributes.batch import FaceBatch
+from datamodules.face_attributes.contents import attribute_summary
 from datamodules.face_attributes.dataset import FaceDataset, FaceSource, ListedFaces
 from datamodules.face_attributes.demo_faces import DemoFaces
 from datamodules.face_attributes.settings import FaceDataSettings
 from datamodules.faces.lists.people import joined, people_of, sketch_of
-from datamodules.faces.lists.records import FaceList, LabelTable, SplitName
+from datamodules.faces.lists.records import SPLITS, FaceList, LabelTable, SplitName
 from datamodules.faces.lists.sources import detect_format, pictures, read_faces, resolved
 from datamodules.faces.lists.splits import split_faces
 from datamodules.faces.lists.values import warn_of_rare
 from datamodules.faces.renderer.settings import FaceDemoSettings
 from datamodules.faces.schema import MISSING, AttributeSchema, normalised
+from datamodules.images.unreadable import UnreadableFiles
+from datamodules.summary.checks import announce, check_pictures
+from datamodules.summary.findings import Findings, OnError
+from datamodules.summary.training_data import DataSummary
 
 
 class FaceAttributeDataModule(LightningDataModule):
@@ -60,20 +65,45 @@ class FaceAttributeDataModule(LightningDataModule):
         self._lists: dict[SplitName, FaceList] | None = None
         self._learnt_from: SplitName | None = None
         self._people: Tensor | None = None
+        self._on_error: OnError = "raise"
+        self._unreadable = UnreadableFiles()
         self.attribute_schema: dict[str, Any] = self._schema.plain()
         self.image_size = settings.image_size
         self.validate_on = settings.validate_on
 
     def setup(self, stage: str) -> None:
         """Read the lists, so that errors come before any work; in ``fit``, say which attributes are too rare."""
+        self._on_error = "skip" if stage != "fit" else self.settings.on_error
         if stage == "predict" and (self._paths or self._kind == "images"):
             return
         if stage == "fit":
             self._check_training(self.label_table("train"))
+            announce(self.data_summary())
         learnt: dict[str, SplitName] = {"fit": "train", "validate": self.validate_on}
         self._learnt_from = learnt.get(stage)
         splits: dict[str, SplitName] = {"fit": self.validate_on, "validate": self.validate_on}
         self.faces(splits.get(stage, "test"))
+
+    def data_summary(self) -> DataSummary:
+        """Faces, people and how often each attribute is shown in each split, without decoding a picture.
+
+        Raises:
+            LabelError: If a list is wrong.
+            ConfigurationError: If there is no face to train on.
+        """
+        found = attribute_summary({split: self._table(split) for split in SPLITS}, self._schema)
+        pictures = Findings(self.settings.on_error)
+        for split in {"train", self.validate_on}:
+            faces = self.faces(split) if self._table(split) is not None else None
+            if isinstance(faces, ListedFaces):
+                check_pictures(faces.faces.paths, faces.faces.sources, pictures)
+        return replace(found, findings=[*found.findings, *pictures.found])
+
+    def _table(self, split: SplitName) -> LabelTable | None:
+        """Labels of a split; None where it is empty, which is an error of training alone."""
+        if split != "train" and self._kind != "demo" and not len(self._splits()[split]):
+            return None
+        return self.label_table(split)
 
     def state_dict(self) -> dict[str, Any]:
         """``people``: a sketch of those that a training, or a collection of statistics, learns from."""
@@ -145,6 +175,15 @@ class FaceAttributeDataModule(LightningDataModule):
             return self._loader(self._cut(read_faces(self._sources, self._schema)))
         return self.test_dataloader()
 
+    def on_before_batch_transfer(self, batch: FaceBatch, dataloader_idx: int) -> FaceBatch:
+        """Name each picture that could not be read, once."""
+        self._unreadable.name(batch.get("error", []))
+        return batch
+
+    def teardown(self, stage: str) -> None:
+        """Count the pictures that could not be read."""
+        self._unreadable.count(stage)
+
     def on_after_batch_transfer(self, batch: FaceBatch, dataloader_idx: int) -> FaceBatch:
         """Augment, on the device, in training alone."""
         if self.settings.augmentation is None or not (self.trainer and self.trainer.training):
@@ -153,7 +192,7 @@ class FaceAttributeDataModule(LightningDataModule):
         return {**batch, "image": augment(batch["image"], self.settings.augmentation, draws)}
 
     def _cut(self, faces: FaceList) -> ListedFaces:
-        return ListedFaces(faces, self.image_size, self.settings.crop_margin)
+        return ListedFaces(faces, self.image_size, self.settings.crop_margin, self._on_error)
 
     def _check_training(self, table: LabelTable) -> None:
         if not (table.attributes != MISSING).any():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import ClassVar, Protocol
 
 import numpy as np
@@ -10,11 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from datamodules.common.errors import ImageError
 from datamodules.common.sampler import SampleIndex, WholeBatches
 from datamodules.face_attributes.batch import FaceBatch
 from datamodules.faces.lists.crops import cut_face, square_of
 from datamodules.faces.lists.records import FaceList, LabelTable
 from datamodules.images.upright import read_picture
+from datamodules.summary.findings import OnError
 
 
 class FaceSource(Protocol):
@@ -43,10 +46,12 @@ class ListedFaces:
         faces: The list.
         image_size: Side S of a crop in pixels.
         crop_margin: What is added to each side of a box, as a share of its longer side.
+        on_error: "raise" stops at a picture that cannot be read, "skip" gives a row that is not valid.
     """
 
-    def __init__(self, faces: FaceList, image_size: int, crop_margin: float) -> None:
+    def __init__(self, faces: FaceList, image_size: int, crop_margin: float, on_error: OnError = "raise") -> None:
         self.faces = faces
+        self._on_error = on_error
         self._size = image_size
         self._margin = crop_margin
 
@@ -56,17 +61,22 @@ class ListedFaces:
 
     def batch(self, index: Tensor, valid: Tensor, epoch: int) -> FaceBatch:
         """Some faces; the picture of padding is black and not read."""
-        rows, kept = index.tolist(), valid.tolist()
-        black = np.zeros((3, self._size, self._size), dtype=np.uint8)
-        pictures = [self.picture(row) if keep else black for row, keep in zip(rows, kept, strict=True)]
+        rows = index.tolist()
+        pictures, errors = read_each(
+            [partial(self.picture, row) if keep else None for row, keep in zip(rows, valid.tolist(), strict=True)],
+            self._size,
+            self._on_error,
+        )
         batch = FaceBatch(
             image=torch.from_numpy(np.stack(pictures)),
             attributes=torch.from_numpy(self.faces.attributes[rows]),
             index=index,
-            valid=valid,
+            valid=valid & torch.tensor([not error for error in errors]),
             file=[self.faces.names[row] for row in rows],
             identity=[self.faces.identities[row] for row in rows],
         )
+        if any(errors):
+            batch["error"] = errors
         if self.faces.values is not None:
             batch["values"] = torch.from_numpy(self.faces.values[rows])
         return batch
@@ -83,6 +93,32 @@ class ListedFaces:
     def table(self) -> LabelTable:
         """Labels of all faces."""
         return self.faces.table()
+
+
+def read_each(
+    readers: Sequence[Callable[[], NDArray[np.uint8]] | None], size: int, on_error: OnError
+) -> tuple[list[NDArray[np.uint8]], list[str]]:
+    """Pictures of a batch, uint8 ``(3, S, S)`` each, and why one could not be read.
+
+    Args:
+        readers: Gives a picture; None for one that is black and not read.
+        size: Side S.
+        on_error: "skip" makes a picture black that cannot be read.
+
+    Raises:
+        ImageError: If one cannot be read and is not to be skipped.
+    """
+    pictures = [np.zeros((3, size, size), dtype=np.uint8)] * len(readers)
+    errors = [""] * len(readers)
+    for place, read in enumerate(readers):
+        try:
+            if read is not None:
+                pictures[place] = read()
+        except ImageError as error:
+            if on_error == "raise":
+                raise
+            errors[place] = str(error)
+    return pictures, errors
 
 
 class FaceDataset(WholeBatches[FaceBatch]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import count as count_from
 from typing import Any, ClassVar
 
@@ -19,6 +20,7 @@ from datamodules.common.sampler import PaddedDistributedSampler, SampleIndex, Wh
 from datamodules.common.settings import takes
 from datamodules.face_attributes.batch import AttributeRequestBatch
 from datamodules.face_attributes.datamodule import read_schema
+from datamodules.face_attributes.dataset import read_each
 from datamodules.face_attributes.demo_faces import DemoFaces
 from datamodules.face_attributes.request_lists import drawn_requests, image_request, listed_requests, text_request
 from datamodules.face_attributes.requests import FaceRequest
@@ -26,6 +28,7 @@ from datamodules.face_attributes.settings import AttributeRequestSettings
 from datamodules.faces.lists.crops import cut_face, square_of
 from datamodules.faces.renderer.settings import FaceDemoSettings
 from datamodules.faces.schema import AttributeSchema
+from datamodules.images.unreadable import UnreadableFiles
 from datamodules.images.upright import read_picture
 
 _SEEDS = 1 << 63  # of a batch, int64
@@ -56,6 +59,7 @@ class AttributeRequestDataModule(LightningDataModule):
         self._pictures = SourcePictures(settings.image_size, settings.crop_margin)
         self._items = _items(self._requests(), settings.count, settings.seed)
         self._excluded: set[str] = set()
+        self._unreadable = UnreadableFiles()
         self.attribute_schema: dict[str, Any] = self._schema.plain()
         self.image_size = settings.image_size
 
@@ -90,16 +94,17 @@ class AttributeRequestDataModule(LightningDataModule):
         return [item.name for item in self._items]
 
     def request(self, row: int) -> AttributeRequestBatch:
-        """The face whose ``index`` is ``row``, as a batch of its own.
-
-        Raises:
-            ImageError: If its source cannot be read.
-        """
+        """The face whose ``index`` is ``row``, as a batch of its own; not valid where its source cannot be read."""
         return RequestDataset(self._items, self._pictures, [row])[0]
 
     def exclude(self, names: Iterable[str]) -> None:
         """Skip these faces, and no others, in ``predict``; a resumed run gives those that its folder already holds."""
         self._excluded = set(names)
+
+    def on_before_batch_transfer(self, batch: AttributeRequestBatch, dataloader_idx: int) -> AttributeRequestBatch:
+        """Name each source that could not be read, once."""
+        self._unreadable.name(batch.get("error", []))
+        return batch
 
     def predict_dataloader(self) -> DataLoader[AttributeRequestBatch]:
         """The requests in their order, without the excluded ones."""
@@ -140,20 +145,17 @@ class SourcePictures:
         self._faces = faces
         self._rows = rows or {}
 
-    def read(self, items: Sequence[RequestItem]) -> Tensor:
-        """One picture an item, uint8 ``(B, 3, S, S)``; black where there is none.
-
-        Raises:
-            ImageError: If a file cannot be read.
-        """
+    def read(self, items: Sequence[RequestItem]) -> tuple[Tensor, list[str]]:
+        """One picture an item, uint8 ``(B, 3, S, S)``, black where there is none, and why one could not be read."""
         if self._faces is not None:
             rows = torch.tensor([self._rows[item.place] for item in items])
-            return self._faces.batch(rows, torch.ones(len(rows), dtype=torch.bool), 0)["image"]
-        return torch.from_numpy(np.stack([self._picture(item.request) for item in items]))
+            found = self._faces.batch(rows, torch.ones(len(rows), dtype=torch.bool), 0)["image"]
+            return found, [""] * len(items)
+        readers = [partial(self._picture, item.request) if item.request.source else None for item in items]
+        pictures, errors = read_each(readers, self._size, "skip")
+        return torch.from_numpy(np.stack(pictures)), errors
 
     def _picture(self, request: FaceRequest) -> NDArray[np.uint8]:
-        if not request.source:
-            return np.zeros((3, self._size, self._size), dtype=np.uint8)
         image = read_picture(request.source)
         return cut_face(image, square_of(request.box, image.size, self._margin), self._size)
 
@@ -184,7 +186,10 @@ class RequestDataset(WholeBatches[AttributeRequestBatch]):
             labelled=torch.tensor([item.request.labelled for item in items]),
         )
         if any(batch["source"]):
-            batch["image"] = self._pictures.read(items)
+            batch["image"], errors = self._pictures.read(items)
+            if any(errors):
+                batch["error"] = errors
+                batch["valid"] = batch["valid"] & torch.tensor([not error for error in errors])
         return batch
 
 

@@ -7,14 +7,18 @@ from typing import Literal, cast
 
 import torch
 
-from datamodules.common.errors import ConfigurationError
-from datamodules.common.manifest import Table, fail, parse_integer, read_rows
+from datamodules.common.errors import ConfigurationError, fail
 from datamodules.face_attributes.requests import FaceRequest, check_request, parse_attributes, request_name, thinned
 from datamodules.faces.lists.records import FaceList, LabelTable
 from datamodules.faces.lists.settings import FaceListSettings, LabelFormat
 from datamodules.faces.lists.sources import read_faces
 from datamodules.faces.schema import MISSING, AttributeSchema
 from datamodules.images.size import picture_size
+from datamodules.images.upright import read_picture
+from datamodules.tables.columns import Table
+from datamodules.tables.names import file_at
+from datamodules.tables.numbers import parse_integer
+from datamodules.tables.rows import read_rows
 
 ListFormat = Literal["auto", "csv", "celeba", "pubfig", "lfw"]
 _TEXT = "attributes"  # column that makes a csv a list of requests
@@ -34,9 +38,11 @@ def image_request(
 
     Raises:
         ConfigurationError: If there is no such picture, or the box is not in it.
+        ImageError: If the picture cannot be read.
     """
     if not Path(path).is_file():
         raise ConfigurationError(f"from_image is {path}, and there is no such file; name a picture of a face")
+    read_picture(path)  # what cannot be read is said before anything is made
     if box is not None:
         _check_box(box, path)
     unsaid = torch.full((len(schema.attributes),), MISSING, dtype=torch.int8)
@@ -110,7 +116,7 @@ def _text_requests(path: str, schema: AttributeSchema, force: bool) -> list[Face
             wanted = parse_attributes(text, schema, force)
         except ConfigurationError as error:
             raise ConfigurationError(f"{path}, line {line}: {error}") from error
-        picture = (Path(path).parent / file).absolute() if file else None
+        picture = Path(file_at(Path(path).parent, file)) if file else None
         if picture is not None and not picture.is_file():
             raise fail(path, line, f"there is no picture {picture}; correct the name or leave it empty")
         found.append(

@@ -11,6 +11,7 @@ from datamodules.face_attributes.request_lists import ListFormat
 from datamodules.faces.lists.records import SplitName
 from datamodules.faces.lists.settings import FaceListSettings
 from datamodules.faces.renderer.settings import LARGEST_SIDE, SMALLEST_SIDE, FaceDemoSettings
+from datamodules.summary.findings import OnError
 
 
 @settings(kw_only=False)
@@ -23,6 +24,13 @@ class FaceDataSettings(FaceListSettings):
     batch_size: int = argument(default=32, help="Faces of a batch.", low=1)
     num_workers: int = argument(default=0, help="Worker processes of a loader; 0 works in the main process.", low=0)
     seed: int = argument(default=0, help="Seed of order and augmentation.")
+    on_error: OnError = argument(
+        default="raise",
+        help=(
+            'A picture that cannot be read ends a training before its first step ("raise"), or is left out ("skip"); '
+            "predict, test and validate always name it and go on."
+        ),
+    )
     demo: FaceDemoSettings | None = argument(
         default=None, help="What the generated demo holds; None takes its defaults."
     )

@@ -10,9 +10,8 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import yaml
-
-from datamodules.common.errors import ConfigurationError
+from datamodules.common.errors import ConfigurationError, LabelError
+from datamodules.tables.yaml import read_yaml
 
 HeadKind = Literal["binary", "exclusive", "complete", "ordinal", "overlapping"]
 PRESENT, ABSENT, MISSING = 1, 0, -1
@@ -86,12 +85,9 @@ class AttributeSchema:
         shipped = DEFAULT_SCHEMA.parent / f"{file.name}.yaml"
         file = shipped if len(file.parts) == 1 and shipped.is_file() else file
         try:
-            plain = yaml.safe_load(file.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            reason = " ".join(str(error).split())  # of YAML, lines with a picture of the place
-            raise ConfigurationError(
-                f"The attribute schema {file} cannot be read ({reason}): name a YAML file."
-            ) from error
+            plain = read_yaml(file, words=True)
+        except LabelError as error:
+            raise ConfigurationError(f"The attribute schema cannot be used: {error}") from error
         if not isinstance(plain, dict):
             raise ConfigurationError(f"The attribute schema {file} holds no mapping: write the key heads with a list.")
         try:

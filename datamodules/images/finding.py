@@ -33,3 +33,17 @@ def images_at(path: str | Path) -> list[Path]:
             f"path {str(path)!r} holds no image (suffixes {suffixes}); give another folder or a file"
         )
     return found
+
+
+def folder_named(root: str | Path, name: str) -> Path | None:
+    """The folder of this name in ``root``, else the only one whose name differs in capitals alone; None without one."""
+    own = Path(root) / name
+    if own.is_dir() or not Path(root).is_dir():
+        return own if own.is_dir() else None
+    near = [place for place in Path(root).iterdir() if place.name.lower() == name.lower() and place.is_dir()]
+    return near[0] if len(near) == 1 else None
+
+
+def folders_in(root: str | Path) -> list[str]:
+    """Names of the folders in ``root``, sorted, for messages."""
+    return sorted(place.name for place in Path(root).iterdir() if place.is_dir()) if Path(root).is_dir() else []

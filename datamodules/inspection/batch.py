@@ -41,8 +41,9 @@ class InspectionBatch(TypedDict):
         is_healthy: bool ``(B,)``, True: the whole part is known to be free of defects.
         index: int64 ``(B,)``, row of the image in its split's list.
         repeat: int64 ``(B,)``, how often the row came before in this epoch; nothing says never.
-        valid: bool ``(B,)``, False: the row only pads the processes to equal length.
+        valid: bool ``(B,)``, False: the row only pads the processes to equal length, or its file could not be read.
         path: Absolute path of each source image.
+        error: Why each file could not be read, empty where it could; only where there is one.
     """
 
     image: Tensor
@@ -63,6 +64,7 @@ class InspectionBatch(TypedDict):
     repeat: NotRequired[Tensor]
     valid: Tensor
     path: list[str]
+    error: NotRequired[list[str]]
 
 
 Box = tuple[float, float, float, float]

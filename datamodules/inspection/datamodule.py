@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from functools import partial
+from dataclasses import replace
+from functools import cached_property, partial
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -19,15 +20,22 @@ from datamodules.common.sampler import PaddedDistributedSampler
 from datamodules.common.settings import takes
 from datamodules.common.splits import SPLITS_OF_STAGE
 from datamodules.images.size import picture_size
+from datamodules.images.unreadable import UnreadableFiles
+from datamodules.images.whole import broken_picture
 from datamodules.inspection.batch import InspectionBatch
 from datamodules.inspection.batches.augmentation import augment
 from datamodules.inspection.batches.dataset import InspectionDataset, InspectionItem, collate
 from datamodules.inspection.batches.decoded import ImageCache, network_size
 from datamodules.inspection.batches.domain_sampler import BalancedDomainSampler
+from datamodules.inspection.contents import parts_summary
 from datamodules.inspection.labels.images_by_split import ImageLists
 from datamodules.inspection.labels.records import LabelledImage
 from datamodules.inspection.labels.sources import Split
 from datamodules.inspection.settings import AugmentationSettings, InspectionDataSettings
+from datamodules.inspection.white import White, find_white
+from datamodules.summary.checks import announce
+from datamodules.summary.findings import OnError
+from datamodules.summary.training_data import DataSummary
 
 
 class InspectionDataModule(LightningDataModule):
@@ -36,6 +44,10 @@ class InspectionDataModule(LightningDataModule):
     Without lists, folders and ``path`` the data is the generated demo. Batches follow ``InspectionBatch``; every random
     draw comes from ``(seed, epoch, row)`` and none from a global generator. The samplers split the rows between
     processes themselves and are left alone by Lightning.
+
+    Attributes:
+        class_names: Names of the classes; None where only a folder to mine is given.
+        white_level: Value of white in images of more than 8 bits; found when a training begins, kept by checkpoints.
 
     Raises:
         ConfigurationError: If arguments cannot work, alone or together.
@@ -51,16 +63,59 @@ class InspectionDataModule(LightningDataModule):
         self._lists = ImageLists(settings)
         self.class_names: list[str] | None = self._lists.class_names
         self._augmentation = settings.augmentation or AugmentationSettings()
+        self.white_level = settings.white_level
         self._cache = ImageCache(settings.cache_megabytes / max(1, settings.num_workers))
+        self._on_error: OnError = "raise"
+        self._unreadable = UnreadableFiles()
 
     def prepare_data(self) -> None:
         """Make the demo once, before the processes of a run part."""
         self._lists.prepare()
 
     def setup(self, stage: str) -> None:
-        """Read the lists and what a stage needs, so that errors come before any work."""
+        """Read what a stage needs, so that errors come before any work; in ``fit``, say what the lists hold."""
+        self._on_error = "skip" if stage != "fit" else self.settings.on_error
+        if stage == "fit":
+            announce(self.data_summary())
+            self.white_level = self._white.level
         for split in SPLITS_OF_STAGE.get(stage, ()):
             self.images(split)
+
+    def data_summary(self) -> DataSummary:
+        """What is trained on, validated and tested with; faults are among its findings.
+
+        Raises:
+            LabelError: If a list cannot be read at all.
+        """
+        healthy = getattr(self.trainer and self.trainer.lightning_module, "learns_from_healthy", False)
+        needed = not healthy and not self.settings.is_demo  # a small demo cannot show every class
+        summary = parts_summary(self._lists, self.settings, needed=needed)
+        return replace(summary, findings=[*summary.findings, *self._white.findings])
+
+    @cached_property
+    def _white(self) -> White:
+        """White of the training images; the demo has 8 bits."""
+        paths = [] if self.settings.is_demo else [image.path for image in self._lists.known("train")]
+        return find_white(paths, self.white_level)
+
+    def state_dict(self) -> dict[str, Any]:
+        """White of the training images where they have more than 8 bits, for whatever looks at images later."""
+        return {} if self.white_level is None else {"white_level": self.white_level}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the white that was trained with, and never guess anew.
+
+        Raises:
+            ConfigurationError: If another one is given.
+        """
+        stored, given = state_dict.get("white_level"), self.settings.white_level
+        if None not in (stored, given) and stored != given:
+            raise ConfigurationError(
+                f"white_level is {given:g}, but the checkpoint was trained with {stored:g}; leave it out or train again"
+            )
+        if stored is not None:
+            self.white_level = float(stored)
+            self._cache.forget()
 
     def images(self, split: Split, domain: int | None = None) -> list[LabelledImage]:
         """Images of a split in the order of its batches' ``index``.
@@ -81,8 +136,8 @@ class InspectionDataModule(LightningDataModule):
         sizes = [np.zeros((0, 2), dtype=np.float32)]
         own, classes = self.settings, len(self.class_names or ())
         for image in self.images("train"):
-            if image.labelled:
-                boxes = self._cache.decoded(image, classes, own.image_size, own.box_fill).boxes
+            if image.labelled and (self._on_error == "raise" or broken_picture(image.path) is None):
+                boxes = self._cache.decoded(image, classes, own.image_size, own.box_fill, self.white_level).boxes
                 sizes.append(boxes[:, 2:] - boxes[:, :2])
         return np.concatenate(sizes)
 
@@ -92,6 +147,8 @@ class InspectionDataModule(LightningDataModule):
         The store keeps it with a run. It holds no absolute path and no time, so that a moved copy has the same one.
         """
         digest = hashlib.sha256(f"{self.class_names}\0{self.settings.image_size}\0".encode())
+        if self.white_level is not None:
+            digest.update(f"white {self.white_level:g}\0".encode())
         for image in self.images("predict"):
             digest.update(f"{image.name}\0{Path(image.path).stat().st_size}\0".encode())
         return digest.hexdigest()
@@ -128,6 +185,15 @@ class InspectionDataModule(LightningDataModule):
         together = len(sizes) == 1 and max(next(iter(sizes))) <= _LARGE
         return self._loader("predict", PaddedDistributedSampler(images), self.settings.batch_size if together else 1)
 
+    def on_before_batch_transfer(self, batch: InspectionBatch, dataloader_idx: int) -> InspectionBatch:
+        """Name each image that could not be read, once."""
+        self._unreadable.name(batch.get("error", []))
+        return batch
+
+    def teardown(self, stage: str) -> None:
+        """Count the images that could not be read."""
+        self._unreadable.count(stage)
+
     def on_after_batch_transfer(self, batch: InspectionBatch, dataloader_idx: int) -> InspectionBatch:
         """Augment while training, on the device."""
         if self.trainer is None or not self.trainer.training:
@@ -144,7 +210,8 @@ class InspectionDataModule(LightningDataModule):
             len(self.class_names or ()),
             training=training,
             cache=self._cache,
-            on_error="report" if split == "predict" else "raise",
+            on_error="skip" if split == "predict" else self._on_error,
+            white_level=self.white_level,
         )
         crop = self.settings.crop_size if training else None
         return ResumableLoader(

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 from datamodules.common.errors import ConfigurationError
 from datamodules.common.settings import argument, settings
 from datamodules.inspection.demo.settings import InspectionDemoSettings
+from datamodules.summary.findings import OnError
 
 LabelFormat = Literal["manifest", "folder", "class_folders", "coco", "yolo", "magnetic_tile", "deeppcb"]
 NewTraining = Literal["none", "mentored", "full"]
@@ -126,6 +127,35 @@ class InspectionDataSettings:
     )
     demo: InspectionDemoSettings | None = argument(
         default=None, help="What the generated demo holds; None takes its defaults."
+    )
+    on_error: OnError = argument(
+        default="raise",
+        help=(
+            'What to do with an empty box, a polygon of two points or a broken training image: "raise" names all and '
+            'stops, "skip" leaves out.'
+        ),
+    )
+    mask_healthy: int | str | None = argument(
+        default=None,
+        help=(
+            'Value of healthy pixels in masks of one class, such as 255 or "#ffffff" in inverted ones; None finds it: '
+            "black, else white beside colours."
+        ),
+    )
+    mask_palette: str | dict[str, str] | None = argument(
+        default=None,
+        help=(
+            'Colours of masks whose colours tell the class: "voc", those of PASCAL VOC, or one for each class, such as '
+            '{scratch: "#ff0000", unknown: "#808080"}; None: masks hold numbers.'
+        ),
+    )
+    white_level: float | None = argument(
+        default=None,
+        help=(
+            "Value of white in images of more than 8 bits, such as 4095 for 12 bits in 16; None reads it from the "
+            "files, else takes the next full range above the brightest training image. A checkpoint keeps it."
+        ),
+        low=0,
     )
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import ClassVar
@@ -15,9 +15,12 @@ from torch.utils.data import DataLoader
 from datamodules.common.resuming import ResumableLoader
 from datamodules.common.sampler import PaddedDistributedSampler
 from datamodules.common.settings import takes
-from datamodules.common.splits import SPLITS_OF_STAGE
+from datamodules.common.splits import SPLITS, SPLITS_OF_STAGE, SplitName
+from datamodules.summary.checks import announce
+from datamodules.summary.training_data import DataSummary
 from datamodules.video.fragments import FragmentGrid
 from datamodules.video_quality.batch import VideoQualityBatch
+from datamodules.video_quality.contents import score_summary
 from datamodules.video_quality.dataset import VideoQualityDataset, VideoQualityItem, collate
 from datamodules.video_quality.demo.sources import DemoSettings
 from datamodules.video_quality.labels import LabelledVideo, read_rank_pairs
@@ -73,12 +76,23 @@ class VideoQualityDataModule(LightningDataModule):
             self._demo_folder()
 
     def setup(self, stage: str) -> None:
-        """Read the lists that a stage needs, so that their errors come before any work."""
+        """Read the lists that a stage needs, so that errors come before any work; in ``fit``, say what they hold."""
         for split in SPLITS_OF_STAGE.get(stage, ()):
             self.videos(split)
         if self.settings.rank_pairs is not None and stage != "predict":
             folder = self._demo_folder() if self.settings.is_demo else None
             read_rank_pairs(self.settings.rank_pairs, self._sources.listed_names(folder))
+        if stage == "fit":
+            announce(self._summary(("train", "val")))  # the test list is not read to train
+
+    def data_summary(self) -> DataSummary:
+        """Videos and scores of the splits that are given; equal training scores are a fault.
+
+        Raises:
+            LabelError: If a list is wrong.
+            ConfigurationError: If there is nothing to train on.
+        """
+        return self._summary([split for split in SPLITS if split != "test" or self._sources.has(split)])
 
     def videos(self, split: Split) -> list[LabelledVideo]:
         """All videos of a split in the order of its list; those given to ``exclude`` are still among them.
@@ -92,6 +106,9 @@ class VideoQualityDataModule(LightningDataModule):
             require_files = self.settings.on_error == "raise" and split != "predict"
             self._videos[split] = self._sources.load(split, demo=folder, require_files=require_files)
         return self._videos[split]
+
+    def _summary(self, splits: Sequence[SplitName]) -> DataSummary:
+        return score_summary({split: self.videos(split) for split in splits})
 
     def exclude(self, paths: Iterable[str | Path]) -> None:
         """Skip these files in ``predict``; a resumed run gives those whose rows it already has."""

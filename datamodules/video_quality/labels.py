@@ -21,10 +21,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
-from datamodules.common.errors import ConfigurationError, LabelError
-from datamodules.common.manifest import Row, Table, check_width, fail, parse_integer, parse_number, read_rows
+from datamodules.common.errors import ConfigurationError, LabelError, fail
 from datamodules.common.splits import SplitName as SplitName
 from datamodules.common.splits import strict_split
+from datamodules.tables.columns import Table, check_width
+from datamodules.tables.names import file_at, plain_name
+from datamodules.tables.numbers import parse_integer, parse_number
+from datamodules.tables.repeats import Repeats
+from datamodules.tables.rows import Row, read_rows
 
 LabelFormat = Literal["kvq", "duration_fps_mos", "ksvqe", "divide", "manifest"]
 DivideColumn = Literal["aesthetic", "technical", "overall"]
@@ -91,27 +95,26 @@ def read_labels(
         require_files: Reject a video that does not exist.
 
     Returns:
-        The videos in the order of the list, at least one.
+        The videos in the order of the list, at least one; a row that repeats another counts once.
 
     Raises:
-        LabelError: If the list is empty or malformed, a score is missing, NaN or infinite, a name occurs twice or a
-            video does not exist; the message names the list and the line.
+        LabelError: If the list is empty or malformed, a score is missing, NaN or infinite, two rows contradict each
+            other over a video or a video does not exist; the message names the list and the line.
         ConfigurationError: If ``label_format`` is none of the five.
     """
     path = Path(path)
     folder = Path(root) if root is not None else path.parent
     if label_format not in _READERS:
         raise ConfigurationError(f"label_format is {label_format!r}; allowed are {', '.join(_READERS)}")
-    records = list(_READERS[label_format](path, divide_column))
-    _check_unique(path, [video for _, video in records])
     videos = [
         replace(
             video,
-            path=str((folder / video.name).absolute()),
+            path=file_at(folder, video.name),
             mos=_score(path, video, score) if score or require_scores else math.nan,
         )
-        for score, video in records
+        for score, video in _READERS[label_format](path, divide_column)
     ]
+    videos = _once(path, videos)
     if require_files:
         _check_present(path, videos)
     return videos
@@ -121,24 +124,31 @@ def read_rank_pairs(path: str | Path, names: Iterable[str] | None = None) -> lis
     """Read a csv ``video1,video2,rank,group`` of rank pairs between known names; with None any name will do.
 
     Raises:
-        LabelError: If it is malformed, a rank is not 1 or 2, a group is neither "source" nor "nonsource", or a video
-            is in none of the label lists.
+        LabelError: If it is malformed, a rank is not 1 or 2, a group is neither "source" nor "nonsource", a video is
+            in none of the label lists, or two rows contradict each other over a pair.
     """
     columns = ("video1", "video2", "rank", "group")
     table = Table(path, columns, [])
-    known = None if names is None else set(names)
-    pairs = []
+    known = None if names is None else {plain_name(name): name for name in names}
+    pairs, repeats = [], Repeats(path)
     for line, (first, second, rank, group) in table.records(columns):
         if rank not in ("1", "2"):
             raise fail(path, line, f"rank {rank!r} must be 1 (video1 is better) or 2 (video2 is better)")
         if group not in ("source", "nonsource"):
             raise fail(path, line, f"group {group!r} must be 'source' or 'nonsource'")
         for name in (first, second):
-            if not name or (known is not None and name not in known):
+            if not name or (known is not None and plain_name(name) not in known):
                 raise fail(path, line, f"video {name!r} is in no label list; correct the name or drop the pair")
+        own = (plain_name(first), plain_name(second))
+        better = first if rank == "1" else second
+        if not repeats.is_new(line, frozenset(own), f"{first}, {second}", better=plain_name(better)):
+            continue
+        if known is not None:
+            first, second = (known[name] for name in own)
         pairs.append(
             RankPair(first, second, 1 if rank == "1" else 2, "source" if group == "source" else "nonsource", line)
         )
+    repeats.report()
     return pairs
 
 
@@ -179,7 +189,7 @@ def _check_consecutive(path: Path, rows: list[Row], names: list[str]) -> None:
 
 def _four_fields(path: Path) -> Iterator[tuple[int, str, str, str, str]]:
     """Line and fields of records of four fields without a header; a name that holds a comma needs quotes."""
-    for row in read_rows(path):
+    for row in read_rows(path, width=4):
         check_width(path, row, 4)
         name, first, second, third = row.fields
         yield row.line, name, first, second, third
@@ -243,15 +253,23 @@ def _region(path: Path, line: int, texts: list[str]) -> tuple[float, float, floa
     return x1, y1, x2, y2
 
 
-def _check_unique(path: Path, records: list[LabelledVideo]) -> None:
-    first: dict[str, int] = {}
-    for record in records:
-        if not record.name:
-            raise fail(path, record.line, "the name of the video is empty; write its path")
-        if record.name in first:
-            earlier = first[record.name]
-            raise fail(path, record.line, f"{record.name!r} was already named in line {earlier}; drop one of the two")
-        first[record.name] = record.line
+def _once(path: Path, videos: list[LabelledVideo]) -> list[LabelledVideo]:
+    """The videos without rows that repeat others."""
+    repeats, kept = Repeats(path), []
+    for video in videos:
+        if not video.name:
+            raise fail(path, video.line, "the name of the video is empty; write its path")
+        said = {
+            "score": None if math.isnan(video.mos) else video.mos,
+            "pattern": video.pattern,
+            "reference": video.reference,
+            "region": video.region,
+            "split": video.split,
+        }
+        if repeats.is_new(video.line, video.path, video.name, **said):
+            kept.append(video)
+    repeats.report()
+    return kept
 
 
 def _score(path: Path, video: LabelledVideo, score: str) -> float:

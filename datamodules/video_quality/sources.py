@@ -52,6 +52,10 @@ class LabelSources:
             raise ConfigurationError(f"{self.settings.labels} leaves the {wanted} split empty; raise {wanted}_fraction")
         return videos
 
+    def has(self, split: SplitName) -> bool:
+        """Whether a list is given from which this split comes."""
+        return self.settings.is_demo or self.settings.labels is not None or self._file(split) is not None
+
     def listed_names(self, demo: Path | None = None) -> set[str]:
         """Names in all lists, whatever else is wrong with those lists' scores and files."""
         names: set[str] = set()

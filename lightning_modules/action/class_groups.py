@@ -8,10 +8,11 @@ from importlib import resources
 from pathlib import Path
 
 import torch
-import yaml
 from torch import Tensor
 
-from datamodules.common.errors import ConfigurationError
+from datamodules.common.errors import ConfigurationError, LabelError
+from datamodules.tables.text import read_text
+from datamodules.tables.yaml import parse_yaml
 
 Groups = Mapping[str, Sequence[str]]
 
@@ -91,13 +92,14 @@ def read_groups(groups: str | Groups) -> Groups:
     if isinstance(groups, str):
         path, text = _find(groups)
         try:
-            content = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            reason = " ".join(str(error).split())
-            raise ConfigurationError(f"The class groups {path} are neither YAML nor JSON: {reason}.") from error
+            content: object = parse_yaml(text, path, words=True)
+        except LabelError as error:
+            raise ConfigurationError(f"The class groups are neither YAML nor JSON: {error}.") from error
     else:
         path, content = "of the configuration", groups
-    right = isinstance(content, Mapping) and all(
+    if not isinstance(content, Mapping):
+        content = {}
+    right = all(
         isinstance(names, Sequence) and not isinstance(names, str) and all(isinstance(name, str) for name in names)
         for names in content.values()
     )
@@ -112,7 +114,7 @@ def _find(name: str) -> tuple[str, str]:
     """Name and text of a file of groups."""
     path = Path(name).expanduser()
     if path.is_file():
-        return str(path), path.read_text(encoding="utf-8")
+        return str(path), read_text(path)
     packaged = resources.files("configs") / f"{name.removesuffix('.yaml')}.yaml"
     if not path.is_absolute() and packaged.is_file():
         return name, packaged.read_text(encoding="utf-8")

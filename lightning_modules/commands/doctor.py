@@ -1,4 +1,4 @@
-"""``appraise doctor``: is this machine ready, and is this installation whole?
+"""``appraise doctor``: is this machine ready, is this installation whole, and are these data fit to learn from?
 
 Each check answers with findings. A fault is something that will stop a run; the exit code is then 1. Heavy packages
 are imported inside the checks, so that one that is broken is a finding and not the end.
@@ -6,6 +6,7 @@ are imported inside the checks, so that one that is broken is a finding and not 
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import shutil
@@ -15,18 +16,20 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from datamodules.common.atomic_write import write_text
+from datamodules.summary.findings import Finding
 from lightning_modules.commands.front.errors import CommandLineError
 
 if TYPE_CHECKING:
+    from datamodules.summary.training_data import DataSummary
     from datamodules.video.reading.contract import FrameChunk, VideoInfo
     from datamodules.video.reading.reader import ReaderName
 
-Status = Literal["ok", "note", "fault"]
 ROOT = Path(__file__).resolve().parents[2]  # the folder that holds this project's packages
 OWN_NAMES = ("cli", "lightning_modules", "datamodules", "callbacks", "configs")
 PACKAGES = (
@@ -39,39 +42,62 @@ ENOUGH_DISK = 2.0  # GB, for the demo's clips and a few checkpoints
 DECODE_ERROR = 6.0  # grey levels, mean; the clip is smooth and encoded at QP 10
 
 
-class Finding(NamedTuple):
-    """One line of the answer.
-
-    Attributes:
-        status: ``ok``, ``note`` (good to know) or ``fault``.
-        topic: One word.
-        text: What was found.
-        hint: What to do about it; empty where there is nothing to do.
-    """
-
-    status: Status
-    topic: str
-    text: str
-    hint: str = ""
-
-
 def run(command: str, arguments: Sequence[str]) -> int:
-    """Check everything and print one line a finding.
+    """Check this machine, or with ``--data`` or ``--config`` what a training would learn from; a line a finding.
 
     Returns:
         1 if there is a fault, else 0.
+
+    Raises:
+        CommandLineError: If the arguments cannot work.
     """
-    if arguments:
-        raise CommandLineError(f'doctor takes no arguments, got "{" ".join(arguments)}"')
-    faults = 0
-    for check in CHECKS:
-        for finding in examine(check):
-            faults += finding.status == "fault"
-            hint = f" -> {finding.hint}" if finding.hint else ""
-            sys.stdout.write(f"{finding.status:<6}{finding.topic:<13}{finding.text}{hint}\n")
-            sys.stdout.flush()
+    given, report = _parted(arguments)
+    findings: list[Finding] = []
+    summary: DataSummary | None = None
+    if given:
+        from lightning_modules.commands.data_findings import findings_of  # Lightning may be what is broken
+
+        findings, summary = findings_of(given)
+        _tell(findings)
+    else:
+        for check in CHECKS:
+            found = examine(check)
+            _tell(found)
+            findings += found
+    faults = sum(finding.status == "fault" for finding in findings)
     sys.stdout.write(f"{faults} fault{'' if faults == 1 else 's'}\n" if faults else "all well\n")
+    if report is not None:
+        content = {"faults": faults, "findings": [one._asdict() for one in findings]}
+        content |= {} if summary is None else {"data": summary.plain()}
+        write_text(Path(report), json.dumps(content, indent=1))
     return int(faults > 0)
+
+
+def _parted(arguments: Sequence[str]) -> tuple[list[str], str | None]:
+    """Options about the data, and the file for the report."""
+    given: list[str] = []
+    report: str | None = None
+    words = iter(arguments)
+    for word in words:
+        name, equals, value = word.partition("=")
+        if name == "--report":
+            report = value if equals else next(words, None)
+            if not report:
+                raise CommandLineError("--report needs the name of a file")
+        elif name in ("--config", "-c", "--data") or name.startswith("--data."):
+            given += (
+                [word] if equals else [word, *([next_word] if (next_word := next(words, None)) is not None else [])]
+            )
+        else:
+            raise CommandLineError(f'doctor takes --data, --config and --report alone, got "{word}"')
+    return given, report
+
+
+def _tell(findings: Sequence[Finding]) -> None:
+    for finding in findings:
+        hint = f" -> {finding.hint}" if finding.hint else ""
+        sys.stdout.write(f"{finding.status:<8}{finding.topic:<13}{finding.text}{hint}\n")
+    sys.stdout.flush()
 
 
 def examine(check: Callable[[], list[Finding]]) -> list[Finding]:

@@ -27,10 +27,10 @@ from datamodules.action.lists.records import ActionVideo
 from datamodules.action.lists.settings import ActionListSettings
 from datamodules.action.lists.sources import read_videos
 from datamodules.common.atomic_write import flush_row, write_text
-from datamodules.common.csv_table import csv_text
 from datamodules.common.errors import AppraiseError, ConfigurationError, VideoError
-from datamodules.common.manifest import read_rows
 from datamodules.common.progress import file_progress
+from datamodules.tables.csv import csv_text
+from datamodules.tables.rows import read_rows
 from datamodules.video.reading.contract import FrameChunk, VideoInfo
 from lightning_modules.commands.front.bare_options import SentenceParser
 from lightning_modules.commands.front.errors import CommandLineError

@@ -209,7 +209,7 @@ class KSVQE(Method):
         self._told.add(split)
         if self.global_rank == 0:
             log.warning(
-                "warning: the %s split has %d video%s with a score; so few lie in order by chance, and correlations say "
+                "warning: the %s split has %d video%s with a score; few lie in order by chance, and correlations say "
                 "nothing: give it more",
                 split,
                 videos,

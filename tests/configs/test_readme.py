@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import cli
 from lightning_modules.commands.cluster.request import job_request, read_cluster
@@ -97,6 +98,9 @@ def test_command_runs(
         assert cli.main(words) == 0
         assert (tmp_path / ("found/feedback.sqlite" if words[0] == "run-exported" else "exported/model.onnx")).is_file()
         return
+    if words[0] == "doctor" and "--data" in words:
+        words[words.index("--data.root") + 1] = str(labelled_folder(tmp_path))
+        words[words.index("--report") + 1] = str(tmp_path / "data.json")
     if words[0] == "mentor":
         words[words.index("--store") + 1] = str(deployed[0])
         words.append("--agreement")  # says it and stops, where the page would wait for people
@@ -106,6 +110,18 @@ def test_command_runs(
         words.append("--print_config")  # the runs themselves are those of the shipped configurations' tests
     assert cli.main(words) == 0
     assert capsys.readouterr().out
+
+
+def labelled_folder(folder: Path) -> Path:
+    """Ten images of parts with masks."""
+    for name, value in (("images", 90), ("masks", 255)):
+        (folder / name).mkdir()
+        for number in range(10):
+            picture = Image.new("L", (16, 16))
+            picture.paste(value, (4, 4, 8, 8))
+            picture.save(folder / name / f"{number}.png")
+    (folder / "classes.txt").write_text("dent\n")
+    return folder
 
 
 def run_on_faces(command: list[str], tree: Path, classifier: Path, generator: Path, output: Path) -> None:

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from datamodules.action.demo.settings import DEMO_CLASSES, ActionDemoSettings
 from datamodules.action.demo.videos import LONG_SETS, ClipJob, LongJob, make_clip, make_long, truth_of
-from datamodules.common.csv_table import csv_text
 from datamodules.common.errors import VideoError
 from datamodules.common.generated import generated_folder, made_once
 from datamodules.common.progress import file_progress
+from datamodules.tables.csv import csv_text
 
 DEMO_VERSION = 1  # raise it whenever the same settings would give other videos
 _COLUMNS = ("video", "class", "split", "group")

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from datamodules.action.demo.settings import DEMO_CLASSES, ActionDemoSettings
 from datamodules.action.frames.rows import FrameRows, check_classes, rows_of_splits
 from datamodules.action.frames.settings import ActionFrameSettings
 from datamodules.action.frames.store import FrameStore, frame_store
-from datamodules.action.lists.records import ActionVideo, SplitName
+from datamodules.action.lists.records import SPLITS, ActionVideo, SplitName
 from datamodules.action.lists.sources import read_videos
 from datamodules.action.lists.splits import assign_videos
 from datamodules.common.errors import ConfigurationError
 from datamodules.common.fingerprint import config_digest
+from datamodules.summary.checks import absent_classes
+from datamodules.summary.training_data import DataSummary, SplitSummary
 
 _log = logging.getLogger(__name__)
 
@@ -100,6 +104,20 @@ class LabelledFrames:
         if self._settings.val_is_test:
             _log.warning("val_is_test is on: the test split selects the model, so that its accuracy is too good")
 
+    def summary(self) -> DataSummary:
+        """Videos of each class in each split; where frames are parted one by one, of all splits together."""
+        videos = self.videos()
+        if self._settings.split_by == "frame":
+            return DataSummary("videos", [_split_summary("train", videos, self.class_names)])
+        sides = list(zip(assign_videos(videos, self._settings), videos, strict=True))
+        splits = [
+            _split_summary(split, [video for side, video in sides if side == split], self.class_names)
+            for split in SPLITS
+        ]
+        filled = [split for split in splits if split.samples]
+        remedy = "add videos of it, correct the list's splits, or leave it out by classes"
+        return DataSummary("videos", filled, absent_classes(filled, self.class_names, remedy))
+
     def test_paths(self) -> list[str]:
         """Files of the test split; none where the videos are stored as pictures."""
         splits = assign_videos(self.videos(), self._settings)
@@ -110,3 +128,8 @@ class LabelledFrames:
         """Name of the frames of all splits, their classes and their order."""
         rows = {name: [own.stored.tolist(), own.label.tolist()] for name, own in self.splits().items()}
         return config_digest({"store": self.store().key, "classes": self.class_names, "rows": rows})
+
+
+def _split_summary(split: str, videos: Sequence[ActionVideo], class_names: Sequence[str]) -> SplitSummary:
+    counts = Counter(video.label for video in videos)
+    return SplitSummary(split, len(videos), len(videos), {name: counts[name] for name in class_names})

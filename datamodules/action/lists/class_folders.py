@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Literal
 
 from datamodules.action.lists.records import ActionVideo, Picture, SplitName, group_of
-from datamodules.common.errors import ConfigurationError
-from datamodules.common.manifest import Table, fail, parse_number
+from datamodules.common.errors import ConfigurationError, fail
 from datamodules.common.splits import known_split, split_of
 from datamodules.common.walking import files_below
+from datamodules.tables.columns import Table
+from datamodules.tables.names import file_at, plain_name
+from datamodules.tables.numbers import parse_number
+from datamodules.tables.repeats import Repeats
 from datamodules.video.finding import VIDEO_SUFFIXES
 
 PICTURE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".webp"})
@@ -136,8 +139,10 @@ def _listed_pictures(root: Path) -> list[ActionVideo]:
     table = Table(path, FRAME_COLUMNS, OPTIONAL_FRAME_COLUMNS)
     frames: dict[tuple[str, str], list[Picture]] = defaultdict(list)
     facts: dict[tuple[str, str], tuple[str, SplitName | None, int]] = {}
-    for line, (frame, video, label, time, group, word) in table.records((*FRAME_COLUMNS, *OPTIONAL_FRAME_COLUMNS)):
-        file = (root / frame).absolute()
+    repeats = Repeats(path)
+    for line, (frame, name, label, time, group, word) in table.records((*FRAME_COLUMNS, *OPTIONAL_FRAME_COLUMNS)):
+        video = plain_name(name)
+        file = Path(file_at(root, frame))
         if not file.is_file():
             raise fail(path, line, f"there is no picture {file}; extract the frames again or drop the row")
         split = known_split(path, line, word, split_of(word))
@@ -146,7 +151,9 @@ def _listed_pictures(root: Path) -> list[ActionVideo]:
         if known[:2] != fact:
             raise fail(path, line, f"{video} has another group or split here than in line {known[2]}")
         seconds = parse_number(path, line, "time", time) if time else math.nan
-        frames[video, label].append(Picture(str(file), seconds))
+        if repeats.is_new(line, file, frame, **{"class": label, "video": video}):
+            frames[video, label].append(Picture(str(file), seconds))
+    repeats.report()
     return [
         ActionVideo(
             path=str((root / label / video).absolute()),

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from datamodules.action.lists.records import ActionVideo, SplitName, group_of
-from datamodules.common.errors import ConfigurationError
-from datamodules.common.manifest import Table, fail, parse_number, read_text
+from datamodules.common.errors import ConfigurationError, LabelError, fail
 from datamodules.common.splits import split_of
+from datamodules.tables.columns import Table
+from datamodules.tables.names import file_at, plain_name
+from datamodules.tables.numbers import parse_number
+from datamodules.tables.repeats import Repeats
+from datamodules.tables.text import read_lines
 from datamodules.video.finding import VIDEO_SUFFIXES
 
 _log = logging.getLogger(__name__)
+_NUMBER = re.compile(r"\s+\d+$", re.ASCII)  # of the class, after the name
 _KINETICS = ("label", "youtube_id", "time_start", "time_end", "split")
 
 
@@ -37,12 +43,14 @@ def read_kinetics(paths: Sequence[str | Path], root: str | None) -> list[ActionV
     videos: list[ActionVideo] = []
     absent: list[str] = []
     for path in paths:
-        table = Table(path, _KINETICS[:4], None)
+        table, repeats = Table(path, _KINETICS[:4], None), Repeats(path)
         for line, (label, identity, start, end, word) in table.records(_KINETICS):
             first = parse_number(path, line, "time_start", start)
             last = parse_number(path, line, "time_end", end)
             if not label or last <= first:
                 raise fail(path, line, f"label {label!r} from {first:g} to {last:g} s; name one, and end after start")
+            if not repeats.is_new(line, (identity, first, last), identity, label=label, split=word or None):
+                continue
             trimmed = f"{identity}_{int(first):06d}_{int(last):06d}"
             file = files.get(trimmed) or files.get(identity)
             if file is None:
@@ -61,6 +69,7 @@ def read_kinetics(paths: Sequence[str | Path], root: str | None) -> list[ActionV
                     source=f"{path}, line {line}",
                 )
             )
+        repeats.report()
     if not videos:
         raise ConfigurationError(
             f"not one of the {len(absent)} clips of {', '.join(map(str, paths))} is below {folder}; give the folder of "
@@ -96,18 +105,21 @@ def read_ucf(path: str | Path, root: str | None, fold: int) -> list[ActionVideo]
 
 
 def _ucf_list(path: Path, base: Path, split: SplitName) -> list[ActionVideo]:
-    lines = read_text(path, "the list cannot be read ({}); give the folder of the UCF101 lists").splitlines()
+    lines = read_lines(path, "the list cannot be read ({}); give the folder of the UCF101 lists")
     videos: list[ActionVideo] = []
+    repeats = Repeats(path)
     for number, text in enumerate(lines, start=1):
-        name = text.split(" ")[0].strip()
+        name = plain_name(_NUMBER.sub("", text.strip()))
         if not name:
             continue
         label, _, rest = name.partition("/")
         if not rest:
             raise fail(path, number, f"{name!r} names no class; it must read CLASS/FILE")
-        file = (base / name).absolute()
+        file = Path(file_at(base, name))
         if not file.is_file():
             raise fail(path, number, f"there is no file {file}; give the folder of the videos as root, or drop the row")
+        if not repeats.is_new(number, file, name):
+            continue
         videos.append(
             ActionVideo(
                 path=str(file),
@@ -118,6 +130,9 @@ def _ucf_list(path: Path, base: Path, split: SplitName) -> list[ActionVideo]:
                 source=f"{path}, line {number}",
             )
         )
+    if not videos:
+        raise LabelError(f"{path}: the list is empty; it needs a video a line, as CLASS/FILE")
+    repeats.report()
     return videos
 
 

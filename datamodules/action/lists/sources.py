@@ -11,7 +11,7 @@ from datamodules.action.lists.records import ActionVideo, did_you_mean
 from datamodules.action.lists.settings import ActionListSettings, LabelFormat
 from datamodules.action.lists.table import read_video_list
 from datamodules.common.errors import ConfigurationError, LabelError
-from datamodules.common.manifest import read_rows
+from datamodules.tables.rows import read_rows
 
 DEMO_LIST = "clips.csv"
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from datamodules.action.lists.records import ActionVideo, did_you_mean, group_of
-from datamodules.common.manifest import Table, fail, parse_number
+from datamodules.common.errors import fail
 from datamodules.common.splits import known_split, split_of
+from datamodules.tables.columns import Table
+from datamodules.tables.names import file_at, plain_name
+from datamodules.tables.numbers import parse_number
+from datamodules.tables.repeats import Repeats
 
 REQUIRED = ("video", "class")
 OPTIONAL = ("start", "end", "split", "group")
@@ -24,41 +28,40 @@ def read_video_list(path: str | Path, root: str | None, known: list[str] | None 
 
     Raises:
         LabelError: If the list is malformed, names a file that is not there, a class that is not known or a part that
-            ends before it starts, or gives the same part twice; the message names file and line.
+            ends before it starts, or two classes to the same part; the message names file and line.
     """
-    table = Table(path, REQUIRED, OPTIONAL)
+    table, repeats = Table(path, REQUIRED, OPTIONAL), Repeats(path)
     base = Path(root) if root is not None else Path(path).parent
-    seen: dict[tuple[str, float, float | None, str], int] = {}
     videos: list[ActionVideo] = []
     for line, (name, label, start, end, split, group) in table.records((*REQUIRED, *OPTIONAL)):
         if not name or not label:
             raise fail(path, line, "video and class must not be empty; fill both in or drop the row")
         if known is not None and label not in known:
             raise fail(path, line, f"class {label!r} is not known: {did_you_mean(label, known)}")
-        file = _file(base / name, path, line)
+        file = _file(base, name, path, line)
         first, last = _part(start, end, path, line)
-        key = (str(file), first, last, label)
-        if key in seen:
-            raise fail(path, line, f"{name} is listed in line {seen[key]} too; drop one of the rows")
-        seen[key] = line
+        said = {"class": label, "split": split or None, "group": group or None}
+        if not repeats.is_new(line, (file, first, last), name, **said):
+            continue
         videos.append(
             ActionVideo(
-                path=str(file),
+                path=file,
                 name=name,
                 label=label,
-                group=group or group_of(file.stem, name),
+                group=group or group_of(Path(file).stem, plain_name(name)),
                 start=first,
                 end=last,
                 split=known_split(path, line, split, split_of(split)),
                 source=f"{path}, line {line}",
             )
         )
+    repeats.report()
     return videos
 
 
-def _file(path: Path, source: str | Path, line: int) -> Path:
-    file = path.expanduser().absolute()
-    if not file.is_file():
+def _file(base: Path, name: str, source: str | Path, line: int) -> str:
+    file = file_at(base, name)
+    if not Path(file).is_file():
         raise fail(source, line, f"there is no file {file}; correct the name, give root, or drop the row")
     return file
 

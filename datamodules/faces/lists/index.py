@@ -9,6 +9,7 @@ from pathlib import Path
 
 from datamodules.common.errors import ConfigurationError
 from datamodules.common.walking import files_below
+from datamodules.tables.names import plain_name
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +37,8 @@ class ImageIndex:
             name = file[start:].replace(os.sep, "/")
             parts = name.split("/")
             for first in range(len(parts)):
-                self._by_name.setdefault("/".join(parts[first:]), name)
+                own = "/".join(parts[first:])
+                self._by_name.setdefault(own if own.isascii() else plain_name(own), name)
             stem = _key(parts[-1].rpartition(".")[0])
             self._by_stem.setdefault(stem, name)
             if len(parts) > 1:
@@ -44,7 +46,7 @@ class ImageIndex:
 
     def named(self, name: str) -> str | None:
         """The picture whose path, from the folder or from any folder below it, is ``name``; relative to the folder."""
-        return self._by_name.get(name.replace("\\", "/").removeprefix("./"))
+        return self._by_name.get(name) or self._by_name.get(plain_name(name))
 
     def first(self, stems: Iterable[str]) -> str | None:
         """The picture of the first of ``stems``, each a file's name without suffix, or FOLDER/NAME."""

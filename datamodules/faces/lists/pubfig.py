@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -9,14 +10,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from datamodules.common.errors import LabelError
-from datamodules.common.manifest import fail, parse_integer, parse_number, read_text
+from datamodules.common.errors import LabelError, fail
 from datamodules.faces.lists.index import ImageIndex, report_lacking
 from datamodules.faces.lists.records import FaceList
-from datamodules.faces.lists.values import attributes_of, match_columns, take_columns
+from datamodules.faces.lists.values import RealValues, attributes_of, match_columns, take_columns
 from datamodules.faces.schema import AttributeSchema
+from datamodules.tables.numbers import parse_integer, parse_number, parse_numbers
+from datamodules.tables.repeats import Repeats
+from datamodules.tables.text import read_lines
 
-UNREAD = "the list cannot be read ({}); check the path"
+_log = logging.getLogger(__name__)
+
 Photo = tuple[str, int]  # person and number of the picture
 Box = tuple[float, float, float, float]
 # LFW enlarged the boxes of its face detector 2.2 times and resized them to 250 pixels.
@@ -44,7 +48,7 @@ def read_pubfig(
     schema: AttributeSchema,
     *,
     boxes: Sequence[str] = (),
-    missing_margin: float = 0.0,
+    real: RealValues | None = None,
     excluded: Collection[str] = (),
     lfw: bool = False,
 ) -> FaceList:
@@ -59,7 +63,7 @@ def read_pubfig(
         root: Folder of the pictures.
         schema: The attributes.
         boxes: PubFig's lists of addresses (``dev_urls.txt``, ``eval_urls.txt``), which hold the boxes.
-        missing_margin: Absolute value below which an attribute is missing.
+        real: How its values are read; None takes those above 0 for present.
         excluded: Attributes left out on purpose.
         lfw: Without a list of boxes take LFW's own box, the same in every picture.
 
@@ -77,7 +81,7 @@ def read_pubfig(
     places = match_columns(header.fields[2:], schema, source, excluded=excluded)
     known = read_boxes(boxes) if boxes else None
     index = ImageIndex(root)
-    rows = [_row(path, line, len(header.fields)) for line in lines]
+    lines, rows = _once(path, lines, [_row(path, line, len(header.fields)) for line in lines])
     found = [index.first(_stems(photo, known)) for photo, _ in rows]
     names = [f"{person} {number}" for (person, number), _ in rows]
     stem = rows[0][0][0].replace(" ", "_")
@@ -99,13 +103,14 @@ def read_pubfig(
             "have no face box and are left out",
         )
         kept = [place for place in kept if rows[place][0] in known]
-    values = take_columns(np.array([rows[place][1] for place in kept], dtype=np.float32), places)
+    real = real or RealValues()
+    values = real.shifted(take_columns(np.array([rows[place][1] for place in kept], dtype=np.float32), places))
     files = [found[place] or "" for place in kept]
     return FaceList(
         paths=[f"{index.root}/{file}" for file in files],
         names=files,
         identities=[rows[place][0][0] for place in kept],
-        attributes=attributes_of(values, missing_margin),
+        attributes=attributes_of(values, real.margin),
         boxes=np.array([_box(rows[place][0], known, lfw) for place in kept], dtype=np.float32).reshape(-1, 4),
         values=values,
         sources=[f"{path}, line {lines[place].number}" for place in kept],
@@ -120,12 +125,12 @@ def read_tabbed(path: str | Path) -> tuple[Line, list[Line]]:
     """
     header: Line | None = None
     lines: list[Line] = []
-    for number, line in enumerate(read_text(path, UNREAD).splitlines(), start=1):
+    for number, line in enumerate(read_lines(path), start=1):
         if line.startswith("#"):
             fields = [field.strip() for field in line.lstrip("#").strip().split("\t")]
             header = Line(number, fields) if len(fields) > 1 and not lines else header
         elif line.strip():
-            lines.append(Line(number, [field.strip() for field in line.rstrip("\n").split("\t")]))
+            lines.append(Line(number, [field.strip() for field in line.split("\t")]))
     if header is None or not lines:
         raise LabelError(
             f"{path}: a list of this kind has the names of its columns in a line that begins with #, parted by tabs, "
@@ -137,12 +142,16 @@ def read_tabbed(path: str | Path) -> tuple[Line, list[Line]]:
 def read_boxes(paths: Sequence[str | Path]) -> Mapping[Photo, BoxEntry]:
     """Read lists of addresses: person, imagenum, url, rect (``left,top,right,bottom``), md5sum.
 
+    A box without extent, as a detector writes it that found no face, is as none; it is named.
+
     Raises:
-        LabelError: If a list is malformed or a box has no area; the message names file and line.
+        LabelError: If a list is malformed, two rows contradict each other over a picture, or no box has an area; the
+            message names file and line.
     """
     found: dict[Photo, BoxEntry] = {}
     for path in paths:
         header, lines = read_tabbed(path)
+        repeats, empty = Repeats(path), EmptyBoxes(path)
         for name in ("person", "imagenum", "rect"):
             if name not in header.fields:
                 raise fail(path, header.number, f"the columns {', '.join(header.fields)} lack {name}")
@@ -153,20 +162,64 @@ def read_boxes(paths: Sequence[str | Path]) -> Mapping[Photo, BoxEntry]:
             number = parse_integer(path, line.number, "imagenum", line.fields[place["imagenum"]])
             box = parse_box(path, line.number, line.fields[place["rect"]].split(","))
             digest = line.fields[place["md5sum"]] if "md5sum" in place else ""
-            found[line.fields[place["person"]], number] = BoxEntry(box, digest, f"{path}, line {line.number}")
+            photo = line.fields[place["person"]], number
+            if repeats.is_new(line.number, photo, f"{photo[0]} {number}", rect=box) and not empty.adds(
+                line.number, box, f"{photo[0]} {number}"
+            ):
+                found[photo] = BoxEntry(box, digest, f"{path}, line {line.number}")
+        repeats.report()
+        empty.report(any_full=bool(found))
     return found
 
 
+class EmptyBoxes:
+    """Rows of a list of boxes whose box has no extent: they cost their own face and no other.
+
+    Args:
+        path: The list, for messages.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = path
+        self._found: list[tuple[int, str, Box]] = []
+
+    def adds(self, line: int, box: Box, name: str) -> bool:
+        """Whether the box of a picture has no extent; if so, it is kept for `report`."""
+        empty = box[0] == box[2] or box[1] == box[3]
+        if empty:
+            self._found.append((line, name, box))
+        return empty
+
+    def report(self, any_full: bool) -> None:
+        """Name them.
+
+        Raises:
+            LabelError: If there is no other box.
+        """
+        if not self._found:
+            return
+        line, _, box = self._found[0]
+        if not any_full:
+            shown = ",".join(f"{edge:g}" for edge in box)
+            raise fail(self._path, line, f"the box {shown} has no area, and no row has one; give left,top,right,bottom")
+        named = ", ".join(f"{name} (line {line})" for line, name, _ in self._found[:5])
+        more = ", ..." if len(self._found) > 5 else ""
+        _log.warning(
+            "warning: %s: %d face box(es) have no extent, so these faces are left out: %s%s",
+            self._path, len(self._found), named, more,
+        )  # fmt: skip
+
+
 def parse_box(path: str | Path, line: int, texts: Sequence[str]) -> Box:
-    """Left, top, right and bottom from their texts.
+    """Left, top, right and bottom from their texts; they may enclose nothing, see `EmptyBoxes`.
 
     Raises:
-        LabelError: If they are not four numbers with an area.
+        LabelError: If they are not four numbers, or right or bottom comes before its opposite.
     """
     if len(texts) != 4:
         raise fail(path, line, f"the box {','.join(texts)!r} must be left,top,right,bottom in pixels")
     left, top, right, bottom = (parse_number(path, line, "box", text) for text in texts)
-    if right <= left or bottom <= top:
+    if right < left or bottom < top:
         raise fail(path, line, f"the box {left:g},{top:g},{right:g},{bottom:g} has no area; right must exceed left")
     return left, top, right, bottom
 
@@ -176,13 +229,21 @@ def _row(path: str | Path, line: Line, width: int) -> tuple[Photo, list[float]]:
         raise fail(path, line.number, f"{len(line.fields)} fields, expected {width}")
     person, number, *texts = line.fields
     photo = person, parse_integer(path, line.number, "imagenum", number)
-    try:
-        values = [float(text) for text in texts]
-    except ValueError as error:
-        raise fail(path, line.number, f"a value is not a number ({error})") from error
-    if not all(map(math.isfinite, values)):
-        raise fail(path, line.number, "a value is not finite; remove the row or correct it")
-    return photo, values
+    return photo, parse_numbers(path, line.number, "a value", texts)
+
+
+def _once(
+    path: str | Path, lines: list[Line], rows: list[tuple[Photo, list[float]]]
+) -> tuple[list[Line], list[tuple[Photo, list[float]]]]:
+    """Lines and records without those that repeat others."""
+    repeats = Repeats(path)
+    kept = [
+        place
+        for place, (line, (photo, values)) in enumerate(zip(lines, rows, strict=True))
+        if repeats.is_new(line.number, photo, f"{photo[0]} {photo[1]}", values=values)
+    ]
+    repeats.report()
+    return [lines[place] for place in kept], [rows[place] for place in kept]
 
 
 def _stems(photo: Photo, known: Mapping[Photo, BoxEntry] | None) -> list[str]:

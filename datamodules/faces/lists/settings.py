@@ -8,6 +8,7 @@ from typing import Any, Literal
 from datamodules.common.errors import ConfigurationError
 from datamodules.common.settings import argument, settings
 from datamodules.common.splits import check_shares
+from datamodules.faces.lists.values import RealValues
 
 LabelFormat = Literal["auto", "demo", "list", "pubfig", "lfw", "celeba", "csv", "images"]
 Trained = Literal["train", "judge"]
@@ -23,7 +24,8 @@ class FaceListSettings:
         help=(
             "``pubfig_attributes.txt``, ``lfw_attributes.txt``, ``list_attr_celeba.txt``, or a csv "
             "``file[,identity][,split][,left,top,right,bottom]`` with a column for each attribute (1, 0, -1 or "
-            "empty for missing; or real values, above 0 for present); by default the list of that name in ``root``."
+            "empty for missing; where 1 and -1 are all, -1 is absent; real values where ``threshold`` or "
+            "``missing_margin`` says so); by default the list of that name in ``root``."
         ),
     )
     label_format: LabelFormat = argument(
@@ -79,14 +81,31 @@ class FaceListSettings:
         default="val", help='"train" validates on the training faces, as the collection of statistics does.'
     )
     judge_share: float = argument(default=0.0, help="Share of the training people that is kept apart for judges.")
+    threshold: float | None = argument(
+        default=None,
+        help=(
+            "Value above which an attribute is present, in a list of real values: 0.5 for probabilities, 0 for signed "
+            "scores. A csv holds real values only where this, or ``missing_margin``, is given; those of PubFig and LFW "
+            "are present above 0."
+        ),
+    )
     missing_margin: float = argument(
-        default=0.0, help="Absolute value below which an attribute of a list of real values counts as missing.", low=0
+        default=0.0,
+        help="Distance from ``threshold`` below which an attribute of a list of real values counts as missing.",
+        low=0,
     )
 
     @property
     def has_lists(self) -> bool:
         """True when labelled faces, or a folder of pictures, are given."""
         return self.root is not None or self.labels is not None
+
+    @property
+    def real_values(self) -> RealValues | None:
+        """How real values become labels; None where nothing says that there are any."""
+        if self.threshold is None and not self.missing_margin:
+            return None
+        return RealValues(self.threshold or 0.0, self.missing_margin)
 
     def check(self) -> None:
         """Refuse arguments that contradict each other, and shares that leave nothing to train on."""

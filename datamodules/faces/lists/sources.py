@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, cast
@@ -21,6 +22,11 @@ from datamodules.faces.lists.settings import FaceListSettings, LabelFormat
 from datamodules.faces.lists.table import boxes_for, read_csv_list
 from datamodules.faces.schema import AttributeSchema
 from datamodules.images.size import picture_size
+from datamodules.images.unreadable import UnreadablePictureError
+from datamodules.tables.names import plain_name
+from datamodules.tables.numbers import whole_of
+from datamodules.tables.rows import read_rows
+from datamodules.tables.text import read_lines
 
 _log = logging.getLogger(__name__)
 
@@ -95,7 +101,7 @@ def _read(settings: FaceListSettings, kind: KnownFormat, schema: AttributeSchema
             root,
             schema,
             boxes=texts(settings.boxes),
-            missing_margin=settings.missing_margin,
+            real=settings.real_values,
             excluded=excluded,
             lfw=kind == "lfw",
         )
@@ -106,8 +112,8 @@ def _read(settings: FaceListSettings, kind: KnownFormat, schema: AttributeSchema
     if kind == "celeba":
         return read_celeba(labels, root, schema, boxes=boxes, excluded=excluded)
     if kind == "csv":
-        margin = settings.missing_margin
-        return read_csv_list(labels, settings.root, schema, boxes=boxes, missing_margin=margin, excluded=excluded)
+        real = settings.real_values
+        return read_csv_list(labels, settings.root, schema, boxes=boxes, real=real, excluded=excluded)
     return pictures([str(root)], schema, boxes)
 
 
@@ -119,7 +125,7 @@ def _with_facts(settings: FaceListSettings, faces: FaceList, kind: KnownFormat) 
         partition = partition or beside(settings.labels, PARTITION_LIST)
     if identities is not None:
         people = pairs_of(identities)
-        faces = replace(faces, identities=[people.get(name, "") for name in faces.names])
+        faces = replace(faces, identities=[people.get(plain_name(name), "") for name in faces.names])
     if partition is None:
         return faces
     return replace(faces, splits=_splits(partition, faces))
@@ -132,18 +138,15 @@ def detect_format(path: str | Path) -> KnownFormat:
         ConfigurationError: If they tell nothing, or the file cannot be read.
     """
     try:
-        with Path(path).open(encoding="utf-8-sig") as stream:
-            lines = [line.rstrip("\n") for line, _ in zip(stream, range(3), strict=False)]
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"labels is {path}, which cannot be read ({error}); name a list of attributes") from (
-            error
-        )
-    first = lines[0] if lines else ""
+        rows = read_lines(path, "cannot be read ({}); name a list of attributes")
+    except LabelError as error:
+        raise ConfigurationError(f"labels: {error}") from error
+    first = next((line for line in rows if line.strip()), "").strip()
     if first.startswith("#"):
         return "lfw" if "lfw" in f"{first} {Path(path).name}".casefold() else "pubfig"
-    if first.strip().isdigit() or first.casefold().startswith("image_id"):
+    if whole_of(first.strip(",;")) is not None or first.casefold().startswith("image_id"):
         return "celeba"
-    if "file" in [field.strip() for field in first.split(",")]:
+    if first.casefold().startswith("sep=") or "file" in read_rows(path, ["file"])[0].fields:
         return "csv"
     raise ConfigurationError(
         f"{path} begins with {first[:60]!r}, which is no list of PubFig or LFW (# person imagenum ...), of CelebA (a "
@@ -155,20 +158,25 @@ def pictures(paths: list[str], schema: AttributeSchema, boxes: str | None) -> Fa
     """Bare pictures of folders and files; their faces are cut by a csv of boxes, else taken whole."""
     found = images_at(paths)
     faces = unlabelled([str(file) for file, _ in found], [name for _, name in found], len(schema.attributes))
-    return faces if boxes is None else clip_boxes(faces.with_boxes(boxes_for(faces.names, boxes)))
+    if boxes is None:
+        return faces
+    known, kept = boxes_for(faces.names, boxes)
+    return clip_boxes(faces.with_boxes(known).take(kept))
 
 
 def clip_boxes(faces: FaceList) -> FaceList:
     """Clip boxes to their pictures, of which only the headers are read; faces wholly outside are left out.
 
+    Of a picture that cannot be read the box stays as it is: whoever decodes it says what is wrong.
+
     Raises:
         ConfigurationError: If not one face is inside its picture.
-        ImageError: If a file is no picture.
     """
-    sizes = np.zeros((len(faces), 2), dtype=np.float32)
+    sizes = np.full((len(faces), 2), np.inf, dtype=np.float32)
     with file_progress("Looking at the sizes of the pictures", len(faces)) as done:
         for row, (path, source) in enumerate(zip(faces.paths, faces.sources, strict=True)):
-            sizes[row] = picture_size(path, source)
+            with suppress(UnreadablePictureError):
+                sizes[row] = picture_size(path, source)
             done()
     clipped = np.clip(faces.boxes, 0, np.tile(sizes, 2)).astype(np.float32)
     inside = ~((clipped[:, 2] <= clipped[:, 0]) | (clipped[:, 3] <= clipped[:, 1]))
@@ -208,7 +216,7 @@ def _splits(partition: str, faces: FaceList) -> list[SplitName]:
     pairs = pairs_of(partition)
     splits: list[SplitName] = []
     for name, person in zip(faces.names, faces.identities, strict=True):
-        word = pairs.get(name) or pairs.get(person) or ""
+        word = pairs.get(plain_name(name)) or pairs.get(plain_name(person)) or ""
         split = split_of(word)
         if split is None:
             raise LabelError(

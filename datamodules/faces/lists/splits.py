@@ -21,7 +21,7 @@ def split_faces(faces: FaceList, settings: FaceListSettings) -> dict[SplitName, 
     name. Of a list too short for all three, training comes first, then validation.
 
     Raises:
-        LabelError: If only some faces name a split, or a person is in two splits though ``identity_disjoint``.
+        LabelError: If only some faces name a split, a picture is in two, or a person is though ``identity_disjoint``.
     """
     splits = _assign(faces, settings)
     judged = _judges(faces, splits, settings)
@@ -48,12 +48,25 @@ def check_people(faces: FaceList, splits: Sequence[SplitName]) -> None:
             )
 
 
+def check_pictures(faces: FaceList, splits: Sequence[SplitName]) -> None:
+    """Raise ``LabelError`` unless each picture is in one split, whatever its spelling."""
+    sides: dict[str, tuple[SplitName, str]] = {}
+    for path, name, split, source in zip(faces.paths, faces.names, splits, faces.sources, strict=True):
+        known, where = sides.setdefault(path, (split, source))
+        if known != split:
+            raise LabelError(
+                f"{source}: the picture {name} is in {split}, but in {known} at {where}; a model would be tested on "
+                "what it learnt, drop one of the two"
+            )
+
+
 def _assign(faces: FaceList, settings: FaceListSettings) -> list[SplitName]:
     named = [split for split in faces.splits if split is not None]
     if 0 < len(named) < len(faces):
         row = next(row for row, split in enumerate(faces.splits) if split is None)
         raise LabelError(f"{faces.sources[row]}: no split, but other rows name one; name it in every row or in none")
     given: list[SplitName] = [split or "train" for split in faces.splits]
+    check_pictures(faces, given)
     if settings.identity_disjoint:
         check_people(faces, given)
     _, val, test = settings.split

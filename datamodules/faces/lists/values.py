@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Sequence
 from difflib import get_close_matches
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,22 @@ from datamodules.common.errors import LabelError
 from datamodules.faces.schema import ABSENT, MISSING, PRESENT, AttributeSchema, normalised
 
 _log = logging.getLogger(__name__)
+
+
+class RealValues(NamedTuple):
+    """How the real values of a list, outputs of attribute classifiers, become labels.
+
+    Attributes:
+        threshold: Value above which an attribute is present.
+        margin: Distance from it below which nothing is said.
+    """
+
+    threshold: float = 0.0
+    margin: float = 0.0
+
+    def shifted(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Values of which those above 0 mean present."""
+        return values - np.float32(self.threshold) if self.threshold else values
 
 
 def attributes_of(values: NDArray[np.float32], missing_margin: float) -> NDArray[np.int8]:

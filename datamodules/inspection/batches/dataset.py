@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -13,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from datamodules.common.errors import LabelError
 from datamodules.common.sampler import SampleIndex
+from datamodules.images.unreadable import UnreadablePictureError
 from datamodules.inspection.batch import IGNORE, PADDING, InspectionBatch
 from datamodules.inspection.batches.crops import crop_answers, crop_image, draw_window
 from datamodules.inspection.batches.decoded import (
@@ -26,9 +25,9 @@ from datamodules.inspection.batches.decoded import (
 )
 from datamodules.inspection.labels.records import LabelledImage
 from datamodules.inspection.settings import InspectionDataSettings
+from datamodules.summary.findings import OnError
 
 SIZE_MULTIPLE = 32  # sides of a batch: every stride up to it divides them
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -43,6 +42,7 @@ class InspectionItem:
         index: Row in the split's list.
         valid: False: the row only pads the processes to equal length, or the file could not be read.
         repeat: How often the row came before in this epoch.
+        error: Why the file could not be read; empty where it could.
     """
 
     image: DecodedImage
@@ -52,6 +52,7 @@ class InspectionItem:
     index: int
     valid: bool
     repeat: int = 0
+    error: str = ""
 
 
 class InspectionDataset(Dataset[InspectionItem]):
@@ -63,7 +64,8 @@ class InspectionDataset(Dataset[InspectionItem]):
         num_classes: Number of classes.
         training: Cut random crops, drawn from ``(seed, epoch, repeat, row)``.
         cache: Keeps decoded images; each worker process has its own copy of it.
-        on_error: "raise" stops at a file that cannot be read; "report" warns and gives a row with ``valid`` False.
+        on_error: "raise" stops at a file that cannot be read; "skip" gives a row with ``valid`` False and the reason.
+        white_level: Value of white in images of more than 8 bits, see `read_picture`.
     """
 
     unit: ClassVar[str] = "images"  # what progress counts
@@ -76,7 +78,8 @@ class InspectionDataset(Dataset[InspectionItem]):
         *,
         training: bool = False,
         cache: ImageCache | None = None,
-        on_error: str = "raise",
+        on_error: OnError = "raise",
+        white_level: float | None = None,
     ) -> None:
         self.images = list(images)
         self.settings = settings
@@ -84,6 +87,7 @@ class InspectionDataset(Dataset[InspectionItem]):
         self._training = training
         self._cache = cache if cache is not None else ImageCache(0)
         self._on_error = on_error
+        self._white_level = white_level
 
     def __len__(self) -> int:
         """Number of images."""
@@ -97,12 +101,13 @@ class InspectionDataset(Dataset[InspectionItem]):
         if not sample.valid:
             return _blank(record, sample.index)
         try:
-            image = self._cache.decoded(record, self._num_classes, self.settings.image_size, self.settings.box_fill)
-        except LabelError as error:
+            image = self._cache.decoded(
+                record, self._num_classes, self.settings.image_size, self.settings.box_fill, self._white_level
+            )
+        except UnreadablePictureError as error:
             if self._on_error == "raise":
                 raise
-            _log.warning("skipped: %s", error)
-            return _blank(record, sample.index)
+            return replace(_blank(record, sample.index), error=str(error))
         answers = draw_answers(record.answers, image.source_size, image.size)
         stored = None if record.baseline_map is None else read_baseline_map(record.baseline_map, image.size)
         item = InspectionItem(image, answers, stored, record, sample.index, True, sample.repeat)
@@ -149,6 +154,8 @@ def collate(items: Sequence[InspectionItem], smallest: int = 1) -> InspectionBat
         valid=torch.tensor([item.valid for item in items], dtype=torch.bool),
         path=[item.record.path for item in items],
     )
+    if any(item.error for item in items):
+        batch["error"] = [item.error for item in items]
     for row, item in enumerate(items):
         _fill(batch, row, item)
     return batch

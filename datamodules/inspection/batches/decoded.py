@@ -65,18 +65,32 @@ class ImageCache:
         """The image as it was kept, or None."""
         return self._kept.get(_key(image))
 
-    def decoded(self, image: LabelledImage, num_classes: int, image_size: int | None, box_fill: float) -> DecodedImage:
+    def forget(self) -> None:
+        """Drop what is kept, since images are to be decoded otherwise."""
+        self._budget += sum(found.nbytes for found in self._kept.values())
+        self._kept = {}
+
+    def decoded(
+        self,
+        image: LabelledImage,
+        num_classes: int,
+        image_size: int | None,
+        box_fill: float,
+        white_level: float | None = None,
+    ) -> DecodedImage:
         """The image as it was kept, else as ``decode`` reads it, which is kept where the budget allows it."""
         if (kept := self.get(image)) is not None:
             return kept
-        found = decode(image, num_classes, image_size, box_fill)
+        found = decode(image, num_classes, image_size, box_fill, white_level)
         if found.nbytes <= self._budget:
             self._budget -= found.nbytes
             self._kept[_key(image)] = found
         return found
 
 
-def decode(image: LabelledImage, num_classes: int, image_size: int | None, box_fill: float) -> DecodedImage:
+def decode(
+    image: LabelledImage, num_classes: int, image_size: int | None, box_fill: float, white_level: float | None = None
+) -> DecodedImage:
     """Read an image and draw its labels.
 
     Args:
@@ -84,11 +98,12 @@ def decode(image: LabelledImage, num_classes: int, image_size: int | None, box_f
         num_classes: Number of classes.
         image_size: Pixels of the longer side after resizing, the aspect kept; None keeps the size.
         box_fill: Share of a box's sides that becomes class in the mask.
+        white_level: Value of white in an image of more than 8 bits, see `read_picture`.
 
     Raises:
         LabelError: If image or mask cannot be read, or they contradict each other.
     """
-    pixels = np.array(read_picture(image.path, image.source, transparent="ignored"))
+    pixels = np.array(read_picture(image.path, image.source, transparent="ignored", white_level=white_level))
     source_size = (pixels.shape[0], pixels.shape[1])
     drawn = class_mask(image, num_classes, size=source_size, box_fill=box_fill)
     boxes, box_class = labelled_boxes(image, drawn)

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from PIL import Image
 
-from datamodules.common.csv_table import csv_text
 from datamodules.common.errors import StoreError
 from datamodules.common.generated import generated_folder, made_once
 from datamodules.common.progress import file_progress
 from datamodules.inspection.demo.parts import DOMAINS, SPLITS, draw_part
 from datamodules.inspection.demo.settings import DEFECT_CLASSES, InspectionDemoSettings
+from datamodules.tables.csv import csv_text
 
 DEMO_VERSION = 1  # raise it whenever the same settings would give other images or masks
 _MANIFEST = "manifest.csv"

@@ -15,10 +15,11 @@ from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 
-from datamodules.common.manifest import Table, fail
+from datamodules.common.errors import fail
 from datamodules.inspection.batch import NEW
 from datamodules.inspection.labels.manifest import DOMAINS, read_boxes
 from datamodules.inspection.labels.records import RawImage, SplitName
+from datamodules.tables.columns import Table
 
 CLASSES = ("open", "short", "mousebite", "spur", "copper", "pin-hole")
 _SPLITS: dict[str, SplitName] = {"train": "train", "val": "test"}

@@ -1,67 +1,83 @@
 """Folders of images and masks, in two layouts.
 
-``folder``: ``images/NAME.*`` and ``masks/NAME.*`` of the same stem, whose pixel v is class v (0 healthy, 255 unknown);
-an image without a mask is healthy. ``class_folders``: ``images/CLASS/NAME.*`` and binary ``masks/CLASS/NAME.*``;
-folders named good, healthy, ok, normal or free hold healthy images. In both a first level ``train``, ``val`` and
+``folder``: ``images/NAME.*`` and ``masks/NAME.*`` of the same stem, whose pixel v is class v (0 healthy, 255 unknown;
+`mask_rules` says when not); an image without a mask is healthy. ``class_folders``: ``images/CLASS/NAME.*`` and
+``masks/CLASS/NAME.*`` that mark the pixels of that class; folders named good, healthy, ok, normal or free hold healthy
+images. In both the stem of a mask may end in a word such as ``_mask`` or ``_GT``, a first level ``train``, ``val`` and
 ``test`` under ``images`` and ``masks`` names the split, and deeper sub-folders are part of the name.
 """
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Final
 
 from datamodules.common.errors import LabelError
 from datamodules.common.splits import SPLITS, SplitName
-from datamodules.images.finding import find_images
+from datamodules.images.finding import IMAGE_SUFFIXES, find_images, folder_named, folders_in
 from datamodules.inspection.batch import ORIGINAL
 from datamodules.inspection.labels.records import RawImage
+from datamodules.summary.findings import Findings, some
 
+_MASK_WORDS: Final = re.compile(
+    r"[_\-. ](masks?|gt|ground_?truth|labels?|seg|segmentation|anno|annotation)$", re.IGNORECASE
+)
 HEALTHY_FOLDERS = ("good", "healthy", "ok", "normal", "free")
 
 
-def read_folder(root: str | Path, domain: int | None = None) -> list[RawImage]:
+def read_folder(root: str | Path, domain: int | None = None, findings: Findings | None = None) -> list[RawImage]:
     """Read ``images/`` and ``masks/`` whose pixel values are the classes.
+
+    Args:
+        root: Folder that holds both.
+        domain: Domain of every image; None means original.
+        findings: Takes what is wrong with single files; None raises at the first.
 
     Raises:
         LabelError: If there is no image, or a mask has no image or two images share it.
     """
-    root = Path(root)
-    images, masks = _paired(root)
+    pairs = _paired(Path(root), findings or Findings(at_once=True))
     return [
         RawImage(
             path=str(file.absolute()),
-            name=file.relative_to(root / "images").as_posix(),
+            name=place.as_posix(),
             domain=ORIGINAL if domain is None else domain,
             source=str(file),
-            split=split_of(file.relative_to(root / "images")),
-            mask=str(masks[stem].absolute()) if stem in masks else None,
+            split=split_of(place),
+            mask=None if mask is None else str(mask.absolute()),
         )
-        for stem, file in images.items()
+        for file, place, mask in pairs
     ]
 
 
-def read_class_folders(root: str | Path, domain: int | None = None) -> list[RawImage]:
-    """Read ``images/CLASS/`` and binary ``masks/CLASS/``.
+def read_class_folders(root: str | Path, domain: int | None = None, findings: Findings | None = None) -> list[RawImage]:
+    """Read ``images/CLASS/`` and binary ``masks/CLASS/``; a healthy image may have a mask that is empty.
+
+    Args:
+        root: Folder that holds both.
+        domain: Domain of every image; None means original.
+        findings: Takes what is wrong with single files; None raises at the first.
 
     Raises:
         LabelError: As in ``read_folder``, or if an image lies in no folder of a class, or in a defective one without a
-            mask, or in a healthy one with a mask.
+            mask.
     """
-    root = Path(root)
-    images, masks = _paired(root)
+    findings = findings or Findings(at_once=True)
     found = []
-    for stem, file in images.items():
-        place = file.relative_to(root / "images")
+    for file, place, mask in _paired(Path(root), findings):
         split = split_of(place)
         folders = place.parts[:-1] if split is None else place.parts[1:-1]
         if not folders:
-            raise LabelError(f"{file}: the image lies in no folder that names its class; move it to images/CLASS/")
-        healthy = folders[0] in HEALTHY_FOLDERS
-        if healthy == (stem in masks):
-            found_mask = (
-                f"has the mask {masks[stem]}" if healthy else f"has no mask of the same stem in {root / 'masks'}"
+            findings.fault(f"{file}: the image lies in no folder that names its class; move it to images/CLASS/")
+            continue
+        healthy = folders[0].lower() in HEALTHY_FOLDERS
+        if mask is None and not healthy:
+            findings.fault(
+                f"{file}: an image in the folder {folders[0]!r} has no mask of the same stem in "
+                f"{Path(root) / 'masks'}; move it or add the mask"
             )
-            raise LabelError(f"{file}: an image in the folder {folders[0]!r} {found_mask}; move it or mend the mask")
+            continue
         found.append(
             RawImage(
                 path=str(file.absolute()),
@@ -69,7 +85,7 @@ def read_class_folders(root: str | Path, domain: int | None = None) -> list[RawI
                 domain=ORIGINAL if domain is None else domain,
                 source=str(file),
                 split=split,
-                mask=None if healthy else str(masks[stem].absolute()),
+                mask=None if mask is None else str(mask.absolute()),
                 mask_class=None if healthy else folders[0],
                 is_healthy=True if healthy else None,
             )
@@ -77,20 +93,62 @@ def read_class_folders(root: str | Path, domain: int | None = None) -> list[RawI
     return found
 
 
-def _paired(root: Path) -> tuple[dict[str, Path], dict[str, Path]]:
-    """Images and masks by their path without suffix; sorted."""
-    images, masks = _by_stem(root / "images"), _by_stem(root / "masks")
-    if not images:
-        raise LabelError(f"{root / 'images'}: there is no image; put images there, and masks of the same stem in masks")
-    lost = next((stem for stem in masks if stem not in images), None)
-    if lost is not None:
-        raise LabelError(f"{masks[lost]}: the mask has no image {root / 'images' / lost}.*; rename it or add the image")
-    return images, masks
-
-
 def split_of(place: Path) -> SplitName | None:
     """Split that the first folder of a relative path names; None where it names none."""
     return next((split for split in SPLITS if split == place.parts[0]), None) if len(place.parts) > 1 else None
+
+
+def _paired(root: Path, findings: Findings) -> list[tuple[Path, Path, Path | None]]:
+    """Each image, its place below ``images``, and its mask; sorted by place."""
+    image_folder = folder_named(root, "images")
+    images = {} if image_folder is None else _by_stem(image_folder)
+    if image_folder is None or not images:
+        raise LabelError(
+            f"{root / 'images'}: there is no image; put images there, and masks of the same stem in masks"
+            + (f" (the folders of {root} are {some(folders_in(root))})" if folders_in(root) else "")
+        )
+    masks = _masks(root, set(images), findings)
+    return [(file, file.relative_to(image_folder), masks.get(stem)) for stem, file in images.items()]
+
+
+def _masks(root: Path, images: set[str], findings: Findings) -> dict[str, Path]:
+    """Masks by the stem of their image; folders and files that match nothing are faults."""
+    folder = folder_named(root, "masks")
+    stems = {} if folder is None else _by_stem(folder)
+    if not stems and not all(_is_healthy(stem) for stem in images):
+        what = "there is no folder masks" if folder is None else f"{folder} holds no image"
+        findings.fault(
+            f"{root}: {what}, so that none of its {len(images)} images would have a defect; the folders are "
+            f"{some(folders_in(root))}: rename the one that holds the masks to masks"
+        )
+        return {}
+    masks: dict[str, Path] = {}
+    lost: list[str] = []
+    for stem, file in stems.items():
+        own = next((one for one in _stems_of_images(stem) if one in images), None)
+        if own is None:
+            lost.append(stem)
+        elif own in masks:
+            findings.fault(f"{file}: {masks[own]} is a mask of the same image; keep one of the two")
+        else:
+            masks[own] = file
+    if lost:
+        count = f" ({len(lost)} of {len(stems)} masks have none: {some(lost)})" if len(lost) > 1 else ""
+        findings.fault(
+            f"{stems[lost[0]]}: the mask has no image {root / 'images' / lost[0]}.*{count}; rename it or add the image"
+        )
+    return masks
+
+
+def _stems_of_images(mask: str) -> list[str]:
+    """Stems that the image of a mask may have: its own, without a word such as ``_mask``, without ``.jpg``."""
+    bare = _MASK_WORDS.sub("", mask)
+    return [mask, bare, *(one.rpartition(".")[0] for one in (mask, bare) if Path(one).suffix.lower() in IMAGE_SUFFIXES)]
+
+
+def _is_healthy(stem: str) -> bool:
+    """Whether an image lies in a folder of healthy ones."""
+    return any(part.lower() in HEALTHY_FOLDERS for part in stem.split("/")[:-1])
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:

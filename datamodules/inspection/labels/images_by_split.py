@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from datamodules.inspection.labels.records import LabelledImage
 from datamodules.inspection.labels.sources import ImageSources, Split
 from datamodules.inspection.labels.splits import check_paths
 from datamodules.inspection.settings import InspectionDataSettings
+from datamodules.summary.findings import Finding
 
 _HINTS: dict[Split, str] = {
     "train": "give labelled images of the original domain",
@@ -47,10 +49,24 @@ class ImageLists:
         """
         if split not in self._of_split:
             images = self._collect(split)
+            self._sources.findings.stop()
             if not images:
                 raise ConfigurationError(f"there is no image for {split}; {_HINTS[split]}")
             self._of_split[split] = images
         return [image for image in self._of_split[split] if domain in (None, image.domain)]
+
+    def known(self, split: Split) -> list[LabelledImage]:
+        """Images of a split, as far as lists with faults tell; none where there is none.
+
+        Raises:
+            LabelError: If a list cannot be read at all.
+        """
+        return self._of_split.get(split) or self._collect(split)
+
+    @property
+    def findings(self) -> Sequence[Finding]:
+        """What was found in the lists that were read so far."""
+        return self._sources.findings.found
 
     def _collect(self, split: Split) -> list[LabelledImage]:
         if split == "predict":

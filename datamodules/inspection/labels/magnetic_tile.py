@@ -13,9 +13,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from datamodules.common.manifest import Table, fail, parse_integer
+from datamodules.common.errors import fail
 from datamodules.inspection.batch import NEW, ORIGINAL
 from datamodules.inspection.labels.records import RawImage, SplitName
+from datamodules.tables.columns import Table
+from datamodules.tables.numbers import parse_integer
 
 CLASSES = ("blowhole", "break", "crack", "fray", "uneven")
 _FREE = "free"

@@ -9,6 +9,8 @@ class      class of a binary mask; empty: pixel v of the mask is class v, 0 heal
 domain     ``original`` (default) or ``new``
 split      ``train``, ``val`` or ``test``; in every row or in none
 group      images of one group never lie in two splits
+width      of the upright image in pixels, to be held against the file; empty: not checked
+height     likewise
 healthy    1: flagged free of defects at acquisition, 0: flagged defective; empty: nobody said
 labelled   0: nothing is labelled, the image can only be mined; empty or 1: mask and boxes are complete
 =========  ==============================================================================================
@@ -21,34 +23,40 @@ from __future__ import annotations
 from collections import defaultdict
 from pathlib import Path
 
-from datamodules.common.errors import LabelError
-from datamodules.common.manifest import Table, fail, parse_number
+from datamodules.common.errors import LabelError, fail
 from datamodules.common.splits import strict_split
+from datamodules.images.size import check_label_size
 from datamodules.inspection.batch import NEW, ORIGINAL
 from datamodules.inspection.labels.records import RawImage, RawObject
+from datamodules.summary.findings import Findings
+from datamodules.tables.columns import Table
+from datamodules.tables.numbers import parse_integer, parse_number
 
-_OPTIONAL = ("mask", "class", "domain", "split", "group", "healthy", "labelled")
+_OPTIONAL = ("mask", "class", "domain", "split", "group", "healthy", "labelled", "width", "height")
 _CORNERS = ("x1", "y1", "x2", "y2")
 DOMAINS = {"original": ORIGINAL, "new": NEW}
 
 
-def read_manifest(path: str | Path, root: str | Path | None = None, domain: int | None = None) -> list[RawImage]:
+def read_manifest(
+    path: str | Path, root: str | Path | None = None, domain: int | None = None, findings: Findings | None = None
+) -> list[RawImage]:
     """Read a manifest and the boxes beside it.
 
     Args:
         path: The manifest.
         root: Folder that names are relative to; None means the folder of the manifest.
         domain: Domain of every row, so that a row which says otherwise is an error; None takes the column.
+        findings: Takes empty boxes and sizes that are not the files'; None raises at the first.
 
     Raises:
         LabelError: If a value is not allowed, an image is named twice, or a class is given without a mask; the message
             names the file and the line.
     """
-    path = Path(path)
+    path, findings = Path(path), findings or Findings(at_once=True)
     folder = Path(root) if root is not None else path.parent
     table = Table(path, ["image"], _OPTIONAL)
     beside = path.parent / "boxes.csv"
-    boxes = read_boxes(beside, "class", others=()) if beside.is_file() else {}
+    boxes = read_boxes(beside, "class", others=(), findings=findings) if beside.is_file() else {}
     names = ("image", *_OPTIONAL)
     images: list[RawImage] = []
     first: dict[str, tuple[int, str]] = {}
@@ -56,12 +64,13 @@ def read_manifest(path: str | Path, root: str | Path | None = None, domain: int 
         values = dict(zip(names, texts, strict=True))
         _check_unique(path, line, values["image"], values["split"], first)
         images.append(_image(path, line, folder, values, domain, boxes))
+        _check_size(path, line, values, images[-1], findings)
     _check_box_names(path, first, boxes)
     return images
 
 
 def read_boxes(
-    path: Path, class_column: str, others: tuple[str, ...] | None = None
+    path: Path, class_column: str, others: tuple[str, ...] | None = None, findings: Findings | None = None
 ) -> dict[str, tuple[RawObject, ...]]:
     """Read ``image,x1,y1,x2,y2`` and a class a row: image name to its boxes.
 
@@ -69,17 +78,21 @@ def read_boxes(
         path: The list.
         class_column: Column of the class.
         others: Further columns that may be there; None allows any.
+        findings: Takes empty boxes; None raises at the first.
 
     Raises:
         LabelError: If a number is malformed, a corner lies before 0 or is not below the opposite one, or the class is
             empty.
     """
+    findings = findings or Findings(at_once=True)
     columns = ("image", *_CORNERS, class_column)
     boxes: dict[str, list[RawObject]] = defaultdict(list)
     for line, (name, *corners, class_name) in Table(path, columns, others).records(columns):
         x1, y1, x2, y2 = (parse_number(path, line, *pair) for pair in zip(_CORNERS, corners, strict=True))
         if not (x1 < x2 and y1 < y2):
-            raise fail(path, line, f"box {x1:g},{y1:g},{x2:g},{y2:g} is empty; x1 < x2 and y1 < y2 must hold")
+            box = f"box {x1:g},{y1:g},{x2:g},{y2:g}"
+            findings.entry(f"{path}, line {line}: {box} is empty; x1 < x2 and y1 < y2 must hold")
+            continue
         if not class_name:
             raise fail(path, line, f"the box of {name!r} has no class; write its name")
         boxes[name].append(RawObject((x1, y1, x2, y2), class_name, f"{path}, line {line}"))
@@ -111,6 +124,18 @@ def _image(
         is_healthy=_flag(path, line, "healthy", values["healthy"]),
         labelled=_flag(path, line, "labelled", values["labelled"]) is not False,
     )
+
+
+def _check_size(path: Path, line: int, values: dict[str, str], image: RawImage, findings: Findings) -> None:
+    """Hold the size that a row states against its file; that a file is absent is said of all files together."""
+    stated = [parse_integer(path, line, name, values[name]) if values[name] else 0 for name in ("width", "height")]
+    if not any(stated) or not Path(image.path).is_file():
+        return
+    reach = [max((item.box[far] for item in image.objects), default=0.0) for far in (2, 3)]
+    try:
+        check_label_size(image.path, (stated[0], stated[1]), image.source, reach=(reach[0], reach[1]))
+    except LabelError as error:
+        findings.fault(str(error))
 
 
 def _check_unique(path: Path, line: int, name: str, split: str, first: dict[str, tuple[int, str]]) -> None:

@@ -13,10 +13,10 @@ from datamodules.common.errors import LabelError
 from datamodules.images.masks import read_mask
 from datamodules.images.size import picture_size
 from datamodules.inspection.batch import IGNORE, Box
+from datamodules.inspection.labels.mask_rules import facts_of, labels_of, marks_rule, numbers_rule
 from datamodules.inspection.labels.records import IGNORED_CLASS, LabelledImage
 
 _EIGHT = np.ones((3, 3), dtype=np.int8)  # neighbours by side and by corner
-_BRIGHT = 127  # pixels of a binary mask above it are defect, where any is above 1
 
 
 def class_mask(
@@ -26,7 +26,7 @@ def class_mask(
 
     Args:
         image: The image.
-        num_classes: Number of classes, for the check of a mask whose values are classes.
+        num_classes: Number of classes.
         size: Height and width of the upright image; None reads them from the file.
         box_fill: Share of a box's sides that becomes class; the frame around it becomes 255, not known.
 
@@ -34,8 +34,7 @@ def class_mask(
         uint8 ``(H, W)``: 0 healthy, c + 1 class c, 255 nothing is known (everywhere in an unlabelled image).
 
     Raises:
-        LabelError: If the mask has another size or a value that is no class, or an image that is flagged healthy has a
-            defect.
+        LabelError: If the mask has another size, or an image that is flagged healthy has a defect.
     """
     height, width = size if size is not None else picture_size(image.path, image.source)[::-1]
     if not image.labelled:
@@ -110,22 +109,19 @@ def inner_box(box: Box, share: float) -> Box:
 
 def _read_class_mask(image: LabelledImage, num_classes: int, size: tuple[int, int]) -> NDArray[np.uint8]:
     assert image.mask is not None
-    values = read_mask(image.mask, image.source, binary=image.mask_values is not None)
-    if values.shape != size:
+    stored = read_mask(image.mask, image.source)
+    if stored.size != size:
         raise LabelError(
-            f"{image.source}: mask {image.mask} is {values.shape[1]}x{values.shape[0]} but the upright image is "
+            f"{image.source}: mask {image.mask} is {stored.size[1]}x{stored.size[0]} but the upright image is "
             f"{size[1]}x{size[0]}; give a mask of the image's size"
         )
-    if image.mask_values is not None:
-        bright = values > (_BRIGHT if int(values.max(initial=0)) > 1 else 0)
-        return np.where(bright, np.uint8(image.mask_values + 1), np.uint8(0))
-    wrong = values[(values > num_classes) & (values != IGNORE)]
-    if wrong.size:
-        raise LabelError(
-            f"{image.source}: mask {image.mask} holds the value {int(wrong[0])}; allowed are 0 (healthy), 1 to "
-            f"{num_classes} (the classes) and {IGNORE} (unknown); correct the mask or name its class in the list"
+    rule = image.mask_rule
+    if rule is None:  # nobody looked at the list
+        facts = [facts_of(stored)]
+        rule = (
+            marks_rule(facts, None) if image.mask_values is not None else numbers_rule(facts, num_classes, None, None)
         )
-    return values
+    return labels_of(stored, rule, image.mask_values)
 
 
 def _draw(drawn: NDArray[np.uint8], box: Box, index: int, rle: str | None, box_fill: float) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datamodules.common.errors import LabelError
 from datamodules.common.splits import SplitName as SplitName
 from datamodules.inspection.batch import Box
+from datamodules.inspection.labels.mask_rules import MaskRule
 
 IGNORED_CLASS = -1  # class index of a labelled area in which nothing is known (a crowd of the COCO format)
 
@@ -42,8 +43,9 @@ class LabelledImage:
         split: Split that the image belongs to.
         group: Images of one group (one part, one board) lie in one split; by default the name.
         mask: Absolute path of the mask of the image's size; None without one.
-        mask_values: None: pixel v of the mask is class v - 1, 0 is healthy, 255 unknown. c: the mask is binary and its
-            bright pixels (above 127, or above 0 where none exceeds 1) are class c.
+        mask_values: c: the mask marks pixels of class c alone; None: its values tell the class.
+        mask_rule: What the values of the mask mean, by those of its whole list; None: the mask alone tells.
+        mask_classes: Classes that the mask shows.
         boxes: Labelled boxes; empty where the mask alone tells.
         box_classes: Class of each box; -1: nothing is known inside it.
         regions: For each box its region as a compressed run-length string of the COCO format, or None: the box itself.
@@ -62,6 +64,8 @@ class LabelledImage:
     group: str
     mask: str | None = None
     mask_values: int | None = None
+    mask_rule: MaskRule | None = None
+    mask_classes: tuple[int, ...] = ()
     boxes: tuple[Box, ...] = ()
     box_classes: tuple[int, ...] = ()
     regions: tuple[str | None, ...] = ()
@@ -70,6 +74,12 @@ class LabelledImage:
     answers: tuple[Answer, ...] = ()
     baseline_map: str | None = None
     source: str = ""
+
+    @property
+    def classes(self) -> set[int]:
+        """Classes that boxes, the mask, or answers that were confirmed show."""
+        told = {index for index in self.box_classes if index >= 0} | set(self.mask_classes)
+        return told | {answer.truth for answer in self.answers if answer.truth >= 0}
 
 
 @dataclass(frozen=True)
@@ -102,6 +112,8 @@ class RawImage:
         group: Group that the list names; None: the image is its own.
         mask: Absolute path of the mask; None without one.
         mask_class: Class of a binary mask; None: the pixel value is the class.
+        mask_rule: What its values mean, and
+        mask_classes: the classes that it shows, both once the masks of the list were looked at.
         objects: Labelled boxes.
         is_healthy: Flag of the list; None where it says nothing.
         labelled: Whether the labels are complete.
@@ -115,6 +127,8 @@ class RawImage:
     group: str | None = None
     mask: str | None = None
     mask_class: str | None = None
+    mask_rule: MaskRule | None = None
+    mask_classes: tuple[int, ...] = ()
     objects: tuple[RawObject, ...] = ()
     is_healthy: bool | None = None
     labelled: bool = True
@@ -146,6 +160,8 @@ def resolve(raw: RawImage, split: SplitName, class_names: Sequence[str]) -> Labe
         group=raw.group if raw.group is not None else raw.name,
         mask=raw.mask,
         mask_values=None if raw.mask_class is None else _class_index(raw.mask_class, class_names, raw.source),
+        mask_rule=raw.mask_rule,
+        mask_classes=raw.mask_classes,
         boxes=tuple(item.box for item, _ in objects),
         box_classes=tuple(index for _, index in objects),
         regions=tuple(item.rle for item, _ in objects),

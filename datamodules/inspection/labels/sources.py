@@ -17,10 +17,14 @@ from datamodules.inspection.labels.deeppcb import read_deeppcb
 from datamodules.inspection.labels.folder_masks import read_class_folders, read_folder
 from datamodules.inspection.labels.magnetic_tile import read_magnetic_tile
 from datamodules.inspection.labels.manifest import read_manifest
+from datamodules.inspection.labels.mask_rules import colour_value, palette_labels
+from datamodules.inspection.labels.mask_survey import MaskOptions, survey_masks
 from datamodules.inspection.labels.records import LabelledImage, RawImage, resolve
 from datamodules.inspection.labels.splits import assign_splits, check_groups, check_paths
 from datamodules.inspection.labels.yolo import read_yolo, yolo_classes
 from datamodules.inspection.settings import InspectionDataSettings, LabelFormat
+from datamodules.summary.findings import Findings
+from datamodules.tables.text import read_lines
 
 Split = Literal["train", "val", "test", "predict"]
 
@@ -30,6 +34,8 @@ class ImageSources:
 
     def __init__(self, settings: InspectionDataSettings) -> None:
         self.settings = settings
+        self.findings = Findings(settings.on_error)
+        self._read_sources: list[list[RawImage]] | None = None
 
     def class_names(self) -> list[str] | None:
         """Names of the classes; None where nothing but a folder to mine is given.
@@ -51,6 +57,7 @@ class ImageSources:
             return listed
         found = sorted(set().union(*(image.class_names for image in self._read())))
         if not found:
+            self.findings.stop()
             raise LabelError(
                 f"{self.settings.labels or self.settings.root}: the labels write no name of a class; give classes, or "
                 "a file classes.txt with one name a line beside the list"
@@ -64,12 +71,20 @@ class ImageSources:
             class_names: Names of the classes.
             demo: Folder of the generated demo.
 
+        Faults of single files and entries are collected in ``findings``, which are to be asked before any work.
+
         Raises:
             LabelError: If a list is wrong or an image lies in two splits.
         """
         sources = self._sources() if demo is None else [read_manifest(demo / "manifest.csv")]
         for source in sources:
-            check_files(source)
+            check_files(source, self.findings)
+        options = self._mask_options(class_names)
+        places = [self.settings.labels or self.settings.root, self.settings.new_labels or self.settings.new_root]
+        sources = [
+            survey_masks(source, class_names, options, str(place), self.findings)
+            for source, place in zip(sources, places, strict=False)
+        ]
         images = [
             resolve(raw, split, class_names)
             for source in _joined(sources)
@@ -98,10 +113,22 @@ class ImageSources:
             for file in files
         ]
 
+    def _mask_options(self, class_names: Sequence[str]) -> MaskOptions:
+        healthy, palette = self.settings.mask_healthy, self.settings.mask_palette
+        return MaskOptions(
+            None if healthy is None else colour_value(healthy),
+            None if palette is None else palette_labels(palette, class_names),
+        )
+
     def _sources(self) -> list[list[RawImage]]:
-        """Records of each list; one list may hold both domains, a second one is the new domain."""
+        """Records of each list, read once; one list may hold both domains, a second one is the new domain."""
         if not self.settings.has_lists:
             return []
+        if self._read_sources is None:
+            self._read_sources = self._read_lists()
+        return self._read_sources
+
+    def _read_lists(self) -> list[list[RawImage]]:
         two = self.settings.new_root is not None or self.settings.new_labels is not None
         first = self._read_one(self.settings.root, self.settings.labels, ORIGINAL if two else None)
         return [first, self._read_one(self.settings.new_root, self.settings.new_labels, NEW)] if two else [first]
@@ -113,15 +140,16 @@ class ImageSources:
         """Records of one domain, or of both where ``domain`` is None and the list tells it."""
         match self.settings.label_format:
             case "manifest":
-                return read_manifest(_required(labels, "labels"), root, domain)
+                return read_manifest(_required(labels, "labels"), root, domain, self.findings)
             case "coco":
-                return read_coco(_required(labels, "labels"), root, domain)
+                return read_coco(_required(labels, "labels"), root, domain, self.findings)
             case "folder":
-                return read_folder(_required(root, "root"), domain)
+                return read_folder(_required(root, "root"), domain, self.findings)
             case "class_folders":
-                return read_class_folders(_required(root, "root"), domain)
+                return read_class_folders(_required(root, "root"), domain, self.findings)
             case "yolo":
-                return read_yolo(_required(root, "root"), domain, tuple(self.settings.classes or ()) or None)
+                classes = tuple(self.settings.classes or ()) or None
+                return read_yolo(_required(root, "root"), domain, classes, self.findings)
             case "magnetic_tile":
                 return read_magnetic_tile(_required(root, "root"))
             case "deeppcb":
@@ -151,7 +179,7 @@ class ImageSources:
         for folder in folders:
             file = folder / "classes.txt"
             if file.is_file():
-                return [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+                return [line.strip() for line in read_lines(file) if line.strip()]
         return None
 
 

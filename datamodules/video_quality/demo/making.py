@@ -20,10 +20,10 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Literal, get_args
 
-from datamodules.common.csv_table import csv_text
 from datamodules.common.errors import VideoError
 from datamodules.common.generated import generated_folder, made_once
 from datamodules.common.progress import file_progress
+from datamodules.tables.csv import csv_text
 from datamodules.video_quality.demo.sources import DemoSettings, split_of
 from datamodules.video_quality.demo.worker import ClipRecord, record_path
 

@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from datamodules.common.atomic_write import write_text
-from datamodules.common.errors import LabelError
+from datamodules.common.errors import LabelError, fail
+from datamodules.tables.columns import Table
+from datamodules.tables.json import read_json
+from datamodules.tables.numbers import number_of
 from lightning_modules.action.segments.machine import Segment
 
 VERSION = "VERSION 1.3"  # of the ActivityNet challenge whose layout this is
@@ -93,7 +96,7 @@ def read_activitynet(path: str | Path) -> ActivityNetFile:
     Raises:
         LabelError: If the file is missing or malformed; the message names the video and the place.
     """
-    content = _read_json(Path(path))
+    content = read_json(path, "give a file in the layout of ActivityNet")
     if not isinstance(content, dict) or not ("database" in content or "results" in content):
         raise LabelError(
             f'{path} has neither "database" nor "results" at its top; give a file in the layout of ActivityNet.'
@@ -129,19 +132,18 @@ def read_segment_csv(path: str | Path) -> list[Segment]:
     Raises:
         LabelError: If the file is missing or malformed; the message names the line.
     """
-    try:
-        with Path(path).open(encoding="utf-8-sig", newline="") as stream:
-            rows = list(csv.DictReader(stream))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise LabelError(f"{path} cannot be read as CSV ({error}); give a file of segments.") from error
+    needed = ("label", "start", "end")
+    table = Table(path, needed, may_be_empty=True, exact=True)  # a video may show none
     segments = []
-    for line, row in enumerate(rows, start=2):
+    for line, (label, start, end, score) in table.records((*needed, "score")):
         try:
-            segments.append(_segment(row["label"], row["start"], row["end"], row.get("score") or 1.0))
-        except (KeyError, TypeError, ValueError) as error:
-            raise LabelError(
-                f"{path}, line {line}: {dict(row)} is no segment ({error}); each row needs label, start and end in "
-                "seconds."
+            segments.append(_segment(label, start, end, score or 1.0))
+        except ValueError as error:
+            raise fail(
+                path,
+                line,
+                f"{label},{start},{end},{score} is no segment ({error}); each row needs label, start and end in "
+                "seconds.",
             ) from error
     return segments
 
@@ -192,19 +194,6 @@ def _one_line(label: str) -> str:
     return " ".join(label.split()).replace("-->", "->")
 
 
-def _read_json(path: Path) -> object:
-    try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise LabelError(
-            f"{path} cannot be read ({error.strerror}); give a file in the layout of ActivityNet."
-        ) from error
-    except ValueError as error:  # neither UTF-8 nor JSON
-        raise LabelError(
-            f"{path} cannot be read as JSON ({error}); give a file in the layout of ActivityNet."
-        ) from error
-
-
 def _object(path: str | Path, value: object, place: str) -> dict[str, object]:
     if not isinstance(value, dict):
         raise LabelError(f"{path}: {place} holds {str(value)[:60]!r}; it must be an object.")
@@ -230,7 +219,16 @@ def _segments(path: str | Path, video: str, entries: object) -> list[Segment]:
 def _segment(label: object, start: str | float, end: str | float, score: str | float) -> Segment:
     if not isinstance(label, str) or not label:
         raise ValueError(f"the label is {label!r}")
-    segment = Segment(label, float(start), float(end), float(score))
+    segment = Segment(label, _number(start), _number(end), _number(score))
     if not (math.isfinite(segment.duration) and segment.duration >= 0 and math.isfinite(segment.score)):
         raise ValueError("the end must not be before the start, and numbers must be finite")
     return segment
+
+
+def _number(value: str | float) -> float:
+    if isinstance(value, str):
+        found = number_of(value.strip())
+        if found is None:
+            raise ValueError(f"{value!r} is not a number")
+        return found
+    return float(value)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
+import torch
 import yaml
 
 import lightning_modules
@@ -72,4 +74,10 @@ def data_options(checkpoint: Path, stated: Mapping[str, Any]) -> dict[str, Any]:
     data = run_config(checkpoint).get("data")
     own = data.get("init_args") if isinstance(data, Mapping) else None
     kept = {name: value for name, value in (own or {}).items() if name == "image_size"}
-    return {**kept, **stated}
+    return {**kept, **data_state(checkpoint, "InspectionDataModule"), **stated}
+
+
+def data_state(checkpoint: Path, name: str) -> dict[str, Any]:
+    """What the data module of a class wrote into a checkpoint, such as the white level that was trained with."""
+    content = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(checkpoint))
+    return dict(content.get(name) or {})

@@ -203,6 +203,7 @@ def _part_facts(model: MentoringSegmenter | MentoringDetector, data: Data) -> di
         "thresholds": model.applied_thresholds().tolist(),
         "stride": model.stride,
         "image_size": data.get("image_size"),
+        "white_level": data.get("white_level"),
         "tile_size": model.config.tile_size,
         "tile_overlap": model.config.tile_overlap,
     }

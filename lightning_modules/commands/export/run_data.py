@@ -12,7 +12,7 @@ from jsonargparse import ArgumentParser
 from torch import Tensor
 
 from datamodules.common.errors import AppraiseError
-from lightning_modules.commands.export.checkpoint import run_config
+from lightning_modules.commands.export.checkpoint import data_state, run_config
 from lightning_modules.commands.exported.session import Array
 
 log = logging.getLogger("appraise")
@@ -28,6 +28,7 @@ def run_data(checkpoint: Path) -> L.LightningDataModule | None:
     try:
         made = parser.instantiate(parser.parse_object({"data": dict(config)}))
         data = cast(L.LightningDataModule, made.data)
+        data.load_state_dict(data_state(checkpoint, type(data).__name__))
         data.prepare_data()
         data.setup("test")
     except (AppraiseError, OSError, ValueError, TypeError, AttributeError) as error:

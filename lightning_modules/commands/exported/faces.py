@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from callbacks.face_attributes.answers import FaceAnswer, face_answer, write_answers
+from callbacks.face_attributes.answers import FaceAnswer, face_answer, no_answer, write_answers
 from datamodules.common.errors import ImageError
 from datamodules.faces.lists.crops import cut_face, square_of
 from datamodules.faces.lists.index import images_at
@@ -46,8 +46,7 @@ def run(graph: Graph, manifest: Manifest, place: str, output: Path, sha256: str)
         except ImageError as error:
             log.warning("warning: %s", error)
             failed += 1
-            nothing: list[None] = [None] * len(facts["attributes"])
-            answers.append(FaceAnswer(row, name, [*nothing], [*nothing]))
+            answers.append(no_answer(row, name, len(facts["attributes"]), str(error)))
             continue
         said = known_answers(facts, graph({"image": face[None]}))
         answers.append(face_answer(row, name, said["decision"][0].tolist(), said["probability"][0].tolist()))

@@ -132,6 +132,8 @@ def score_map(facts: Mapping[str, Any], scores: NDArray[np.float32], size: Size)
 def data_sha256(facts: Mapping[str, Any], paths: Sequence[Path], place: str) -> str:
     """SHA-256 over the pictures (names and sizes), the classes and the size of the pictures, as of the data module."""
     digest = hashlib.sha256(f"{facts['class_names']}\0{facts['image_size']}\0".encode())
+    if facts.get("white_level") is not None:
+        digest.update(f"white {facts['white_level']:g}\0".encode())
     folder = Path(place).absolute()
     for path in paths:
         name = path.relative_to(folder).as_posix() if folder.is_dir() else path.name
@@ -210,7 +212,8 @@ def binary_entropy(probability: float) -> float:
 
 def _read(facts: Mapping[str, Any], path: Path) -> Picture:
     """A picture, upright, in the size that the network sees, filled up with zeros."""
-    pixels = np.array(read_picture(path, str(path.parent), transparent="ignored"))
+    white = facts.get("white_level")  # exports of before have none
+    pixels = np.array(read_picture(path, str(path.parent), transparent="ignored", white_level=white))
     source_size = (pixels.shape[0], pixels.shape[1])
     size = network_size(source_size, facts["image_size"])
     if size != source_size:

@@ -10,8 +10,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from datamodules.common.errors import ConfigurationError
+from datamodules.common.errors import ConfigurationError, ImageError
 from datamodules.face_attributes.datamodule import FaceAttributeDataModule
+from datamodules.face_attributes.dataset import ListedFaces
 from datamodules.face_attributes.requests import complete
 from datamodules.faces.lists.records import SplitName
 from datamodules.faces.schema import MISSING, PRESENT, AttributeSchema
@@ -85,10 +86,11 @@ def real_faces(data: FaceAttributeDataModule, number: int, seed: int, kept: Tens
             f"There are {len(rows)} test faces without a request and {len(reference)} training faces to compare with, "
             f"but {_FEWEST} of each are needed: give more faces, or a larger --reference."
         )
+    tested, read = images_of(data, "test", rows)
     return RealFaces(
-        images_of(data, "test", rows),
-        test[rows],
-        images_of(data, "train", reference),
+        tested,
+        test[rows[read]],
+        images_of(data, "train", reference)[0],
         labels,
         torch.zeros(0, 3, 1, 1, dtype=torch.uint8) if kept is None else kept,
     )
@@ -130,19 +132,31 @@ def draw_requests(
         )
     if len(rows) < number:
         log.info("the split %s makes %d %s requests of the %d asked for", split, len(rows), kind, number)
+    sources, read = images_of(data, split, order[rows])
+    rows, wanted = rows[read], wanted[read]
     absent = expected_absent(wanted, training) if kind == "short" else torch.zeros_like(wanted, dtype=torch.bool)
     completed = torch.stack([complete(request, schema) for request in wanted])
     seeds = seed * 1_000_003 + torch.arange(len(rows))
-    return RequestSet(kind, completed, wanted, absent, seeds, images_of(data, split, order[rows]))
+    return RequestSet(kind, completed, wanted, absent, seeds, sources)
 
 
-def images_of(data: FaceAttributeDataModule, split: SplitName, rows: Tensor) -> Tensor:
-    """Pictures of some faces, uint8 ``(N, 3, S, S)``."""
+def images_of(data: FaceAttributeDataModule, split: SplitName, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Pictures of those of some faces that can be read, uint8 ``(N, 3, S, S)``, and which these are; others are named.
+
+    Raises:
+        ImageError: If not one can be read.
+    """
     faces = data.faces(split)
-    parts = [
-        faces.batch(part, torch.ones(len(part), dtype=torch.bool), 0)["image"] for part in torch.split(rows, _BATCH)
-    ]
-    return torch.cat(parts)
+    if isinstance(faces, ListedFaces):
+        faces = ListedFaces(faces.faces, data.image_size, data.settings.crop_margin, "skip")
+    batches = [faces.batch(part, torch.ones(len(part), dtype=torch.bool), 0) for part in torch.split(rows, _BATCH)]
+    errors = [error for batch in batches for error in batch.get("error", []) if error]
+    for error in errors:
+        log.warning("warning: skipped: %s", error)
+    if len(errors) == len(rows):
+        raise ImageError(f"not one of the {len(rows)} pictures of the split {split} could be read")
+    read = torch.cat([batch["valid"] for batch in batches])
+    return torch.cat([batch["image"] for batch in batches])[read], read
 
 
 def _divided(people: Sequence[str], number: int, seed: int) -> tuple[Tensor, Tensor]:

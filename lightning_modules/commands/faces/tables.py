@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from callbacks.figures.plain import markdown_table, shown
-from datamodules.common.csv_table import csv_text, short_numbers
+from datamodules.tables.csv import csv_text, short_numbers
 from lightning_modules.commands.faces.measures import NEAREST, VARIATION, Values
 
 Rows = Mapping[str, Mapping[str, Values]]  # mode -> kind of request -> measures

@@ -10,6 +10,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 
+from datamodules.common.errors import LabelError
+from datamodules.tables.text import is_utf8, read_text
+from datamodules.tables.yaml import check_keys
 from lightning_modules.commands.front.errors import CommandLineError
 
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -106,8 +109,28 @@ def _resolve_value(option: str, value: str, found: list[ConfigFile]) -> str:
     if option not in _CONFIG_OPTIONS or "\n" in value or value.lstrip().startswith("{"):  # text instead of a file
         return value
     config = find_config(value)
+    _check(config)
     found.append(config)
     return str(config.path)
+
+
+def _check(config: ConfigFile) -> None:
+    """Refuse a file that the parser would stumble over, or read the last of two values of.
+
+    Raises:
+        CommandLineError: If it is no UTF-8 text, is nested too deeply, or has a key twice.
+    """
+    if config.packaged:
+        return
+    try:
+        text = read_text(config.path, "cannot be read ({}); name a configuration file")
+        check_keys(text, str(config.path))
+    except LabelError as error:
+        raise CommandLineError(str(error)) from error
+    if not is_utf8(config.path):
+        raise CommandLineError(
+            f"{config.path}: a configuration file must be UTF-8, but this is UTF-16 or UTF-32: save it anew"
+        )
 
 
 def run_name(configs: Sequence[ConfigFile], fallback: str) -> str:

@@ -20,13 +20,30 @@ _FIT_OPTIONS = (
     ("--trainer.logger _parts/logger/wandb", "a shipped choice of loggers: default, wandb, none"),
 )
 
+_DOCTOR_OPTIONS = (
+    ("--data CLASS", "look at data, as `fit` takes them, not at the machine: counts, and all that is wrong at once"),
+    ("--data.NAME VALUE", "any argument of the data module"),
+    ("--config FILE", "or the data of a file, or of a shipped one"),
+    ("--report FILE", "write it as JSON too; the exit code is 1 where there is a fault"),
+)
+
 _MENTOR_OPTIONS = (
     ("--store FILE", "the feedback store that `predict --config inspection/mine` wrote"),
     ("--annotator NAME", "who answers; each person gets every question once"),
+    ("--run NUMBER", "mining run that is asked about, or exported (default: the newest; of an export: all)"),
     ("--order ORDER", "any, margin, entropy, mc_dropout, k_centre, random or class"),
-    ("--host ADDRESS", "127.0.0.1 unless told otherwise; any other address needs --token"),
-    ("--port NUMBER", "port of the page"),
+    ("--seed NUMBER", "of the random orders"),
+    ("--host ADDRESS", "127.0.0.1 unless told otherwise; any other address needs the token"),
+    ("--port NUMBER", "port of the page; 0 takes a free one"),
+    ("--token TEXT", "secret that the page needs; made up where others can connect"),
+    ("--public-url URL", "where a proxy shows the page, such as https://example.org/mentor/"),
     ("--export FORMAT", "write the answers as coco, yolo, label-studio or csv into --output DIR, and stop"),
+    ("--import PATH", "take over a store, or a file or folder of such a format, and stop"),
+    ("--root DIR", "folder below which the images of an import are looked for, where its own paths lead nowhere"),
+    ("--on-error skip", "leave out what an import cannot take over, and name it; without it nothing is taken over"),
+    ("--agreement", "print how far annotators agree, and stop"),
+    ("--backup FILE", "write a whole copy of the store, even while others write, and stop"),
+    ("--recover FILE", "write what can still be read of a damaged store into a new one, and stop"),
 )
 
 _LOOP_OPTIONS = (
@@ -157,6 +174,7 @@ _OWN_OPTIONS = {
     "mentor-loop": _LOOP_OPTIONS,
     "runs": _RUNS_OPTIONS,
     "new": _NEW_OPTIONS,
+    "doctor": _DOCTOR_OPTIONS,
 }
 
 _USAGE = {
@@ -174,7 +192,7 @@ _USAGE = {
     "new": "method | data NAME [--NAME VALUE ...]",
     "runs": "[FOLDER ...] [--NAME VALUE ...]",
     "list": "[methods | data | callbacks | configs | parts]",
-    "doctor": "",
+    "doctor": "[--data CLASS --data.NAME VALUE ... | --config FILE] [--report FILE]",
 }
 
 _EXAMPLES = {
@@ -244,7 +262,7 @@ _EXAMPLES = {
     "new": ("method ScratchFinder", "data PartPhotos"),
     "runs": ("", "runs/parts runs/parts_mentored --metric test/map_original --figure runs.png"),
     "list": ("", "methods", "configs"),
-    "doctor": ("",),
+    "doctor": ("", "--config inspection/demo --report data.json"),
 }
 
 
@@ -253,7 +271,7 @@ def command_help(command: str, summary: str) -> str:
 
     Example:
         >>> command_help("doctor", "check this machine").splitlines()[0]
-        'usage: appraise doctor'
+        'usage: appraise doctor [--data CLASS --data.NAME VALUE ... | --config FILE] [--report FILE]'
     """
     usage = _USAGE.get(command, "[--config FILE] [--NAME VALUE ...]")
     lines = [f"usage: appraise {command} {usage}".rstrip(), "", f"{summary[0].upper()}{summary[1:]}.", ""]

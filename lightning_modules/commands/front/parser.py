@@ -16,6 +16,8 @@ from jsonargparse import Namespace, _typehints, set_parsing_settings
 from jsonargparse._common import parser_context
 from lightning.pytorch.cli import LightningArgumentParser
 
+from datamodules.common.errors import LabelError
+from datamodules.tables.yaml import read_yaml
 from lightning_modules.commands.front.errors import CommandLineError
 
 if TYPE_CHECKING:
@@ -58,6 +60,9 @@ def complete_references(content: str) -> str:
     Returns:
         YAML text; the given one where there is nothing to complete.
 
+    Raises:
+        CommandLineError: If such a file is absent or no YAML.
+
     Example:
         >>> complete_references("trainer: absent.yaml")
         'trainer: absent.yaml'
@@ -69,9 +74,14 @@ def complete_references(content: str) -> str:
     changed = False
     for key, value in list(settings.items()) if isinstance(settings, dict) else ():
         additions = [name for name in settings if isinstance(name, str) and name.startswith(f"{key}.")]
-        if not additions or not isinstance(value, str) or not Path(value).is_file():
+        if not additions or not isinstance(value, str):
             continue
-        merged = yaml.safe_load(Path(value).read_text(encoding="utf-8"))
+        if not Path(value).is_file():
+            raise CommandLineError(f"a configuration file names {value} as its {key}, but there is no such file")
+        try:
+            merged = read_yaml(value)
+        except LabelError as error:
+            raise CommandLineError(str(error)) from error
         if not isinstance(merged, dict):
             continue
         for name in additions:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from scipy import stats
 
 from callbacks.figures.plain import markdown_table, shown
-from datamodules.common.csv_table import csv_text
+from datamodules.tables.csv import csv_text
 
 # Header, metric (or fact of the row), digits after the point.
 COLUMNS: tuple[tuple[str, str, int], ...] = (

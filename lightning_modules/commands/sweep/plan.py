@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 import cli
+from datamodules.common.errors import LabelError
+from datamodules.tables.yaml import read_yaml
 from lightning_modules.commands.front.errors import CommandLineError, did_you_mean
 from lightning_modules.commands.sweep.space import (
     Fail,
@@ -136,9 +136,9 @@ def read_plan(path: Path, further: Sequence[str] = ()) -> Plan:
         CommandLineError: If a key or a value is not one that W&B and the command line take.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise CommandLineError(f"{path}: this is no valid YAML ({' '.join(str(error).split())})") from error
+        content = read_yaml(path)
+    except LabelError as error:
+        raise CommandLineError(str(error)) from error
     return plan_of(content, path, further)
 
 

@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from callbacks.figures.fonts import figure_families
 from callbacks.figures.pictures import write_figure
 from datamodules.common.atomic_write import write_text
-from datamodules.common.csv_table import csv_text, short_numbers
+from datamodules.tables.csv import csv_text, short_numbers
 from lightning_modules.commands.sweep.plan import Plan
 from lightning_modules.commands.sweep.points import Outcome, Point
 from lightning_modules.commands.sweep.space import Parameter, Value

@@ -185,7 +185,7 @@ def test_a_class_without_training_frames(root: Path, tmp_path: Path) -> None:
     path.write_text("video,class,split\ncooking/cooking0.mp4,cooking,train\ndrinking/drinking0.mp4,drinking,val\n")
     data = module(root, labels=str(path))
     data.setup("validate")
-    with pytest.raises(LabelError, match="no readable frame of drinking is in the training split"):
+    with pytest.raises(LabelError, match="no example of drinking is in the train split"):
         data.setup("fit")
     with pytest.raises(ConfigurationError, match="no frame in the test split"):
         data.test_dataloader()

@@ -40,7 +40,7 @@ def test_a_training_has_no_batch_of_one() -> None:
 
 def test_a_batch_keeps_its_contract() -> None:
     batch = next(iter(_demo().val_dataloader()))
-    assert set(batch) == set(FaceBatch.__annotations__) - {"values"}  # a drawing has no real values
+    assert set(batch) == set(FaceBatch.__annotations__) - {"values", "error"}  # a drawing has neither
     assert (batch["image"].shape, batch["image"].dtype) == ((6, 3, 32, 32), torch.uint8)
     assert (batch["attributes"].shape, batch["attributes"].dtype) == ((6, 73), torch.int8)
     assert batch["index"].tolist() == [0, 1, 2, 3, 4, 5]
@@ -122,7 +122,7 @@ def listed(tmp_path: Path) -> Path:
 
 def test_a_list_of_files(listed: Path, caplog: pytest.LogCaptureFixture) -> None:
     data = FaceAttributeDataModule(
-        labels=str(listed), image_size=16, crop_margin=0.0, split=(0.5, 0.25, 0.25), batch_size=4
+        labels=str(listed), threshold=0, image_size=16, crop_margin=0.0, split=(0.5, 0.25, 0.25), batch_size=4
     )
     data.setup("fit")
     assert "Bald" in caplog.text  # never absent
@@ -143,7 +143,7 @@ def test_a_list_of_files(listed: Path, caplog: pytest.LogCaptureFixture) -> None
 
 def test_the_schema_of_a_checkpoint_may_lack_a_column(listed: Path) -> None:
     saved = FaceAttributeDataModule(exclude_attributes=["Bald"]).attribute_schema
-    data = FaceAttributeDataModule(labels=str(listed), attribute_schema=saved)
+    data = FaceAttributeDataModule(labels=str(listed), threshold=0, attribute_schema=saved)
     assert data.label_table("train").attributes.shape[1] == 72
 
 
@@ -158,7 +158,7 @@ def test_the_schema_of_a_checkpoint_may_lack_what_is_left_out(schema: str) -> No
 
 
 def test_padding_of_a_list_is_black_and_not_read(listed: Path) -> None:
-    data = FaceAttributeDataModule(labels=str(listed), image_size=16)
+    data = FaceAttributeDataModule(labels=str(listed), threshold=0, image_size=16)
     source = data.faces("train")
     for file in listed.parent.glob("*.png"):
         file.unlink()
@@ -192,7 +192,7 @@ def test_boxes_for_pictures_to_predict(listed: Path) -> None:
 
 
 def test_a_split_without_faces(listed: Path) -> None:
-    data = FaceAttributeDataModule(labels=str(listed), split=(1.0, 0.0, 0.0))
+    data = FaceAttributeDataModule(labels=str(listed), threshold=0, split=(1.0, 0.0, 0.0))
     with pytest.raises(ConfigurationError, match="the split val has no face"):
         data.setup("fit")
     for ask in (data.label_table, data.people):
@@ -201,7 +201,7 @@ def test_a_split_without_faces(listed: Path) -> None:
 
 
 def test_a_picture_that_breaks_after_the_list_was_read(listed: Path) -> None:
-    data = FaceAttributeDataModule(labels=str(listed), image_size=16, split=(1.0, 0.0, 0.0))
+    data = FaceAttributeDataModule(labels=str(listed), threshold=0, image_size=16, split=(1.0, 0.0, 0.0))
     faces = data.faces("train")
     for path in listed.parent.rglob("*.png"):
         path.write_bytes(b"torn")

@@ -190,10 +190,9 @@ def test_lists_in_which_absent_is_minus_one(tmp_path: Path) -> None:
     Image.new("RGB", (40, 40)).save(tmp_path / "b.png")
     path = tmp_path / "faces.csv"
     path.write_text("file,Smiling,Bald\na.png,1,-1\nb.png,-1,-1\n")
-    with pytest.raises(LabelError, match=r"write absent as 0, or, .* with label_format celeba"):
-        AttributeRequestDataModule(from_list=str(path), attribute_schema=schema)
-    data = AttributeRequestDataModule(from_list=str(path), attribute_schema=schema, label_format="celeba", image_size=8)
-    assert data.attributes.tolist() == [[1, 0], [0, 0]]
+    for kind in ("auto", "celeba"):
+        data = AttributeRequestDataModule(from_list=str(path), attribute_schema=schema, label_format=kind, image_size=8)
+        assert data.attributes.tolist() == [[1, 0], [0, 0]]
     text = tmp_path / "list_attr_celeba.txt"
     text.write_text("2\nSmiling Bald\na.png  1 -1\nb.png -1 -1\n")
     own = AttributeRequestDataModule(from_list=str(text), attribute_schema=schema, image_size=8)  # told by its form
@@ -221,5 +220,8 @@ def test_a_source_that_breaks_after_the_request_was_read(tmp_path: Path) -> None
     data = AttributeRequestDataModule("Smiling", from_image=str(path), image_size=16)
     data.setup("predict")
     path.write_bytes(b"torn")
-    with pytest.raises(ImageError, match=r"a\.png"):
-        data.request(0)
+    (batch,) = _batches(data)
+    assert batch["valid"].tolist() == [False]
+    assert "a.png cannot be read" in batch["error"][0]
+    with pytest.raises(ImageError, match=r"a\.png cannot be read"):
+        AttributeRequestDataModule("Smiling", from_image=str(path), image_size=16)

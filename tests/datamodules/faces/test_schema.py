@@ -107,14 +107,14 @@ def test_something_must_be_left() -> None:
 
 
 def test_a_file_that_is_none(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"nowhere\.yaml cannot be read"):
+    with pytest.raises(ConfigurationError, match=r"nowhere\.yaml: cannot be read"):
         AttributeSchema.from_file(tmp_path / "nowhere.yaml")
     file = tmp_path / "list.yaml"
     file.write_text("- a\n")
     with pytest.raises(ConfigurationError, match="holds no mapping"):
         AttributeSchema.from_file(file)
     file.write_text("heads: [a: b: c\n")
-    with pytest.raises(ConfigurationError, match=r"^[^\n]*cannot be read[^\n]*$"):
+    with pytest.raises(ConfigurationError, match=r"^[^\n]*list\.yaml, line 1: this is no valid YAML[^\n]*$"):
         AttributeSchema.from_file(file)
     file.write_text("heads: [{name: a, kind: binary, attributes: [X, Y]}]\n")
     with pytest.raises(ConfigurationError, match=r"list\.yaml: .*binary"):

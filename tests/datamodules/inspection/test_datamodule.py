@@ -129,14 +129,14 @@ def test_images_to_mine_come_one_at_a_time_where_sizes_differ(parts: Path) -> No
     assert len(same.predict_dataloader()) == 3  # 64 x 48 after resizing
 
 
-def test_an_unreadable_image_to_mine_is_passed_over(parts: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unreadable_image_to_mine_is_passed_over(parts: Path) -> None:
     files = sorted((parts / "images").iterdir())
     files[3].write_bytes(files[3].read_bytes()[:200])
     data = InspectionDataModule(path=str(parts / "images"), batch_size=32)
     (batch,) = data.predict_dataloader()
     assert isinstance(batch, dict)
     assert batch["valid"].tolist() == [row != 3 for row in range(23)]
-    assert f"image {files[3]} cannot be read" in caplog.text
+    assert f"image {files[3]} cannot be read" in batch["error"][3]
 
 
 def test_the_fingerprint_follows_the_images_and_not_their_place(parts: Path, tmp_path: Path) -> None:

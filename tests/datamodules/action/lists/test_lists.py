@@ -60,7 +60,7 @@ class TestVideoList:
             ("a.mp4,drinking,now,2,,", "line 3: start 'now' is not a number"),
             ("a.mp4,drinking,,,dev,", "line 3: split 'dev' is not known"),
             ("a.mp4,,,,,", "line 3: video and class must not be empty"),
-            ("a.mp4,drinking,0,2,,", "line 3: a.mp4 is listed in line 2 too"),
+            ("./a.mp4,cooking,0.0,2,,", "line 3: './a.mp4' was already named in line 2 with class 'drinking'"),
         ],
     )
     def test_errors_name_file_and_line(self, tmp_path: Path, row: str, message: str) -> None:

@@ -11,15 +11,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datamodules.common.errors import ConfigurationError, ImageError, LabelError
+from datamodules.common.errors import ConfigurationError, LabelError
 from datamodules.faces.lists.celeba import pairs_of, read_celeba
 from datamodules.faces.lists.index import images_at
 from datamodules.faces.lists.pubfig import read_boxes, read_pubfig, read_tabbed
 from datamodules.faces.lists.records import FaceList
 from datamodules.faces.lists.settings import FaceListSettings
 from datamodules.faces.lists.sources import detect_format, pictures, read_faces
+from datamodules.faces.lists.splits import split_faces
 from datamodules.faces.lists.values import attributes_of, warn_of_rare
 from datamodules.faces.schema import AttributeSchema
+from datamodules.summary.checks import check_pictures
+from datamodules.summary.findings import Findings
 
 SCHEMA = AttributeSchema.from_plain(
     {
@@ -142,8 +145,11 @@ def test_boxes_beyond_the_picture(pubfig: Path, tmp_path: Path, caplog: pytest.L
 def test_a_broken_picture_is_named(pubfig: Path, tmp_path: Path) -> None:
     (tmp_path / "images/Bea_Bond/Bea_Bond_0002.jpg").write_bytes(b"no picture")
     boxes = _box_list(tmp_path / "eval_urls.txt", dict.fromkeys(PHOTOS, "5,10,25,30"))
-    with pytest.raises(ImageError, match=r"Bea_Bond_0002\.jpg cannot be read"):
-        _load(pubfig, boxes=str(boxes))
+    faces, found = _load(pubfig, boxes=str(boxes)), Findings()
+    assert len(faces) == 3  # of a picture without a size the box stays
+    check_pictures(faces.paths, faces.sources, found)
+    assert [finding.status for finding in found.found] == ["fault"]
+    assert "Bea_Bond_0002.jpg cannot be read" in found.found[0].text
 
 
 def test_lfw_has_its_own_box(tmp_path: Path) -> None:
@@ -225,10 +231,62 @@ def test_csv_with_everything(tmp_path: Path) -> None:
 
 
 def test_csv_of_real_values(tmp_path: Path) -> None:
-    faces = _load(_csv(tmp_path, "file,Smiling", "a.png,0.75", "b.png,-1"))
+    path = _csv(tmp_path, "file,Smiling", "a.png,0.75", "b.png,-1")
+    with pytest.raises(LabelError, match=r"line 2: Smiling is 0\.75; write 1 .* say so with threshold"):
+        _load(path)
+    faces = _load(path, threshold=0)
     np.testing.assert_array_equal(faces.attributes[:, 0], [1, 0])
     assert faces.values is not None
     np.testing.assert_array_equal(faces.values[:, 0], [0.75, -1])
+    probable = _load(_csv(tmp_path, "file,Smiling", "a.png,0.52", "b.png,0.1"), threshold=0.5, missing_margin=0.05)
+    np.testing.assert_array_equal(probable.attributes[:, 0], [-1, 0])
+
+
+def test_codes_mean_what_the_whole_list_says(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def read(*values: str) -> list[int]:
+        rows = [f"{name}.png,{value}" for name, value in zip("ab", values, strict=True)]
+        labels: list[int] = _load(_csv(tmp_path, "file,Smiling,Frowning", *rows)).attributes[:, :2].ravel().tolist()
+        return labels
+
+    assert read("1,0", "0,-1") == [1, 0, 0, -1]
+    assert not caplog.records
+    assert read("1,-1", "-1,1") == [1, 0, 0, 1]
+    assert "-1 is read as absent" in caplog.text
+    for values, said in (("1,2", "Frowning is 2"), ("0.5,1", r"Smiling is 0\.5"), ("1,1_0", "Frowning is '1_0'")):
+        with pytest.raises(LabelError, match=rf"faces\.csv, line 3: {said}; write 1"):
+            read("0,1", values)
+
+
+def test_a_picture_is_one_whatever_its_spelling(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = _csv(tmp_path, "file,split,Smiling", "a.png,train,1", "./a.png,train,1", "b.png,train,0")
+    assert _load(path).names == ["a.png", "b.png"]
+    assert "1 row(s) repeat another" in caplog.text
+    for row, said in (("train,0", "with other attributes"), ("test,1", "with split 'train', here with 'test'")):
+        path = _csv(tmp_path, "file,split,Smiling", "a.png,train,1", f".//a.png,{row}")
+        with pytest.raises(LabelError, match=rf"line 3: '\./?/a\.png' was already named in line 2 {said}"):
+            _load(path)
+    head = "file,split,left,top,right,bottom"
+    faces = _load(_csv(tmp_path, head, "a.png,train,1,2,9,9", "./a.png,test,11,12,19,19"))
+    with pytest.raises(LabelError, match=r"line 3: the picture \./a\.png is in test, but in train at .*line 2"):
+        split_faces(faces, FaceListSettings(labels=str(path)))
+
+
+def test_a_box_of_zeros_costs_its_own_face(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    faces = _load(_csv(tmp_path, "file,left,top,right,bottom", "a.png,0,0,0,0", "b.png,1,2,9,9"))
+    assert faces.names == ["b.png"]
+    assert "1 face box(es) have no extent, so these faces are left out: a.png (line 2)" in caplog.text
+    labels = _celeba(tmp_path)
+    boxes = tmp_path / "list_bbox_celeba.txt"
+    rows = ["000001.jpg 10 20 100 110", "000002.jpg 0 0 0 0", "000003.jpg 1 1 9 9"]
+    boxes.write_text("\n".join(["3", "image_id x_1 y_1 width height", *rows]))
+    assert _load(labels, boxes=str(boxes)).names == ["000001.jpg", "000003.jpg"]
+    assert "000002.jpg (line 4)" in caplog.text
+
+
+def test_celeba_of_zeros_and_ones(tmp_path: Path) -> None:
+    labels = _celeba(tmp_path)
+    labels.write_text(labels.read_text().replace("-1", "0"))
+    np.testing.assert_array_equal(_load(labels).attributes, [[0, 0, 1], [0, 1, 0], [1, 0, 0]])
 
 
 @pytest.mark.parametrize(
@@ -237,7 +295,6 @@ def test_csv_of_real_values(tmp_path: Path) -> None:
         (["file,Smilling", "a.png,1"], "no attribute for the column Smilling: the nearest to Smilling is Smiling"),
         (["file,Smiling", "a.png,yes"], r"line 2: Smiling is 'yes'; write 1"),
         (["file,Smiling", "a.png,inf"], "line 2: Smiling is 'inf'"),
-        (["file,Smiling", "a.png,1", "b.png,-1"], "the values are 1 and -1 alone"),
         (["file,split,Smiling", "a.png,some,1"], "line 2: split 'some' is not known"),
         (["file,left,top,right,bottom", "a.png,1,2,9,9", "b.png,,,,"], "line 3: the face has no box though others"),
         (["file,left,top,right,bottom", "a.png,9,2,1,9"], "line 2: the box 9,2,1,9 has no area"),
@@ -348,8 +405,8 @@ READERS: dict[str, Callable[[Path], object]] = {
         ("addresses", f"{RECT}9,9,9,9\n", r"list\.txt, line 2: .*box"),
         ("pubfig", f"{COLUMNS}Abe\t1\t0.5\t1.0", "line 2: 4 fields, expected 5"),
         ("pubfig", f"{COLUMNS}Abe\tone\t0.5\t1.0\t1.0", "line 2: imagenum 'one' is not a whole number"),
-        ("pubfig", f"{COLUMNS}Abe\t1\t0.5\tmuch\t1.0", "line 2: a value is not a number"),
-        ("pubfig", f"{COLUMNS}Abe\t1\t0.5\tnan\t1.0", "line 2: a value is not finite"),
+        ("pubfig", f"{COLUMNS}Abe\t1\t0.5\tmuch\t1.0", "line 2: a value 'much' is not a number"),
+        ("pubfig", f"{COLUMNS}Abe\t1\t0.5\tnan\t1.0", "line 2: a value 'nan' is not finite"),
         (
             "pubfig",
             WHOLE.replace("Smil", "Smill"),
@@ -380,7 +437,7 @@ def test_sources_that_contradict_their_format(tmp_path: Path) -> None:
     boxes = [str(labels), str(labels)]
     with pytest.raises(ConfigurationError, match="boxes names 2 lists; only PubFig has more than one"):
         read_faces(FaceListSettings(labels=str(labels), label_format="celeba", boxes=boxes), SCHEMA)
-    with pytest.raises(ConfigurationError, match="which cannot be read"):
+    with pytest.raises(ConfigurationError, match="cannot be read"):
         detect_format(tmp_path / "absent.txt")
     with pytest.raises(ConfigurationError, match="does not exist; give pictures"):
         images_at([tmp_path / "absent"])

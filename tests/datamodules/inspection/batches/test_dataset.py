@@ -165,14 +165,15 @@ def test_a_broken_map_is_named(tmp_path: Path, content: object) -> None:
         read_baseline_map(str(file), (8, 8))
 
 
-def test_unreadable_files_stop_or_are_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_unreadable_files_stop_or_are_reported(tmp_path: Path) -> None:
     image = part(tmp_path, mask=None)
     Path(image.path).write_bytes(b"no image")
     with pytest.raises(LabelError, match=r"list, line 2: image .*40x60.png cannot be read"):
         InspectionDataset([image], SETTINGS, 3)[0]
-    item = InspectionDataset([image], SETTINGS, 3, on_error="report")[0]
+    item = InspectionDataset([image], SETTINGS, 3, on_error="skip")[0]
     assert not item.valid
-    assert "skipped: list, line 2" in caplog.text
+    assert item.error.startswith("list, line 2: image ")
+    assert collate([item])["error"] == [item.error]
 
 
 def test_the_cache_keeps_to_its_budget(tmp_path: Path) -> None:

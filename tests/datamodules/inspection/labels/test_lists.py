@@ -47,7 +47,9 @@ def spot(value: int = 1, rows: slice = slice(4, 9), columns: slice = slice(10, 1
 
 def load(**options: Any) -> list[LabelledImage]:
     sources = ImageSources(InspectionDataSettings(**options))
-    return sources.load(sources.class_names() or ())
+    images = sources.load(sources.class_names() or ())
+    sources.findings.stop()
+    return images
 
 
 def unsplit(**options: Any) -> ImageSources:
@@ -153,15 +155,14 @@ def test_what_is_wrong_with_a_manifest_is_named(
     ("row", "mask", "message"),
     [
         ("a.png,m.png,,", spot(9), r"line 2: mask .* holds the value 9; allowed are 0 \(healthy\), 1 to 2"),
-        ("a.png,m.png,,", np.zeros((20, 30, 3), dtype=np.uint8), r"line 2: mask .* has mode RGB"),
+        ("a.png,m.png,,", np.stack([spot(90), grey(), grey()], axis=2), r"line 2: mask .* holds the value #5a0000"),
         ("a.png,m.png,dent,1", spot(), r"line 2: 'a.png' is flagged healthy but its labels hold a defect"),
     ],
 )
 def test_what_is_wrong_with_a_mask_is_named(tmp_path: Path, row: str, mask: NDArray[np.uint8], message: str) -> None:
     path = manifest(tmp_path, row, None, "image,mask,class,healthy", **{"m.png": mask})
-    (image,) = load(labels=str(path), label_format="manifest", classes=("dent", "scratch"))
     with pytest.raises(LabelError, match=message):
-        class_mask(image, 2)
+        load(labels=str(path), label_format="manifest", classes=("dent", "scratch"))
 
 
 def test_two_lists_are_two_domains(tmp_path: Path) -> None:
@@ -241,7 +242,11 @@ def test_a_folder_for_each_class(tmp_path: Path) -> None:
         ("folder", {"images/a.png": grey(), "masks/a.png": grey(9, 9)}, r"mask .*a.png is 9x9 but .* 30x20"),
         ("class_folders", {"images/a.png": grey()}, r"a.png: the image lies in no folder that names its class"),
         ("class_folders", {"images/dent/a.png": grey()}, r"a.png: an image in the folder 'dent' has no mask"),
-        ("class_folders", {"images/ok/a.png": grey(), "masks/ok/a.png": spot()}, r"folder 'ok' has the mask"),
+        (
+            "class_folders",
+            {"images/ok/a.png": grey(), "masks/ok/a.png": spot()},
+            r"'ok/a.png' is flagged healthy but .* a defect",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_folder_is_named(tmp_path: Path, label_format: Any, files: Files, message: str) -> None:
@@ -434,8 +439,8 @@ def test_what_is_wrong_with_lists_of_tiles_and_boards_is_named(tmp_path: Path, f
 
 
 def test_lists_that_are_no_text_are_named(tmp_path: Path) -> None:
-    (tmp_path / "a.json").write_bytes(b"\xff\xfe")
-    with pytest.raises(LabelError, match=r"a\.json: cannot be read as text"):
+    (tmp_path / "a.json").write_bytes(b'{"images": "\xff"}')
+    with pytest.raises(LabelError, match=r"a\.json, line 1: byte 0xff is no UTF-8"):
         read_coco(tmp_path / "a.json")
     with pytest.raises(LabelError, match=r"b\.json: there is no such list"):
         read_coco(tmp_path / "b.json")

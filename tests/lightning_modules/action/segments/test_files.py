@@ -112,7 +112,7 @@ def test_segments_are_cut_to_the_video() -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "cannot be read as JSON"),
+        ("{", "not valid JSON"),
         ("[]", 'neither "database" nor "results"'),
         ('{"results": []}', '"results" holds'),
         ('{"results": {"v": {}}}', "video 'v' holds"),
@@ -133,16 +133,16 @@ def test_malformed_labels_are_named(tmp_path: Path, content: str, message: str) 
 
 
 def test_missing_and_malformed_files_are_named(tmp_path: Path) -> None:
-    with pytest.raises(LabelError, match=r"none\.json cannot be read"):
+    with pytest.raises(LabelError, match=r"none\.json: cannot be read"):
         read_activitynet(tmp_path / "none.json")
-    with pytest.raises(LabelError, match=r"none\.csv cannot be read"):
+    with pytest.raises(LabelError, match=r"none\.csv: there is no such list"):
         read_segment_csv(tmp_path / "none.csv")
     path = tmp_path / "s.csv"
     path.write_text("label,start,end\na,0,1\nb,2,x\n")
     with pytest.raises(LabelError, match=r"s\.csv, line 3: "):
         read_segment_csv(path)
     path.write_text("name,start,end\na,0,1\n")
-    with pytest.raises(LabelError, match=r"s\.csv, line 2: .*'label'"):
+    with pytest.raises(LabelError, match=r"s\.csv, line 1: the header lacks label"):
         read_segment_csv(path)
     path.write_text("label,start,end\na,0\n")
     with pytest.raises(LabelError, match=r"s\.csv, line 2: "):

@@ -85,7 +85,7 @@ def test_what_cannot_work_is_said_before_any_training(
 def test_a_file_that_is_no_yaml_is_named(sweep: RunSweep, workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (workdir / "sweep.yaml").write_text("method: [grid")
     assert sweep() == 2
-    assert "sweep.yaml: this is no valid YAML" in capsys.readouterr().err
+    assert "sweep.yaml, line 1: this is no valid YAML" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("words", "said"), [(["--count=0"], "--count is 0"), (["--jobs=x"], "invalid int value")])

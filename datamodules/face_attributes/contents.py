@@ -1,0 +1,56 @@
+"""What lists of faces hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from datamodules.common.splits import SplitName
+from datamodules.faces.lists.records import LabelTable
+from datamodules.faces.schema import ABSENT, MISSING, PRESENT, AttributeSchema
+from datamodules.summary.findings import Finding, some
+from datamodules.summary.training_data import DataSummary, SplitSummary
+
+
+def attribute_summary(tables: Mapping[SplitName, LabelTable | None], schema: AttributeSchema) -> DataSummary:
+    """Count faces, people and attributes of each split.
+
+    An attribute that no labelled training face shows is a fault, and so are labels by which no faces differ.
+    """
+    splits, findings = [], []
+    for split, table in tables.items():
+        if table is None:
+            continue
+        splits.append(_summary(split, table, schema))
+        unseen, differ = _unseen(table, schema)
+        if unseen:
+            text = f"no labelled face of the {split} split shows {some(unseen)}"
+            remedy = f"add faces that do, or leave them out: exclude_attributes [{', '.join(unseen)}]"
+            fault = Finding("fault", "attributes", text, remedy)
+            findings.append(fault if split == "train" else Finding("warning", "attributes", text))
+        elif not differ and split == "train":
+            text = "all labelled training faces have the same attributes, so there is nothing to learn"
+            findings.append(
+                Finding("fault", "attributes", text, "add other faces, or look at how the list says absent")
+            )
+    return DataSummary("faces", splits, findings)
+
+
+def _summary(split: SplitName, table: LabelTable, schema: AttributeSchema) -> SplitSummary:
+    shown = (table.attributes == PRESENT).sum(dim=0).tolist()
+    people = {person for person in table.identities if person}
+    return SplitSummary(
+        name=split,
+        samples=len(table.files),
+        labelled=int((table.attributes != MISSING).any(dim=1).sum()),
+        classes=dict(zip(schema.attributes, shown, strict=True)),
+        facts=[f"{len(people)} people"] if people else [],
+    )
+
+
+def _unseen(table: LabelTable, schema: AttributeSchema) -> tuple[list[str], bool]:
+    """Attributes that are labelled and on no face, and whether any attribute differs between faces."""
+    shown = (table.attributes == PRESENT).sum(dim=0).tolist()
+    lacked = (table.attributes == ABSENT).sum(dim=0).tolist()
+    counted = list(zip(schema.attributes, shown, lacked, strict=True))
+    unseen = [name for name, present, absent in counted if absent and not present]
+    return unseen, any(present and absent for _, present, absent in counted) or not sum(shown)

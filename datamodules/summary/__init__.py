@@ -1,0 +1,1 @@
+"""What training data hold, and what is wrong with them, said before anything trains."""
