@@ -8,16 +8,16 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from io import TextIOWrapper
 
 # name -> (module with `run(command, arguments) -> exit code`, one line of help)
 COMMANDS: dict[str, tuple[str, str]] = {
-    "fit": ("lightning_modules.commands.front.lightning_cli", "train a model and, where its config says so, test it"),
-    "validate": ("lightning_modules.commands.front.lightning_cli", "measure a checkpoint on the validation split"),
-    "test": ("lightning_modules.commands.front.lightning_cli", "measure a checkpoint on the test split"),
-    "predict": ("lightning_modules.commands.front.lightning_cli", "score files with a checkpoint"),
+    "fit": ("lightning_modules.commands.trainer", "train a model and, where its config says so, test it"),
+    "validate": ("lightning_modules.commands.trainer", "measure a checkpoint on the validation split"),
+    "test": ("lightning_modules.commands.trainer", "measure a checkpoint on the test split"),
+    "predict": ("lightning_modules.commands.trainer", "score files with a checkpoint"),
     "annotate": ("lightning_modules.commands.annotate", "find what happens when in videos, files or live"),
     "extract-frames": ("lightning_modules.commands.extract_frames", "turn videos into folders of frames, one a class"),
     "mentor": ("lightning_modules.commands.mentoring.ask", "answer a model's detections on a page, one key each"),
@@ -29,12 +29,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "submit": ("lightning_modules.commands.cluster.submit", "train on a Slurm cluster, from one command"),
     "status": ("lightning_modules.commands.cluster.status", "say where a submitted run stands"),
     "sweep": ("lightning_modules.commands.sweep.search", "train at many points of a space, and say which is best"),
+    "runs": ("lightning_modules.commands.runs", "one table of all trainings below a folder, the best first"),
+    "new": ("lightning_modules.commands.new.write", "write a method or a kind of data of your own, to be changed"),
     "list": ("lightning_modules.commands.listing", "name the methods, data modules, callbacks and configs"),
     "doctor": ("lightning_modules.commands.doctor", "check this machine, or what a training would learn from"),
 }
 
-# Options without a value, so that what follows one is no value of it.
-SWITCHES = ("--print_config", "--help-all", "--show", "--force", "--strips", "--agreement", "--dry-run", "--offline")
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 EXAMPLES = """\
@@ -88,22 +88,6 @@ def unknown_command(name: str) -> str:
     return f'unknown command "{name}": {hint}`appraise --help` lists all commands'
 
 
-def asks_for_help(arguments: Iterable[str]) -> bool:
-    """Whether ``-h`` or ``--help`` stands as an option of its own, neither as the value of one nor behind ``--``.
-
-    Example:
-        >>> asks_for_help(["--force", "-h"]), asks_for_help(["--attributes", "-h"]), asks_for_help(["--", "-h"])
-        (True, False, False)
-    """
-    is_value = False
-    for word in arguments:
-        if not is_value and word in ("-h", "--help", "--"):
-            return word != "--"
-        takes_value = word == "-c" or (word.startswith("--") and "=" not in word and word not in SWITCHES)
-        is_value = takes_value and not is_value
-    return False
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
 
@@ -150,6 +134,8 @@ def _answer(arguments: Sequence[str]) -> int:
         command, rest = rest[0], ["--help"]
     if command not in COMMANDS:
         return _fail("appraise", unknown_command(command), 2)
+    from lightning_modules.commands.front.early.words import asks_for_help
+
     if asks_for_help(rest):
         from lightning_modules.commands.front.help_text import command_help
 
@@ -169,10 +155,12 @@ def _version() -> str:
 
 def _run(command: str, arguments: list[str]) -> int:
     from datamodules.common.errors import AppraiseError
+    from lightning_modules.commands.front.early.any_command import check_words
     from lightning_modules.commands.front.errors import one_sentence
 
     name = f"appraise {command}"
     try:
+        check_words(command, arguments)
         return int(import_module(COMMANDS[command][0]).run(command, arguments))
     except AppraiseError as error:
         if os.environ.get("APPRAISE_DEBUG") == "1":

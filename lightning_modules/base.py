@@ -18,7 +18,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torchmetrics import Metric
 
-from datamodules.common.errors import ConfigurationError
+from datamodules.common.errors import CheckpointError, ConfigurationError
 from datamodules.common.settings import argument, free_names, saved_values, settings
 
 if TYPE_CHECKING:
@@ -84,6 +84,11 @@ def _outermost_frame() -> FrameType | None:
     return frame
 
 
+def _all_filled(module: torch.nn.Module, keys: object) -> None:
+    if isinstance(module, Method):
+        module._left_random = ()
+
+
 class Method(L.LightningModule):
     """Base of all methods.
 
@@ -108,6 +113,7 @@ class Method(L.LightningModule):
         self._make_scheduler = scheduler
         self._scheduler_interval: Literal["step", "epoch"] = scheduler_interval
         self._warmup_epochs = warmup_epochs
+        self._left_random: tuple[str, ...] = ()
 
     @classmethod
     def class_path(cls) -> str:
@@ -125,6 +131,31 @@ class Method(L.LightningModule):
         marks = {"_class_path": self.class_path(), "_free": free_names(settings)}
         # Lightning would look for the arguments among the variables of the constructors that called: there are none.
         self.save_hyperparameters(marks | saved_values(settings) | resolved, frame=_outermost_frame())
+
+    def left_random(self, parts: Sequence[str]) -> None:
+        """Remember parts into which the named weights brought nothing: what they say means nothing until they learn.
+
+        A prediction with them is refused; a training, or a state dict that is loaded, fills them.
+        """
+        self._left_random = tuple(parts)
+        if parts:
+            self.register_load_state_dict_post_hook(_all_filled)  # type: ignore[no-untyped-call]  # torch has no types here
+
+    def on_train_start(self) -> None:
+        """From here on all parts learn, or are left frozen on purpose."""
+        self._left_random = ()
+
+    def on_predict_start(self) -> None:
+        """Refuse to predict with parts that nothing filled.
+
+        Raises:
+            CheckpointError: Naming them.
+        """
+        if self._left_random:
+            raise CheckpointError(
+                f"Nothing was loaded into {', '.join(self._left_random)} of {type(self).__name__}, so that its "
+                "answers would be chance: name weights for these parts too, or train, and predict with that checkpoint."
+            )
 
     def parameter_groups(self) -> list[torch.nn.Parameter]:
         """Parameters that train; frozen ones are left out."""

@@ -4,30 +4,33 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 
 import lightning as L
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 log = logging.getLogger(__name__)
 
 
 class PlainProgress(ProgressBar):
-    """Log one line an epoch with its metrics, and one every ``every_percent`` of a long stage.
+    """Log one line an epoch with its metrics, and within a long stage how far it is and how long it will take.
 
     Nothing is overwritten in place, so that a log file stays readable.
 
     Args:
-        every_percent: Distance of the lines inside an epoch, in percent of its steps.
-        min_seconds: Shortest time between two such lines; an epoch that takes less has none.
+        every_percent: Distance of the lines inside a stage, in percent of its steps.
+        min_seconds: Shortest time between two such lines; a stage that takes less has none.
+        max_seconds: Longest time between two of them, where a step takes less.
     """
 
-    def __init__(self, every_percent: int = 20, min_seconds: float = 10.0) -> None:
+    def __init__(self, every_percent: int = 20, min_seconds: float = 10.0, max_seconds: float = 60.0) -> None:
         super().__init__()
         self.every_percent = every_percent
         self.min_seconds = min_seconds
+        self.max_seconds = max_seconds
         self._enabled = True
         self._epoch_started = 0.0
         self._last_line = 0.0
@@ -42,16 +45,13 @@ class PlainProgress(ProgressBar):
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Say how large the model is."""
-        total = sum(parameter.numel() for parameter in pl_module.parameters())
-        trained = sum(parameter.numel() for parameter in pl_module.parameters() if parameter.requires_grad)
-        share = "all" if trained == total else f"{trained:,}"
-        self._say(f"{type(pl_module).__name__}: {total:,} parameters, {share} of them trained")
+        self._say(model_size(pl_module))
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: STEP_OUTPUT, batch: object, batch_idx: int
     ) -> None:
         """Say how far the epoch is."""
-        self._step(f"epoch {trainer.current_epoch}", batch_idx + 1, self.total_train_batches)
+        self._step(f"epoch {trainer.current_epoch}", batch_idx + 1, self.total_train_batches, trainer.train_dataloader)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Say what the epoch gave; validation has run by now."""
@@ -66,6 +66,25 @@ class PlainProgress(ProgressBar):
 
     on_train_start = on_train_epoch_start = on_predict_start = on_test_start  # a resumed epoch is not started anew
 
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Start the clock of a validation that is no part of a training."""
+        if trainer.state.fn == "validate":
+            self.on_test_start(trainer, pl_module)
+
+    def on_validation_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: STEP_OUTPUT,
+        batch: object,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Say how far a validation is that is no part of a training."""
+        if trainer.state.fn == "validate":
+            total = trainer.num_val_batches[dataloader_idx]
+            self._step("validate", batch_idx + 1, total, trainer.val_dataloaders)
+
     def on_test_batch_end(
         self,
         trainer: L.Trainer,
@@ -76,7 +95,7 @@ class PlainProgress(ProgressBar):
         dataloader_idx: int = 0,
     ) -> None:
         """Say how far the test is."""
-        self._step("test", batch_idx + 1, trainer.num_test_batches[dataloader_idx])
+        self._step("test", batch_idx + 1, trainer.num_test_batches[dataloader_idx], trainer.test_dataloaders)
 
     def on_predict_batch_end(
         self,
@@ -88,19 +107,65 @@ class PlainProgress(ProgressBar):
         dataloader_idx: int = 0,
     ) -> None:
         """Say how far the prediction is."""
-        self._step("predict", batch_idx + 1, trainer.num_predict_batches[dataloader_idx])
+        total = trainer.num_predict_batches[dataloader_idx]
+        self._step("predict", batch_idx + 1, total, trainer.predict_dataloaders)
 
-    def _step(self, what: str, done: int, total: float) -> None:
+    def _step(self, what: str, done: int, total: float, loader: object) -> None:
         now = time.monotonic()
-        if total in (0, float("inf")) or done >= total or now - self._last_line < self.min_seconds:
+        waited = now - self._last_line
+        if total in (0, float("inf")) or done >= total or waited < self.min_seconds:
             return
-        if 100 * done // total // self.every_percent > 100 * (done - 1) // total // self.every_percent:
+        passed = 100 * done // total // self.every_percent > 100 * (done - 1) // total // self.every_percent
+        if passed or waited > self.max_seconds:
             self._last_line = now
-            self._say(f"{what}: {done} of {int(total)} steps, {now - self._epoch_started:.0f} s")
+            spent = now - self._epoch_started
+            left = spent / done * (total - done)
+            self._say(f"{what}: {counted(done, int(total), loader)}, {spent:.0f} s, about {duration(left)} left")
 
     def _say(self, text: str) -> None:
         if self._enabled:
             log.info("%s", text)
+
+
+def model_size(module: L.LightningModule) -> str:
+    """Name and number of parameters."""
+    total = sum(parameter.numel() for parameter in module.parameters())
+    trained = sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
+    share = "all" if trained == total else f"{trained:,}"
+    return f"{type(module).__name__}: {total:,} parameters, {share} of them trained"
+
+
+def counted(done: int, total: int, loader: object) -> str:
+    """How far a loader is: in what its data set counts, where that is known, else in steps.
+
+    Example:
+        >>> counted(3, 10, None)
+        '3 of 10 steps'
+        >>> images = torch.utils.data.TensorDataset(torch.zeros(19))
+        >>> counted(3, 10, torch.utils.data.DataLoader(images, batch_size=2))
+        '6 of 19 samples'
+    """
+    if isinstance(loader, list) and len(loader) == 1:
+        loader = loader[0]
+    sampler = getattr(loader, "sampler", None)
+    sampler = getattr(sampler, "sampler", sampler)  # of one that draws whole batches
+    size = getattr(loader, "batch_size", None) or getattr(getattr(loader, "sampler", None), "batch_size", None)
+    if not isinstance(loader, DataLoader) or not isinstance(sampler, Sized) or not isinstance(size, int):
+        return f"{done} of {total} steps"
+    samples = min(len(sampler), total * size)
+    return f"{min(done * size, samples)} of {samples} {getattr(loader.dataset, 'unit', 'samples')}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds, minutes or hours, rounded to what an estimate is worth.
+
+    Example:
+        >>> duration(42), duration(600), duration(9000)
+        ('42 s', '10 min', '2.5 h')
+    """
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def shown_metrics(metrics: Mapping[str, Tensor | float]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from lightning.pytorch import LightningDataModule
@@ -50,6 +50,8 @@ class FaceAttributeDataModule(LightningDataModule):
     Raises:
         ConfigurationError: If arguments cannot work, alone or together.
     """
+
+    brings_sampler: ClassVar[bool] = True  # which splits the rows between processes and marks padding
 
     @takes(FaceDataSettings)
     def __init__(self, settings: FaceDataSettings) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -123,6 +123,8 @@ def read_each(
 
 class FaceDataset(WholeBatches[FaceBatch]):
     """Faces of one split."""
+
+    unit: ClassVar[str] = "faces"  # what progress counts
 
     def __init__(self, source: FaceSource) -> None:
         self.source = source

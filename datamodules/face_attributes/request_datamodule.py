@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import count as count_from
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -48,6 +48,8 @@ class AttributeRequestDataModule(LightningDataModule):
         ConfigurationError: If arguments cannot work, an attribute is unknown, or a request contradicts itself.
         LabelError: If a list is malformed.
     """
+
+    brings_sampler: ClassVar[bool] = True  # which splits the rows between processes and marks padding
 
     @takes(AttributeRequestSettings)
     def __init__(self, settings: AttributeRequestSettings) -> None:

@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse
 from datamodules.common.errors import StoreError, StoreUnavailableError
 from datamodules.feedback.guard import Guard, is_loopback, own_hosts
 from datamodules.feedback.messages import Given
+from datamodules.feedback.public_address import PublicAddress, UnderPath
 
 STATIC = Path(__file__).parent / "static"
 MEDIA_TYPES = {
@@ -24,20 +25,25 @@ MEDIA_TYPES = {
 AnyAnswer = TypeVar("AnyAnswer", bound=Given)
 
 
-def page_app(host: str, token: str | None) -> FastAPI:
+def page_app(host: str, token: str | None, public: PublicAddress | None = None) -> FastAPI:
     """An application that serves the page's files; questions and answers are added to it.
 
     Args:
         host: Address that the server is bound to.
         token: Asked of every request for data; needed where other machines can connect.
+        public: Where a proxy shows the page; None where there is no proxy.
 
     Raises:
         StoreError: If other machines could connect and there is no token.
     """
+    if token is None and public is not None:
+        raise StoreError(f"others can reach {public.url}, so the page needs a token: give one with --token")
     if token is None and not is_loopback(host):
         raise StoreError(f"other machines can reach {host}, so the page needs a token: give one with --token")
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_middleware(Guard, hosts=own_hosts(host), token=token)
+    app.add_middleware(Guard, hosts=own_hosts(host), token=token, public=public)
+    if public is not None:
+        app.add_middleware(UnderPath, public=public)  # added last, so that it sees a request first
     app.add_exception_handler(StoreError, _store_error)
     app.add_exception_handler(RequestValidationError, _malformed)
     _add_static(app)

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from datamodules.feedback.public_address import PublicAddress
+
 LARGEST_BODY = 64 * 1024  # bytes; twenty answers take about six thousand
 OWN_HEADER = (
     "x-appraise"  # a page of another site cannot send it without asking first, and nobody answers that question
@@ -42,12 +44,16 @@ class Guard:
         app: What answers the requests that are let through.
         hosts: Host names that the page may be asked for under; None lets any through, which needs a token.
         token: Asked of every request for data; None where only this machine can connect.
+        public: Where a proxy shows the page: its host and origin are the page's own as well.
     """
 
-    def __init__(self, app: ASGIApp, hosts: frozenset[str] | None, token: str | None) -> None:
+    def __init__(
+        self, app: ASGIApp, hosts: frozenset[str] | None, token: str | None, public: PublicAddress | None = None
+    ) -> None:
         self.app = app
-        self.hosts = hosts
+        self.hosts = hosts if hosts is None or public is None else hosts | {public.host}
         self.token = token
+        self.public_netloc = None if public is None else public.netloc
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check a request, then hand it on."""
@@ -74,7 +80,7 @@ class Guard:
         if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
             raise Refusal(403, "requests of other sites are not answered")
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != host:
+        if origin is not None and urlsplit(origin).netloc not in (host, self.public_netloc):
             raise Refusal(403, "requests of other sites are not answered")
         if scope["path"].startswith("/api/"):
             self._check_token(headers)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ _INTEGER_RANGES: Final = (255.0, 1023.0, 4095.0, 16383.0, FULL_RANGE, 2.0**24 - 
 _FLOAT_RANGES: Final = (1.0, *_INTEGER_RANGES)
 _BITS, _LARGEST, _WHITE_OF_SAMPLES, _WHITE_OF_DNG = 258, 281, 341, 50717  # tags of TIFF
 _BYTE: Final = 255
+_DEEP_COLOURS: Final = re.compile(r";16[BLN]\b")  # how Pillow names colours of 16 bits; BGR;16 of BMP are 16 in all
 
 
 @dataclass(frozen=True)
@@ -50,20 +52,22 @@ def is_deep(image: Image.Image) -> bool:
     """Whether an opened picture that was not decoded yet has more than 8 bits a channel."""
     if image.mode in ("I", "F") or image.mode.startswith("I;"):
         return True
-    return any(";16" in str(tile.args) for tile in getattr(image, "tile", ()))
+    return any(_DEEP_COLOURS.search(str(tile.args)) for tile in getattr(image, "tile", ()))
 
 
 def deep_values(image: Image.Image, path: str | Path) -> NDArray[np.generic]:
     """Values ``(H, W)`` or ``(H, W, 3)`` of a decoded grey picture, or of a colour picture read anew.
 
-    Pillow keeps the upper 8 bits of colours alone, so that these are read by FFmpeg, before any orientation.
+    Pillow keeps the upper 8 bits of colours alone, so that these are read by FFmpeg, before any orientation; kinds that
+    it does not know (four inks) keep their upper 8 bits.
     """
     if image.mode in ("I", "F") or image.mode.startswith("I;"):
         values = np.asarray(image)
         if image.mode == "I" and image.format == "TIFF" and values.min(initial=0) < 0 and not _is_signed(image):
             return values.view(np.uint32)
         return values
-    return _colour_values(Path(path))
+    colours = _colour_values(Path(path))
+    return colours if colours is not None else np.asarray(image.convert("RGB")).astype(np.uint16) * 257
 
 
 def levels_of(image: Image.Image, values: NDArray[np.generic], path: str | Path) -> Levels:
@@ -149,12 +153,15 @@ def _is_signed(image: Image.Image) -> bool:
     return _number(tags.get(339)) == 2
 
 
-def _colour_values(path: Path) -> NDArray[np.generic]:
+def _colour_values(path: Path) -> NDArray[np.generic] | None:
     import av  # colours of more than 8 bits are rare
 
-    with av.open(io.BytesIO(path.read_bytes()), mode="r") as container:
-        frame = next(container.decode(video=0))
-        if frame.format.name.startswith("ya16"):
-            frame = frame.reformat(format="gray16le")
-        values: NDArray[np.generic] = frame.to_ndarray()
+    try:
+        with av.open(io.BytesIO(path.read_bytes()), mode="r") as container:
+            frame = next(container.decode(video=0))
+            if frame.format.name.startswith("ya16"):
+                frame = frame.reformat(format="gray16le")
+            values: NDArray[np.generic] = frame.to_ndarray()
+    except (av.FFmpegError, StopIteration, ValueError):
+        return None
     return values[..., :3] if values.ndim == 3 else values

@@ -111,3 +111,17 @@ def _orientation(image: Image.Image, path: str | Path) -> int | None:
     if image.format == "PNG" and ("exif" in image.info or png_chunk(path, b"eXIf") is None):
         return Image.Image.getexif(image).get(_ORIENTATION)  # PngImageFile's own decodes
     return image.getexif().get(_ORIENTATION)
+
+
+def is_upright(path: str | Path) -> bool:
+    """Whether a picture is shown as it is stored, by viewers that look at its orientation and by those that do not.
+
+    Raises:
+        UnreadablePictureError: If the file is absent or is no picture.
+    """
+    try:
+        check_regular(path)
+        with Image.open(path) as image:
+            return _orientation(image, path) in (None, 1)
+    except UNREADABLE as error:
+        raise unreadable(path, "", error) from error

@@ -6,14 +6,46 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
+from datamodules.common.splits import SPLITS
 from datamodules.inspection.batch import NEW, ORIGINAL
+from datamodules.inspection.labels.images_by_split import ImageLists
 from datamodules.inspection.labels.records import LabelledImage
-from datamodules.summary.training_data import SplitSummary
+from datamodules.inspection.settings import InspectionDataSettings
+from datamodules.summary.checks import absent_classes, check_pictures
+from datamodules.summary.findings import Findings
+from datamodules.summary.training_data import DataSummary, SplitSummary
 
 _DOMAINS: Final = {ORIGINAL: "original", NEW: "new"}
 
 
-def split_summaries(
+def parts_summary(lists: ImageLists, settings: InspectionDataSettings, *, needed: bool) -> DataSummary:
+    """Count what is trained on, validated and tested with, and collect what is wrong with it.
+
+    Args:
+        lists: The images of each split.
+        settings: Arguments of the data module.
+        needed: Whether a class without a training example is a fault.
+
+    Raises:
+        LabelError: If a list cannot be read at all.
+    """
+    names = lists.class_names or ()
+    images = {split: lists.known(split) for split in SPLITS}
+    two = len({image.domain for own in images.values() for image in own}) > 1
+    splits = [one for split in SPLITS for one in _summaries(split, images[split], names, by_domain=two)]
+    pictures = Findings(settings.on_error)
+    if not settings.is_demo:
+        learnt = [*images["train"], *images["val"]]
+        check_pictures([image.path for image in learnt], [image.source for image in learnt], pictures)
+    if settings.new_training == "none" and settings.path is None and (pool := lists.known("predict")):
+        text = f"{len(pool)} training images of the new domain are not trained on (new_training is none)"
+        pictures.note(text, "domains")
+    remedy = "give labelled images of it, correct the labels or the split, or leave it out of classes"
+    absent = absent_classes(splits, names, remedy, needed=needed)
+    return DataSummary("images", splits, [*lists.findings, *pictures.found, *absent])
+
+
+def _summaries(
     split: str, images: Sequence[LabelledImage], class_names: Sequence[str], *, by_domain: bool
 ) -> list[SplitSummary]:
     """Count the images of a split, those of each domain apart where there are two."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from datamodules.common.errors import ConfigurationError, LabelError
 from datamodules.common.resuming import ResumableLoader
 from datamodules.common.sampler import PaddedDistributedSampler
 from datamodules.common.settings import takes
-from datamodules.common.splits import SPLITS, SPLITS_OF_STAGE
+from datamodules.common.splits import SPLITS_OF_STAGE
 from datamodules.images.size import picture_size
 from datamodules.images.unreadable import UnreadableFiles
 from datamodules.images.whole import broken_picture
@@ -26,14 +27,14 @@ from datamodules.inspection.batches.augmentation import augment
 from datamodules.inspection.batches.dataset import InspectionDataset, InspectionItem, collate
 from datamodules.inspection.batches.decoded import ImageCache, network_size
 from datamodules.inspection.batches.domain_sampler import BalancedDomainSampler
-from datamodules.inspection.contents import split_summaries
+from datamodules.inspection.contents import parts_summary
 from datamodules.inspection.labels.images_by_split import ImageLists
 from datamodules.inspection.labels.records import LabelledImage
 from datamodules.inspection.labels.sources import Split
 from datamodules.inspection.settings import AugmentationSettings, InspectionDataSettings
 from datamodules.inspection.white import White, find_white
-from datamodules.summary.checks import absent_classes, announce, check_pictures
-from datamodules.summary.findings import Finding, Findings, OnError
+from datamodules.summary.checks import announce
+from datamodules.summary.findings import OnError
 from datamodules.summary.training_data import DataSummary
 
 
@@ -52,6 +53,8 @@ class InspectionDataModule(LightningDataModule):
         ConfigurationError: If arguments cannot work, alone or together.
         LabelError: If the classes cannot be read from the lists; the rest of the lists is checked in ``setup``.
     """
+
+    brings_sampler: ClassVar[bool] = True  # which splits the rows between processes and marks padding
 
     @takes(InspectionDataSettings)
     def __init__(self, settings: InspectionDataSettings) -> None:
@@ -84,23 +87,10 @@ class InspectionDataModule(LightningDataModule):
         Raises:
             LabelError: If a list cannot be read at all.
         """
-        names = self.class_names or ()
-        images = {split: self._lists.known(split) for split in SPLITS}
-        two = len({image.domain for own in images.values() for image in own}) > 1
-        splits = [one for split in SPLITS for one in split_summaries(split, images[split], names, by_domain=two)]
         healthy = getattr(self.trainer and self.trainer.lightning_module, "learns_from_healthy", False)
         needed = not healthy and not self.settings.is_demo  # a small demo cannot show every class
-        remedy = "give labelled images of it, correct the labels or the split, or leave it out of classes"
-        pictures = Findings(self.settings.on_error)
-        if not self.settings.is_demo:
-            learnt = [*images["train"], *images["val"]]
-            check_pictures([image.path for image in learnt], [image.source for image in learnt], pictures)
-        findings = [*self._lists.findings, *pictures.found, *absent_classes(splits, names, remedy, needed=needed)]
-        own = self.settings
-        if own.new_training == "none" and own.path is None and (pool := self._lists.known("predict")):
-            text = f"{len(pool)} training images of the new domain are not trained on (new_training is none)"
-            findings.append(Finding("note", "domains", text))
-        return DataSummary("images", splits, [*findings, *self._white.findings])
+        summary = parts_summary(self._lists, self.settings, needed=needed)
+        return replace(summary, findings=[*summary.findings, *self._white.findings])
 
     @cached_property
     def _white(self) -> White:

@@ -15,6 +15,7 @@ from datamodules.feedback.app import page_app, save_each
 from datamodules.feedback.messages import Name, RowId
 from datamodules.feedback.pace import answers_an_hour
 from datamodules.feedback.pictures import read_picture
+from datamodules.feedback.public_address import PublicAddress
 from datamodules.inspection.messages import Answer, Answers, DetectionAnswer, HealthyAnswer, MissedAnswer
 from datamodules.inspection.store.feedback import FeedbackStore
 from datamodules.inspection.store.order import Order
@@ -33,6 +34,7 @@ class PageSettings:
     Attributes:
         host: Address that the server is bound to.
         token: Asked of every request for data; needed where other machines can connect.
+        public: Where a proxy shows the page; None where there is no proxy.
         annotator: Name that answers are saved under, unless the page says another.
         order: Order of the questions.
         run: Run that is asked about; None takes the newest.
@@ -41,6 +43,7 @@ class PageSettings:
 
     host: str = "127.0.0.1"
     token: str | None = None
+    public: PublicAddress | None = None
     annotator: str = "operator"
     order: Order = "any"
     run: int | None = None
@@ -57,7 +60,7 @@ def build_app(store: FeedbackStore, settings: PageSettings) -> FastAPI:
     Raises:
         StoreError: If other machines could connect and there is no token, or the store has no such run.
     """
-    app = page_app(settings.host, settings.token)
+    app = page_app(settings.host, settings.token, settings.public)
     run = store.run(settings.run)
     store.next_items(run.id, settings.annotator, limit=1, order=settings.order, seed=settings.seed)  # or say what lacks
     _add_questions(app, store, settings, run)

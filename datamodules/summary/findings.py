@@ -10,6 +10,7 @@ from datamodules.common.errors import LabelError
 Status = Literal["ok", "note", "warning", "fault"]
 OnError = Literal["raise", "skip"]
 _SHOWN: Final = 10  # findings that an error tells
+_SKIP: Final = "mend it, or leave such entries out with on_error skip"
 
 
 class Finding(NamedTuple):
@@ -40,6 +41,7 @@ class Findings:
         self.on_error = on_error
         self.found: list[Finding] = []
         self._at_once = at_once
+        self._known: set[Finding] = set()
 
     def fault(self, text: str, topic: str = "labels") -> None:
         """Add what no training may begin with.
@@ -67,8 +69,10 @@ class Findings:
         """
         if self.on_error == "skip":
             self.warn(f"{text} ({instead})", "entry")
+        elif self._at_once:
+            raise LabelError(text)
         else:
-            self.fault(text, "entry")
+            self._add("fault", text, "entry", _SKIP)
 
     def stop(self) -> None:
         """Stop if there is a fault.
@@ -78,9 +82,10 @@ class Findings:
         """
         stop_at_faults(self.found)
 
-    def _add(self, status: Status, text: str, topic: str) -> None:
-        finding = Finding(status, topic, text)
-        if finding not in self.found:  # lists that are read again find the same
+    def _add(self, status: Status, text: str, topic: str, hint: str = "") -> None:
+        finding = Finding(status, topic, text, hint)
+        if finding not in self._known:  # lists that are read again find the same
+            self._known.add(finding)
             self.found.append(finding)
 
 
@@ -90,19 +95,16 @@ def stop_at_faults(found: Sequence[Finding]) -> None:
     Raises:
         LabelError: Naming all of them; of many, the first and how many more.
     """
-    faults = [
-        finding.text + (f"; {finding.hint}" if finding.hint else "") for finding in found if finding.status == "fault"
-    ]
+    faults = [finding for finding in found if finding.status == "fault"]
     if not faults:
         return
+    hints = "".join(f"; {hint}" for hint in dict.fromkeys(finding.hint for finding in faults) if hint)
     if len(faults) == 1:
-        raise LabelError(faults[0])
-    more = f"; and {len(faults) - _SHOWN} more, which `appraise doctor` with the same data lists"
-    skip = any(finding.topic == "entry" and finding.status == "fault" for finding in found)
-    raise LabelError(
-        f"{len(faults)} faults: {'; '.join(faults[:_SHOWN])}{more if len(faults) > _SHOWN else ''}"
-        + ("; on_error skip leaves such entries out" if skip else "")
-    )
+        raise LabelError(faults[0].text + hints)
+    more = len(faults) - _SHOWN
+    rest = f"; and {more} more, which `appraise doctor` with the same data lists" if more > 0 else ""
+    shown = "; ".join(finding.text for finding in faults[:_SHOWN])
+    raise LabelError(f"{len(faults)} faults: {shown}{rest}{hints}")
 
 
 def some(names: Sequence[str], shown: int = 5) -> str:

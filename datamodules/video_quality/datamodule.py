@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from lightning.pytorch import LightningDataModule
@@ -40,6 +41,8 @@ class VideoQualityDataModule(LightningDataModule):
         ConfigurationError: If arguments cannot work, alone or together.
         LabelError: If ``rank_pairs`` is malformed; the other lists are read in ``setup``.
     """
+
+    brings_sampler: ClassVar[bool] = True  # which splits the rows between processes and marks padding
 
     @takes(VideoQualityDataSettings)
     def __init__(self, settings: VideoQualityDataSettings) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from typing import Literal, TypedDict
+from typing import ClassVar, Literal, TypedDict
 
 import torch
 from torch import Tensor
@@ -52,6 +52,8 @@ class VideoQualityDataset(Dataset[VideoQualityItem]):
         on_error: "raise" stops at a file that cannot be read; "report" gives zeros with ``valid`` False.
         rows: Rows of ``videos`` that are used; None uses all. ``index`` stays the row in the whole list.
     """
+
+    unit: ClassVar[str] = "videos"  # what progress counts
 
     def __init__(
         self,

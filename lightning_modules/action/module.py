@@ -86,6 +86,7 @@ class FrameAveragingActionRecognizer(StreamMethod):
         if not same_classes:
             log.info("%s knows other classes, so the class layer begins anew", path)
         load_strictly(self, state, self.state_dict(), path, () if same_classes else CLASS_LAYER)
+        self.left_random([] if same_classes else ["the class layer"])
 
     # Beginning.
 

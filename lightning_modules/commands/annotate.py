@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 
-from callbacks.action.segment_writer import SegmentWriter
 from lightning_modules.commands.front.bare_options import ASKING, argument_of, option_words, split_options
+from lightning_modules.commands.front.early.class_arguments import class_arguments
 from lightning_modules.commands.front.errors import CommandLineError
-from lightning_modules.commands.front.lightning_cli import launch
+from lightning_modules.commands.trainer import run as run_trainer
 
 CONFIG = "action/annotate"
 _LEGACY_CONFIG = "action/annotate_legacy"
@@ -17,7 +16,7 @@ USAGE = "appraise annotate SOURCE --ckpt_path FILE [--action NAME] [--show] [--o
 # Options of the stream that may be given by their bare names.
 _DATA = ("rate", "compare_rate", "chunk_frames", "max_lag", "live_timeout")
 _SHOWN_CHUNK = 8  # frames; a window should not stand still while a long chunk is scored
-_NAMES_MODEL = (*ASKING, "ckpt_path", "model", "config")
+_NAMES_MODEL = (*ASKING, "ckpt_path", "run", "model", "config")
 
 
 def run(command: str, arguments: Sequence[str]) -> int:
@@ -29,11 +28,10 @@ def run(command: str, arguments: Sequence[str]) -> int:
     resolved = predict_arguments(arguments)
     if not any(option.name.startswith(_NAMES_MODEL) for option in split_options(arguments, _switches())[1]):
         raise CommandLineError(
-            "annotate needs a trained model: add --ckpt_path FILE (`fit` names it at its end), or --model "
-            "PretrainedActionClassifier with --model.init_args.weights"
+            "annotate needs a trained model: add --run FOLDER or --ckpt_path FILE (`fit` names them at its end), or "
+            "--model PretrainedActionClassifier with --model.init_args.weights"
         )
-    launch("predict", resolved)
-    return 0
+    return run_trainer("predict", resolved)
 
 
 def predict_arguments(arguments: Sequence[str]) -> list[str]:
@@ -60,7 +58,7 @@ def predict_arguments(arguments: Sequence[str]) -> list[str]:
         raise CommandLineError(
             f"annotate needs a SOURCE, a file, a folder, an address, camera:0 or - for standard input: {USAGE}"
         )
-    owners = {**dict.fromkeys(_DATA, "data"), **dict.fromkeys(_writer_options(), "trainer.callbacks")}
+    owners = {**dict.fromkeys(_DATA, "data"), **dict.fromkeys(_writer_arguments(), "trainer.callbacks")}
     given = {option.name for option in options}
     legacy = [option for option in options if option.name == "legacy" and option.value in (None, "true")]
     options = [option for option in options if option not in legacy]
@@ -80,12 +78,12 @@ def predict_arguments(arguments: Sequence[str]) -> list[str]:
     ]
 
 
-def _writer_options() -> list[str]:
-    """Names of the writer's arguments; the run's own ``--output`` names its folder."""
-    return [name for name in inspect.signature(SegmentWriter).parameters if name != "output"]
+def _writer_arguments() -> dict[str, object]:
+    """The writer's arguments with their defaults; the run's own ``--output`` names its folder."""
+    arguments = class_arguments("callbacks.SegmentWriter") or {}
+    return {name: default for name, default in arguments.items() if name != "output"}
 
 
 def _switches() -> list[str]:
     """Options that may stand without a value."""
-    parameters = inspect.signature(SegmentWriter).parameters.values()
-    return ["compare_rate", *(parameter.name for parameter in parameters if isinstance(parameter.default, bool))]
+    return ["compare_rate", *(name for name, default in _writer_arguments().items() if isinstance(default, bool))]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import cast
 
 import torch
@@ -16,11 +16,11 @@ from lightning_modules.nn.timm_backbone import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     check_name,
-    fixed_side,
     pretrained_state,
     read_state,
     statistics_or_imagenet,
 )
+from lightning_modules.nn.timm_levels import FeatureLevels, find_levels
 
 STRIDES = (1, 2, 4, 8, 16, 32)
 FINEST_WITHOUT_DECODER = 8  # finer levels of a backbone see too little around a cell to know what it is
@@ -75,16 +75,20 @@ class TimmBackbone(Backbone):
 
     Args:
         features: A network made with ``features_only`` whose last level is the one to use.
+        found: What is known of the network and of this level.
+
+    Raises:
+        ConfigurationError: In ``forward``, if the network takes images of one size alone, and these have another.
     """
 
-    def __init__(self, features: nn.Module) -> None:
-        channels, reductions = _levels(features)
-        super().__init__(channels[-1], reductions[-1])
+    def __init__(self, features: nn.Module, found: FeatureLevels) -> None:
+        super().__init__(found.channels[-1], found.reductions[-1])
         self.features = features
+        self.found = found
 
     def forward(self, x: Tensor) -> Tensor:
         """Features of ``(B, 3, H, W)``."""
-        return cast(Tensor, self.features(x)[-1])
+        return self.found.of_image(self.features, x)[-1]
 
 
 class DecodedBackbone(Backbone):
@@ -92,17 +96,16 @@ class DecodedBackbone(Backbone):
 
     Args:
         levels: Maps ``(B, 3, H, W)`` to a list of features, fine to coarse.
-        channels: Of each level.
-        reductions: Stride of each level.
+        found: What is known of the network and of these levels.
         stride: Of the result; steps that no level gives are made by enlarging alone.
         width: Channels of the result.
     """
 
-    def __init__(
-        self, levels: nn.Module, channels: Sequence[int], reductions: Sequence[int], stride: int, width: int
-    ) -> None:
+    def __init__(self, levels: nn.Module, found: FeatureLevels, stride: int, width: int) -> None:
         super().__init__(width, stride)
+        channels, reductions = found.channels, found.reductions
         self.levels = levels
+        self.found = found
         self.lateral = nn.ModuleList(nn.Conv2d(number, width, 1) for number in channels)
         self.smooth = nn.ModuleList(_convolution(width, width) for _ in channels[1:])
         self.last = _convolution(width, width) if reductions[0] > stride else nn.Identity()
@@ -110,7 +113,7 @@ class DecodedBackbone(Backbone):
     def forward(self, x: Tensor) -> Tensor:
         """Features of ``(B, 3, H, W)``."""
         size = [-(-side // self.stride) for side in x.shape[-2:]]
-        levels = self.levels(x)
+        levels = self.found.of_image(self.levels, x)
         joined = self.lateral[-1](levels[-1])
         for level, lateral, smooth in zip(levels[-2::-1], self.lateral[-2::-1], self.smooth[::-1], strict=True):
             joined = smooth(lateral(level) + F.interpolate(joined, size=level.shape[-2:], mode="nearest"))
@@ -173,59 +176,40 @@ def _small(stride: int, in_chans: int, width: int) -> Backbone:
     if stride >= 4:
         return SmallBackbone(stride, in_chans, width)
     small = SmallBackbone(8, in_chans, width)
-    return DecodedBackbone(_SmallLevels(small), (width, small.num_features), (2, 8), stride, 2 * width)
+    found = FeatureLevels("small", (width, small.num_features), (2, 8))
+    return DecodedBackbone(_SmallLevels(small), found, stride, 2 * width)
 
 
 def _timm(name: str, stride: int, in_chans: int) -> Backbone:
-    import timm  # slow to import, and of no use to the small network
-
     check_name(name, own=("small",))
-
-    def build(indices: Sequence[int] | None) -> nn.Module:
-        try:
-            # timm leaves out what is None: then all levels are built.
-            return timm.create_model(name, features_only=True, in_chans=in_chans, out_indices=indices)
-        except (RuntimeError, AttributeError, AssertionError) as error:
-            raise ConfigurationError(
-                f"The timm network {name!r} gives no feature maps ({error}): use one that works with features_only."
-            ) from error
-
-    with torch.device("meta"):  # only the sizes of the levels are wanted
-        channels, reductions = _levels(build(None))
+    found, build = find_levels(name, in_chans)
+    reductions = found.reductions
     if stride >= FINEST_WITHOUT_DECODER and stride in reductions:
-        features = build([len(reductions) - 1 - reductions[::-1].index(stride)])
-        _freeze_unused(features, name, in_chans)
-        return TimmBackbone(features)
-    finest = max((r for r in reductions if r <= stride), default=min(reductions))
-    coarsest = max((r for r in reductions if r <= max(DECODER_START, stride)), default=max(reductions))
-    chosen = [i for i, r in enumerate(reductions) if finest <= r <= coarsest]
-    chosen = [i for i in chosen if reductions[i] not in reductions[i + 1 :]]  # one level a stride, the deepest
-    levels = build(chosen)
-    _freeze_unused(levels, name, in_chans)
-    return DecodedBackbone(
-        levels, [channels[i] for i in chosen], [reductions[i] for i in chosen], stride, DECODER_CHANNELS
-    )
+        chosen = [len(reductions) - 1 - reductions[::-1].index(stride)]
+    else:
+        finest = max((r for r in reductions if r <= stride), default=min(reductions))
+        coarsest = max((r for r in reductions if r <= max(DECODER_START, stride)), default=max(reductions))
+        chosen = [i for i, r in enumerate(reductions) if finest <= r <= coarsest]
+        chosen = [i for i in chosen if reductions[i] not in reductions[i + 1 :]]  # one level a stride, the deepest
+    used = found.only(chosen)
+    levels = build(used.indices)
+    _freeze_unused(levels, used.side or 64, in_chans)
+    if stride >= FINEST_WITHOUT_DECODER and stride in reductions:
+        return TimmBackbone(levels, used)
+    return DecodedBackbone(levels, used, stride, DECODER_CHANNELS)
 
 
-def _freeze_unused(features: nn.Module, name: str, in_chans: int) -> None:
+def _freeze_unused(features: nn.Module, side: int, in_chans: int) -> None:
     """Freeze what lies behind the last level: timm builds whole stages, and DDP would wait for its gradients."""
-    side = fixed_side(name) or 64
-    first = next(features.parameters())
+    parameters = [parameter for parameter in features.parameters() if parameter.requires_grad]
     mode = features.training
     with torch.enable_grad():
         features.eval()  # no statistic moves, no noise is drawn
-        levels = features(first.new_zeros(1, in_chans, side, side))
-        parameters = list(features.parameters())
+        levels = features(parameters[0].new_zeros(1, in_chans, side, side))
         gradients = torch.autograd.grad(sum(level.sum() for level in levels), parameters, allow_unused=True)
     features.train(mode)
     for parameter, gradient in zip(parameters, gradients, strict=True):
         parameter.requires_grad_(gradient is not None)
-
-
-def _levels(features: nn.Module) -> tuple[list[int], list[int]]:
-    """Channels and strides of the levels of a ``features_only`` network, fine to coarse."""
-    info = features.feature_info
-    return list(info.channels()), list(info.reduction())  # type: ignore[operator, union-attr]  # timm has no types
 
 
 def load_backbone(backbone: Backbone, name: str, file: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import pickle
 import warnings
 import zipfile
 from collections.abc import Iterable, Mapping
@@ -15,6 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from datamodules.common.errors import CheckpointError
+from lightning_modules.nn.torch_file import read_torch_file, what_stands_there
 
 log = logging.getLogger(__name__)
 
@@ -37,14 +37,7 @@ def load_state_dict_file(path: str | Path) -> dict[str, Tensor]:
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"There is no file of weights at {path}: check the path.")
-    try:
-        loaded = _read(path)
-    except (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError, SafetensorError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(
-            f"The file {path} cannot be read as weights ({reason}): give a .safetensors file, or one that torch.load "
-            "reads with weights_only=True."
-        ) from error
+    loaded = _read(path)
     for wrapper in WRAPPERS:
         if isinstance(loaded, Mapping) and isinstance(loaded.get(wrapper), Mapping):
             loaded = loaded[wrapper]
@@ -56,14 +49,25 @@ def load_state_dict_file(path: str | Path) -> dict[str, Tensor]:
 
 def _read(path: Path) -> object:
     if path.suffix == ".safetensors":
-        return load_file(path)
+        try:
+            return load_file(path)
+        except (OSError, SafetensorError) as error:
+            why = what_stands_there(path) or str(error)
+            raise CheckpointError(f"{path} cannot be read as weights: {why}") from error
     if _is_torchscript(path):
         log.warning("%s is a TorchScript archive, which can hold code: load it only from a source that you trust", path)
         with warnings.catch_warnings():
             # TorchScript is deprecated for new models; OpenAI's files will not change.
             warnings.simplefilter("ignore", FutureWarning)
-            return dict(torch.jit.load(str(path), map_location="cpu").state_dict())  # type: ignore[no-untyped-call]  # torch has no types here
-    return torch.load(path, map_location="cpu", weights_only=True)
+            return _torchscript(path)
+    return read_torch_file(path, "weights")
+
+
+def _torchscript(path: Path) -> dict[str, Tensor]:
+    try:
+        return dict(torch.jit.load(str(path), map_location="cpu").state_dict())  # type: ignore[no-untyped-call]  # torch has no types here
+    except (OSError, RuntimeError, ValueError) as error:
+        raise CheckpointError(f"{path} cannot be read as weights ({str(error).splitlines()[0]})") from error
 
 
 def _is_torchscript(path: Path) -> bool:

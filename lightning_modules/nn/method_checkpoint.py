@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor
 
 from datamodules.common.errors import CheckpointError
+from lightning_modules.nn.torch_file import read_torch_file
 
 
 class MethodCheckpoint(NamedTuple):
@@ -43,14 +42,11 @@ def read_method_checkpoint(path: str, class_path: str | None, argument: str | No
     if not file.is_file():
         raise CheckpointError(f"There is no checkpoint at {file}: correct the path{named}.")
     try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, ValueError, LookupError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(
-            f"{what} cannot be read as a checkpoint of tensors and plain values ({reason}): give a file "
-            "that a run wrote."
-        ) from error
-    saved = content.get("hyper_parameters") if isinstance(content, Mapping) else None
+        content = read_torch_file(file, "a checkpoint")
+    except CheckpointError as error:
+        raise CheckpointError(f"{argument} {error}" if argument else str(error)) from error
+    content = content if isinstance(content, Mapping) else {}
+    saved = content.get("hyper_parameters")
     if not isinstance(saved, Mapping) or "state_dict" not in content:
         raise CheckpointError(
             f"{what} holds no hyper-parameters: give a .ckpt file that a run wrote; bare weights of a "

@@ -173,6 +173,12 @@ def fixed_side(name: str) -> int | None:
     return int(published.input_size[-1]) if published is not None and published.fixed_input_size else None
 
 
+def published_side(name: str) -> int | None:
+    """Side in pixels of the images that a network's published weights learnt from; None where timm does not say."""
+    published = _published(name)
+    return None if published is None or not published.input_size else int(published.input_size[-1])
+
+
 def input_statistics(name: str) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
     """Mean and deviation of pixels in 0..1, RGB, that a network was made for; None where timm does not say.
 

@@ -27,6 +27,8 @@ from lightning_modules.video_quality.settings import KSVQESettings, resolve_sett
 
 log = logging.getLogger(__name__)
 
+FEW = 3  # videos of which one order in six is perfect by chance
+
 
 class KSVQE(Method):
     """Quality of short-form video from the regions that matter, their content and their distortions.
@@ -50,6 +52,7 @@ class KSVQE(Method):
         self.val_metrics = QualityMetrics()
         self.test_metrics = QualityMetrics()
         self.register_buffer("score_map", torch.full((4,), torch.nan))
+        self._told: set[str] = set()
         self._random_parts = self._load(settings)
 
     def _load(self, settings: KSVQESettings) -> tuple[str, ...]:
@@ -63,6 +66,9 @@ class KSVQE(Method):
         for file, kind in named:
             if file is not None:
                 filled.update(load_weights(self.network, file, kind).loaded)
+        if filled:
+            random = (name for name, _ in self.network.named_parameters() if name not in filled)
+            self.left_random(list(dict.fromkeys(name.partition(".")[0] for name in random)))
         frozen = {"content": self.config.freeze_content, "distortion": self.config.freeze_distortion}
         return tuple(
             part
@@ -188,11 +194,27 @@ class KSVQE(Method):
             with self.val_metrics.sync_context():
                 pred, target = self.val_metrics.pairs()
             self.score_map.copy_(torch.tensor(fit_four_parameter_logistic(pred, target)))
+            self._tell_if_few("validation", len(pred))
         self.log_metrics("val", self.val_metrics)
 
     def on_test_epoch_end(self) -> None:
         """Log the test metrics."""
+        with self.test_metrics.sync_context():
+            self._tell_if_few("test", len(self.test_metrics.pairs()[0]))
         self.log_metrics("test", self.test_metrics)
+
+    def _tell_if_few(self, split: str, videos: int) -> None:
+        if videos > FEW or split in self._told:
+            return
+        self._told.add(split)
+        if self.global_rank == 0:
+            log.warning(
+                "warning: the %s split has %d video%s with a score; few lie in order by chance, and correlations say "
+                "nothing: give it more",
+                split,
+                videos,
+                "" if videos == 1 else "s",
+            )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Save the score map of the newest validation; weight averaging would save the one before it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -58,6 +59,8 @@ class FeatureShards:
 
 class ActionFrameDataset(WholeBatches[ActionBatch]):
     """Frames of one split out of their store, or their cached features in place of them."""
+
+    unit: ClassVar[str] = "frames"  # what progress counts
 
     def __init__(self, rows: FrameRows, store: FrameStore, features: FeatureShards | None = None) -> None:
         self.rows = rows

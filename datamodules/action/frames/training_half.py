@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from lightning.pytorch import LightningDataModule
@@ -26,6 +27,8 @@ from datamodules.common.seeded_draws import row_draws
 
 class FrameDataModule(LightningDataModule):
     """Loaders of labelled frames, and what a cache of their features asks for."""
+
+    brings_sampler: ClassVar[bool] = True  # which splits the rows between processes and marks padding
 
     def __init__(self, settings: ActionFrameSettings) -> None:
         super().__init__()

@@ -1,6 +1,7 @@
 // One question at a time. A key press keeps the answer in the browser, paints the next question, then sends.
 
 import { get } from "./api.js";
+import { meaningOf } from "./keys.js";
 import { Marker } from "./marker.js";
 import { Outbox } from "./outbox.js";
 import { Panel, byId, classKey } from "./panel.js";
@@ -265,24 +266,24 @@ const KEYS = {
   h: healthy,
   o: toggleOverlay,
   "+": () => magnify(1.3),
-  "=": () => magnify(1.3),
   "-": () => magnify(1 / 1.3),
   f: () => magnify(0),
 };
-const WHILE_MARKING = ["o", "+", "=", "-", "f", "m", "u", "Backspace"];
+const WHILE_MARKING = ["o", "+", "-", "f", "m", "u", "Backspace"];
+
+const MEANT = (name) => Object.hasOwn(KEYS, name) || name === "Escape" || name === "Enter";
 
 document.addEventListener("keydown", (event) => {
   if (event.repeat || byId("dialog").open || event.target.tagName === "SELECT" || event.altKey || event.metaKey) return;
-  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   if (event.ctrlKey) {
-    if (key === "z") undo();
+    if (meaningOf(event, (name) => name === "z").name) undo();
     return;
   }
-  const digit = /^Digit(\d)$/.exec(event.code) ?? /^Numpad(\d)$/.exec(event.code);
-  if (digit) pickClass(((Number(digit[1]) + 9) % 10) + (event.shiftKey ? 10 : 0));
-  else if (key === "Escape") marker.active ? marker.stop() : panel.closeChooser();
-  else if (key === "Enter" && marker.active) marker.choose(current.class);
-  else if (KEYS[key] && (!marker.active || WHILE_MARKING.includes(key))) KEYS[key]();
+  const { name, digit, second } = meaningOf(event, MEANT);
+  if (digit !== undefined) pickClass(((digit + 9) % 10) + (second ? 10 : 0));
+  else if (name === "Escape") marker.active ? marker.stop() : panel.closeChooser();
+  else if (name === "Enter" && marker.active) marker.choose(current.class);
+  else if (Object.hasOwn(KEYS, name ?? "") && (!marker.active || WHILE_MARKING.includes(name))) KEYS[name]();
   else return;
   event.preventDefault();
 });

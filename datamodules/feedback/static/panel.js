@@ -4,7 +4,7 @@ export const byId = (id) => document.getElementById(id);
 
 const COUNTED = { confirm: "confirmed", reject: "rejected", reclass: "reclassed", skip: "skipped", missed: "missed", healthy: "healthy" };
 const FLASHES = { confirm: "said-yes", reject: "said-no" };
-const ORDER_NAMES = { any: "image by image", margin: "nearest to threshold", entropy: "most uncertain", mc_dropout: "dropout disagrees", k_centre: "most diverse", random: "random" };
+const ORDER_NAMES = { any: "image by image", margin: "nearest to threshold", entropy: "most uncertain", mc_dropout: "dropout disagrees", k_centre: "most diverse", random: "random", class: "class by class" };
 
 // Key of a class: 1 to 9, 0, then the same with shift.
 export function classKey(place) {

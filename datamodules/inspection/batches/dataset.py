@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -66,6 +67,8 @@ class InspectionDataset(Dataset[InspectionItem]):
         on_error: "raise" stops at a file that cannot be read; "skip" gives a row with ``valid`` False and the reason.
         white_level: Value of white in images of more than 8 bits, see `read_picture`.
     """
+
+    unit: ClassVar[str] = "images"  # what progress counts
 
     def __init__(
         self,

@@ -86,7 +86,7 @@ def survey_masks(
         for row, fact in zip(rows, own, strict=True):
             ruled[row], counts = _ruled(images[row], fact, rule, class_names, findings)
             totals.update(counts)
-        _say(rule, totals, class_names if not marks else ["the class of its image"], place, findings)
+        _say(rule, totals, class_names if not marks else ["defect"], place, findings)
     return ruled
 
 

@@ -199,8 +199,8 @@ def _check_matched(root: Path, labels: Mapping[Path, Path | None], texts: set[Pa
     if lost := [text for text in unused if text.stem not in stems]:
         shown = some([str(text.relative_to(root)) for text in lost])
         findings.fault(
-            f"{root}: {len(lost)} of {len(used) + len(lost)} label files belong to no image ({shown}); give image and "
-            "labels the same stem, or take these files away"
+            f"{root}: {len(lost)} of {len(used) + len(lost)} label files belong to no image ({shown}); labels have the "
+            "same stem as their image and lie in labels beside images, or beside the image: move them or take them away"
         )
     if doubled := [text for text in unused if text.stem in stems]:
         shown = some([str(text.relative_to(root)) for text in doubled])

@@ -37,11 +37,12 @@ def settled(connection: sqlite3.Connection, run_id: int, annotator: str) -> tupl
     done: set[int] = set()
     skipped: list[int] = []
     healthy: list[int] = []
+    drawn = {row["id"] for row in _drawn(connection, run_id)}
     for row in in_force(connection, "AND run_id = ? AND annotator = ?", (run_id, annotator)):
         if row["verdict"] == "healthy":
             healthy.append(row["image_id"])
         elif row["verdict"] == "skip":
-            skipped.append(row["detection_id"])
+            skipped += {row["detection_id"]} - drawn  # an area of which nothing is known is no question
         else:
             done.add(row["detection_id"])
     done |= {row["id"] for row in _on_images(connection, [run_id], healthy)}
@@ -138,6 +139,12 @@ def mentored_images(connection: sqlite3.Connection, run_ids: Sequence[int]) -> l
                 )
             )
     return images
+
+
+def _drawn(connection: sqlite3.Connection, run_id: int) -> list[sqlite3.Row]:
+    """Detections of a run that operators drew."""
+    query = "SELECT id FROM detection WHERE run_id = ? AND origin = 'operator'"
+    return connection.execute(query, (run_id,)).fetchall()
 
 
 def _on_images(connection: sqlite3.Connection, run_ids: Sequence[int], image_ids: Iterable[int]) -> list[sqlite3.Row]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Literal
 
 from datamodules.common.errors import StoreError
 from datamodules.inspection.store import answers_that_count
@@ -20,6 +21,7 @@ from datamodules.inspection.store.rows import (
     StoredAnswer,
     StoredDetection,
     Verdict,
+    answer_of,
 )
 from datamodules.inspection.store.schema import WAIT_SECONDS
 from datamodules.inspection.store.writer import StoreWriter, clipped_box, now
@@ -105,6 +107,8 @@ class FeedbackStore(StoreWriter):
         box: Box,
         annotator: str,
         milliseconds: int | None = None,
+        rle: str | None = None,
+        verdict: Literal["confirm", "skip"] = "confirm",
     ) -> int:
         """Save a defect that the model missed: a detection of origin ``operator``, confirmed.
 
@@ -116,6 +120,8 @@ class FeedbackStore(StoreWriter):
             box: x1, y1, x2, y2 in pixels of the upright source image; clipped to it.
             annotator: Who drew it.
             milliseconds: Time that it took.
+            rle: Its region as a compressed run-length string of the COCO format; None: the region is the box.
+            verdict: ``skip`` where nothing is known of what was drawn, as in a crowd of the COCO format.
 
         Returns:
             Row of the answer.
@@ -126,20 +132,20 @@ class FeedbackStore(StoreWriter):
         with self.transaction():
             known = self.answer_of(client_id)
             if known is not None:
-                return _same(known, run_id, image_id, known.detection_id, "confirm")
+                return _same(known, run_id, image_id, known.detection_id, verdict)
             image = self.image(image_id)
             self._require_class(run_id, class_name)
-            self._refuse_contradiction(image_id, "confirm")
+            self._refuse_contradiction(image_id, verdict)
             values: dict[str, Value] = dict(zip(CORNERS, clipped_box(box, image), strict=True))
-            values |= {"run_id": run_id, "image_id": image_id, "origin": "operator", "class": class_name}
+            values |= {"run_id": run_id, "image_id": image_id, "origin": "operator", "class": class_name, "rle": rle}
             detection_id = self.add("detection", **values)
             return self._add_answer(
                 client_id=client_id,
                 run_id=run_id,
                 image_id=image_id,
                 detection_id=detection_id,
-                verdict="confirm",
-                truth=class_name,
+                verdict=verdict,
+                truth=class_name if verdict == "confirm" else None,
                 annotator=annotator,
                 milliseconds=milliseconds,
             )
@@ -255,9 +261,25 @@ class FeedbackStore(StoreWriter):
 
         Args:
             run_ids: Runs to take answers from; None takes all.
+
+        Raises:
+            StoreError: If the store is damaged.
         """
+        self.require_whole()
         with self.reading():
             return answers_that_count.mentored_images(self.connection, self._run_ids(run_ids))
+
+    def votes(self, run_ids: Sequence[int] | None = None) -> dict[int, dict[str, str | None]]:
+        """For each answered detection what each annotator says is there; None: no defect."""
+        with self.reading():
+            return answers_that_count.votes(self.connection, self._run_ids(run_ids))
+
+    def flags(self, verdict: Literal["healthy", "skip"], run_ids: Sequence[int] | None = None) -> list[StoredAnswer]:
+        """Answers in force that name no defect: of whole images that are healthy, or of skipped detections."""
+        runs = self._run_ids(run_ids)
+        with self.reading():
+            rows = answers_that_count.in_force(self.connection)
+        return [answer_of(row) for row in rows if row["verdict"] == verdict and row["run_id"] in runs]
 
     # ---- other stores
 

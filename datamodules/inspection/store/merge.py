@@ -14,6 +14,7 @@ from datamodules.inspection.store.rows import CORNERS
 from datamodules.inspection.store.schema import clear_errors
 from datamodules.inspection.store.writer import StoreWriter
 
+_DRAWS = ("confirm", "skip")  # verdicts that a drawing comes with
 Key = tuple[object, ...]
 OwnId = tuple[int, int]  # number of the source, and id in it
 
@@ -92,7 +93,7 @@ def _detections(
     runs: dict[OwnId, int],
 ) -> dict[OwnId, int]:
     """Row of each detection of the sources in the target."""
-    drawn = {one.own("detection_id"): one.row["client_id"] for one in answers if one.row["verdict"] == "confirm"}
+    drawn = {one.own("detection_id"): one.row["client_id"] for one in reversed(answers) if one.row["verdict"] in _DRAWS}
     there: dict[Key, list[int]] = {}
     for known in _rows(target, "detection"):
         there.setdefault(_key(known, known["run_id"], known["image_id"]), []).append(known["id"])

@@ -8,11 +8,15 @@ from typing import Literal, get_args
 
 from datamodules.common.errors import StoreError
 
-Order = Literal["any", "margin", "entropy", "mc_dropout", "k_centre", "random"]
+Order = Literal["any", "margin", "entropy", "mc_dropout", "k_centre", "random", "class"]
 ORDERS: tuple[Order, ...] = get_args(Order)
 
 CENTRES = 1000  # k-centre looks for at most as many; the rest follows by distance to them
 
+_PLACE_OF_CLASS = (
+    "(SELECT place.id FROM run, json_each(run.thresholds_json) AS place"
+    " WHERE run.id = detection.run_id AND place.key = detection.class)"
+)
 _SORTED = {
     "any": "image_id, score DESC, id",  # the paper: every detection, image by image
     "margin": "abs(margin), id",
@@ -20,6 +24,7 @@ _SORTED = {
     "mc_dropout": "mc_dropout DESC, id",
     "k_centre": "id",
     "random": "id",
+    "class": f"{_PLACE_OF_CLASS}, score DESC, id",  # one kind of defect after the other, best score first
 }
 _COLUMN = {"margin": "margin", "entropy": "entropy", "mc_dropout": "mc_dropout", "k_centre": "embedding"}
 _REMEDY = {
@@ -36,7 +41,8 @@ def ranked(connection: sqlite3.Connection, run_id: int, order: Order, seed: int 
         run_id: Run.
         order: ``any``: image by image, best score first (the paper); ``margin``: score nearest to the threshold;
             ``entropy`` and ``mc_dropout``: most uncertain; ``k_centre``: each one far from all before it in the space
-            of embeddings (Sener and Savarese 2018); ``random``: control.
+            of embeddings (Sener and Savarese 2018); ``random``: control; ``class``: one class after the other, so that
+            one kind of defect is judged at a stretch.
         seed: Of ``random``, and of the first centre.
 
     Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,9 @@ from datamodules.common.errors import StoreError, StoreUnavailableError
 VERSION = 1  # PRAGMA user_version
 APPLICATION = 0x41505253  # PRAGMA application_id, "APRS": tells a store from any other SQLite file
 WAIT_SECONDS = 5.0  # how long a writer waits for another one
+
+WRITABLE = "make the file and its folder writable"
+REMEDY = "restore a copy, or take what can still be read into a new store with `appraise mentor --recover FILE`"
 
 _PASSING = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 
@@ -87,6 +91,8 @@ GROUP BY run_id, annotator, scope, image_id, detection_id
 def open_database(path: Path, *, create: bool, wait: float = WAIT_SECONDS) -> sqlite3.Connection:
     """Open a store: write-ahead log, every commit synchronised to the disk, foreign keys held.
 
+    What may only be read is opened for reading.
+
     Raises:
         StoreError: If the file is missing, no store, of another version, locked, or on a full disk.
     """
@@ -99,13 +105,32 @@ def open_database(path: Path, *, create: bool, wait: float = WAIT_SECONDS) -> sq
             )
         path.parent.mkdir(parents=True, exist_ok=True)
     with clear_errors(path):
-        connection = sqlite3.connect(path, timeout=wait, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(
+            f"{path.absolute().as_uri()}?{_mode(path)}",
+            uri=True,
+            timeout=wait,
+            isolation_level=None,
+            check_same_thread=False,
+        )
         try:
             _prepare(connection, path, create)
         except BaseException:
             connection.close()
             raise
     return connection
+
+
+def may_be_written(path: Path) -> bool:
+    """Whether a store can be changed, or made: SQLite keeps a log beside it, so that its folder counts too."""
+    return not path.exists() or (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK))
+
+
+def _mode(path: Path) -> str:
+    """How SQLite is to open a file: to write, or what may only be read, with its log where it has one."""
+    if may_be_written(path):
+        return "mode=rwc"
+    log = Path(f"{path}-wal")
+    return "mode=ro" if log.exists() and log.stat().st_size else "immutable=1"  # SQLite cannot make a log there
 
 
 def _prepare(connection: sqlite3.Connection, path: Path, create: bool) -> None:
@@ -181,11 +206,11 @@ def _sentence(path: Path, error: sqlite3.Error) -> str:
     if code == sqlite3.SQLITE_FULL:
         return f"the disk that holds {path} is full; {kept}: free some space, then try again"
     if code == sqlite3.SQLITE_READONLY:
-        return f"{path} may only be read; {kept}: make the file and its folder writable"
+        return f"{path} may only be read; {kept}: {WRITABLE}"
     if code == sqlite3.SQLITE_IOERR:
         return f"{path} could not be written or read ({error}); {kept}: look at the disk, then try again"
     if code == sqlite3.SQLITE_CANTOPEN:
         return f"{path} cannot be opened: look at its folder and its permissions"
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return f"{path} is no feedback store, or is damaged ({error}): name another file, or restore it from a copy"
+        return f"{path} is no feedback store, or is damaged ({error}): {REMEDY}"
     return f"{path} refused a change ({error}); {kept}"

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple, NoReturn
 
-from lightning_modules.commands.front.errors import CommandLineError
+from lightning_modules.commands.front.errors import CommandLineError, did_you_mean
 
 WITHOUT_VALUE = ("print_config", "help-all")  # options of every command that never have a value
 ASKING = (*WITHOUT_VALUE, "data.help", "model.help", "trainer.help")  # beginnings of options that only ask something
@@ -82,7 +82,22 @@ def argument_of(option: BareOption, places: Mapping[str, str]) -> BareOption:
 
 
 class SentenceParser(argparse.ArgumentParser):
-    """Parser that raises one sentence where argparse would print two lines and leave."""
+    """Parser that raises one sentence where argparse would print two lines and leave; no option is abbreviated."""
+
+    def __init__(self, prog: str, description: str | None = None) -> None:
+        super().__init__(prog=prog, description=description, allow_abbrev=False)
+
+    def parse_known_args(  # type: ignore[override]  # argparse overloads it by the kind of namespace
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Name an option that does not exist before one that is missing: often they are the same."""
+        for word in args or ():
+            name = word.partition("=")[0]
+            if word == "--":
+                break
+            if word.startswith("--") and name not in self._option_string_actions:
+                raise CommandLineError(f"unknown option {name}{did_you_mean(name, self._option_string_actions)}")
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Raise ``message``."""

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import json
-import pickle
-import zipfile
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
-import torch
-
 from datamodules.common.errors import CheckpointError
+from lightning_modules.commands.front.early.given_files import KEYWORDS, missing_checkpoint
 from lightning_modules.commands.front.errors import CommandLineError
 from lightning_modules.commands.front.links import LINKED, same
+from lightning_modules.nn.torch_file import read_torch_file
 
-KEYWORDS = ("last", "hpc")  # names that Lightning resolves itself
 WEIGHTS = "weights"  # argument of a model that names a file of weights to begin from
 PART = "classifier_weights"  # argument of a model that names the checkpoint of another, which it is built on
 WHOLE = (WEIGHTS, PART)  # those that bring all that the model needs; others, such as backbone_weights, bring less
+
+
+_FOREIGN = (
+    f"name a method and give it as --model.init_args.{WEIGHTS} {{file}}, or as --model.init_args.backbone_weights "
+    "where it is a timm network"
+)
 
 
 @dataclass(frozen=True)
@@ -54,37 +56,21 @@ def read_saved_model(path: str) -> SavedModel | None:
         return None
     file = Path(path).expanduser()
     if not file.is_file():
-        raise CommandLineError(_missing(file))
-    try:
-        # Mapped, since only the hyper-parameters are wanted; files from before torch 1.6 cannot be.
-        content = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
-    except pickle.UnpicklingError as error:
+        raise CommandLineError(missing_checkpoint(file))
+    content = read_torch_file(file, "a checkpoint", mapped=True)  # only the hyper-parameters are wanted
+    if not isinstance(content, Mapping) or ("hyper_parameters" not in content and "state_dict" not in content):
+        raise CheckpointError(f"{file} holds bare weights, not a checkpoint of a run: {_FOREIGN.format(file=file)}")
+    if "pytorch-lightning_version" not in content:
+        keys = ", ".join(list(map(str, content["state_dict"]))[:3])
         raise CheckpointError(
-            f"{file} is no checkpoint of tensors and plain values alone, so it is not loaded: other objects could "
-            "run code"
-        ) from error
-    except (RuntimeError, EOFError, ValueError, LookupError, OSError) as error:
-        raise CheckpointError(f"{file} cannot be read as a checkpoint (is it complete?)") from error
-    if not isinstance(content, Mapping) or "state_dict" not in content:
-        raise CheckpointError(
-            f"{file} holds bare weights, not a checkpoint of a run: give it as --model.init_args.{WEIGHTS} {file}"
+            f"{file} holds weights of another program ({keys}, ...), not a checkpoint of a run: "
+            f"{_FOREIGN.format(file=file)}"
         )
     arguments = dict(content.get("hyper_parameters") or {})
     arguments.pop("_instantiator", None)  # code that the file names is never called
     class_path = arguments.pop("_class_path", None)
     free = tuple(arguments.pop("_free", ()))
     return SavedModel(file, str(class_path) if class_path else None, arguments, free)
-
-
-def _missing(file: Path) -> str:
-    folder = next((parent for parent in file.parents if parent.is_dir()), Path())
-    known = [str(path) for path in sorted(folder.rglob("*.ckpt"))[:200]] if folder != Path() else []
-    known = known or [str(path) for path in sorted(Path("runs").rglob("*.ckpt"))[:200]]
-    near = get_close_matches(str(file), known, n=2, cutoff=0.3)
-    hint = f"did you mean {' or '.join(near)}?" if near else "a run writes them to <its folder>/checkpoints"
-    if file.is_dir():
-        return f"{file} is a folder, but a checkpoint is a file in one: {hint}"
-    return f"there is no checkpoint {file}: {hint}"
 
 
 def check_agreement(saved: SavedModel, model_class: str, stated: Mapping[str, object], command: str) -> None:
@@ -121,7 +107,10 @@ def model_arguments(saved: SavedModel, stated_class: str | None) -> list[str]:
     """
     class_path = saved.class_path or stated_class
     if class_path is None:
-        raise CommandLineError(f"{saved.path} does not name the class of its model: add --model CLASS")
+        raise CommandLineError(
+            f"{saved.path} was written by Lightning, but not by `appraise fit`: it does not name the class of its "
+            "model; add --model CLASS, or give its weights to a method as --model.init_args.weights"
+        )
     # The checkpoint holds all weights, so that the file they once began from is not asked for again.
     arguments = {name: value for name, value in saved.arguments.items() if not names_weights(name)}
     return ["--model", json.dumps({"class_path": class_path, "init_args": arguments})]

@@ -156,6 +156,8 @@ def describe(config: ConfigFile) -> str:
     shown = config.path
     if shown.is_relative_to(Path.cwd()):
         shown = Path(os.path.relpath(shown))
+    if Path(config.name) == Path(shown):
+        return f"config {config.name}"
     return f"config {config.name}: {shown}{' (shipped)' if config.packaged else ''}"
 
 

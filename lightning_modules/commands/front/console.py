@@ -24,9 +24,13 @@ _HIDDEN_LINES = (
     "Seed set to",  # run.json and config.yaml hold the seed
     "Trainer already configured with model summary callbacks",  # our own choice of summary, see `bars_and_summary`
     "`Trainer.fit` stopped: `max_epochs=",  # the normal end
+    "Using bfloat16 Automatic Mixed Precision",  # what was asked for; config.yaml holds it
+    "Using 16bit Automatic Mixed Precision",  # likewise
 )
 _HIDDEN_WARNINGS = (
     r".*does not have many workers.*",  # num_workers is an option with its own help; 0 is right on few cores
+    r".*worker processes in total.*",  # likewise
+    r".*is not supported by the model summary.*",  # its size in megabytes, which nobody asked for
     r".*srun. command is available on your system but is not used.*",  # Slurm is installed, but this is no job
     r"(?s).*JsonargparseDeprecationWarning.*",  # Lightning 2.6 calls what jsonargparse 5 removes; our bound is < 5
     r"(?s).*was deprecated in v4\.\d+\.\d+ and will\s+be\s+removed in\s+v5.*",  # likewise

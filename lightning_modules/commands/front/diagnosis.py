@@ -68,7 +68,7 @@ def explain(message: str, command: str, options: Collection[str], configs: Seque
     key = ".".join(dict.fromkeys(keys)) or "an option"
     short = " ".join(message.split())
     return (
-        _explain_missing(message, command)
+        _explain_missing(message, command, key if keys else "")
         or _explain_unrecognised(message, options)
         or _explain_broken_file(message, configs)
         or _explain_class(message, key)
@@ -77,6 +77,20 @@ def explain(message: str, command: str, options: Collection[str], configs: Seque
         or _explain_absent_file(message, key)
         or (short if len(short) <= LONGEST else f"{short[:LONGEST]} ... (APPRAISE_DEBUG=1 shows all)")
     )
+
+
+def missing_package(error: BaseException) -> str | None:
+    """One sentence on a package that a class needs and that is not installed; None where that is not the reason."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ImportError):
+        cause = cause.__cause__ or cause.__context__
+    if cause is None:
+        return None
+    owner = _CLASS.search(str(error))
+    wanted = re.search(r"Requirement '([^']+)'|No module named '([\w.]+)'", str(cause))
+    package = (wanted[1] or wanted[2]) if wanted else " ".join(str(cause).split())
+    what = owner[1].rpartition(".")[2] if owner else "a class that is named"
+    return f"{what} needs the package {package}, which is not installed: pip install '{package}'"
 
 
 def explain_reference(error: OmegaConfBaseException, command: str) -> str:
@@ -89,10 +103,14 @@ def explain_reference(error: OmegaConfBaseException, command: str) -> str:
     return f"{key} refers to {target[1].removeprefix(f'{command}.')}, which is not there"
 
 
-def _explain_missing(message: str, command: str) -> str | None:
+def _explain_missing(message: str, command: str, key: str) -> str | None:
     found = _REQUIRED.search(message)
     if not found:
         return None
+    owner = _CLASS.findall(message)
+    if key:
+        name = owner[-1].rpartition(".")[2] if owner else "the class"
+        return f"{name} needs --{key}.init_args.{found[1].split(',')[0].strip()}"
     names = [f"--{name.strip().removeprefix(command + '.')}" for name in found[1].split(",")]
     known = " or --config FILE; for example: appraise " + command + " --config video_quality/demo"
     return f"{command} needs {' and '.join(sorted(names, reverse=True))}{known}"

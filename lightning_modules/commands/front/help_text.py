@@ -7,6 +7,7 @@ _MODEL_OPTIONS = (
     ("--model CLASS", "the method; --model.help CLASS explains its arguments, --model.NAME VALUE sets one"),
     ("--data CLASS", "the data module; --data.help CLASS, --data.NAME VALUE likewise"),
     ("--trainer.NAME VALUE", "any argument of Lightning's Trainer, such as --trainer.max_epochs 5"),
+    ("--run FOLDER", "a run: its config.yaml and its best checkpoint; --ckpt_path last takes the newest"),
     ("--ckpt_path FILE", "a checkpoint; the model's arguments come from it, and one that differs is an error"),
     ("--output DIR", "folder of the run (default: runs/<name of the config>)"),
     ("--print_config", "print the effective configuration and stop; =skip_default leaves defaults out"),
@@ -29,10 +30,20 @@ _DOCTOR_OPTIONS = (
 _MENTOR_OPTIONS = (
     ("--store FILE", "the feedback store that `predict --config inspection/mine` wrote"),
     ("--annotator NAME", "who answers; each person gets every question once"),
+    ("--run NUMBER", "mining run that is asked about, or exported (default: the newest; of an export: all)"),
     ("--order ORDER", "any, margin, entropy, mc_dropout, k_centre, random or class"),
-    ("--host ADDRESS", "127.0.0.1 unless told otherwise; any other address needs --token"),
-    ("--port NUMBER", "port of the page"),
+    ("--seed NUMBER", "of the random orders"),
+    ("--host ADDRESS", "127.0.0.1 unless told otherwise; any other address needs the token"),
+    ("--port NUMBER", "port of the page; 0 takes a free one"),
+    ("--token TEXT", "secret that the page needs; made up where others can connect"),
+    ("--public-url URL", "where a proxy shows the page, such as https://example.org/mentor/"),
     ("--export FORMAT", "write the answers as coco, yolo, label-studio or csv into --output DIR, and stop"),
+    ("--import PATH", "take over a store, or a file or folder of such a format, and stop"),
+    ("--root DIR", "folder below which the images of an import are looked for, where its own paths lead nowhere"),
+    ("--on-error skip", "leave out what an import cannot take over, and name it; without it nothing is taken over"),
+    ("--agreement", "print how far annotators agree, and stop"),
+    ("--backup FILE", "write a whole copy of the store, even while others write, and stop"),
+    ("--recover FILE", "write what can still be read of a damaged store into a new one, and stop"),
 )
 
 _LOOP_OPTIONS = (
@@ -132,6 +143,18 @@ _EXPORT_OPTIONS = (
     ("--data NAME=VALUE", "option of the data, such as image_size=320"),
     ("--force", "replace an earlier export"),
 )
+_NEW_OPTIONS = (
+    ("NAME", "name of the class, such as ScratchFinder; its files are named after it"),
+    ("--data CLASS", "data module of the method (default: a new one beside it)"),
+    ("--output DIR", "folder of the files (default: the current one)"),
+)
+_RUNS_OPTIONS = (
+    ("FOLDER ...", "where the runs are (default: runs)"),
+    ("--metric NAME", "what is compared (default: the metric that chose each checkpoint)"),
+    ("--by KEY", "a setting to show beside, such as learning_rate; may be given again"),
+    ("--csv FILE", "write the table as csv too"),
+    ("--figure FILE", "draw the metric of all runs over the epochs"),
+)
 _EXPORTED_OPTIONS = (
     ("--output DIR", "folder of the rows"),
     ("--precision NAME", "float32 (default) or int8"),
@@ -149,6 +172,8 @@ _OWN_OPTIONS = {
     "extract-frames": _EXTRACT_OPTIONS,
     "mentor": _MENTOR_OPTIONS,
     "mentor-loop": _LOOP_OPTIONS,
+    "runs": _RUNS_OPTIONS,
+    "new": _NEW_OPTIONS,
     "doctor": _DOCTOR_OPTIONS,
 }
 
@@ -164,6 +189,8 @@ _USAGE = {
     "extract-frames": "SOURCE --output DIR [--NAME VALUE ...]",
     "mentor": "--store FILE [--NAME VALUE ...]",
     "mentor-loop": "--config FILE [--NAME VALUE ...]",
+    "new": "method | data NAME [--NAME VALUE ...]",
+    "runs": "[FOLDER ...] [--NAME VALUE ...]",
     "list": "[methods | data | callbacks | configs | parts]",
     "doctor": "[--data CLASS --data.NAME VALUE ... | --config FILE] [--report FILE]",
 }
@@ -232,6 +259,8 @@ _EXAMPLES = {
         "sweeps/actions --offline -- --config action/finetune --data.init_args.root FOLDER",
         "sweeps/ksvqe --count 10",
     ),
+    "new": ("method ScratchFinder", "data PartPhotos"),
+    "runs": ("", "runs/parts runs/parts_mentored --metric test/map_original --figure runs.png"),
     "list": ("", "methods", "configs"),
     "doctor": ("", "--config inspection/demo --report data.json"),
 }

@@ -7,7 +7,6 @@ import inspect
 import logging
 import sys
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -32,22 +31,19 @@ from callbacks.training.saving.stop_at_signal import StopAtSignal, StoppedBySign
 from callbacks.training.terminal_progress import TerminalProgress
 from datamodules.common.errors import AppraiseError
 from lightning_modules.commands.front import checkpoint, diagnosis, loggers, resume, slurm
-from lightning_modules.commands.front.config_files import ConfigFile, describe, resolve_config_options, run_name
+from lightning_modules.commands.front.config_files import ConfigFile, run_name
 from lightning_modules.commands.front.console import RESULTS, set_up_console
+from lightning_modules.commands.front.early.start import begin
+from lightning_modules.commands.front.early.words import value_of
 from lightning_modules.commands.front.errors import CommandLineError
 from lightning_modules.commands.front.links import LINKED, Claim, linked_value
 from lightning_modules.commands.front.parser import PARSER_OPTIONS, AppraiseParser, parse_explicit, prepare_parsing
-from lightning_modules.commands.front.report import best_checkpoint, metric_lines, newest_checkpoint, next_command
-from lightning_modules.commands.front.run_folder import claim_run_folder
+from lightning_modules.commands.front.report import best_checkpoint, metric_lines, newest_checkpoint, next_commands
+from lightning_modules.commands.front.run_folder import claim_run_folder, discard_attempt
+from lightning_modules.nn.torch_file import allow_numpy_scalars
 
 log = logging.getLogger("appraise")
 results = logging.getLogger(RESULTS)
-
-
-def run(command: str, arguments: Sequence[str]) -> int:
-    """Run ``fit``, ``validate``, ``test`` or ``predict``; 0, since everything else is an exception."""
-    launch(command, arguments)
-    return 0
 
 
 def launch(command: str, arguments: Sequence[str]) -> AppraiseCLI:
@@ -56,10 +52,13 @@ def launch(command: str, arguments: Sequence[str]) -> AppraiseCLI:
     Raises:
         CommandLineError: If the arguments cannot work.
     """
-    set_up_console()
-    resolved, configs = resolve_config_options(arguments)
-    for config in configs:
-        log.info("%s", describe(config))
+    return launch_checked(command, *begin(command, arguments))
+
+
+def launch_checked(command: str, resolved: Sequence[str], configs: Sequence[ConfigFile]) -> AppraiseCLI:
+    """Run a command whose options and files are known to exist, as `begin` gives it."""
+    set_up_console()  # again: Lightning has brought handlers of its own
+    allow_numpy_scalars()
     import_public_classes()
     prepare_parsing()
     if command == "fit":
@@ -105,7 +104,6 @@ class AppraiseCLI(LightningCLI):
             parser_kwargs={**PARSER_OPTIONS, **{name: dict(PARSER_OPTIONS) for name in self.subcommands()}},
             save_config_callback=RunRecord,
             save_config_kwargs={"save_to_log_dir": False},
-            trainer_defaults={"use_distributed_sampler": False},  # the data modules bring a sampler that marks padding
             seed_everything_default=0,
             auto_configure_optimizers=False,
             args=[command, *arguments],
@@ -147,7 +145,7 @@ class AppraiseCLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:  # noqa: ANN401  # as inherited
         """Parse, with a checkpoint's hyper-parameters below what the user states, and never against it."""
         try:
-            given = _value_of("--ckpt_path", args)
+            given = value_of("--ckpt_path", args)
             saved = checkpoint.read_saved_model(given) if given else None
             stated = parse_explicit(parser, _insert(args, _class_of(saved)))[self.command]
             if saved is None and stated.get("ckpt_path"):  # named in a configuration file
@@ -196,11 +194,11 @@ class AppraiseCLI(LightningCLI):
         untrained = not config.ckpt_path and all(self._model_argument(name) is None for name in checkpoint.WHOLE)
         if self.command == "predict" and untrained:
             raise CommandLineError(
-                "predict needs trained weights: add --ckpt_path FILE (`fit` names the checkpoint at its end), or name "
-                f"weights with --model.init_args.{checkpoint.WEIGHTS} FILE where the model has that option"
+                "predict needs trained weights: add --run FOLDER or --ckpt_path FILE (`fit` names both at its end), or "
+                f"name weights with --model.init_args.{checkpoint.WEIGHTS} FILE where the model has that option"
             )
         if self.command in ("validate", "test") and untrained:
-            log.warning("warning: no --ckpt_path is given, so a model with random weights is measured")
+            log.warning("warning: neither --run nor --ckpt_path is given, so a model with random weights is measured")
         self.folder = self._claim_folder(config)
         self.recorded = config.clone()  # the record does not tie the next run to this one's folder
         for logger in loggers.logger_settings(config.trainer.logger):
@@ -228,6 +226,9 @@ class AppraiseCLI(LightningCLI):
                 self.folder.rmdir()
             if isinstance(error.__cause__, AppraiseError):  # a link's own error, inside the parser's
                 raise error.__cause__ from None
+            missing = diagnosis.missing_package(error)
+            if missing is not None:
+                raise CommandLineError(missing) from error
             raise
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:  # noqa: ANN401  # as inherited
@@ -253,13 +254,15 @@ class AppraiseCLI(LightningCLI):
         return trainer
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Callback]) -> L.Trainer:
+        if getattr(self.datamodule, "brings_sampler", False):
+            config["use_distributed_sampler"] = False
         terminal = sys.stdout.isatty()
         given = [*(config["callbacks"] or []), *callbacks]
         if config["enable_progress_bar"] is not False and not any(isinstance(c, ProgressBar) for c in given):
             callbacks = [*callbacks, TerminalProgress() if terminal else PlainProgress()]
         summarised = any(isinstance(c, ModelSummary) for c in given)
-        if not terminal and not summarised and config["enable_model_summary"] is None:
-            config["enable_model_summary"] = False  # PlainProgress has a line for it
+        if not summarised and config["enable_model_summary"] is None:
+            config["enable_model_summary"] = False  # the progress has a line for it
         plugins = config["plugins"] or []
         plugins = plugins if isinstance(plugins, list) else [plugins]
         own = [] if any(isinstance(one, CheckpointIO) for one in plugins) else [CheckpointFiles()]
@@ -274,13 +277,17 @@ class AppraiseCLI(LightningCLI):
     def fit(self, **kwargs: Any) -> None:  # noqa: ANN401  # as inherited
         """Train; then test the best checkpoint if asked, and say where it is and what to do next."""
         self.trainer.fit(**kwargs)
+        if self.trainer.num_training_batches == 0:
+            raise CommandLineError("there is nothing to train on: the data module's training loader has no batch")
         # Of a fast_dev_run Lightning names a checkpoint that it did not write.
         best = None if getattr(self.trainer, "fast_dev_run", False) else best_checkpoint(self.trainer)
         if self.config.fit.test_after_fit:
             self.test(model=self.model, datamodule=self.datamodule, ckpt_path=best, weights_only=True)
         if best:
             results.info("checkpoint %s", best)
-            results.info("%s", next_command(self.configs, best))
+            tested = bool(self.config.fit.test_after_fit)
+            for line in next_commands(self.folder, type(self.datamodule).__name__, tested):
+                results.info("%s", line)
 
     def _run_subcommand(self, subcommand: str) -> None:
         try:
@@ -298,6 +305,8 @@ class AppraiseCLI(LightningCLI):
             raise KeyboardInterrupt from None
         finally:
             loggers.finish(self.trainer.loggers)
+            if subcommand == "fit" and self.trainer.global_step == 0:
+                discard_attempt(self.folder)
 
     def validate(self, **kwargs: Any) -> None:  # noqa: ANN401  # as inherited
         """Measure on the validation split, a metric a line."""
@@ -325,13 +334,6 @@ class _Builder(_InstantiatorFn):
         accepted = inspect.signature(class_type).parameters
         own = {key: value for key, value in applied_instantiation_links.items() if key.rpartition(".")[2] in accepted}
         return super().__call__(class_type, *args, applied_instantiation_links=own, **kwargs)
-
-
-def _value_of(option: str, args: Sequence[str]) -> str | None:
-    """Last value of an option on a command line."""
-    values = [after for before, after in pairwise(args) if before == option]
-    values += [argument.partition("=")[2] for argument in args if argument.startswith(f"{option}=")]
-    return values[-1] if values else None
 
 
 def _insert(args: Sequence[str], early: Sequence[str]) -> list[str]:

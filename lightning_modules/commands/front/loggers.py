@@ -13,6 +13,7 @@ from jsonargparse import Namespace
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 
 from datamodules.common.atomic_write import atomic_path
+from lightning_modules.commands.front.early.wandb_account import check_wandb_account
 from lightning_modules.commands.front.errors import CommandLineError
 from lightning_modules.commands.front.run_folder import is_first_process
 
@@ -60,6 +61,8 @@ def go_on(used: Sequence[Logger], before: Path, step: int) -> None:
         step: Steps that the checkpoint has behind it.
     """
     for logger in used:
+        if isinstance(logger, WandbLogger):
+            _go_on_as(before, logger)
         if isinstance(logger, TensorBoardLogger):
             logger._kwargs["purge_step"] = step
             _take_events(before / Path(logger.log_dir).name, Path(logger.log_dir))
@@ -70,6 +73,14 @@ def go_on(used: Sequence[Logger], before: Path, step: int) -> None:
             rows = [row for row in rows if int(row["step"]) < step]
             # Lightning begins the file anew when it is first asked for it.
             logger.experiment.metrics = [{name: value for name, value in row.items() if value} for row in rows]
+
+
+def _go_on_as(before: Path, logger: WandbLogger) -> None:
+    """Give W&B the number of the run before, so that it is one run there too; one that is asked for stands."""
+    asked = logger._wandb_init.get("id") or os.environ.get("WANDB_RUN_ID")
+    folders = sorted((before / "wandb").glob("*run-*-*"), key=os.path.getmtime)
+    if not asked and folders:
+        logger._wandb_init.update(id=folders[-1].name.rpartition("-")[2], resume="allow")
 
 
 def _take_events(before: Path, here: Path) -> None:
@@ -96,8 +107,11 @@ def finish(used: Sequence[Logger]) -> None:
 
 
 def check_wandb(arguments: Namespace) -> None:
-    """Stop early when W&B is asked for something that its mode cannot do."""
-    offline = bool(arguments.get("offline")) or os.environ.get("WANDB_MODE") in _OFFLINE_MODES
+    """Stop early when W&B is asked for something that its mode cannot do, or has no account to do it for."""
+    mode = os.environ.get("WANDB_MODE", "online")
+    offline = bool(arguments.get("offline")) or mode in _OFFLINE_MODES
+    if not offline and mode != "disabled" and not sys.stdin.isatty():  # on a terminal its client asks for the key
+        check_wandb_account(", or WANDB_MODE=offline, which needs none")
     if offline and arguments.get("log_model"):
         raise CommandLineError(
             f"WandbLogger has log_model = {arguments.log_model}, but W&B is offline and cannot upload checkpoints: "

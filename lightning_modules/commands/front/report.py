@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import math
 import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import lightning as L
 
-from lightning_modules.commands.front.config_files import ConfigFile, config_names
+from lightning_modules.commands.front.early.run_option import PREDICT_CONFIGS
+from lightning_modules.commands.front.early.words import program
 
 
 def metric_lines(metrics: Sequence[Mapping[str, float]]) -> list[str]:
-    """Each metric as name and value.
+    """Each metric as name and value, those without one together.
 
     Example:
         >>> metric_lines([{"test/srcc": 0.83, "test/plcc": 0.812345}])
         ['test/srcc 0.83', 'test/plcc 0.8123']
+        >>> metric_lines([{"test/srcc": math.nan, "test/rmse": 0.2}])
+        ['test/rmse 0.2', 'without a value: test/srcc']
     """
-    return [f"{name} {value:.4g}" for loader in metrics for name, value in loader.items()]
+    pairs = [pair for loader in metrics for pair in loader.items()]
+    lines = [f"{name} {value:.4g}" for name, value in pairs if not math.isnan(value)]
+    absent = ", ".join(name for name, value in pairs if math.isnan(value))
+    return [*lines, f"without a value: {absent}"] if absent else lines
 
 
 def best_checkpoint(trainer: L.Trainer) -> str | None:
@@ -38,27 +44,19 @@ def _written(trainer: L.Trainer, *kinds: str) -> str | None:
     return next((str(path) for path in paths if path), None)
 
 
-def program() -> str:
-    """How this program was called, for commands to copy."""
-    return f"python {sys.argv[0]}" if Path(sys.argv[0]).name == "cli.py" else "appraise"
+def next_commands(folder: Path, data: str, tested: bool) -> list[str]:
+    """What to try after a training: a command that works as it stands, and what to add for other files.
 
-
-def next_command(configs: Sequence[ConfigFile], path: str) -> str:
-    """The command to try after a training on some configuration files, with its checkpoint."""
-    shown = shlex.quote(_short(path))
-    known = config_names()
-    names = [Path(config.name.removeprefix("configs/")) for config in configs if config.packaged]
-    for folder in (name.parent.as_posix() for name in names):
-        own = next((name for name in (f"{folder}/score", f"{folder}/predict") if name in known), None)
-        if own is not None:
-            return (
-                f"next: {program()} predict --config {own} --ckpt_path {shown} "
-                "--data.init_args.path FOLDER_OR_FILE --output DIR"
-            )
-        if f"{folder}/annotate" in known:
-            return f"next: {program()} annotate SOURCE --ckpt_path {shown} --output DIR"
-    options = [f"--config {shlex.quote(config.name)}" for config in configs]
-    return " ".join(["next:", program(), "test", *options, "--ckpt_path", shown])
+    Args:
+        folder: Folder of the run.
+        data: Name of the class of its data module.
+        tested: Whether the run has tested its checkpoint.
+    """
+    command = "predict" if tested and data in PREDICT_CONFIGS else "test"
+    lines = [f"next: {program()} {command} --run {shlex.quote(_short(str(folder)))}"]
+    if command == "predict":
+        lines.append("      with --data.path FOLDER_OR_FILE --output DIR for files of your own")
+    return lines
 
 
 def _short(path: str) -> str:

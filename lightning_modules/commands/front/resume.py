@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from datamodules.common.atomic_write import sweep_folder, write_text
+from lightning_modules.commands.front.early.words import without
 from lightning_modules.commands.front.run_folder import is_first_process, own_folder
 
 STARTS = "starts.json"  # steps at which the run was started, in its folder
@@ -55,14 +56,7 @@ def with_newest(arguments: Sequence[str]) -> list[str]:
     if newest is None:
         return list(arguments)
     log.info("goes on from step %d: %s", newest[1], newest[0])
-    kept: list[str] = []
-    words = iter(arguments)
-    for word in words:
-        if word == "--ckpt_path":
-            next(words, None)
-        elif not word.startswith("--ckpt_path="):
-            kept.append(word)
-    return [*kept, f"--ckpt_path={newest[0]}"]
+    return [*without("--ckpt_path", arguments), f"--ckpt_path={newest[0]}"]
 
 
 def starts(folder: Path) -> list[int]:

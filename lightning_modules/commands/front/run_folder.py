@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 from itertools import count
 from pathlib import Path
 
@@ -10,6 +12,8 @@ from lightning_modules.commands.front.errors import CommandLineError
 
 RUN_FOLDER = "APPRAISE_RUN"  # set by the script of a job: the run's folder, the same after every restart
 HANDED_DOWN = "APPRAISE_RUN_FOLDER"  # tells the processes that a run starts which folder it has claimed
+# Written before the first step of a run.
+_RECORDS = {"config.yaml", "run.json", "metrics.csv", "hparams.yaml", "tensorboard", "checkpoints"}
 
 
 def claim_run_folder(base: Path, numbered: bool) -> Path:
@@ -46,6 +50,20 @@ def claim_run_folder(base: Path, numbered: bool) -> Path:
         ) from error
     os.environ[HANDED_DOWN] = str(folder)
     return folder
+
+
+def discard_attempt(folder: Path) -> None:
+    """Give a run's number back where no step was taken: only the records that every run begins with are removed.
+
+    Args:
+        folder: The run's folder; one that holds anything else stays, and so does one that this process did not number.
+    """
+    numbered = folder.name.startswith("version_") and own_folder() is None
+    if not numbered or is_child_process() or not is_first_process() or not folder.is_dir():
+        return
+    with contextlib.suppress(OSError):
+        if {path.name for path in folder.iterdir()} <= _RECORDS and not any(folder.glob("checkpoints/*")):
+            shutil.rmtree(folder)
 
 
 def own_folder() -> Path | None:

@@ -7,13 +7,15 @@ import getpass
 import secrets
 import socket
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from datamodules.common.errors import ConfigurationError
+from datamodules.common.errors import ConfigurationError, StoreError
+from datamodules.inspection.store.copies import backup, recover
 from datamodules.inspection.store.feedback import FeedbackStore
 from datamodules.inspection.store.order import ORDERS
+from datamodules.inspection.store.schema import WRITABLE, may_be_written
 from lightning_modules.commands.front.bare_options import SentenceParser
 from lightning_modules.commands.front.errors import CommandLineError
 
@@ -33,6 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--host", default="127.0.0.1", metavar="ADDRESS", help="address to serve on (default: this machine alone)")
     add("--port", type=int, default=PORT, metavar="N", help=f"port to serve on; 0 takes a free one (default: {PORT})")
     add("--token", metavar="TEXT", help="secret that the page needs; made up where other machines can connect")
+    add("--public-url", metavar="URL", help="where a proxy shows the page, such as https://example.org/mentor/")
     add("--export", choices=FORMATS, help="write the answers in this format to --output, and stop")
     add("--output", metavar="DIR", help="folder of the export")
     add(
@@ -41,6 +44,16 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="PATH",
         help="take over a store, or a file or folder of such a format, and stop",
     )
+    add("--root", metavar="DIR", help="folder below which images of an import are looked for")
+    add(
+        "--on-error",
+        "--on_error",
+        choices=("fail", "skip"),
+        default="fail",
+        help="what to do with bad entries",
+    )
+    add("--backup", metavar="FILE", help="write a whole copy of the store, and stop")
+    add("--recover", metavar="FILE", help="write what can be read of a damaged store into a new one, and stop")
     add("--agreement", action="store_true", help="print how far annotators agree, and stop")
     return parser
 
@@ -55,7 +68,13 @@ def run(command: str, arguments: Sequence[str]) -> int:
     options = build_parser().parse_args(arguments)
     if options.export is not None and options.output is None:
         raise CommandLineError("--export needs a folder: add --output DIR")
-    with FeedbackStore(options.store, create=options.source is not None) as store:
+    if options.recover is not None:
+        return _say(recover(Path(options.store), Path(options.recover)))
+    is_new = not Path(options.store).expanduser().exists()
+    with FeedbackStore(options.store, create=options.source is not None) as store, _removed(store, is_new):
+        if options.backup is not None:
+            return _say([backup(store, Path(options.backup))])
+        store.require_whole()
         if options.source is not None:
             return _import(store, options)
         if options.export is not None:
@@ -65,21 +84,40 @@ def run(command: str, arguments: Sequence[str]) -> int:
         return serve(store, options)
 
 
+@contextmanager
+def _removed(store: FeedbackStore, is_new: bool) -> Iterator[None]:
+    """Leave no empty store behind where an import into a new one fails."""
+    try:
+        yield
+    except BaseException:
+        if is_new:
+            store.close()
+            for name in (store.path, f"{store.path}-wal", f"{store.path}-shm"):
+                Path(name).unlink(missing_ok=True)
+        raise
+
+
 def serve(store: FeedbackStore, options: argparse.Namespace) -> int:
     """Serve the page until Ctrl-C."""
     try:
         import uvicorn  # the page's packages are an extra, and the other uses of this command need none of them
 
         from datamodules.feedback.guard import is_loopback
+        from datamodules.feedback.public_address import public_address
         from datamodules.inspection.server import PageSettings, build_app
     except ModuleNotFoundError as error:
         raise ConfigurationError(
             f"the feedback page needs the package {error.name}: install it with `pip install 'appraise[page]'`"
         ) from error
-    token = options.token or (None if is_loopback(options.host) else secrets.token_urlsafe(16))
+    if not may_be_written(store.path):
+        raise StoreError(f"{store.path} may only be read, so no answer could be saved: {WRITABLE}")
+    public = None if options.public_url is None else public_address(options.public_url)
+    alone = is_loopback(options.host) and public is None
+    token = options.token or (None if alone else secrets.token_urlsafe(16))
     settings = PageSettings(
         host=options.host,
         token=token,
+        public=public,
         annotator=options.annotator,
         order=options.order,
         run=options.run,
@@ -88,6 +126,8 @@ def serve(store: FeedbackStore, options: argparse.Namespace) -> int:
     app = build_app(store, settings)
     with suppress(KeyboardInterrupt), _listen(options.host, options.port) as listener:  # Ctrl-C is the way to stop it
         address = page_address(options.host, listener.getsockname()[1], token)
+        if public is not None:
+            address = f"{public.url}#token={token}\nthe proxy passes it on to {address.partition('#')[0]}"
         sys.stdout.write(f"{address}\nCtrl-C stops; answers are saved as they come\n")
         sys.stdout.flush()
         config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
@@ -127,7 +167,15 @@ def _export(store: FeedbackStore, options: argparse.Namespace) -> int:
 def _import(store: FeedbackStore, options: argparse.Namespace) -> int:
     from datamodules.inspection.store.exchange.formats import import_into
 
-    sys.stdout.write(f"{import_into(store, Path(options.source), options.annotator)}\n")
+    root = None if options.root is None else Path(options.root).expanduser()
+    said = import_into(
+        store, Path(options.source).expanduser(), options.annotator, root=root, on_error=options.on_error
+    )
+    return _say([said])
+
+
+def _say(lines: Sequence[str]) -> int:
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
     return 0
 
 
@@ -141,8 +189,7 @@ def _agreement(store: FeedbackStore, options: argparse.Namespace) -> int:
         )
     if found.disputed:
         lines.append(f"{len(found.disputed)} detections without a majority are left out of training")
-    sys.stdout.write("\n".join(lines) + "\n")
-    return 0
+    return _say(lines)
 
 
 def _user() -> str:

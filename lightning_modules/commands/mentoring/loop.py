@@ -6,7 +6,7 @@ import json
 import logging
 import multiprocessing
 from argparse import ArgumentError
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
@@ -38,6 +38,7 @@ log = logging.getLogger("appraise")
 results = logging.getLogger(RESULTS)
 
 Task = Training | Mining
+_SIGN_OF_LIFE = 30.0  # seconds of silence
 
 
 def run(command: str, arguments: Sequence[str]) -> int:
@@ -153,8 +154,11 @@ class Loop:
                     running[pool.submit(mine, task) if isinstance(task, Mining) else pool.submit(train, task)] = task
                 if not running:
                     break
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                done = wait(running, timeout=_SIGN_OF_LIFE, return_when=FIRST_COMPLETED).done
+                for future in done:
                     self._tell(running.pop(future), future)
+                if not done:
+                    self._tell_where(running.values())
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
         left = [folder for folder in self.folders() if read_result(folder) is None]
@@ -256,6 +260,14 @@ class Loop:
             )
 
     # Telling
+
+    def _tell_where(self, tasks: Iterable[Task]) -> None:
+        """Say what the trainings at work said last, for a loop that is silent for minutes else."""
+        for task in tasks:
+            file = task.folder / "log.txt"
+            lines = file.read_text(encoding="utf-8", errors="replace").split("\n") if file.is_file() else []
+            said = next((line for line in reversed(lines) if line.strip()), "begins")
+            log.info("%s: %s", task.folder.relative_to(self.folder), said)
 
     def _tell(self, task: Task, future: Future[Result]) -> None:
         place = task.folder.relative_to(self.folder)

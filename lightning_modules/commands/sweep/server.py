@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import netrc
 import os
 import subprocess
 import sys
 from pathlib import Path
-from urllib.parse import urlparse
 
+from lightning_modules.commands.front.early.wandb_account import check_wandb_account
 from lightning_modules.commands.front.errors import CommandLineError
 from lightning_modules.commands.sweep.plan import KEYS, Plan, plan_of
 
@@ -28,17 +27,7 @@ def check_account(otherwise: str = "") -> None:
         raise CommandLineError(
             f"WANDB_MODE is {os.environ['WANDB_MODE']}, but a sweep of W&B needs its server: unset it{otherwise}"
         )
-    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
-        return
-    host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
-    files = [os.environ[name] for name in ("NETRC",) if name in os.environ] or ["~/.netrc", "~/_netrc"]
-    for file in (Path(name).expanduser() for name in files):
-        try:
-            if file.is_file() and netrc.netrc(file).authenticators(host):
-                return
-        except (netrc.NetrcParseError, OSError):
-            continue
-    raise CommandLineError(f"no account of W&B is known here: run `wandb login`, or set WANDB_API_KEY{otherwise}")
+    check_wandb_account(otherwise)
 
 
 def hand_over(plan: Plan, count: int | None, jobs: int) -> int:

@@ -112,6 +112,8 @@ class FaceAttributeClassifier(Method):
             self.learnt_before = taken.learnt
             if taken.heads:
                 self._random_heads, self.labelled = False, taken.labelled
+            else:
+                self.left_random(["the heads"])
 
     @property
     def attribute_schema(self) -> dict[str, Any]:

@@ -108,3 +108,12 @@ def test_a_turned_picture_of_16_bits_in_colour_is_upright(tmp_path: Path) -> Non
     read = np.asarray(read_picture(file))
     assert read.shape == (64, 48, 3)
     np.testing.assert_array_equal(read[:, :, 0], np.rot90(values[:, :, 0] >> 8, -1))
+
+
+def test_a_bitmap_of_five_and_six_bits_a_colour_is_none_of_16(tmp_path: Path) -> None:
+    head = b"BM" + struct.pack("<IHHI", 70 + 16, 0, 0, 70)
+    info = struct.pack("<IiiHHIIiiII", 56, 4, 2, 1, 16, 3, 16, 0, 0, 0, 0)
+    masks = struct.pack("<IIII", 0xF800, 0x07E0, 0x001F, 0)
+    (tmp_path / "a.bmp").write_bytes(head + info + masks + struct.pack("<8H", *[0xF800] * 8))
+    assert picture_levels(tmp_path / "a.bmp") is None
+    assert read_picture(tmp_path / "a.bmp").getpixel((0, 0)) == (255, 0, 0)

@@ -240,6 +240,9 @@ def test_weights_of_another_run(build: Build, trainer: MakeTrainer, loader: Load
     other = build(weights=path, class_names=["x", "y", "z"])
     assert torch.equal(other.network.hidden.weight, module.network.hidden.weight)
     assert other.network.classes.weight.shape == (3, 16)
+    with pytest.raises(CheckpointError, match="Nothing was loaded into the class layer"):
+        other.on_predict_start()
+    build(weights=path).on_predict_start()
     with pytest.raises(CheckpointError, match="no checkpoint at"):
         build(weights=str(tmp_path / "b.ckpt"))
     with pytest.raises(CheckpointError, match="do not fit"):

@@ -149,7 +149,7 @@ def test_a_window_without_a_display_and_a_camera_that_is_not_there(
 
 def test_a_missing_file_is_one_sentence(annotate: Command) -> None:
     result = annotate("nowhere.mp4")
-    assert result.code == 1
+    assert result.code == 2
     assert "nowhere.mp4" in last_line(result)
 
 

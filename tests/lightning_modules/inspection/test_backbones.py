@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,38 @@ def test_unknown_names_and_strides() -> None:
         build_backbone("resnet81", 8)
     with pytest.raises(ConfigurationError, match="stride of 3"):
         build_backbone("small", 3)
+
+
+SHORT = ("resnet10t", "test_mambaout", "dla46x_c", "test_vit", "inception_v3")  # each another trap
+ANY_SIZE = (
+    *SHORT, "starnet_s050", "mobilevit_xxs", "edgenext_xx_small", "mobilenetv3_small_050", "ghostnet_050", "vgg11",
+    "regnetx_002", "xcit_nano_12_p8_224", "efficientvit_b0", "pvt_v2_b0", "convnext_atto_rms", "fastvit_t8",
+    "rexnet_100", "densenet121", "hrnet_w18_small", "test_nfnet", "sequencer2d_s", "efficientvim_m1", "hgnetv2_b0",
+    "swin_tiny_patch4_window7_224", "swinv2_tiny_window16_256",
+)  # fmt: skip
+ONE_SIZE = ("test_vit_relpos", "coat_tiny", "visformer_tiny", "pit_ti_224", "gcvit_xxtiny", "levit_128s", "halonet_h1")
+
+
+def by_hand(names: Sequence[str], quick: Sequence[str]) -> list[object]:
+    """Cases of which most are left to a run by hand."""
+    return [pytest.param(name, marks=() if name in quick else pytest.mark.slow) for name in names]
+
+
+@pytest.mark.parametrize("name", by_hand(ANY_SIZE, SHORT))
+@pytest.mark.parametrize("stride", [4, 16])
+def test_every_family_of_timm_has_its_stride(name: str, stride: int) -> None:
+    backbone = build_backbone(name, stride).eval()
+    shape = backbone(torch.zeros(1, 3, 72, 100)).shape
+    assert shape == (1, backbone.num_features, -(-72 // stride), -(-100 // stride))
+
+
+@pytest.mark.parametrize("name", by_hand(ONE_SIZE, ONE_SIZE[:1]))
+def test_a_network_of_one_size_says_which(name: str) -> None:
+    backbone = build_backbone(name, 16).eval()
+    with pytest.raises(ConfigurationError, match=r"takes images of (\d+) x \1 pixels alone, but these have 100 x 72"):
+        backbone(torch.zeros(1, 3, 72, 100))
+
+
+def test_a_network_without_feature_maps_is_one_sentence() -> None:
+    with pytest.raises(ConfigurationError, match=r"'gemma4_vit_167m' gives no feature maps \("):
+        build_backbone("gemma4_vit_167m", 8)

@@ -14,7 +14,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from callbacks.training.parameter_ema import ParameterEMA
-from datamodules.common.errors import ConfigurationError
+from datamodules.common.errors import CheckpointError, ConfigurationError
+from lightning_modules.video_quality.key_maps import export_weights
 from lightning_modules.video_quality.module import KSVQE
 from tests.lightning_modules.training import check_repeats, check_resume, same, weights, whole_batches
 from tests.running import quiet_trainer
@@ -208,3 +209,20 @@ def test_a_test_after_the_fit_measures_the_averaged_weights(tmp_path: Path) -> N
     apart = trainer(tmp_path).test(KSVQE(**SMALLEST), loader(), path, False, weights_only=True)
     assert here == [pytest.approx(one, rel=0, abs=0, nan_ok=True) for one in apart]
     assert torch.equal(module.state_dict()[name], saved["state_dict"][name])
+
+
+def test_a_prediction_with_parts_that_nothing_filled_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "fast_vqa.pth"
+    torch.save(export_weights(build().network, "fast_vqa"), file)
+    module = build(weights=str(file), weights_source="fast_vqa")
+    with pytest.raises(CheckpointError, match=r"Nothing was loaded into .*content, distortion"):
+        trainer(tmp_path).predict(module, loader())
+    fit(tmp_path, module, max_epochs=1)
+    trainer(tmp_path).predict(module, loader())
+
+
+@pytest.mark.parametrize(("videos", "told"), [(2, True), (4, False)])
+def test_few_videos_are_told_of(videos: int, told: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("WARNING")
+    trainer(tmp_path).test(build(), loader(videos), verbose=False)
+    assert (f"the test split has {videos} videos with a score" in caplog.text) == told

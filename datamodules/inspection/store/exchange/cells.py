@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
+from datamodules.inspection.store.rows import CORNERS
 from datamodules.tables.names import file_at
+from datamodules.tables.numbers import number_of, whole_of
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")  # what a spreadsheet would run, and what already looks quoted
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -51,9 +53,11 @@ def check_row(row: Mapping[str, str], folder: Path) -> None:
     if row["detection_id"]:
         _check_class(row, "detection_class", classes)
         _check_boxes(row)
+        _check_place(row)
     if row["answer_client_id"]:
         _check_time(row, "answer_created")
         _check_class(row, "answer_class", classes)
+        _check_answer(row)
 
 
 def _classes(row: Mapping[str, str]) -> Sequence[str]:
@@ -76,6 +80,35 @@ def _check_boxes(row: Mapping[str, str]) -> None:
     )
     if not right:
         raise _wrong(row, "detection_anchor_boxes", "is no list of boxes of four numbers")
+
+
+def _check_place(row: Mapping[str, str]) -> None:
+    """Box and region lie in the image."""
+    width, height = (whole_of(row[f"image_{name}"]) or 0 for name in ("width", "height"))
+    x1, y1, x2, y2 = corners = [number_of(row[f"detection_{name}"]) for name in CORNERS]
+    for name, value in zip(CORNERS, corners, strict=True):
+        if value is None:
+            raise _wrong(row, f"detection_{name}", "is no number")
+    if not (0 <= (x1 or 0) < (x2 or 0) <= width and 0 <= (y1 or 0) < (y2 or 0) <= height):
+        raise _wrong(row, "detection_x2", f"and the other corners lie outside an image of {width}x{height} pixels")
+    if row["detection_rle"]:
+        from datamodules.inspection.store.exchange.regions import require_region  # NumPy is for regions alone
+
+        try:
+            require_region(row["detection_rle"], (width, height))
+        except ValueError as error:
+            raise _wrong(row, "detection_rle", f"is no region: {error}") from None
+
+
+def _check_answer(row: Mapping[str, str]) -> None:
+    """The verdict can name the class that it names."""
+    verdict, truth = row["answer_verdict"], row["answer_class"]
+    shown = row["detection_class"]
+    right = truth == shown if verdict == "confirm" else bool(truth) == (verdict == "reclass")
+    if not right:
+        raise _wrong(row, "answer_class", f"does not go with the verdict {verdict} of a detection shown as {shown!r}")
+    if not row["answer_annotator"].strip():
+        raise _wrong(row, "answer_annotator", "names nobody")
 
 
 def _check_time(row: Mapping[str, str], name: str) -> None:

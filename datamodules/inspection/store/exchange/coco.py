@@ -1,36 +1,59 @@
 """COCO's object detection format: confirmed defects as annotations, all else under keys that other readers pass over.
 
-An annotation with a ``score`` was found by a model, one without was drawn. Our own files add ``verdict`` and
-``shown_class``; ``rejected`` and ``open`` hold the detections that were rejected and those without an answer.
+An annotation with a ``score`` was found by a model, one without was drawn; of a crowd nothing is known. Our own files
+add ``verdict`` and ``shown_class``; ``rejected`` and ``open`` hold the detections that were rejected and those without
+an answer, and an image that still has some of these says ``answered: false``.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from datamodules.common.atomic_write import write_text
+from datamodules.images.size import check_label_size
+from datamodules.inspection.store.exchange.finding import ImageFinder
 from datamodules.inspection.store.exchange.parts import (
+    WHOEVER_IMPORTS,
+    BadEntries,
     ExchangedDetection,
     ExchangedImage,
-    find_image,
-    pixels,
+    rounded,
     said,
     well_formed,
 )
+from datamodules.inspection.store.exchange.regions import (
+    Size,
+    box_of,
+    counts_of,
+    polygons,
+    require_region,
+    rle_of_counts,
+)
+from datamodules.inspection.store.rows import Box
 
 NAME = "annotations.json"
 _GROUPS = ("annotations", "rejected", "open")
+_ABOUT = (
+    "Answers of an operator, written by appraise. Images with answered false still hold questions, which stand under "
+    "open: leave these images out where whole labels are needed. What stands under rejected is no defect."
+)
 Json = Mapping[str, Any]  # a JSON object: its values are looked at one by one
 
 
 def write(images: Sequence[ExchangedImage], classes: Sequence[str], folder: Path) -> list[Path]:
     """Write ``annotations.json``."""
     content: dict[str, list[dict[str, object]]] = {name: [] for name in ("images", "categories", *_GROUPS)}
-    content["categories"] = [{"id": number + 1, "name": name} for number, name in enumerate(classes)]
-    for number, image in enumerate(images, 1):
+    content["categories"] = [
+        {"id": number, "name": name, "supercategory": ""} for number, name in enumerate(classes, 1)
+    ]
+    held = [one for one in map(_held, images) if one.detections or one.healthy_by]
+    for number, image in enumerate(held, 1):
         content["images"].append(
             {
                 "id": number,
@@ -38,75 +61,195 @@ def write(images: Sequence[ExchangedImage], classes: Sequence[str], folder: Path
                 "width": image.width,
                 "height": image.height,
                 "domain": image.domain,
-                "healthy": image.healthy,
+                "healthy": bool(image.healthy_by),
+                "answered": image.is_answered,
             }
         )
         for one in image.detections:
-            group = "open" if one.verdict is None else "rejected" if one.truth is None else "annotations"
-            content[group].append(_annotation(one, number, image, classes))
-    write_text(folder / NAME, json.dumps(content, indent=1))
+            group = _group(one)
+            place = sum(len(content[name]) for name in _GROUPS) + 1
+            content[group].append({"id": place, "image_id": number} | _annotation(one, image, classes))
+    head = {"info": {"description": _ABOUT, "version": "1.0", "contributor": "appraise"}, "licenses": []}
+    write_text(folder / NAME, json.dumps(head | content, indent=1))
     return [folder / NAME]
 
 
-def _annotation(
-    one: ExchangedDetection, image_id: int, image: ExchangedImage, classes: Sequence[str]
-) -> dict[str, object]:
+def _held(image: ExchangedImage) -> ExchangedImage:
+    """What the format can say of an image: of a drawing that is disputed nothing is known, one that is not, is not."""
+    kept = [
+        replace(one, is_unknown=one.is_unknown or (one.score is None and one.verdict is None))
+        for one in image.detections
+        if one.score is not None or one.verdict != "reject"
+    ]
+    return replace(image, detections=kept)
+
+
+def _group(one: ExchangedDetection) -> str:
+    if one.is_unknown:
+        return "annotations"  # as a crowd
+    return "open" if one.verdict is None else "rejected" if one.truth is None else "annotations"
+
+
+def _annotation(one: ExchangedDetection, image: ExchangedImage, classes: Sequence[str]) -> dict[str, object]:
     x1, y1, x2, y2 = one.box
     values: dict[str, object] = {
-        "id": int(one.name[1:]),
-        "image_id": image_id,
         "category_id": classes.index(one.truth or one.shown_class) + 1,
-        "bbox": [x1, y1, x2 - x1, y2 - y1],
-        "area": (x2 - x1) * (y2 - y1),
-        "iscrowd": 0,
-        "shown_class": one.shown_class,
+        "bbox": rounded((x1, y1, x2 - x1, y2 - y1)),
+        "area": round((x2 - x1) * (y2 - y1), 3),
+        "iscrowd": int(one.is_unknown),
+        "segmentation": [[x1, y1, x2, y1, x2, y2, x1, y2]],
+        "shown_class": one.shown_class if one.score is not None else one.truth or one.shown_class,
         "verdict": one.verdict,
     }
     if one.rle is not None:
+        values["area"] = sum(counts_of(one.rle)[1::2])
         values["segmentation"] = {"size": [image.height, image.width], "counts": one.rle}
     return values if one.score is None else values | {"score": one.score}
 
 
-def read(content: object, source: Path) -> tuple[list[ExchangedImage], list[str]]:
+def read(content: object, finder: ImageFinder, bad: BadEntries) -> tuple[list[ExchangedImage], list[str]]:
     """Read a COCO file, ours or another's.
 
     Raises:
-        LabelError: If a part is missing or malformed.
+        LabelError: If a part is missing.
     """
     with well_formed(
-        source,
+        bad.source,
         "is no COCO file of detections ({}): it needs images (id, file_name), categories (id, name) and annotations "
         "(image_id, category_id, bbox)",
     ):
         if not isinstance(content, dict):
             raise TypeError(f"a {type(content).__name__} where an object belongs")
         names = {int(one["id"]): str(one["name"]) for one in content["categories"]}
-        images: dict[int, ExchangedImage] = {}
-        for one in content["images"]:
-            path = find_image(str(one["file_name"]), source.parent, source)
-            width, height, domain = int(one.get("width", 0)), int(one.get("height", 0)), int(one.get("domain", 1))
-            images[int(one["id"])] = ExchangedImage(path, width, height, domain, bool(one.get("healthy", False)))
+        entries = {int(one["id"]): one for one in content["images"]}
+        of_image: dict[int, list[tuple[str, str, Json]]] = defaultdict(list)
         for group in _GROUPS:
-            for number, one in enumerate(content.get(group, [])):
-                images[int(one["image_id"])].detections.append(_detection(one, names, group, f"{group}{number}"))
-    return list(images.values()), list(names.values())
+            for number, one in enumerate(content.get(group) or []):
+                place = f"{group} id {one.get('id', f'(entry {number + 1})')}"
+                of_image[int(one["image_id"])].append((place, group, one))
+    for number in of_image.keys() - entries.keys():
+        bad.found.append(f"{of_image[number][0][0]}: image_id {number} is no image of the file")
+    images = []
+    for number, entry in entries.items():
+        with bad.entry(f"images id {number}"):
+            images.append(_image(entry, of_image[number], names, finder, bad))
+    return images, list(dict.fromkeys(names.values()))
 
 
-def _detection(one: Json, names: Mapping[int, str], group: str, name: str) -> ExchangedDetection:
-    truth = names[int(one["category_id"])]
-    shown = str(one.get("shown_class", truth))
-    x, y, width, height = (float(value) for value in one["bbox"])
-    verdict = said(shown, None if group == "rejected" else truth)
-    if one.get("score") is not None and one.get("verdict") is None:
+def _image(
+    entry: Json,
+    annotations: list[tuple[str, str, Json]],
+    names: Mapping[int, str],
+    finder: ImageFinder,
+    bad: BadEntries,
+) -> ExchangedImage:
+    path = finder.find(str(entry["file_name"]))
+    stated = (int(entry.get("width") or 0), int(entry.get("height") or 0))
+    size = check_label_size(path, stated, reach=_reach(one for _, _, one in annotations))
+    healthy = (WHOEVER_IMPORTS,) if entry.get("healthy") is True else ()
+    image = ExchangedImage(path, *size, _domain(entry), healthy)
+    for place, group, one in annotations:
+        with bad.entry(place):
+            image.detections.append(_detection(one, names, group, place, size, bad))
+    if healthy and any(one.truth is not None for one in image.detections):
+        raise ValueError("it is flagged healthy and has a defect; drop one of the two")
+    return image
+
+
+def _domain(entry: Json) -> int:
+    domain = entry.get("domain", 1)
+    if domain not in (0, 1):
+        raise ValueError(f"domain {domain!r} must be 0 (original) or 1 (new)")
+    return int(domain)
+
+
+def _reach(annotations: Iterable[Json]) -> tuple[float, float]:
+    """Largest x and y of the boxes that are numbers; others are found fault with later."""
+    far = [(0.0, 0.0)]
+    for one in annotations:
+        box = one.get("bbox")
+        if isinstance(box, list) and len(box) == 4 and all(isinstance(value, int | float) for value in box):
+            far.append((float(box[0] + box[2]), float(box[1] + box[3])))
+    return (max(x for x, _ in far), max(y for _, y in far))
+
+
+def _detection(
+    one: Json, names: Mapping[int, str], group: str, name: str, size: Size, bad: BadEntries
+) -> ExchangedDetection:
+    category = int(one["category_id"])
+    if category not in names:
+        raise ValueError(f"category_id {category} is no category of the file")
+    shown = str(names[category] if one.get("score") is None else one.get("shown_class", names[category]))
+    if shown not in names.values():
+        raise ValueError(f'shown_class "{shown}" is no category of the file')
+    score = None if one.get("score") is None else float(one["score"])
+    if score is not None and one.get("verdict") is None:
         group = "open"  # another's prediction is still to be asked about
-    region = one.get("segmentation")
-    rle = region.get("counts") if isinstance(region, dict) and isinstance(region.get("counts"), str) else None
-    return ExchangedDetection(
-        name=name,
-        shown_class=shown,
-        box=pixels((x, y, x + width, y + height)),
-        score=None if one.get("score") is None else float(one["score"]),
-        verdict=None if group == "open" else verdict,
-        truth=truth if group == "annotations" else None,
-        rle=rle,
+    is_unknown = bool(one.get("iscrowd")) and group == "annotations"
+    truth = names[category] if group == "annotations" and not is_unknown else None
+    if score is None and group != "annotations":
+        raise ValueError(f"a detection that is {group} needs the score of the model that found it")
+    if score is not None and not 0 <= score <= 1:
+        raise ValueError(f"score {score:g} lies outside 0..1")
+    box, region = _place(one, size, name, bad)
+    votes = {} if group == "open" or is_unknown else {WHOEVER_IMPORTS: truth}
+    if votes and truth is None and said(shown, truth) != one.get("verdict", "reject"):
+        raise ValueError(f"verdict {one.get('verdict')!r} is not that of a rejected detection")
+    return ExchangedDetection(name, shown, box, score, votes, region, is_unknown)
+
+
+def _place(one: Json, size: Size, name: str, bad: BadEntries) -> tuple[Box, str | None]:
+    """Box, and region where it is not the box itself; a box stands in for a region that is bad."""
+    box = None if one.get("bbox") is None else _box(one["bbox"], size)
+    try:
+        region = _region(one.get("segmentation"), size)
+        around = None if region is None else box_of(region, size)
+        if region is not None and around is None:
+            raise ValueError("the segmentation is empty")
+    except (ValueError, TypeError, LookupError) as error:
+        if box is None:
+            raise
+        bad.found.append(f"{name}: {error}; its box stands in")
+        return box, None
+    if box is None:
+        box = rounded(around) if around is not None else _box(one["bbox"], size)
+    return box, None if _is_box(one.get("segmentation"), box) else region
+
+
+def _box(value: object, size: Size) -> Box:
+    if not isinstance(value, list) or len(value) != 4:
+        raise ValueError(f"bbox {value!r} must be [x, y, width, height] in pixels")
+    x, y, width, height = (float(number) for number in value)
+    if not (0 < width < math.inf and 0 < height < math.inf):
+        raise ValueError(f"bbox {value!r} is empty or endless")
+    if not (x < size[0] and y < size[1] and x + width > 0 and y + height > 0):
+        raise ValueError(f"bbox {value!r} lies outside {size[0]}x{size[1]} pixels")
+    return rounded((x, y, x + width, y + height))
+
+
+def _region(value: object, size: Size) -> str | None:
+    """A segmentation of polygons or run lengths, plain or compressed, as a compressed string; None without one."""
+    if isinstance(value, dict):
+        if list(value.get("size", [])) != [size[1], size[0]]:
+            raise ValueError(f"the segmentation has size {value.get('size')}, its image {[size[1], size[0]]}")
+        counts = value.get("counts")
+        return require_region(counts, size) if isinstance(counts, str) else rle_of_counts(list(counts or ()), size)
+    if value is not None and not isinstance(value, list):
+        raise ValueError(f"a segmentation is a list of polygons or run lengths, not {value!r:.40}")
+    parts = [part for part in value or () if part != []]
+    if not parts:
+        return None
+    if any(not isinstance(part, list) or len(part) % 2 for part in parts):
+        raise ValueError("a polygon is a list of x and y in turn")
+    return polygons(
+        [[(float(x), float(y)) for x, y in zip(part[::2], part[1::2], strict=True)] for part in parts], size
     )
+
+
+def _is_box(value: object, box: Box) -> bool:
+    """Whether a segmentation is the outline of its box, as tools write it where there is no region."""
+    if not isinstance(value, list) or len(value) != 1 or len(value[0]) != 8:
+        return False
+    x1, y1, x2, y2 = box
+    corners = {(x1, y1), (x2, y1), (x2, y2), (x1, y2)}
+    return {(round(x, 3), round(y, 3)) for x, y in zip(value[0][::2], value[0][1::2], strict=True)} == corners

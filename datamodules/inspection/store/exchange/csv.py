@@ -6,6 +6,7 @@ import csv
 import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from datamodules.common.atomic_write import atomic_path
@@ -67,19 +68,58 @@ def read_into(store: FeedbackStore, source: Path) -> None:
     """Take over such a table; rows that are there already change nothing.
 
     Raises:
-        LabelError: If a column is missing or a line is malformed; the message names the line.
+        LabelError: If a column is missing or a line is malformed; the message names line and column.
     """
     with tempfile.TemporaryDirectory() as folder, FeedbackStore(Path(folder) / "part.sqlite", create=True) as part:
         with part.transaction():
             rows = _Rows(part)
-            for line, texts in Table(source, FIELDS, may_be_empty=True, exact=True).records(FIELDS):
-                try:
-                    row = dict(zip(FIELDS, map(unquoted, texts), strict=True))
+            lines = []
+            for number, texts in Table(source, FIELDS, may_be_empty=True, exact=True).records(FIELDS):
+                row = _moved(dict(zip(FIELDS, map(unquoted, texts), strict=True)), source.parent)
+                with _line(source, number):
                     check_row(row, source.parent)
+                lines.append((number, row))
+            numbered = [one for one in lines if whole_of(one[1]["detection_id"]) is not None]
+            for number, row in sorted(numbered, key=lambda one: int(one[1]["detection_id"])):  # numbers stay in order
+                with _line(source, number):
+                    rows.detection(row)
+            for number, row in lines:
+                with _line(source, number):
                     rows.add(row)
-                except (ValueError, KeyError, TypeError, StoreError, sqlite3.Error) as error:
-                    raise LabelError(f"{source}, line {line}: the row is malformed ({error})") from error
+        part.require_whole()
         store.merge(part)
+
+
+def check_store(store: FeedbackStore) -> None:
+    """Check a store from elsewhere, row by row, as its table would be.
+
+    Raises:
+        StoreError: If the file is damaged.
+        LabelError: If a row is malformed; the message names it.
+    """
+    store.require_whole()
+    for number, values in enumerate(_rows(store, [run.id for run in store.runs()]), 1):
+        row = {name: "" if one is None else str(one) for name, one in zip(FIELDS, values, strict=True)}
+        try:
+            check_row(row, store.path.parent)
+        except ValueError as error:
+            asked = f"detection {row['detection_id']}" if row["detection_id"] else f"answer {row['answer_client_id']}"
+            raise LabelError(f"{store.path}, {asked} (row {number} of its table): {error}") from error
+
+
+@contextmanager
+def _line(source: Path, number: int) -> Iterator[None]:
+    """Name the line of the table in which something is malformed."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, OverflowError, StoreError, sqlite3.Error) as error:
+        raise LabelError(f"{source}, line {number}: the row is malformed ({error})") from error
+
+
+def _moved(row: dict[str, str], folder: Path) -> dict[str, str]:
+    """The row of an image that lies beside the table, as its path says, with its absolute path."""
+    place = folder / (row["image_path"] or "")
+    return row | {"image_path": str(place.absolute())} if place.is_file() else row
 
 
 class _Rows:
@@ -89,16 +129,18 @@ class _Rows:
         self.store = store
         self.ids: dict[tuple[str, ...], int] = {}
 
+    def detection(self, row: Mapping[str, str]) -> dict[str, Value]:
+        """Add the image, the run and the detection of a row where they are new; their numbers for an answer."""
+        place: dict[str, Value] = {"run_id": self._once("run", row, _RUN), "image_id": self._once("image", row, _IMAGE)}
+        detection = self._once("detection", row, ("id",), place) if row["detection_id"] else None
+        return place | {"detection_id": detection}
+
     def add(self, row: Mapping[str, str]) -> None:
-        image = self._once("image", row, _IMAGE)
-        run = self._once("run", row, _RUN)
-        place: dict[str, Value] = {"run_id": run, "image_id": image}
-        detection = None
-        if row["detection_id"]:
-            detection = self._once("detection", row, ("id",), place)
+        """Add what is new in a row."""
+        place = self.detection(row)
         if not row["answer_client_id"]:
             return
-        values = place | _values("answer", row) | {"detection_id": detection}
+        values = place | _values("answer", row)
         if values["undoes"] is not None:
             values["undoes"] = self.ids["answer", str(values["undoes"])]
         self.ids["answer", row["answer_client_id"]] = self.store.add("answer", **values)

@@ -5,20 +5,26 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 
+from cli import COMMANDS
 from datamodules.common.errors import ConfigurationError, LabelError, StoreError
 from datamodules.common.fingerprint import file_sha256
 from datamodules.inspection.batch import Detection
 from datamodules.inspection.store.exchange.formats import export_store, import_into
+from datamodules.inspection.store.exchange.regions import rectangle, rle_of
 from datamodules.inspection.store.feedback import FeedbackStore
+from datamodules.inspection.store.order import ORDERS
+from lightning_modules.commands.front.help_text import command_help
 from lightning_modules.commands.mentoring import ask as mentor_command
 
 CLASSES = ["dent", "scratch", "pit"]
 BOXES = ((8.0, 8.0, 24.0, 24.0), (40.0, 4.0, 60.0, 40.0), (16.0, 30.0, 24.0, 40.0))
+REGIONS = [rle_of(rectangle((x1, y1), (x2 - x1, y2 - y1), 0.0, (64, 48))) for x1, y1, x2, y2 in BOXES]
 
 
 @pytest.fixture
@@ -30,7 +36,7 @@ def store(tmp_path: Path) -> Iterator[FeedbackStore]:
             path = tmp_path / f"{number}.png"
             Image.new("RGB", (64, 48), (number, 9, 9)).save(path)
             image = opened.add_image(path, file_sha256(path), 64, 48, 1)
-            found = [Detection(index, 0.6, box, 0.1, 0.3, rle="0d10") for index, box in enumerate(BOXES)]
+            found = [Detection(index, 0.6, box, 0.1, 0.3, rle=REGIONS[index]) for index, box in enumerate(BOXES)]
             opened.add_detections(run, image, found, CLASSES)
         verdicts = [(1, 1, "confirm", None), (2, 1, "reject", None), (3, 1, "reclass", "dent"), (4, 2, "confirm", None)]
         for detection, image, verdict, name in verdicts:
@@ -98,7 +104,7 @@ def test_csv_brings_every_row_back(store: FeedbackStore, tmp_path: Path) -> None
                 (one.client_id, one.verdict, one.created) for one in store.answers()
             ]
             assert len(other.detections(1)) == 10
-        assert other.detections(1)[0].rle == "0d10"
+        assert other.detections(1)[0].rle == REGIONS[0]
 
 
 @pytest.mark.parametrize(("form", "name"), [("coco", "annotations.json"), ("label-studio", "tasks.json")])
@@ -112,7 +118,8 @@ def test_verdicts_survive_a_round_trip(store: FeedbackStore, tmp_path: Path, for
             ]
         run = other.run()
         assert len([one for one in other.detections(run.id) if one.origin == "model"]) == 9
-        assert len(other.next_items(run.id, "ben", limit=20)) == 3  # the open ones of the second image
+        annotator = "ben" if form == "coco" else "anna"  # COCO names nobody
+        assert len(other.next_items(run.id, annotator, limit=20)) == 3  # the open ones of the second image
 
 
 def test_yolo_keeps_defects_and_healthy_images(store: FeedbackStore, tmp_path: Path) -> None:
@@ -133,7 +140,11 @@ def test_pycocotools_reads_the_coco_file(store: FeedbackStore, tmp_path: Path) -
     (path,) = export_store(store, "coco", tmp_path / "out")
     coco = COCO(str(path))
     assert len(coco.anns) == 3
-    assert coco.loadCats(coco.anns[3]["category_id"])[0]["name"] == "dent"
+    assert sorted(coco.loadCats(one["category_id"])[0]["name"] for one in coco.anns.values()) == ["dent", "dent", "pit"]
+    for one in coco.anns.values():
+        assert one["area"] == coco.annToMask(one).sum()
+    assert [one["answered"] for one in coco.imgs.values()] == [True, False, True]
+    assert coco.dataset["info"]["description"]
 
 
 def test_predictions_of_another_tool_are_questions(store: FeedbackStore, tmp_path: Path) -> None:
@@ -187,7 +198,7 @@ def test_a_malformed_line_is_named_and_nothing_is_taken_over(store: FeedbackStor
 def test_an_image_of_another_size_is_refused(store: FeedbackStore, tmp_path: Path) -> None:
     (path,) = export_store(store, "coco", tmp_path / "out")
     Image.new("RGB", (32, 32)).save(tmp_path / "0.png")
-    with pytest.raises(LabelError, match="32 x 32 pixels, but its labels are for 64 x 48"):
+    with pytest.raises(LabelError, match=r"labels are for 64x48 pixels but the upright image .* has 32x32"):
         import_into(store, path, "ben")
 
 
@@ -205,6 +216,44 @@ def test_the_command(store: FeedbackStore, tmp_path: Path, capsys: pytest.Captur
     for wrong in (["--export", "csv"], ["--order", "best"], ["--nothing"]):
         with pytest.raises(ConfigurationError):
             mentor_command.run("mentor", [*options, *wrong])
+
+
+def test_the_help_names_every_option() -> None:
+    text = command_help("mentor", COMMANDS["mentor"][1])
+    for action in mentor_command.build_parser()._actions:
+        assert any(option in text for option in action.option_strings)
+    for order in ORDERS:
+        assert order in text
+
+
+def test_what_still_holds_questions_is_said(store: FeedbackStore, tmp_path: Path, caplog: Any) -> None:
+    export_store(store, "yolo", tmp_path / "out")
+    assert (
+        "1 of 3 images hold detections that nobody answered, or that people disagree on: those without" in caplog.text
+    )
+
+
+def test_exports_of_an_earlier_release_are_read(store: FeedbackStore, tmp_path: Path) -> None:
+    old = tmp_path / "old"
+    (old / "labels").mkdir(parents=True)
+    (old / "classes.txt").write_text("dent\n")
+    (old / "images.txt").write_text(f"{tmp_path}/0.png\n{tmp_path}/1.png\n")
+    (old / "labels" / "0.txt").write_text("0 0.5 0.5 0.25 0.5\n")
+    (old / "labels" / "1.txt").write_text("")
+    size = {"original_width": 64, "original_height": 48}
+    value = {"x": 25, "y": 25, "width": 50, "height": 50, "rotation": 0, "rectanglelabels": ["dent"]}
+    result = [{"id": f"d{n}", "type": "rectanglelabels", "score": 0.6, "value": value, **size} for n in (1, 2)]
+    task = {
+        "data": {"image": "/data/local-files/?d=nowhere"},
+        "meta": {"path": f"{tmp_path}/0.png", "domain": 1, "healthy": False, "open": ["d2"]},
+        "predictions": [{"result": result}],
+        "annotations": [{"result": result[:1]}],
+    }
+    (tmp_path / "tasks.json").write_text(json.dumps([task]))
+    for source, expected in ((old, [(False, ["dent"]), (True, [])]), (tmp_path / "tasks.json", [(False, ["dent"])])):
+        with FeedbackStore(tmp_path / f"{source.stem}.sqlite", create=True) as other:
+            import_into(other, source, "ben")
+            assert [(healthy, [one[1] for one in answers]) for _, healthy, answers in truths(other)] == expected
 
 
 def test_an_import_that_the_store_refuses_takes_nothing_over(store: FeedbackStore, tmp_path: Path) -> None:
@@ -239,5 +288,5 @@ def test_what_is_wrong_with_a_yolo_folder_is_named(files: dict[str, bytes], mess
 def test_tasks_without_a_label_are_named(store: FeedbackStore, tmp_path: Path) -> None:
     path = tmp_path / "tasks.json"
     path.write_text(json.dumps([{"data": {"image": str(tmp_path / "0.png")}, "annotations": []}]))
-    with pytest.raises(LabelError, match="holds no rectangle label"):
+    with pytest.raises(LabelError, match="holds no labelled region"):
         import_into(store, path, "ben")

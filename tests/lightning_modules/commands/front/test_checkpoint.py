@@ -114,7 +114,7 @@ def test_a_checkpoint_runs_no_code(stage: str, appraise: Command, checkpoint: Pa
     torch.save({**content, "extra": Dangerous()}, workdir / "bad.ckpt")
     done = appraise(stage, "--config", "toy", "--ckpt_path", "bad.ckpt")
     assert done.code == 1
-    assert "bad.ckpt is no checkpoint of tensors and plain values alone" in done.sentence
+    assert "bad.ckpt cannot be read as a checkpoint of tensors and plain values alone" in done.sentence
     assert not (workdir / "hacked").exists()
     assert effective(appraise, stage, "--config", "toy")["weights_only"] is True
 
@@ -134,7 +134,7 @@ def test_a_checkpoint_of_a_training_in_python(appraise: Command, toy: ModuleType
     used = effective(appraise, "test", "--model", "ToyModel", "--data", "ToyData", "--ckpt_path", "own.ckpt")
     assert used["model"]["init_args"]["width"] == 5
     done = appraise("test", "--data", "ToyData", "--ckpt_path", "own.ckpt")
-    assert "does not name the class of its model: add --model CLASS" in done.sentence
+    assert "does not name the class of its model; add --model CLASS" in done.sentence
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_a_mistyped_checkpoint_names_the_nearest(appraise: Command, checkpoint: 
 def test_predict_needs_weights(appraise: Command, checkpoint: Path) -> None:
     done = appraise("predict", "--config", "toy")
     assert done.code == 2
-    assert "add --ckpt_path FILE" in done.sentence
+    assert "add --run FOLDER or --ckpt_path FILE" in done.sentence
     assert "--model.init_args.weights FILE" in done.sentence
     assert appraise("predict", "--config", "toy", "--model.weights", "named.pth").code == 0
     assert appraise("predict", "--config", "toy", "--ckpt_path", str(checkpoint)).code == 0

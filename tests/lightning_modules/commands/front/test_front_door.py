@@ -20,6 +20,7 @@ import datamodules
 import lightning_modules
 from datamodules.common.errors import VideoError
 from lightning_modules.commands import listing
+from lightning_modules.commands.front.early.words import SWITCHES, asks_for_help
 from lightning_modules.commands.front.errors import one_sentence
 from tests.running import Command
 
@@ -93,7 +94,7 @@ def test_help_of_a_command_has_three_ways(way: list[str], appraise: Command) -> 
     ],
 )
 def test_help_is_an_option_of_its_own(arguments: list[str], asks: bool) -> None:
-    assert cli.asks_for_help(arguments) is asks
+    assert asks_for_help(arguments) is asks
 
 
 def test_options_without_a_value_are_those_of_the_commands() -> None:
@@ -101,7 +102,7 @@ def test_options_without_a_value_are_those_of_the_commands() -> None:
     from lightning_modules.commands.mentoring.ask import build_parser
 
     listed = [line.split() for name in cli.COMMANDS for line in command_help(name, "-").splitlines()]
-    alone = {words[0] for words in listed if words and words[0] in cli.SWITCHES}
+    alone = {words[0] for words in listed if words and words[0] in SWITCHES}
     assert alone == {"--print_config", "--help-all", "--show", "--force", "--dry-run", "--offline"}
     assert build_parser().parse_args(["--store", "x", "--agreement"]).agreement
 
@@ -115,7 +116,7 @@ def test_a_value_that_looks_like_help_reaches_its_command(appraise: Command) -> 
 def test_table_matches_lightning(toy: object) -> None:
     from lightning_modules.commands.front.lightning_cli import AppraiseCLI
 
-    served = {name for name, (module, _) in cli.COMMANDS.items() if module.endswith("lightning_cli")}
+    served = {name for name, (module, _) in cli.COMMANDS.items() if module.endswith("commands.trainer")}
     assert served == set(AppraiseCLI.subcommands())
     for module, _ in cli.COMMANDS.values():
         assert callable(import_module(module).run)

@@ -10,16 +10,15 @@ from typing import Any
 
 import pytest
 from jsonargparse import Namespace
-from lightning.pytorch.callbacks import RichModelSummary
+from lightning.pytorch.callbacks import ModelSummary, RichModelSummary
 
 import cli
 from callbacks.training.plain_progress import PlainProgress, shown_metrics
 from callbacks.training.terminal_progress import TerminalProgress
-from lightning_modules.commands.front.config_files import find_config
 from lightning_modules.commands.front.errors import CommandLineError
 from lightning_modules.commands.front.lightning_cli import AppraiseCLI
 from lightning_modules.commands.front.loggers import complete_logger, default_loggers
-from lightning_modules.commands.front.report import next_command
+from lightning_modules.commands.front.report import next_commands
 from lightning_modules.commands.front.run_folder import claim_run_folder
 from tests.running import Command
 
@@ -33,7 +32,7 @@ def test_fit_ends_with_the_checkpoint_and_the_next_command(appraise: Command, wo
     path = next((workdir / "runs/toy/version_0/checkpoints").glob("*.ckpt"))
     assert done.out.splitlines() == [
         f"checkpoint {path}",
-        f"next: appraise test --config toy --ckpt_path {path.relative_to(workdir)}",
+        "next: appraise test --run runs/toy/version_0",
     ]
 
 
@@ -84,13 +83,14 @@ def test_bars_on_a_terminal_only(terminal: bool, toy: object, workdir: Path, mon
     arguments = ["--model", "ToyModel", "--data", "ToyData", "--trainer.accelerator", "cpu"]
     trainer: Any = AppraiseCLI("fit", arguments, []).trainer
     kinds = {type(callback) for callback in trainer.callbacks}
-    assert ({TerminalProgress, RichModelSummary} <= kinds) == terminal
+    assert (TerminalProgress in kinds) == terminal
+    assert not kinds & {ModelSummary, RichModelSummary}  # the progress has a line for it
     assert (PlainProgress in kinds) != terminal
 
 
 def test_long_stages_say_how_far_they_are(caplog: pytest.LogCaptureFixture) -> None:
     progress = PlainProgress(every_percent=25, min_seconds=0)
-    trainer: Any = SimpleNamespace(num_test_batches=[8])
+    trainer: Any = SimpleNamespace(num_test_batches=[8], test_dataloaders=None)
     caplog.set_level("INFO")
     progress.on_test_start(trainer, trainer)
     for step in range(8):
@@ -139,7 +139,8 @@ def test_default_loggers_share_the_run_folder(tmp_path: Path) -> None:
     assert Path(str(tensorboard.log_dir)) == tmp_path / "tensorboard"
 
 
-def test_configured_loggers_keep_what_they_state(tmp_path: Path) -> None:
+def test_configured_loggers_keep_what_they_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
     kind = "lightning.pytorch.loggers.WandbLogger"
     stated, gap = (settings(class_path=kind, init_args=settings(save_dir=folder)) for folder in ("mine", "."))
     for logger in (stated, gap):
@@ -159,14 +160,12 @@ def test_wandb_cannot_upload_while_offline(mode: str, tmp_path: Path, monkeypatc
     complete_logger(logger, tmp_path)
 
 
-def test_after_training_on_a_shipped_configuration_scoring_comes_next(toy: object) -> None:
-    line = next_command([find_config("video_quality/demo")], "/x/a.ckpt")
-    assert "predict --config video_quality/score --ckpt_path /x/a.ckpt --data.init_args.path" in line
-    # A test would need the options of the training again; a prediction needs the checkpoint alone.
-    line = next_command([find_config("face_attributes/imagenet")], "/x/a.ckpt")
-    assert "predict --config face_attributes/predict --ckpt_path /x/a.ckpt" in line
-    line = next_command([find_config("action/demo"), find_config("action/ablations/heavy_l1")], "/x/a.ckpt")
-    assert line.endswith(" annotate SOURCE --ckpt_path /x/a.ckpt --output DIR")
+def test_after_a_tested_training_scoring_comes_next(toy: object) -> None:
+    lines = next_commands(Path("/x/run 0"), "VideoQualityDataModule", tested=True)
+    assert lines[0].endswith(" predict --run '/x/run 0'")
+    assert "--data.path FOLDER_OR_FILE" in lines[1]
+    assert next_commands(Path("/x"), "VideoQualityDataModule", tested=False)[0].endswith(" test --run /x")
+    assert next_commands(Path("/x"), "SomebodysData", tested=True)[0].endswith(" test --run /x")
 
 
 @pytest.mark.parametrize("command", ["fit", "predict"])
@@ -178,4 +177,20 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(command: str, tmp_path: Pa
 
 def test_annotate_says_how_to_name_a_model(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["annotate", "kitchen.mp4"]) == 2
-    assert "add --ckpt_path FILE" in capsys.readouterr().err
+    assert "add --run FOLDER or --ckpt_path FILE" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_plain_loader_is_split_over_devices_and_ours_splits_itself(own: bool, appraise: Command, toy: Any) -> None:
+    seen: list[bool] = []
+
+    class Watch(toy.ToyData):  # type: ignore[misc]  # a module found at run time
+        brings_sampler = own
+
+        def setup(self, stage: str) -> None:
+            seen.append(self.trainer._accelerator_connector.use_distributed_sampler)
+
+    toy.Watch = Watch
+    Watch.__module__, Watch.__qualname__ = toy.__name__, "Watch"
+    assert appraise("fit", "--config", "toy", "--data", "toy_parts.Watch").code == 0
+    assert seen == [not own]

@@ -179,3 +179,17 @@ def test_processes_of_a_torchrun_without_a_name_share_a_folder(workdir: Path) ->
             [*command, "claims.py"], cwd=workdir, env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, check=True
         )
         assert {path.name for path in (workdir / "runs" / f"version_{number}").iterdir()} == {"0", "1"}
+
+
+def test_a_resumed_run_is_the_same_run_of_wandb(
+    appraise: Command, workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.delenv("WANDB_RUN_ID", raising=False)
+    words = ["fit", "--config", "toy", "--trainer.logger", "_parts/logger/wandb"]
+    assert appraise(*words).code == 0
+    (checkpoint,) = (workdir / "runs/toy/version_0/checkpoints").glob("*.ckpt")
+    done = appraise(*words, "--ckpt_path", str(checkpoint), "--trainer.max_epochs", "2")
+    assert done.code == 0, done.err
+    first, second = (next((workdir / f"runs/toy/version_{n}/wandb").glob("offline-run-*")) for n in (0, 1))
+    assert first.name.rpartition("-")[2] == second.name.rpartition("-")[2]

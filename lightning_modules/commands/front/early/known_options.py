@@ -1,0 +1,71 @@
+"""Options that do not exist, told from the names of arguments before anything heavy is imported."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lightning_modules.commands.front.early.class_arguments import PUBLIC, class_arguments
+from lightning_modules.commands.front.early.stated import PARTS, Statement, class_named
+from lightning_modules.commands.front.errors import CommandLineError, did_you_mean
+
+TRAINER = "lightning.pytorch.trainer.trainer.Trainer"
+# Options of all four commands, and of one alone; a test holds them against the parser's own.
+COMMON = (
+    "config", "seed_everything", "trainer", "model", "data", "ckpt_path", "weights_only", "output", "test_after_fit",
+    "print_config", "help", "help-all", "run",
+)  # fmt: skip
+OF_COMMAND = {"validate": ("verbose",), "test": ("verbose",), "predict": ("return_predictions",)}
+
+
+def check_options(command: str, stated: Sequence[Statement]) -> None:
+    """Refuse the first option, or key of a file, that neither the command nor a class named for it has.
+
+    Classes whose arguments cannot be read from their source are left to the parser.
+
+    Raises:
+        CommandLineError: With the nearest names.
+    """
+    known = (*COMMON, *OF_COMMAND.get(command, ()))
+    classes = {part: class_named(part, stated) for part in PARTS}
+    for one in stated:
+        top, _, rest = one.option.partition(".")
+        if top not in known and not any(top in names for names in OF_COMMAND.values()):
+            raise CommandLineError(_unknown(one, top, [f"--{name}" for name in known]))
+        if top == "trainer" and rest:
+            _check_name(one, rest, class_arguments(TRAINER), "--trainer.", None)
+        elif top in PARTS and rest.startswith("init_args."):
+            named = classes[top]
+            arguments = class_arguments(named) if named else None
+            _check_name(one, rest.removeprefix("init_args."), arguments, f"--{top}.init_args.", named)
+    for part, package in (("model", "lightning_modules"), ("data", "datamodules")):
+        _check_class(part, classes[part], PUBLIC[package])
+
+
+def _check_name(one: Statement, rest: str, arguments: dict[str, object] | None, prefix: str, owner: str | None) -> None:
+    name = rest.partition(".")[0].rstrip("+")
+    if arguments is None or name in arguments or name in ("help", "init_args", "class_path", "dict_kwargs"):
+        return
+    if owner is None:
+        raise CommandLineError(
+            _unknown(one, f"{prefix.lstrip('-')}{name}", [f"{prefix}{other}" for other in arguments])
+        )
+    where = "" if one.place.startswith("-") else f" ({one.place})"
+    raise CommandLineError(
+        f'{prefix.lstrip("-")}{name}{where}: {owner.rpartition(".")[2]} has no argument "{name}"'
+        f"{did_you_mean(name, arguments)}"
+    )
+
+
+def _unknown(one: Statement, name: str, known: Sequence[str]) -> str:
+    if one.place.startswith("-"):
+        return f"unknown option {one.place}{did_you_mean(f'--{name}', known)}"
+    return f"{one.place} sets {name}, which is no option{did_you_mean(name, [option.lstrip('-') for option in known])}"
+
+
+def _check_class(part: str, named: str | None, public: dict[str, object]) -> None:
+    package, _, name = (named or "").rpartition(".")
+    if package not in PUBLIC or name in public:
+        return
+    hint = did_you_mean(name, public)
+    if "did you mean" in hint:
+        raise CommandLineError(f'{part}: there is no class "{name}"{hint}')

@@ -1,0 +1,91 @@
+"""What is wrong with a command line is said before PyTorch is imported."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import re
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import lightning as L
+import pytest
+
+from lightning_modules.commands.front.early.class_arguments import PUBLIC, class_arguments
+from lightning_modules.commands.front.early.known_options import COMMON, OF_COMMAND, TRAINER
+from tests.running import REPOSITORY, Command
+
+WRONG = {
+    "fit --config video_quality/dem": "did you mean video_quality/demo",
+    "fit --config video_quality/demo --trainer.max_epoch 3": "did you mean --trainer.max_epochs",
+    "fit --config video_quality/demo --model.learning_rat 3": "did you mean learning_rate?",
+    "fit --config video_quality/demo --data.init_args.batchsize 3": "did you mean batch_size?",
+    "fit --model KSVEQ": "did you mean KSVQE?",
+    "fit --outptu x": "did you mean --output?",
+    "fit --config video_quality/kvq": "give yours with --data.init_args.root",
+    "fit --config inspection/segmenter --data.root folde": "did you mean folder?",
+    "predict --config video_quality/score --data.path folder/a.mp": "did you mean folder/a.mp4?",
+    "test --ckpt_path runs/best.ckpt": "there is no checkpoint runs/best.ckpt",
+    "test --run runs": "there is no such folder",
+    "generate --ckpt_path runs/best.ckpt": "there is no checkpoint runs/best.ckpt",
+    "export --ckpt_pat runs/best.ckpt": "did you mean --ckpt_path?",
+    "evaluate-faces --config face_attributes/evaluate --judge a": "did you mean --judges",
+    "mentor-loop --config inspection/loop --sedes [0]": "did you mean --seeds",
+    "sweep sweeps/ksvqe --ofline": "did you mean --offline?",
+    "submit --confg a": "did you mean --config",
+    "annotate folder/b.mp4 --ckpt_path folder/a.mp4": "folder/b.mp4: there is no such file or folder",
+}
+PROGRAM = """
+import contextlib, io, json, sys
+import cli
+said = []
+for line in json.loads(sys.stdin.read()):
+    with contextlib.redirect_stderr(io.StringIO()) as text:
+        code = cli.main(line.split())
+    said.append([code, text.getvalue(), "torch" in sys.modules])
+print(json.dumps(said))
+"""
+
+
+def test_nothing_heavy_is_imported_for_a_mistake(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/a.mp4").touch()
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], input=json.dumps(list(WRONG)), cwd=tmp_path, env=environment,
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    for (line, expected), (code, text, heavy) in zip(WRONG.items(), json.loads(done.stdout), strict=True):
+        assert (code, heavy) == (2, False), line
+        assert expected in text, line
+
+
+@pytest.mark.parametrize("package", PUBLIC)
+def test_arguments_read_from_the_source_are_those_of_the_class(package: str) -> None:
+    for name in PUBLIC[package]:
+        expected = inspect.signature(getattr(import_module(package), name)).parameters
+        found = class_arguments(f"{package}.{name}")
+        assert found is not None
+        assert set(found) == set(expected), name
+        for argument, default in found.items():
+            if isinstance(default, (str, bool, int, float)):
+                assert expected[argument].default in (default, None), (name, argument)  # None: a preset fills it
+
+
+def test_arguments_of_the_trainer() -> None:
+    assert set(class_arguments(TRAINER) or ()) == set(inspect.signature(L.Trainer).parameters)
+
+
+@pytest.mark.parametrize("command", ["fit", "validate", "test", "predict"])
+def test_options_are_those_of_the_parser(command: str, appraise: Command) -> None:
+    shown = appraise(command, "--help-all").out
+    known = {*COMMON, *OF_COMMAND.get(command, ())} - {"run", "help-all"}
+    assert known == set(re.findall(r"(?<!\S)\[?--(\w+)", shown))
+
+
+def test_a_class_that_replaces_another_forgets_its_arguments(appraise: Command) -> None:
+    done = appraise("fit", "--config", "video_quality/demo", "--model", "ToyModel", "--print_config")
+    assert done.code == 0, done.err

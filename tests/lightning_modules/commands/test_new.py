@@ -1,0 +1,52 @@
+"""The templates work as they are: written, tested, trained, and tested from their run."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lightning_modules.commands.new.write import module_of
+from tests.running import REPOSITORY, Command
+
+TEMPLATES = REPOSITORY / "lightning_modules/commands/new"
+
+
+@pytest.mark.parametrize("kind", ["method", "data"])
+def test_the_templates_pass_their_own_tests(kind: str, tmp_path: Path) -> None:
+    file = tmp_path / f"test_{kind}.py"
+    file.write_text((TEMPLATES / f"check_{kind}.py").read_text())
+    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", "/dev/null", str(file)]
+    done = subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_new_method_trains_and_is_tested_from_its_run(appraise: Command, workdir: Path) -> None:
+    written = appraise("new", "method", "NewFinder")
+    assert written.code == 0, written.err
+    files = {"new_finder.py", "new_finder.yaml", "new_finder_data.py", "test_new_finder.py", "test_new_finder_data.py"}
+    assert {path.name for path in workdir.iterdir()} == {"toy.yaml", *files}
+    following = [line.removeprefix("next: ") for line in written.out.splitlines() if line.startswith("next: ")]
+    assert following[1] == "python -m pytest test_new_finder.py test_new_finder_data.py"
+    trained = appraise(*following[0].split()[1:], "--trainer.accelerator", "cpu", "--trainer.max_epochs", "1")
+    assert trained.code == 0, trained.err
+    tested = appraise(*trained.out.splitlines()[-1].removeprefix("next: ").split()[1:])
+    assert tested.code == 0, tested.err
+    assert "test/accuracy" in tested.out
+    again = appraise("new", "method", "NewFinder")
+    assert "new_finder.py is there already and is left alone" in again.sentence
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("scratch", "can be no class"), ("A-b", "can be no class"), ("KSVQE", "of appraise"), ("Json", "of Python")],
+)
+def test_names_that_cannot_be_are_refused(name: str, expected: str, appraise: Command, workdir: Path) -> None:
+    assert expected in appraise("new", "data", name).sentence
+    assert [path.name for path in workdir.iterdir()] == ["toy.yaml"]
+
+
+def test_the_file_is_named_after_the_class() -> None:
+    assert module_of("HDRVideoData2") == "hdr_video_data2"
