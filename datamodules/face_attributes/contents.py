@@ -14,7 +14,8 @@ from datamodules.summary.training_data import DataSummary, SplitSummary
 def attribute_summary(tables: Mapping[SplitName, LabelTable | None], schema: AttributeSchema) -> DataSummary:
     """Count faces, people and attributes of each split.
 
-    An attribute that no labelled training face shows is a fault, and so are labels by which no faces differ.
+    Labels by which no training faces differ are a fault; an attribute that none shows is a warning, since the schemas
+    name more attributes than a small list has.
     """
     splits, findings = [], []
     for split, table in tables.items():
@@ -22,16 +23,15 @@ def attribute_summary(tables: Mapping[SplitName, LabelTable | None], schema: Att
             continue
         splits.append(_summary(split, table, schema))
         unseen, differ = _unseen(table, schema)
-        if unseen:
-            text = f"no labelled face of the {split} split shows {some(unseen)}"
-            remedy = f"add faces that do, or leave them out: exclude_attributes [{', '.join(unseen)}]"
-            fault = Finding("fault", "attributes", text, remedy)
-            findings.append(fault if split == "train" else Finding("warning", "attributes", text))
-        elif not differ and split == "train":
+        if not differ and split == "train":
             text = "all labelled training faces have the same attributes, so there is nothing to learn"
             findings.append(
                 Finding("fault", "attributes", text, "add other faces, or look at how the list says absent")
             )
+        if unseen:  # one of many: the others are learnt all the same
+            text = f"no labelled face of the {split} split shows {some(unseen)}"
+            remedy = f"add faces that do, or leave them out: exclude_attributes [{', '.join(unseen)}]"
+            findings.append(Finding("warning", "attributes", text, remedy if split == "train" else ""))
     return DataSummary("faces", splits, findings)
 
 
@@ -53,4 +53,4 @@ def _unseen(table: LabelTable, schema: AttributeSchema) -> tuple[list[str], bool
     lacked = (table.attributes == ABSENT).sum(dim=0).tolist()
     counted = list(zip(schema.attributes, shown, lacked, strict=True))
     unseen = [name for name, present, absent in counted if absent and not present]
-    return unseen, any(present and absent for _, present, absent in counted) or not sum(shown)
+    return unseen, any(present and absent for _, present, absent in counted) or not sum(shown) + sum(lacked)

@@ -15,7 +15,7 @@ from datamodules.images.unreadable import UNREADABLE, unreadable
 from datamodules.images.upright import open_upright
 
 COLOUR: Final = 1 << 24  # a value with this bit is a colour, 0xRRGGBB in the bits below; one without it is a grey value
-_LOSSY: Final = frozenset({"JPEG", "MPO", "WEBP"})  # formats that change values
+_LOSSY: Final = frozenset({"JPEG", "MPO"})  # formats that change values; WebP does so in one of its two ways
 _OPAQUE: Final = 255
 
 
@@ -60,7 +60,7 @@ def read_mask(path: str | Path, source: str) -> StoredMask:
         image, image_format = open_upright(path)
     except UNREADABLE as error:
         raise unreadable(path, source, error, "mask") from error
-    is_lossy = image_format in _LOSSY
+    is_lossy = image_format in _LOSSY or (image_format == "WEBP" and not _is_lossless(path))
     if image.mode == "P":
         return _of_palette(image)
     if image.mode in ("LA", "La", "PA", "RGBA", "RGBa"):
@@ -91,6 +91,11 @@ def value_name(value: int) -> str:
         ('255', '#ff0000')
     """
     return f"#{value & (COLOUR - 1):06x}" if value & COLOUR else str(value)
+
+
+def _is_lossless(webp: str | Path) -> bool:
+    with Path(webp).open("rb") as stream:
+        return b"VP8L" in stream.read(64)
 
 
 def _of_palette(image: Image.Image) -> StoredMask:

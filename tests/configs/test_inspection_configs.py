@@ -36,6 +36,8 @@ def own_options(path: Path, tree: Path, store: Path | None, checkpoint: Path | N
         small |= {"data.init_args.crop_size": 64}
     if path.name == "deeppcb.yaml" or path.name == "deeppcb_detector.yaml":
         small |= {"data.init_args.image_size": 96}
+    if path.name.startswith(("deeppcb", "magnetic_tile")):  # the parts show one of the format's classes
+        small |= {"data.init_args.classes": ["open" if path.name.startswith("deeppcb") else "break"]}
     return [*words, *option_arguments(small)]
 
 

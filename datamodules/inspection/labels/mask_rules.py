@@ -111,6 +111,11 @@ def numbers_rule(
     two = len(shown) == 2 and not numbers <= {0, 1}
     if num_classes == 1 and (two or healthy is not None or _is_soft(facts, shown)):
         return marks_rule(facts, healthy)
+    if any(one.is_lossy and set(one.shown) != {_BLACK} for one in facts):
+        raise LabelError(
+            "the masks are saved as JPEG or lossy WebP, which change values, so that they keep no numbers of classes; "
+            "save them as PNG"
+        )
     return MaskRule("numbers")
 
 

@@ -44,11 +44,11 @@ def actions(folder: Path) -> list[str]:
 
 
 def faces(folder: Path) -> list[str]:
-    """Faces of which none is bald."""
+    """Faces of which none is bald, and all smile."""
     for number in range(6):
         Image.new("RGB", (16, 16)).save(folder / f"{number}.png")
     splits = ("train", "train", "train", "val", "val", "test")
-    rows = "".join(f"{number}.png,-1,{1 - 2 * (number % 2)},{split}\n" for number, split in enumerate(splits))
+    rows = "".join(f"{number}.png,-1,1,{split}\n" for number, split in enumerate(splits))
     (folder / "list.csv").write_text(f"file,Bald,Smiling,split\n{rows}")
     return ["--data", "FaceAttributeDataModule", "--data.labels", "list.csv", "--data.image_size", "16"]
 
@@ -69,7 +69,12 @@ SAID: dict[str, tuple[Made, list[str]]] = {
     "action": (actions, ["train: 1 videos; cooking 0, drinking 1", "no example of cooking is in the train split"]),
     "faces": (
         faces,
-        ["train: 3 faces; ", "no labelled face of the train split shows Bald", "exclude_attributes [Bald]"],
+        [
+            "train: 3 faces; ",
+            "all labelled training faces have the same",
+            "no labelled face of the train split shows Bald",
+            "exclude_attributes [Bald]",
+        ],
     ),
 }
 

@@ -112,6 +112,10 @@ def test_masks_of_jpeg_are_divided_at_the_middle_and_it_is_said(tmp_path: Path) 
         (drawn,), sources = read(root, classes=["dent"])
         assert abs(int(drawn.sum()) - MARKED) <= 12
         assert "artefacts of JPEG" in sources.findings.found[0].text
+    with pytest.raises(LabelError, match="they keep no numbers of classes; save them as PNG"):
+        read(write(tmp_path / "classes", [grey(0, 2)], suffix="jpg"), classes=["dent", "crack"])
+    lossless = write(tmp_path / "lossless", [grey(0, 2)], suffix="webp", lossless=True)
+    assert np.array_equal(read(lossless, classes=["dent", "crack"])[0][0], grey(0, 2))
     with pytest.raises(LabelError, match="which nothing divides into healthy and defect"):
         read(write(tmp_path / "numbers", [grey(0, 9)], suffix="jpg", quality=30), classes=["dent"])
 
