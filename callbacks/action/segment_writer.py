@@ -6,6 +6,7 @@ import logging
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,7 +31,7 @@ from callbacks.action.summary import append_result, read_results, weighted_mean,
 from callbacks.figures.prediction_writer import PredictionWriter
 from callbacks.figures.run_key import run_facts
 from datamodules.action.batch import StreamBatch, StreamInfo
-from datamodules.common.errors import ConfigurationError, VideoError
+from datamodules.common.errors import ConfigurationError, VideoError, one_line
 from datamodules.common.fingerprint import config_digest, file_key, file_sha256
 from lightning_modules.action.segments.rolling_average import Mode
 
@@ -203,11 +204,13 @@ class SegmentWriter(PredictionWriter[StreamBatch]):
         stopped = isinstance(exception, KeyboardInterrupt)
         if self._summed or not self._begun:
             return  # nothing was read, or all is written
-        try:
-            self._finish("stopped" if stopped else "error", "" if stopped else " ".join(str(exception).split()))
-            self._sum_up()
-        except OSError as error:  # the disk that made the run fail; the first error is the one to report
-            log.warning("the results so far could not all be written: %s", error)
+        reason = "" if stopped else " ".join(str(exception).split())
+        finish = partial(self._finish, "stopped" if stopped else "error", reason)
+        for step in (finish, self._sum_up):
+            try:
+                step()
+            except OSError as error:  # the disk that made the run fail; the first error is the one to report
+                log.warning("the results so far could not all be written: %s", one_line(str(error)))
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Close the open files and the window."""
@@ -322,9 +325,11 @@ class SegmentWriter(PredictionWriter[StreamBatch]):
     def _key(self, result: SourceResult) -> str:
         """Digest of everything that decides a file's results; empty for a live source."""
         path = Path(result.file)
-        if not path.is_absolute() or not path.is_file():
-            return ""
-        return config_digest({"run": self._run_key, "file": file_key(path)})
+        try:
+            state = file_key(path) if path.is_absolute() and path.is_file() else ""
+        except OSError:  # gone since
+            state = ""
+        return config_digest({"run": self._run_key, "file": state}) if state else ""
 
     def _key_of_run(self, trainer: L.Trainer, module: L.LightningModule, data: object) -> str:
         outputs = {name: value for name, value in vars(self._outputs).items() if name != "folder"}

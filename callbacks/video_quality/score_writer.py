@@ -14,6 +14,7 @@ import lightning as L
 from callbacks.figures.prediction_writer import PredictionWriter
 from callbacks.figures.run_key import run_key
 from callbacks.video_quality.score_rows import SCORES, append_score, read_rows, score_row, write_rows
+from datamodules.common.atomic_write import BEYOND_UTF8
 from datamodules.common.fingerprint import config_digest, file_key
 from datamodules.video_quality.batch import VideoQualityBatch, VideoRecord
 
@@ -65,7 +66,7 @@ class ScoreWriter(PredictionWriter[VideoQualityBatch]):
         else:
             names = [f"scores.rank{trainer.global_rank}.jsonl"]
         trainer.strategy.barrier()
-        self._files = [(folder / name).open("a", encoding="utf-8", newline="") for name in names]
+        self._files = [(folder / name).open("a", encoding="utf-8", errors=BEYOND_UTF8, newline="") for name in names]
 
     def on_predict_batch_start(
         self,
@@ -115,7 +116,10 @@ class ScoreWriter(PredictionWriter[VideoQualityBatch]):
         return {file: row for file, row in rows.items() if row.get("key") == self._key(Path(file))}
 
     def _key(self, path: Path) -> str:
-        return config_digest({"run": self._run_key, "file": file_key(path)}) if path.is_file() else ""
+        try:
+            return config_digest({"run": self._run_key, "file": file_key(path)}) if path.is_file() else ""
+        except OSError:  # gone since
+            return ""
 
     def _row(self, record: VideoRecord, outputs: Mapping[str, Any], position: int, seconds: float) -> dict[str, Any]:
         key = self._key(Path(record["path"]))

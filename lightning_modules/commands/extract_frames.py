@@ -26,8 +26,8 @@ from datamodules.action.lists.class_folders import FRAME_COLUMNS, FRAME_LIST, OP
 from datamodules.action.lists.records import ActionVideo
 from datamodules.action.lists.settings import ActionListSettings
 from datamodules.action.lists.sources import read_videos
-from datamodules.common.atomic_write import flush_row, write_text
-from datamodules.common.csv_table import csv_text
+from datamodules.common.atomic_write import BEYOND_UTF8, flush_row, write_text
+from datamodules.common.csv_table import CsvRows, csv_text
 from datamodules.common.errors import AppraiseError, ConfigurationError, VideoError
 from datamodules.common.manifest import read_rows
 from datamodules.common.progress import file_progress
@@ -145,7 +145,7 @@ class Extraction:
         done = self._done()
         errors: list[str] = []
         with (
-            self._list.open("a", encoding="utf-8", newline="") as stream,
+            self._list.open("a", encoding="utf-8", errors=BEYOND_UTF8, newline="") as stream,
             file_progress("Extracting frames", len(self._videos), len(done)) as advance,
         ):
             for video, stem in zip(self._videos, self._stems, strict=True):
@@ -159,7 +159,7 @@ class Extraction:
                     errors.append(str(error))
                     _log.warning("skipped: %s", error)
                 else:
-                    csv.writer(stream, lineterminator="\n").writerows(pictures.rows)
+                    CsvRows(stream).writerows(pictures.rows)
                     flush_row(stream)
                     self.frames += len(pictures.rows)
                 advance()

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from callbacks.video_quality.score_rows import append_score, read_rows, score_row, write_rows
+from datamodules.common.atomic_write import BEYOND_UTF8
 from datamodules.common.errors import VideoError
 from datamodules.common.fingerprint import config_digest, file_key
 from datamodules.video.finding import find_videos
@@ -56,8 +57,8 @@ def run(graph: Graph, manifest: Manifest, place: str, output: Path, sha256: str)
     rows = dict(kept)
     write_rows(output, list(rows.values()))
     with (
-        (output / "scores.csv").open("a", encoding="utf-8", newline="") as table,
-        (output / "scores.jsonl").open("a", encoding="utf-8", newline="") as lines,
+        (output / "scores.csv").open("a", encoding="utf-8", errors=BEYOND_UTF8, newline="") as table,
+        (output / "scores.jsonl").open("a", encoding="utf-8", errors=BEYOND_UTF8, newline="") as lines,
     ):
         for file in videos:
             if file not in rows:

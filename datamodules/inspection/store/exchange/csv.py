@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from datamodules.common.atomic_write import atomic_path
+from datamodules.common.csv_table import CsvRows
 from datamodules.common.errors import LabelError, StoreError
 from datamodules.inspection.store.feedback import FeedbackStore
 from datamodules.inspection.store.file import Value
@@ -36,7 +37,7 @@ def write(store: FeedbackStore, target: Path, run_ids: Sequence[int] | None) -> 
     runs = [run.id for run in store.runs()] if run_ids is None else [store.run(one).id for one in run_ids]
     names = {one.id: one.client_id for one in store.answers()}
     with atomic_path(target) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream)
+        writer = CsvRows(stream)
         writer.writerow(FIELDS)
         for row in _rows(store, runs):
             values = dict(zip(FIELDS, row, strict=True))
