@@ -9,7 +9,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from callbacks.action.source_annotation import SourceResult, counted
-from datamodules.common.atomic_write import short_name
+from callbacks.figures.pictures import output_name
 from datamodules.common.errors import one_line
 from datamodules.video.streaming.info import StreamInfo
 
@@ -27,7 +27,7 @@ def plain_name(info: StreamInfo) -> str:
         'rtsp_host_8554_door'
     """
     if info["path"]:
-        return short_name("".join("_" if one_line(letter) != letter else letter for letter in Path(info["path"]).stem))
+        return output_name(Path(info["path"]).stem)
     return "stdin" if info["name"] == "-" else re.sub(r"[^\w.-]+|[:/]+", "_", info["name"]).strip("_.") or "live"
 
 
