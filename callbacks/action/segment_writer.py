@@ -196,8 +196,9 @@ class SegmentWriter(PredictionWriter[StreamBatch]):
         self._finish("stopped")
         self._sum_up()
         found = list(self._results.values())
-        if len(found) == 1 and found[0].status == "error" and not found[0].frames:
-            raise VideoError(found[0].error)  # the one source that was asked for
+        if found and all(one.status == "error" and not one.frames for one in found):
+            many = f"not one of the {len(found)} sources can be read: {self._outputs.folder / 'summary.csv'} says why"
+            raise VideoError(found[0].error if len(found) == 1 else many)
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         """Close what is open, so that all files so far are valid."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import re
 import unicodedata
 from collections.abc import Collection
@@ -59,10 +60,10 @@ def free_name(info: StreamInfo, known: Collection[SourceResult], folder: Path) -
 
 def _endangered(name: str, info: StreamInfo, folder: Path) -> list[Path]:
     """Files that a source's results would replace and that may be somebody else's."""
-    source = Path(info["path"])
-    beside = bool(info["path"]) and source.parent.resolve() == folder.resolve()
-    suffixes = (*_VIDEOS, *_OTHERS) if beside else _VIDEOS
-    return [file for suffix in suffixes if (file := folder / f"{name}{suffix}").resolve() != source.resolve()]
+    source = os.path.realpath(info["path"])  # Path.resolve has an error of its own for a link to itself
+    beside = bool(info["path"]) and os.path.dirname(source) == os.path.realpath(folder)  # noqa: PTH120  # a text
+    files = [folder / f"{name}{suffix}" for suffix in ((*_VIDEOS, *_OTHERS) if beside else _VIDEOS)]
+    return [file for file in files if os.path.realpath(file) != source]
 
 
 def _alike(name: str) -> str:

@@ -15,6 +15,7 @@ from callbacks.figures.prediction_writer import PredictionWriter
 from callbacks.figures.run_key import run_key
 from callbacks.video_quality.score_rows import SCORES, append_score, read_rows, score_row, write_rows
 from datamodules.common.atomic_write import BEYOND_UTF8
+from datamodules.common.errors import VideoError
 from datamodules.common.fingerprint import config_digest, file_key
 from datamodules.video_quality.batch import VideoQualityBatch, VideoRecord
 
@@ -91,12 +92,20 @@ class ScoreWriter(PredictionWriter[VideoQualityBatch]):
             append_score(self._files, self._row(record, outputs, position, network_seconds))
 
     def on_predict_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Join the rows of all processes and say how many failed."""
+        """Join the rows of all processes and say how many failed.
+
+        Raises:
+            VideoError: If not one video could be read.
+        """
         self.close()
         trainer.strategy.barrier()
-        if not trainer.is_global_zero:
-            return
         folder = self.folder(trainer)
+        failed = self._join(trainer, folder) if trainer.is_global_zero else False
+        if trainer.strategy.broadcast(failed):
+            raise VideoError(f"not one video can be read: {folder / 'scores.csv'} says why")
+
+    def _join(self, trainer: L.Trainer, folder: Path) -> bool:
+        """Write the rows of all processes; True where all of them are of files that cannot be read."""
         shards = [folder / f"scores.rank{rank}.jsonl" for rank in range(1, trainer.world_size)]
         first, *others = (read_rows(shard) for shard in (folder / "scores.jsonl", *shards))
         reused, own = first[: len(self._rows)], first[len(self._rows) :]
@@ -108,8 +117,9 @@ class ScoreWriter(PredictionWriter[VideoQualityBatch]):
         write_rows(folder, list(rows.values()))
         for shard in shards:
             shard.unlink()
-        failed = sum(row["status"] == "error" for row in rows.values())
+        failed = [row["status"] for row in rows.values()].count("error")
         log.info("%d videos scored, %d not readable: %s", len(rows) - failed, failed, folder / "scores.csv")
+        return 0 < failed == len(rows)
 
     def _reusable_rows(self, path: Path) -> dict[str, dict[str, Any]]:
         rows = {row["file"]: row for row in read_rows(path) if row["status"] == "ok"}

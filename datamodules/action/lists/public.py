@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from datamodules.action.lists.records import ActionVideo, SplitName, group_of
 from datamodules.common.errors import ConfigurationError
 from datamodules.common.manifest import Table, fail, parse_number, read_text
 from datamodules.common.splits import split_of
+from datamodules.common.walking import files_below
 from datamodules.video.finding import VIDEO_SUFFIXES
 
 _log = logging.getLogger(__name__)
@@ -131,10 +131,6 @@ def _kinetics_split(word: str, path: str | Path, line: int) -> SplitName:
 def _files_by_stem(folder: Path) -> dict[str, Path]:
     """Videos below a folder by their names without suffix; the first in sorted order of two with one name."""
     found: dict[str, Path] = {}
-    for place, folders, files in os.walk(folder):
-        folders.sort()
-        for name in sorted(files):
-            file = Path(place) / name
-            if file.suffix.lower() in VIDEO_SUFFIXES:
-                found.setdefault(file.stem, file)
+    for file in sorted(map(Path, files_below(folder, VIDEO_SUFFIXES))):
+        found.setdefault(file.stem, file)
     return found

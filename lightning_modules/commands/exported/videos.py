@@ -24,6 +24,7 @@ from datamodules.video_quality.batch import video_record
 from datamodules.video_quality.clip_sampler import ClipSampler, Resizing, SampledClips
 from datamodules.video_quality.settings import ClipSettings
 from lightning_modules.commands.exported.manifest import Manifest
+from lightning_modules.commands.exported.outcome import Outcome
 from lightning_modules.commands.exported.session import Array, Graph
 
 log = logging.getLogger("appraise")
@@ -42,11 +43,11 @@ def inputs(facts: Mapping[str, Any], place: str) -> Iterator[dict[str, Array]]:
         yield {"fragments": clips.fragments, "key_frames": clips.key_frames}
 
 
-def run(graph: Graph, manifest: Manifest, place: str, output: Path, sha256: str) -> int:
+def run(graph: Graph, manifest: Manifest, place: str, output: Path, sha256: str) -> Outcome:
     """Score the videos of a place into ``scores.csv`` and ``scores.jsonl``; rows of a stopped run are reused.
 
     Returns:
-        Number of files that cannot be read; each has a row that says why.
+        How many files could be read, and how many not; each has a row that says why.
     """
     key = config_digest({"graph": sha256, "facts": manifest.facts})
     videos = [found.path for found in find_videos(place)]
@@ -66,7 +67,7 @@ def run(graph: Graph, manifest: Manifest, place: str, output: Path, sha256: str)
                 append_score((table, lines), rows[file])
     failed = sum(1 for row in rows.values() if row["status"] == "error")
     log.info("%d videos scored, %d not readable: %s", len(rows) - failed, failed, output / "scores.csv")
-    return failed
+    return Outcome(len(rows) - failed, failed)
 
 
 def scores_of(graph: Graph, facts: Mapping[str, Any], clips: Mapping[str, Array]) -> dict[str, float]:
@@ -117,4 +118,7 @@ def _read(facts: Mapping[str, Any], file: str) -> tuple[VideoInfo, SampledClips]
 
 
 def _key(run: str, file: str) -> str:
-    return config_digest({"run": run, "file": file_key(file)}) if Path(file).is_file() else ""
+    try:
+        return config_digest({"run": run, "file": file_key(file)}) if Path(file).is_file() else ""
+    except OSError:  # gone since
+        return ""
