@@ -138,7 +138,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _answer(arguments: Sequence[str]) -> int:
     broken = [word for word in arguments if any("\ud800" <= letter <= "\udfff" for letter in word)]
     if broken:
-        return _fail("appraise", f'"{broken[0]}" is no valid UTF-8: rename the file, or correct the word', 2)
+        return _fail("appraise", f'"{broken[0]}" is no valid UTF-8: rename the file, or name its folder', 2)
     command, *rest = arguments or ["--help"]
     if command in ("-V", "--version"):
         sys.stdout.write(f"appraise {_version()}\n")
@@ -169,11 +169,12 @@ def _version() -> str:
 
 def _run(command: str, arguments: list[str]) -> int:
     from datamodules.common.errors import AppraiseError
+    from lightning_modules.commands.front.bare_options import words_at_home
     from lightning_modules.commands.front.errors import one_sentence
 
     name = f"appraise {command}"
     try:
-        return int(import_module(COMMANDS[command][0]).run(command, arguments))
+        return int(import_module(COMMANDS[command][0]).run(command, words_at_home(arguments)))
     except AppraiseError as error:
         if os.environ.get("APPRAISE_DEBUG") == "1":
             raise
