@@ -169,23 +169,19 @@ def _version() -> str:
 
 def _run(command: str, arguments: list[str]) -> int:
     from datamodules.common.errors import AppraiseError
-    from lightning_modules.commands.front.bare_options import words_at_home
-    from lightning_modules.commands.front.errors import one_sentence
+    from lightning_modules.commands.front import bare_options, errors
 
+    name = f"appraise {command}"
     try:
-        return int(import_module(COMMANDS[command][0]).run(command, words_at_home(arguments)))
+        return int(import_module(COMMANDS[command][0]).run(command, bare_options.words_at_home(arguments)))
     except AppraiseError as error:
         if os.environ.get("APPRAISE_DEBUG") == "1":
             raise
-        return _fail(f"appraise {command}", one_sentence(error), int(getattr(error, "exit_code", 1)))
+        return _fail(name, errors.one_sentence(error), int(getattr(error, "exit_code", 1)))
     except KeyboardInterrupt:
-        return _fail(f"appraise {command}", "stopped by Ctrl-C; anything written so far is kept", 130)
+        return _fail(name, "stopped by Ctrl-C; anything written so far is kept", 130)
     except SystemExit as stop:  # jsonargparse leaves this way after --print_config and the long help
-        return (
-            int(stop.code or 0)
-            if isinstance(stop.code, int | None)
-            else _fail(f"appraise {command}", one_sentence(stop), 1)
-        )
+        return int(stop.code or 0) if isinstance(stop.code, int | None) else _fail(name, errors.one_sentence(stop), 1)
 
 
 def _fail(name: str, sentence: str, code: int) -> int:
