@@ -45,13 +45,14 @@ def free_name(info: StreamInfo, known: Collection[SourceResult], folder: Path) -
     """
     file = info["path"] or info["name"]
     taken = {_alike(one.name) for one in known if one.file != file or one.started}
+    own = {one.name for one in known if one.file == file}
     made = {output for one in known for output in one.outputs}
     stem = name = plain_name(info)
     number = 1
     while (
         _alike(name) in taken
         or (info["live"] and any(folder.glob(f"{glob.escape(name)}.*")))
-        or any(file.exists() and file.name not in made for file in _endangered(name, info, folder))
+        or (name not in own and any(path.name not in made for path in _endangered(name, info, folder)))
     ):
         number += 1
         name = f"{stem}_{number}"
@@ -63,7 +64,7 @@ def _endangered(name: str, info: StreamInfo, folder: Path) -> list[Path]:
     source = os.path.realpath(info["path"])  # Path.resolve has an error of its own for a link to itself
     beside = bool(info["path"]) and os.path.dirname(source) == os.path.realpath(folder)  # noqa: PTH120  # a text
     files = [folder / f"{name}{suffix}" for suffix in ((*_VIDEOS, *_OTHERS) if beside else _VIDEOS)]
-    return [file for file in files if os.path.realpath(file) != source]
+    return [file for file in files if os.path.lexists(file) and os.path.realpath(file) != source]
 
 
 def _alike(name: str) -> str:
