@@ -10,7 +10,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from callbacks.action.source_annotation import SourceResult, counted
-from callbacks.figures.pictures import output_name
+from datamodules.common.atomic_write import output_name
 from datamodules.common.errors import one_line
 from datamodules.video.streaming.info import StreamInfo
 

@@ -17,7 +17,7 @@ from matplotlib.text import Text
 from PIL.Image import Image
 from PIL.Image import open as open_image
 
-from datamodules.common.atomic_write import atomic_path, short_name
+from datamodules.common.atomic_write import atomic_path
 from datamodules.common.errors import one_line
 
 if TYPE_CHECKING:  # an exported network draws and writes without torch
@@ -84,11 +84,6 @@ def write_figure(figure: Figure, path: Path, dpi: int = 150) -> bool:
         _tell(path, error)
         return False
     return True
-
-
-def output_name(stem: str) -> str:
-    """What the results of a file are called: its name in 200 bytes, without control characters and odd bytes."""
-    return short_name("".join("_" if one_line(letter) != letter else letter for letter in stem))
 
 
 def title_of(name: str, most: int = 90) -> str:

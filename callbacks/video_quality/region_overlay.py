@@ -14,8 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from callbacks.figures.pictures import costs_itself, output_name, title_of, write_figure
+from callbacks.figures.pictures import costs_itself, title_of, write_figure
 from callbacks.figures.prediction_writer import PredictionWriter
+from datamodules.common.atomic_write import output_name
 from datamodules.video.reading.reader import KeepFrames, read_video
 from datamodules.video.writing.encode import encode_video
 from datamodules.video_quality.batch import VideoQualityBatch, VideoRecord

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from datamodules.common.errors import one_line
+
 BEYOND_UTF8 = "backslashreplace"  # what becomes of the bytes of a file's name that are no UTF-8, in a text file
 _TEMPORARY_BYTES = 120  # of the part of a temporary file's name that tells whose it is
 
@@ -148,6 +150,16 @@ def short_name(name: str, most: int = 200) -> str:
         return name
     digest = hashlib.sha256(held).hexdigest()[:8]
     return f"{held[: most - 9].decode('utf-8', 'ignore')}-{digest}"
+
+
+def output_name(stem: str) -> str:
+    r"""What the results of a file are called: its name in 200 bytes, without control characters and odd bytes.
+
+    Example:
+        >>> output_name("a\nb\udce9")
+        'a_b_'
+    """
+    return short_name("".join("_" if one_line(letter) != letter else letter for letter in stem))
 
 
 def flush_row(stream: IO[str]) -> None:

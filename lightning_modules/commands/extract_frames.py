@@ -26,9 +26,9 @@ from datamodules.action.lists.class_folders import FRAME_COLUMNS, FRAME_LIST, OP
 from datamodules.action.lists.records import ActionVideo
 from datamodules.action.lists.settings import ActionListSettings
 from datamodules.action.lists.sources import read_videos
-from datamodules.common.atomic_write import BEYOND_UTF8, flush_row, write_text
+from datamodules.common.atomic_write import BEYOND_UTF8, flush_row, output_name, write_text
 from datamodules.common.csv_table import CsvRows, csv_text
-from datamodules.common.errors import AppraiseError, ConfigurationError, VideoError
+from datamodules.common.errors import AppraiseError, ConfigurationError, VideoError, one_line
 from datamodules.common.manifest import read_rows
 from datamodules.common.progress import file_progress
 from datamodules.video.reading.contract import FrameChunk, VideoInfo
@@ -104,8 +104,11 @@ def listed_videos(source: str, root: str | None, label: str | None) -> list[Acti
         file = path.absolute()
         videos = [ActionVideo(str(file), file.name, label or file.parent.name or "video", file.name, source=source)]
     for video in videos:
-        if video.label in (".", "..") or {"/", "\\", "\0"} & set(video.label):
-            raise ConfigurationError(f"{video.source}: class {video.label!r} cannot be the name of a folder; rename it")
+        if video.label in (".", "..") or {"/", "\\", "\0"} & set(video.label) or one_line(video.label) != video.label:
+            raise ConfigurationError(
+                f"{one_line(video.source)}: class '{one_line(video.label)}' cannot be the name of a folder; rename it, "
+                "or name another one with --class where SOURCE is one file"
+            )
     return videos
 
 
@@ -240,12 +243,17 @@ class PictureFiles:
 
 
 def unique_stems(videos: Sequence[ActionVideo]) -> list[str]:
-    """Names for the pictures of each video: that of its file, with its folders or its part where two would be alike."""
-    stems = [Path(video.name).stem for video in videos]
+    """Names for the pictures of each video: that of its file, with its folders or its part where two would be alike.
+
+    Names that differ in case alone are alike, as some file systems have it.
+    """
+    stems = [output_name(Path(video.name).stem) for video in videos]
     for longer in (_with_folders, _with_part):
-        counts = Counter((video.label, stem) for video, stem in zip(videos, stems, strict=True))
+        keys = [(video.label.casefold(), stem.casefold()) for video, stem in zip(videos, stems, strict=True)]
+        counts = Counter(keys)
         stems = [
-            longer(video) if counts[video.label, stem] > 1 else stem for video, stem in zip(videos, stems, strict=True)
+            output_name(longer(video)) if counts[key] > 1 else stem
+            for video, stem, key in zip(videos, stems, keys, strict=True)
         ]
     return stems
 
