@@ -134,6 +134,7 @@ class SegmentWriter(PredictionWriter[StreamBatch]):
         self._reused = 0
         self._run_key = ""
         self._current: SourceAnnotation | None = None
+        self._key_at_begin = ""
         self._window: LiveWindow | None = None
         self._begun = self._summed = False
         self._stopping = self._warned_of_memory = False
@@ -242,6 +243,7 @@ class SegmentWriter(PredictionWriter[StreamBatch]):
         file = info["path"] or info["name"]
         evaluation = self._truth.of(file) if self._truth is not None and readable else None
         name = free_name(info, [*self._results.values(), *self._earlier.values()], self._outputs.folder)
+        self._key_at_begin = self._key(file)
         self._warn_of_memory(info)
         self._tell_of_replacing(self._earlier.get(file), name)
         return SourceAnnotation(name, info, self._class_names, self.settings, self._outputs, evaluation, self._window)
@@ -249,7 +251,7 @@ class SegmentWriter(PredictionWriter[StreamBatch]):
     def _tell_of_replacing(self, earlier: SourceResult | None, name: str) -> None:
         if earlier is None or earlier.status != "ok" or earlier.name != name:
             return
-        if not earlier.key or earlier.key != self._key(earlier):
+        if not earlier.key or earlier.key != self._key(earlier.file):
             log.info("%s: made before with other content, weights or options; its files are written anew", name)
 
     def _tell_of_leftovers(self, earlier: SourceResult | None, result: SourceResult) -> None:
@@ -278,7 +280,10 @@ class SegmentWriter(PredictionWriter[StreamBatch]):
         result = current.finish(status, error)
         if current.evaluation is not None:
             result.metrics = current.evaluation.report(result.segments, self._apart)
-        result.key = self._key(result)
+        result.key = self._key(result.file)
+        if result.key != self._key_at_begin:
+            log.warning("%s: the file changed while it was read; the next run reads it anew", result.name)
+            result.key = ""
         self._results[result.place] = result
         self._tell_of_leftovers(self._earlier.pop(result.place, None), result)
         append_result(self._outputs.folder, result)
@@ -321,11 +326,11 @@ class SegmentWriter(PredictionWriter[StreamBatch]):
 
     def _is_reusable(self, result: SourceResult) -> bool:
         whole = all((self._outputs.folder / name).is_file() for name in result.outputs)
-        return result.status == "ok" and whole and bool(result.key) and result.key == self._key(result)
+        return result.status == "ok" and whole and bool(result.key) and result.key == self._key(result.file)
 
-    def _key(self, result: SourceResult) -> str:
+    def _key(self, file: str) -> str:
         """Digest of everything that decides a file's results; empty for a live source."""
-        path = Path(result.file)
+        path = Path(file)
         try:
             state = file_key(path) if path.is_absolute() and path.is_file() else ""
         except OSError:  # gone since

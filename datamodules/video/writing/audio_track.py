@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import math
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from datamodules.video.streaming.reader import clock_origin
 
 _log = logging.getLogger(__name__)
 _BROKEN = (av.error.FFmpegError, OSError, ValueError)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _HOPELESS = 100  # broken packets in a row
 _GAP = 0.2  # seconds without sound that are more than the overlap of some formats' packets
 
@@ -89,7 +91,7 @@ class AudioTrack:
                 self._broken = 0
             except _BROKEN as error:
                 self._broken += 1
-                if self._broken >= _HOPELESS:
+                if self._broken >= _HOPELESS or getattr(error, "errno", None) in _FULL:
                     self.give_up(error)
                     return
             try:
@@ -152,7 +154,9 @@ class AudioTrack:
             _log.warning("%s: %s", self._path, note)
 
     def give_up(self, error: Exception) -> None:
-        """Leave the sound out from here on, with a word."""
+        """Leave the sound out from here on, with a word; a full disk is no fault of the sound, and is raised."""
+        if getattr(error, "errno", None) in _FULL:
+            raise error
         _log.warning("%s: its sound is left out from here on (%s)", self._path, describe(error))
         self._waiting, self._tracks = None, {}
 
