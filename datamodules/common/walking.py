@@ -37,7 +37,12 @@ def files_below(folder: str | Path, suffixes: Collection[str] | None = None) -> 
         folder: The folder.
         suffixes: Endings that are wanted, in lower case with their dot; None takes every file.
     """
-    return look_below(folder, suffixes).files
+    below = look_below(folder, suffixes)
+    if below.odd:
+        _log.warning(
+            "warning: left out, since they are no files but pipes or the like: %s", one_line(str(below.odd[:5]))
+        )
+    return below.files
 
 
 def look_below(folder: str | Path, suffixes: Collection[str] | None = None) -> Below:
@@ -50,10 +55,10 @@ def look_below(folder: str | Path, suffixes: Collection[str] | None = None) -> B
             with os.scandir(place) as entries:
                 seen = [entry for entry in entries if not entry.name.startswith(".")]
             for entry in seen:
-                if not _is_folder(entry):
-                    _sort(entry, suffixes, below)
-                elif not entry.is_symlink():
+                if entry.is_dir(follow_symlinks=False):
                     waiting.append((entry.path, trail))
+                elif not entry.is_symlink() or not os.path.isdir(entry.path):  # noqa: PTH112  # as below
+                    _sort(entry, suffixes, below)
                 elif _contains(entry.path, longer := (*trail, os.path.realpath(place))):
                     below.circles.append(entry.path)
                 else:
@@ -63,21 +68,20 @@ def look_below(folder: str | Path, suffixes: Collection[str] | None = None) -> B
     return below
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself
-        return False
-
-
 def _sort(entry: os.DirEntry[str], suffixes: Collection[str] | None, below: Below) -> None:
     name = entry.name
     if suffixes is not None and name[name.rfind(".") :].lower() not in suffixes:
         below.others.append(entry.path)
-    elif not os.path.exists(entry.path) or entry.is_file():  # noqa: PTH110  # as above
+    elif entry.is_file(follow_symlinks=False) or _is_file_or_nothing(entry):
         below.files.append(entry.path)
     else:
         below.odd.append(entry.path)
+
+
+def _is_file_or_nothing(entry: os.DirEntry[str]) -> bool:
+    """Whether a link leads to a file, or nowhere; texts, since objects of paths would take most of the time."""
+    linked = entry.is_symlink()
+    return linked and (os.path.isfile(entry.path) or not os.path.exists(entry.path))  # noqa: PTH110, PTH113
 
 
 def _contains(link: str, places: tuple[str, ...]) -> bool:
