@@ -29,6 +29,7 @@ from datamodules.action.lists.sources import read_videos
 from datamodules.common.atomic_write import BEYOND_UTF8, flush_row, output_name, write_text
 from datamodules.common.csv_table import CsvRows, csv_text
 from datamodules.common.errors import AppraiseError, ConfigurationError, VideoError, one_line
+from datamodules.common.fingerprint import config_digest
 from datamodules.common.manifest import read_rows
 from datamodules.common.progress import file_progress
 from datamodules.video.reading.contract import FrameChunk, VideoInfo
@@ -248,7 +249,7 @@ def unique_stems(videos: Sequence[ActionVideo]) -> list[str]:
     Names that differ in case alone are alike, as some file systems have it.
     """
     stems = [output_name(Path(video.name).stem) for video in videos]
-    for longer in (_with_folders, _with_part):
+    for longer in (_with_folders, _with_part, _with_mark):
         keys = [(video.label.casefold(), stem.casefold()) for video, stem in zip(videos, stems, strict=True)]
         counts = Counter(keys)
         stems = [
@@ -265,6 +266,11 @@ def _with_folders(video: ActionVideo) -> str:
 def _with_part(video: ActionVideo) -> str:
     end = "end" if video.end is None else f"{video.end:g}s"
     return f"{_with_folders(video)}-{video.start:g}s-{end}-{Path(video.name).suffix.lstrip('.')}"
+
+
+def _with_mark(video: ActionVideo) -> str:
+    """With a mark of the name itself, where case alone tells it from another."""
+    return f"{_with_part(video)}-{config_digest({'name': video.name})[:8]}"
 
 
 def _scaled(image: Image.Image, size: int | None) -> Image.Image:

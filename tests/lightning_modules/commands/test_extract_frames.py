@@ -164,6 +164,6 @@ def test_names_that_are_long_or_differ_in_case_alone(make_clip: MakeClip, tmp_pa
     assert extract(tmp_path / "in", "--output", tmp_path / "out", "--count", 1) == 0
     names = [name.rpartition("/")[2] for name in pictures(tmp_path / "out")]
     assert len({name.casefold() for name in names}) == 5
-    assert {"a_b_00001.jpg", "c__00001.jpg", "red-UP_00001.jpg"} <= set(names)
+    assert {"a_b_00001.jpg", "c__00001.jpg"} <= set(names)
     assert extract(tmp_path / "in", "--output", tmp_path / "out", "--count", 1) == 0  # the list can be read again
     assert len(pictures(tmp_path / "out")) == 5
