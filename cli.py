@@ -122,7 +122,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _answer(arguments: Sequence[str]) -> int:
     broken = [word for word in arguments if any("\ud800" <= letter <= "\udfff" for letter in word)]
     if broken:
-        return _fail("appraise", f'"{broken[0]}" is no valid UTF-8: rename the file, or correct the word', 2)
+        return _fail("appraise", f'"{broken[0]}" is no valid UTF-8: rename the file, or name its folder', 2)
     command, *rest = arguments or ["--help"]
     if command in ("-V", "--version"):
         sys.stdout.write(f"appraise {_version()}\n")
@@ -155,21 +155,22 @@ def _version() -> str:
 
 def _run(command: str, arguments: list[str]) -> int:
     from datamodules.common.errors import AppraiseError
+    from lightning_modules.commands.front import bare_options, errors
     from lightning_modules.commands.front.early.any_command import check_words
-    from lightning_modules.commands.front.errors import one_sentence
 
     name = f"appraise {command}"
     try:
-        check_words(command, arguments)
-        return int(import_module(COMMANDS[command][0]).run(command, arguments))
+        words = bare_options.words_at_home(arguments)
+        check_words(command, words)
+        return int(import_module(COMMANDS[command][0]).run(command, words))
     except AppraiseError as error:
         if os.environ.get("APPRAISE_DEBUG") == "1":
             raise
-        return _fail(name, one_sentence(error), int(getattr(error, "exit_code", 1)))
+        return _fail(name, errors.one_sentence(error), int(getattr(error, "exit_code", 1)))
     except KeyboardInterrupt:
         return _fail(name, "stopped by Ctrl-C; anything written so far is kept", 130)
     except SystemExit as stop:  # jsonargparse leaves this way after --print_config and the long help
-        return int(stop.code or 0) if isinstance(stop.code, int | None) else _fail(name, one_sentence(stop), 1)
+        return int(stop.code or 0) if isinstance(stop.code, int | None) else _fail(name, errors.one_sentence(stop), 1)
 
 
 def _fail(name: str, sentence: str, code: int) -> int:

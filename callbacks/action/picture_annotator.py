@@ -14,6 +14,7 @@ from callbacks.action.frame_states import FrameStates, SegmentSettings
 from callbacks.action.live_window import LiveWindow
 from callbacks.action.overlay import Overlay, OverlayStyle
 from datamodules.action.batch import StreamInfo
+from datamodules.common.errors import VideoError
 from lightning_modules.action.segments.frame_files import COMPUTING_TEXT
 from lightning_modules.action.segments.machine import COMPUTING
 
@@ -72,6 +73,10 @@ class PictureAnnotator:
         writer: Takes the annotated pictures; None where no video is written.
         window: Shows them; None where nobody looks.
         paced: Whether the window shows pictures no faster than they were filmed.
+
+    Attributes:
+        wanted: False once the window is closed.
+        fault: Why the video ended early, in one sentence; empty while it can be written.
     """
 
     def __init__(
@@ -96,10 +101,12 @@ class PictureAnnotator:
         self._shown_at = float("-inf")
         self._shown_time = float("nan")
         self.wanted = True
+        self.fault = ""
 
     def add_pictures(self, pictures: NDArray[np.uint8], times: NDArray[np.float64]) -> None:
         """Take RGB pictures ``(N, H, W, 3)`` with their times in seconds ``(N,)``; they will be drawn into."""
-        self._pictures.extend(zip(pictures, times.tolist(), strict=True))
+        if self._writer is not None or self._window is not None:
+            self._pictures.extend(zip(pictures, times.tolist(), strict=True))
 
     def add_states(self, known: FrameStates) -> None:
         """Take states that became known."""
@@ -126,9 +133,15 @@ class PictureAnnotator:
     def close(self, complete: bool = True) -> None:
         """Finish the video; ``complete`` is False after an interruption. Pictures that still wait are left out."""
         self._pictures.clear()
+        self._end_video(complete)
+
+    def _end_video(self, complete: bool) -> None:
         writer, self._writer = self._writer, None
         if writer is not None:
-            writer.close(complete)
+            try:
+                writer.close(complete)
+            except VideoError as error:
+                self.fault = self.fault or str(error)
 
     def _annotate(self, picture: NDArray[np.uint8], at: float) -> None:
         height, width = picture.shape[:2]
@@ -140,7 +153,11 @@ class PictureAnnotator:
         else:
             self._overlay.draw(picture, self._texts[state], "class", mean)
         if self._writer is not None:
-            self._writer.write(picture, at)
+            try:
+                self._writer.write(picture, at)
+            except VideoError as error:  # the segments do without it
+                self.fault = str(error)
+                self._end_video(complete=False)
         if self._window is not None:
             self._pause(at)
             self.wanted = self._window.show(picture)

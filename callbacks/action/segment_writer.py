@@ -6,6 +6,7 @@ import logging
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,7 +31,7 @@ from callbacks.action.summary import append_result, read_results, weighted_mean,
 from callbacks.figures.prediction_writer import PredictionWriter
 from callbacks.figures.run_key import run_facts
 from datamodules.action.batch import StreamBatch, StreamInfo
-from datamodules.common.errors import ConfigurationError, VideoError
+from datamodules.common.errors import ConfigurationError, VideoError, one_line
 from datamodules.common.fingerprint import config_digest, file_key, file_sha256
 from lightning_modules.action.segments.rolling_average import Mode
 
@@ -133,6 +134,7 @@ class SegmentWriter(PredictionWriter[StreamBatch]):
         self._reused = 0
         self._run_key = ""
         self._current: SourceAnnotation | None = None
+        self._key_at_begin = ""
         self._window: LiveWindow | None = None
         self._begun = self._summed = False
         self._stopping = self._warned_of_memory = False
@@ -195,19 +197,22 @@ class SegmentWriter(PredictionWriter[StreamBatch]):
         self._finish("stopped")
         self._sum_up()
         found = list(self._results.values())
-        if len(found) == 1 and found[0].status == "error" and not found[0].frames:
-            raise VideoError(found[0].error)  # the one source that was asked for
+        if found and all(one.status == "error" and not one.frames for one in found):
+            many = f"not one of the {len(found)} sources can be read: {self._outputs.folder / 'summary.csv'} says why"
+            raise VideoError(found[0].error if len(found) == 1 else many)
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         """Close what is open, so that all files so far are valid."""
         stopped = isinstance(exception, KeyboardInterrupt)
         if self._summed or not self._begun:
             return  # nothing was read, or all is written
-        try:
-            self._finish("stopped" if stopped else "error", "" if stopped else " ".join(str(exception).split()))
-            self._sum_up()
-        except OSError as error:  # the disk that made the run fail; the first error is the one to report
-            log.warning("the results so far could not all be written: %s", error)
+        reason = "" if stopped else " ".join(str(exception).split())
+        finish = partial(self._finish, "stopped" if stopped else "error", reason)
+        for step in (finish, self._sum_up):
+            try:
+                step()
+            except OSError as error:  # the disk that made the run fail; the first error is the one to report
+                log.warning("the results so far could not all be written: %s", one_line(str(error)))
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Close the open files and the window."""
@@ -238,6 +243,7 @@ class SegmentWriter(PredictionWriter[StreamBatch]):
         file = info["path"] or info["name"]
         evaluation = self._truth.of(file) if self._truth is not None and readable else None
         name = free_name(info, [*self._results.values(), *self._earlier.values()], self._outputs.folder)
+        self._key_at_begin = self._key(file)
         self._warn_of_memory(info)
         self._tell_of_replacing(self._earlier.get(file), name)
         return SourceAnnotation(name, info, self._class_names, self.settings, self._outputs, evaluation, self._window)
@@ -245,7 +251,7 @@ class SegmentWriter(PredictionWriter[StreamBatch]):
     def _tell_of_replacing(self, earlier: SourceResult | None, name: str) -> None:
         if earlier is None or earlier.status != "ok" or earlier.name != name:
             return
-        if not earlier.key or earlier.key != self._key(earlier):
+        if not earlier.key or earlier.key != self._key(earlier.file):
             log.info("%s: made before with other content, weights or options; its files are written anew", name)
 
     def _tell_of_leftovers(self, earlier: SourceResult | None, result: SourceResult) -> None:
@@ -274,7 +280,10 @@ class SegmentWriter(PredictionWriter[StreamBatch]):
         result = current.finish(status, error)
         if current.evaluation is not None:
             result.metrics = current.evaluation.report(result.segments, self._apart)
-        result.key = self._key(result)
+        result.key = self._key(result.file)
+        if result.key != self._key_at_begin:
+            log.warning("%s: the file changed while it was read; the next run reads it anew", result.name)
+            result.key = ""
         self._results[result.place] = result
         self._tell_of_leftovers(self._earlier.pop(result.place, None), result)
         append_result(self._outputs.folder, result)
@@ -317,14 +326,16 @@ class SegmentWriter(PredictionWriter[StreamBatch]):
 
     def _is_reusable(self, result: SourceResult) -> bool:
         whole = all((self._outputs.folder / name).is_file() for name in result.outputs)
-        return result.status == "ok" and whole and bool(result.key) and result.key == self._key(result)
+        return result.status == "ok" and whole and bool(result.key) and result.key == self._key(result.file)
 
-    def _key(self, result: SourceResult) -> str:
+    def _key(self, file: str) -> str:
         """Digest of everything that decides a file's results; empty for a live source."""
-        path = Path(result.file)
-        if not path.is_absolute() or not path.is_file():
-            return ""
-        return config_digest({"run": self._run_key, "file": file_key(path)})
+        path = Path(file)
+        try:
+            state = file_key(path) if path.is_absolute() and path.is_file() else ""
+        except OSError:  # gone since
+            state = ""
+        return config_digest({"run": self._run_key, "file": state}) if state else ""
 
     def _key_of_run(self, trainer: L.Trainer, module: L.LightningModule, data: object) -> str:
         outputs = {name: value for name, value in vars(self._outputs).items() if name != "folder"}

@@ -20,7 +20,8 @@ from callbacks.action.live_window import LiveWindow
 from callbacks.action.picture_annotator import PictureAnnotator, PictureWriter
 from callbacks.action.score_figure import DrawnSegment, ScoreTrack, clock, draw_scores
 from callbacks.action.segment_evaluation import SourceEvaluation, Tally
-from callbacks.figures.pictures import write_figure
+from callbacks.figures.pictures import costs_itself, title_of, write_figure
+from datamodules.common.errors import VideoError, one_line
 from datamodules.video.streaming.info import StreamInfo
 from datamodules.video.writing.annotated import AnnotatedVideoWriter
 from lightning_modules.action.segments.files import write_segment_csv, write_srt, write_vtt
@@ -172,6 +173,7 @@ class SourceAnnotation:
         self._first_time = math.nan
         self._filled = False  # whether any frame's window was full
         self._frames = self._dropped = 0
+        self._no_video = ""  # why the annotated video could not be begun
         self._started = datetime.now(UTC).isoformat(timespec="milliseconds") if info["live"] else ""
         self._clock = _Clock()
 
@@ -213,6 +215,9 @@ class SourceAnnotation:
         if self._frames:
             self._write_segments(segments)
             self._write_last(segments)
+        lacking = self._no_video or ("" if self._annotator is None else self._annotator.fault)
+        if status == "ok" and lacking:
+            status, error = "error", lacking
         return SourceResult(
             name=self.name,
             file=self.info["path"] or self.info["name"],
@@ -228,7 +233,7 @@ class SourceAnnotation:
             switches=self._switches.per_minute,
             error=error,
             tally=None if self.evaluation is None else self.evaluation.tally,
-            outputs=list(dict.fromkeys(self._written)),
+            outputs=[name for name in dict.fromkeys(self._written) if (self._outputs.folder / name).is_file()],
         )
 
     def close(self, complete: bool = True) -> None:
@@ -284,13 +289,17 @@ class SourceAnnotation:
             )
         self._annotator.add_pictures(pictures, times)
 
-    def _open_video(self, width: int, height: int) -> PictureWriter:
+    def _open_video(self, width: int, height: int) -> PictureWriter | None:
         path = self._new_path(self._outputs.video_suffix)
         info: StreamInfo = {**self.info, "width": width, "height": height}
         audio_from = self.info["path"] or None
-        if self._outputs.legacy:
-            return AnnotatedVideoWriter(path, info, codec="mjpeg", audio_from=None, fps=30.0)
-        return AnnotatedVideoWriter(path, info, audio_from=audio_from)
+        try:
+            if self._outputs.legacy:
+                return AnnotatedVideoWriter(path, info, codec="mjpeg", audio_from=None, fps=30.0)
+            return AnnotatedVideoWriter(path, info, audio_from=audio_from)
+        except VideoError as error:  # the segments do without it
+            self._no_video = str(error)
+            return None
 
     def _new_path(self, suffix: str) -> Path:
         """Where a file goes; never onto the source itself."""
@@ -339,7 +348,7 @@ class SourceAnnotation:
         where = f"{clock(at)} of {clock(total)}" if total == total and not self.info["live"] else clock(at)
         lost = f", {self._dropped} dropped" if self._dropped else ""
         rate = self._frames / max(1e-6, self._clock.elapsed)
-        log.info("%s: %s, %.0f frames a second%s", self.info["name"], where, rate, lost)
+        log.info("%s: %s, %.0f frames a second%s", one_line(self.info["name"]), where, rate, lost)
 
     def _warn_of_long_window(self, end: float) -> None:
         """Say why a short source has no segment."""
@@ -350,7 +359,7 @@ class SourceAnnotation:
             log.warning(
                 "%s: %s in %.2f s %s not fill a window of %s, so no class is named: choose a shorter one, or "
                 "computing_until_full false",
-                self.info["name"],
+                one_line(self.info["name"]),
                 counted(frames, "frame"),
                 length,
                 "does" if frames == 1 else "do",
@@ -363,7 +372,7 @@ class SourceAnnotation:
             log.warning(
                 "%s: the model's score of every frame is not a number, so no class is named: its weights are damaged "
                 "or its training diverged; give another checkpoint",
-                self.info["name"],
+                one_line(self.info["name"]),
             )
 
     def _write_frames(self, known: FrameStates) -> None:
@@ -386,18 +395,21 @@ class SourceAnnotation:
                 write(self._new_path(suffix), segments)
 
     def _write_last(self, segments: Sequence[Segment]) -> None:
-        if self._outputs.figures:
+        if not self._outputs.figures:
+            return
+        path = self._new_path(".png")
+        with costs_itself(path):
             true = None if self.evaluation is None else _drawn(self.evaluation.true)
             figure = draw_scores(
                 self._track,
                 self._class_names,
                 _drawn(segments),
-                title=Path(self.info["path"]).name or self.info["name"],
+                title=title_of(Path(self.info["path"]).name or self.info["name"]),
                 truth=true,
                 enter=self._settings.enter or None,
                 action=self._settings.action,
             )
-            write_figure(figure, self._new_path(".png"), dpi=130)
+            write_figure(figure, path, dpi=130)
 
 
 class _Clock:

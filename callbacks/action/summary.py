@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 from collections.abc import Sequence
@@ -11,7 +10,8 @@ from pathlib import Path
 
 from callbacks.action.source_annotation import SourceResult
 from callbacks.figures.plain import read_json_lines, without_nan
-from datamodules.common.atomic_write import append_row, atomic_path, write_text
+from datamodules.common.atomic_write import append_row, write_text
+from datamodules.tables.csv import csv_text
 from lightning_modules.action.segments.files import write_activitynet
 from lightning_modules.action.segments.machine import Segment
 
@@ -48,12 +48,9 @@ def write_results(folder: Path, results: Sequence[SourceResult], metrics: dict[s
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
     write_text(folder / "summary.json", text + "\n")
     measured = sorted({name for one in results for name in one.metrics})
-    with atomic_path(folder / "summary.csv") as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow([*_COLUMNS, *measured])
-        for one, source in zip(results, sources, strict=True):
-            values = [*(source[name] for name in _COLUMNS), *(one.metrics.get(name) for name in measured)]
-            rows.writerow([_cell(value) for value in values])
+    columns = [*_COLUMNS, *measured]
+    rows = [[_cell((source["metrics"] | source).get(name)) for name in columns] for source in sources]
+    write_text(folder / "summary.csv", csv_text(columns, rows))
 
 
 def weighted_mean(values: Sequence[float], weights: Sequence[float]) -> float:

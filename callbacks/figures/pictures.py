@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,13 +13,17 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL.Image import Image
 from PIL.Image import open as open_image
 
 from datamodules.common.atomic_write import atomic_path
+from datamodules.common.errors import one_line
 
 if TYPE_CHECKING:  # an exported network draws and writes without torch
     import lightning as L
+
+log = logging.getLogger(__name__)
 
 MOST = 32  # pictures of one name that are all sent
 MOST_BYTES = 1_000_000  # of one picture
@@ -60,10 +67,43 @@ def within_bytes(saved: Path, most: int = MOST_BYTES) -> Image:
     return picture
 
 
-def write_figure(figure: Figure, path: Path, dpi: int = 150) -> None:
-    """Write a figure as PNG, whole or not at all."""
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=dpi, format="png")
+def write_figure(figure: Figure, path: Path, dpi: int = 150) -> bool:
+    """Write a figure as PNG, whole or not at all; its texts are drawn as they stand, so that "$" begins no formula.
+
+    Returns:
+        False where it could not be drawn or written, which is said.
+    """
+    try:
+        for text in figure.findobj(Text):
+            if text.get_text():  # the numbers at an axis are not there yet, and may be formulas
+                text.set_parse_math(False)
+                text.set_text("\n".join(map(one_line, text.get_text().split("\n"))))
+        with atomic_path(path) as temporary:
+            figure.savefig(temporary, dpi=dpi, format="png")
+    except Exception as error:  # of fonts, text layout and the disk, which share no class
+        _tell(path, error)
+        return False
+    return True
+
+
+def title_of(name: str, most: int = 90) -> str:
+    """A file's name as a title: in one line, and a very long one without its middle."""
+    plain = one_line(name)
+    return plain if len(plain) <= most else f"{plain[: most // 2]} ... {plain[-most // 4 :]}"
+
+
+@contextmanager
+def costs_itself(path: Path) -> Iterator[None]:
+    """Let a picture that fails cost no more than itself: it is named in the log, and the run goes on."""
+    try:
+        yield
+    except Exception as error:  # of arrays, fonts, encoders and the disk, which share no class
+        _tell(path, error)
+
+
+def _tell(path: Path, error: Exception) -> None:
+    reason = " ".join(str(error).split())[:200]
+    log.warning("%s is left out: it cannot be made (%s: %s)", one_line(str(path)), type(error).__name__, reason)
 
 
 def write_image(image: Image, path: Path) -> None:
@@ -74,5 +114,5 @@ def write_image(image: Image, path: Path) -> None:
 
 def save_figure(trainer: L.Trainer, figure: Figure, path: Path, name: str, dpi: int = 150) -> None:
     """Write a figure as PNG and log it where pictures are logged."""
-    write_figure(figure, path, dpi)
-    send_picture(trainer, name, path)
+    if write_figure(figure, path, dpi):
+        send_picture(trainer, name, path)

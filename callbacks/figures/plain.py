@@ -23,7 +23,9 @@ def read_json_lines(path: Path, make: Callable[[Any], RowT], kind: str) -> list[
         kind: What such a line is, for the log.
     """
     rows: list[RowT] = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+    for line in path.read_text(encoding="utf-8").split("\n") if path.is_file() else ():
+        if not line:
+            continue
         try:
             rows.append(make(json.loads(line)))
         except (json.JSONDecodeError, TypeError, KeyError):

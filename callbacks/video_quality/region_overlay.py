@@ -14,11 +14,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from callbacks.figures.pictures import write_figure
+from callbacks.figures.pictures import costs_itself, title_of, write_figure
 from callbacks.figures.prediction_writer import PredictionWriter
+from datamodules.common.atomic_write import output_name
 from datamodules.video.reading.reader import KeepFrames, read_video
 from datamodules.video.writing.encode import encode_video
-from datamodules.video_quality.batch import VideoQualityBatch
+from datamodules.video_quality.batch import VideoQualityBatch, VideoRecord
 
 HEAT_WEIGHT = 0.45  # of the importance colours over the frame
 DIMMED = 0.35  # brightness outside the selected window
@@ -42,6 +43,13 @@ class RegionOverlay(PredictionWriter[VideoQualityBatch]):
         self.limit = limit
         self._drawn = 0
 
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Keep the videos of an earlier run out of those to score: the results may lie in the folder of the sources."""
+        data: Any = getattr(trainer, "datamodule", None)
+        drawn = list((self.folder(trainer) / "regions").absolute().glob("*.mp4"))
+        if stage == "predict" and data is not None and drawn:
+            data.exclude(drawn)
+
     def write(
         self, trainer: L.Trainer, module: L.LightningModule, outputs: Mapping[str, Any], batch: VideoQualityBatch
     ) -> None:
@@ -51,31 +59,43 @@ class RegionOverlay(PredictionWriter[VideoQualityBatch]):
             if not bool(batch["valid"][position]) or self._drawn >= self.limit:
                 continue
             self._drawn += 1
-            folder.mkdir(parents=True, exist_ok=True)
             target = folder / overlay_name(record["path"], ".png" if self.kind == "sheet" else ".mp4")
-            group = outputs["frame_group"].cpu()
-            kept = KeepFrames(batch["frame_index"][position, 0].cpu().numpy())
-            read_video(record["path"], kept)
-            decoded = torch.from_numpy(kept.frames())
-            windows = window_boxes(
-                outputs["region_index"][position, 0].cpu(),
-                int(outputs["candidates"]),
-                int(outputs["grid_size"]),
-                width=decoded.shape[2],
-                height=decoded.shape[1],
-            )
-            heat = outputs["importance"][position, 0].float().cpu()
-            title = f"{Path(record['path']).name}   score {float(outputs['score_raw'][position]):.3f}"
-            if self.kind == "sheet":
-                write_sheet(target, decoded, group, windows, heat, title)
-            else:
-                step = int(batch["frame_index"][position, 0].diff().abs().median()) if len(decoded) > 1 else 1
-                write_overlay_video(target, decoded, group, windows, heat, fps=max(1.0, record["fps"] / max(1, step)))
+            with costs_itself(target):
+                self._draw(target, record, outputs, batch, position)
+
+    def _draw(
+        self,
+        target: Path,
+        record: VideoRecord,
+        outputs: Mapping[str, Any],
+        batch: VideoQualityBatch,
+        position: int,
+    ) -> None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        group = outputs["frame_group"].cpu()
+        kept = KeepFrames(batch["frame_index"][position, 0].cpu().numpy())
+        read_video(record["path"], kept)
+        decoded = torch.from_numpy(kept.frames())
+        windows = window_boxes(
+            outputs["region_index"][position, 0].cpu(),
+            int(outputs["candidates"]),
+            int(outputs["grid_size"]),
+            width=decoded.shape[2],
+            height=decoded.shape[1],
+        )
+        heat = outputs["importance"][position, 0].float().cpu()
+        title = f"{title_of(Path(record['path']).name)}   score {float(outputs['score_raw'][position]):.3f}"
+        if self.kind == "sheet":
+            write_sheet(target, decoded, group, windows, heat, title)
+        else:
+            step = int(batch["frame_index"][position, 0].diff().abs().median()) if len(decoded) > 1 else 1
+            write_overlay_video(target, decoded, group, windows, heat, fps=max(1.0, record["fps"] / max(1, step)))
 
 
 def overlay_name(path: str, suffix: str) -> str:
     """File name of an overlay: two files of one name in different folders do not meet."""
-    return f"{Path(path).stem}-{hashlib.sha256(path.encode()).hexdigest()[:8]}{suffix}"
+    digest = hashlib.sha256(path.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{output_name(Path(path).stem)}-{digest}{suffix}"
 
 
 def window_boxes(index: Tensor, candidates: int, grid_size: int, *, width: int, height: int) -> Tensor:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from callbacks.figures.plain import read_json_lines
-from datamodules.common.atomic_write import atomic_path, flush_row, write_text
+from datamodules.common.atomic_write import flush_row, write_text
+from datamodules.tables.csv import CsvRows, csv_text
 from datamodules.video_quality.batch import VideoRecord
 
 FIELDS = (
@@ -44,7 +44,7 @@ def append_score(files: Sequence[IO[str]], row: dict[str, Any]) -> None:
     """Write a row to open files, csv or JSON lines by their names, and flush it to the disk."""
     for file in files:
         if file.name.endswith(".csv"):
-            csv.writer(file).writerow([row[name] for name in FIELDS])
+            CsvRows(file).writerow([row[name] for name in FIELDS])
         else:
             file.write(json.dumps(row) + "\n")
         flush_row(file)
@@ -58,7 +58,4 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 def write_rows(folder: Path, rows: list[dict[str, Any]]) -> None:
     """Write ``rows`` to ``scores.csv`` and ``scores.jsonl``, each whole or not at all."""
     write_text(folder / "scores.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
-    with atomic_path(folder / "scores.csv") as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(FIELDS)
-        writer.writerows([row[name] for name in FIELDS] for row in rows)
+    write_text(folder / "scores.csv", csv_text(FIELDS, ([row[name] for name in FIELDS] for row in rows)))

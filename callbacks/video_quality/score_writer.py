@@ -14,6 +14,8 @@ import lightning as L
 from callbacks.figures.prediction_writer import PredictionWriter
 from callbacks.figures.run_key import run_key
 from callbacks.video_quality.score_rows import SCORES, append_score, read_rows, score_row, write_rows
+from datamodules.common.atomic_write import BEYOND_UTF8
+from datamodules.common.errors import VideoError
 from datamodules.common.fingerprint import config_digest, file_key
 from datamodules.video_quality.batch import VideoQualityBatch, VideoRecord
 
@@ -65,7 +67,7 @@ class ScoreWriter(PredictionWriter[VideoQualityBatch]):
         else:
             names = [f"scores.rank{trainer.global_rank}.jsonl"]
         trainer.strategy.barrier()
-        self._files = [(folder / name).open("a", encoding="utf-8", newline="") for name in names]
+        self._files = [(folder / name).open("a", encoding="utf-8", errors=BEYOND_UTF8, newline="") for name in names]
 
     def on_predict_batch_start(
         self,
@@ -90,12 +92,20 @@ class ScoreWriter(PredictionWriter[VideoQualityBatch]):
             append_score(self._files, self._row(record, outputs, position, network_seconds))
 
     def on_predict_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Join the rows of all processes and say how many failed."""
+        """Join the rows of all processes and say how many failed.
+
+        Raises:
+            VideoError: If not one video could be read.
+        """
         self.close()
         trainer.strategy.barrier()
-        if not trainer.is_global_zero:
-            return
         folder = self.folder(trainer)
+        failed = self._join(trainer, folder) if trainer.is_global_zero else False
+        if trainer.strategy.broadcast(failed):
+            raise VideoError(f"not one video can be read: {folder / 'scores.csv'} says why")
+
+    def _join(self, trainer: L.Trainer, folder: Path) -> bool:
+        """Write the rows of all processes; True where all of them are of files that cannot be read."""
         shards = [folder / f"scores.rank{rank}.jsonl" for rank in range(1, trainer.world_size)]
         first, *others = (read_rows(shard) for shard in (folder / "scores.jsonl", *shards))
         reused, own = first[: len(self._rows)], first[len(self._rows) :]
@@ -107,15 +117,19 @@ class ScoreWriter(PredictionWriter[VideoQualityBatch]):
         write_rows(folder, list(rows.values()))
         for shard in shards:
             shard.unlink()
-        failed = sum(row["status"] == "error" for row in rows.values())
+        failed = [row["status"] for row in rows.values()].count("error")
         log.info("%d videos scored, %d not readable: %s", len(rows) - failed, failed, folder / "scores.csv")
+        return 0 < failed == len(rows)
 
     def _reusable_rows(self, path: Path) -> dict[str, dict[str, Any]]:
         rows = {row["file"]: row for row in read_rows(path) if row["status"] == "ok"}
         return {file: row for file, row in rows.items() if row.get("key") == self._key(Path(file))}
 
     def _key(self, path: Path) -> str:
-        return config_digest({"run": self._run_key, "file": file_key(path)}) if path.is_file() else ""
+        try:
+            return config_digest({"run": self._run_key, "file": file_key(path)}) if path.is_file() else ""
+        except OSError:  # gone since
+            return ""
 
     def _row(self, record: VideoRecord, outputs: Mapping[str, Any], position: int, seconds: float) -> dict[str, Any]:
         key = self._key(Path(record["path"]))

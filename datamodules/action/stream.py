@@ -13,7 +13,7 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from datamodules.action.batch import StreamBatch, StreamInfo
-from datamodules.common.errors import ConfigurationError, VideoError
+from datamodules.common.errors import ConfigurationError, VideoError, one_line
 from datamodules.video.read_ahead import Pump
 from datamodules.video.streaming.chunks import ChunkBuilder, ChunkPlan
 from datamodules.video.streaming.live import LiveFrames, MaxLag
@@ -152,6 +152,9 @@ class ActionStream(IterableDataset[StreamBatch]):
                 yield chunk
         except VideoError as error:
             yield self._last(None, info, str(error))
+        except Exception as error:  # of a decoder or of the memory: one file does not end the others
+            reason = " ".join(str(error).split())
+            yield self._last(None, info, f"{one_line(source)}: reading failed ({type(error).__name__}: {reason})")
 
     def _live(self, source: str) -> Iterator[StreamBatch]:
         """Chunks of a live source: small ones, converted here so that dropped frames cost no conversion."""

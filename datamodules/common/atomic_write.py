@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -12,6 +13,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
+
+from datamodules.common.errors import one_line
+
+BEYOND_UTF8 = "backslashreplace"  # what becomes of the bytes of a file's name that are no UTF-8, in a text file
+_TEMPORARY_BYTES = 120  # of the part of a temporary file's name that tells whose it is
 
 
 @contextmanager
@@ -29,7 +35,7 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
     """
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    prefix = f".{target.stem}.{_host()}.{os.getpid()}."
+    prefix = f".{_whose(target.stem)}.{_host()}.{os.getpid()}."
     descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=prefix, suffix=target.suffix)
     os.close(descriptor)
     temporary = Path(name)
@@ -58,7 +64,7 @@ def atomic_folder(target: str | Path) -> Iterator[Path]:
     """
     target = Path(target).absolute()
     target.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.{_host()}.{os.getpid()}."))
+    aside = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{_whose(target.name)}.{_host()}.{os.getpid()}."))
     made, old = aside / "new", aside / "old"
     try:
         made.mkdir()
@@ -89,7 +95,7 @@ def sweep_leftovers(target: str | Path) -> list[Path]:
         The files removed.
     """
     target = Path(target)
-    return _sweep(target.parent, rf"\.{re.escape(target.stem)}\.(.*)\.(\d+)\.\w+{re.escape(target.suffix)}")
+    return _sweep(target.parent, rf"\.{re.escape(_whose(target.stem))}\.(.*)\.(\d+)\.\w+{re.escape(target.suffix)}")
 
 
 def sweep_folder(folder: str | Path) -> list[Path]:
@@ -119,14 +125,41 @@ def write_bytes(target: str | Path, content: bytes) -> None:
 
 
 def write_text(target: str | Path, content: str) -> None:
-    """Write ``content`` as UTF-8 to ``target`` at once: readers see the old file or the new one, never a part."""
-    write_bytes(target, content.encode("utf-8"))
+    """Write ``content`` as UTF-8 to ``target`` at once: readers see the old file or the new one, never a part.
+
+    Bytes of a file's name that are no UTF-8 become escapes, which JSON reads back as they were.
+    """
+    write_bytes(target, content.encode("utf-8", BEYOND_UTF8))
 
 
 def write_with(target: str | Path, writer: Callable[[Path], None]) -> None:
     """Let ``writer`` fill a temporary path, then move it to ``target`` at once (for figures, tensors, videos)."""
     with atomic_path(target) as temporary:
         writer(temporary)
+
+
+def short_name(name: str, most: int = 200) -> str:
+    r"""A file's name within so many bytes: the beginning of a longer one, and a hash of the whole.
+
+    Example:
+        >>> short_name("kitchen"), short_name("\N{CJK UNIFIED IDEOGRAPH-9577}" * 80, 30)
+        ('kitchen', '\u9577\u9577\u9577\u9577\u9577\u9577\u9577-81cbf233')
+    """
+    held = name.encode("utf-8", "surrogatepass")
+    if len(held) <= most:
+        return name
+    digest = hashlib.sha256(held).hexdigest()[:8]
+    return f"{held[: most - 9].decode('utf-8', 'ignore')}-{digest}"
+
+
+def output_name(stem: str) -> str:
+    r"""What the results of a file are called: its name in 200 bytes, without control characters and odd bytes.
+
+    Example:
+        >>> output_name("a\nb\udce9")
+        'a_b_'
+    """
+    return short_name("".join("_" if one_line(letter) != letter else letter for letter in stem))
 
 
 def flush_row(stream: IO[str]) -> None:
@@ -146,9 +179,13 @@ def append_row(target: str | Path, row: str) -> None:
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     torn = _lacks_final_newline(target)
-    with target.open("a", encoding="utf-8", newline="") as stream:
+    with target.open("a", encoding="utf-8", errors=BEYOND_UTF8, newline="") as stream:
         stream.write(("\n" if torn else "") + row + "\n")
         flush_row(stream)
+
+
+def _whose(name: str) -> str:
+    return short_name(name, _TEMPORARY_BYTES)
 
 
 def _host() -> str:

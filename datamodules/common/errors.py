@@ -2,7 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+
+# Control characters, ends of lines and paragraphs, marks that turn the direction of what follows, and the halves of
+# characters by which Python holds bytes of a file's name that are no UTF-8.
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def one_line(text: str) -> str:
+    r"""A text that a terminal shows as it stands, in one line: what cannot be seen is an escape.
+
+    Example:
+        >>> one_line("a\nb.mp4"), one_line("caf\udce9.mp4")
+        ('a\\nb.mp4', 'caf\\xe9.mp4')
+    """
+    return _UNSEEN.sub(_escape, text)
+
+
+def _escape(found: re.Match[str]) -> str:
+    letter = found[0]
+    if "\udc80" <= letter <= "\udcff":  # a byte
+        return f"\\x{ord(letter) - 0xDC00:02x}"
+    return letter.encode("unicode_escape").decode("ascii")
 
 
 class AppraiseError(Exception):
@@ -18,7 +40,11 @@ class LabelError(AppraiseError, ValueError):
 
 
 class VideoError(AppraiseError, OSError):
-    """A video cannot be opened, decoded in time, or written; the message names the file."""
+    """A video cannot be opened, decoded in time, or written; the message names the file, in one line."""
+
+    def __str__(self) -> str:
+        """The message, whatever the file is called."""
+        return one_line(super().__str__())
 
 
 class ImageError(AppraiseError, OSError):

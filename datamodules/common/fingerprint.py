@@ -51,7 +51,7 @@ def config_digest(config: Mapping[str, object]) -> str:
         True
     """
     text = json.dumps(config, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=True)
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()  # a file's name may be no UTF-8
 
 
 def tensors_digest(tensors: Mapping[str, Tensor]) -> str:

@@ -67,12 +67,12 @@ def row_draws(names: Sequence[str], seed: int, epoch: int, rows: Tensor, repeat:
 
 def _counts(key: Tensor, names: Sequence[str]) -> Tensor:
     """Whole numbers below ``_COUNTS``, int64 ``(B, n)``."""
-    words = torch.tensor([crc32(name.encode()) for name in names], dtype=torch.int64)
+    words = torch.tensor([crc32(name.encode("utf-8", "surrogatepass")) for name in names], dtype=torch.int64)
     return _shifted(mixed(key[:, None] ^ mixed(words).to(key.device)), 40)
 
 
 def _number(part: int | str) -> int:
-    return crc32(part.encode()) if isinstance(part, str) else part
+    return crc32(part.encode("utf-8", "surrogatepass")) if isinstance(part, str) else part
 
 
 def _shifted(word: Tensor, bits: int) -> Tensor:

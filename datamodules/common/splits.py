@@ -58,7 +58,7 @@ def strict_split(path: str | Path, line: int, word: str) -> SplitName | None:
 
 def by_hash(names: Iterable[str], seed: object) -> list[str]:
     """Names in an order that nothing but the seed and the names decides."""
-    return sorted(names, key=lambda name: hashlib.sha256(f"{seed} {name}".encode()).digest())
+    return sorted(names, key=lambda name: hashlib.sha256(f"{seed} {name}".encode("utf-8", "surrogatepass")).digest())
 
 
 def set_aside(names: Iterable[str], shares: Mapping[SplitName, float], seed: object) -> dict[str, SplitName]:

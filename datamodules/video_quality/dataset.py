@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, default_collate, get_worker_info
 
-from datamodules.common.errors import VideoError
+from datamodules.common.errors import VideoError, one_line
 from datamodules.common.sampler import SampleIndex
 from datamodules.video.reading.reader import ReaderName, read_video
 from datamodules.video.resizing import enlarge, resize_whole
@@ -100,13 +100,18 @@ class VideoQualityDataset(Dataset[VideoQualityItem]):
         except VideoError as error:
             if self._on_error == "raise":
                 raise
-            record = video_record(video.path, None, time.perf_counter() - start, error=str(error))
-            return self._blank(row, record)
+            return self._blank(row, time.perf_counter() - start, str(error))
+        except Exception as error:  # of a decoder or of the memory: one file does not end the others
+            if self._on_error == "raise":
+                raise
+            reason = f"reading failed ({type(error).__name__}: {' '.join(str(error).split())})"
+            return self._blank(row, time.perf_counter() - start, f"{one_line(video.path)}: {reason}")
         clips = sampler.result(info)
         record = video_record(video.path, info, time.perf_counter() - start, upsampled=clips.upsampled)
         return _item(row, video, clips, record, valid=True)
 
-    def _blank(self, row: int, record: VideoRecord) -> VideoQualityItem:
+    def _blank(self, row: int, seconds: float, error: str) -> VideoQualityItem:
+        record = video_record(self.videos[row].path, None, seconds, error=error)
         return _item(row, self.videos[row], blank_clips(self.clips, self._training), record, valid=False)
 
 

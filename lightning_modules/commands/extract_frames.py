@@ -26,10 +26,11 @@ from datamodules.action.lists.class_folders import FRAME_COLUMNS, FRAME_LIST, OP
 from datamodules.action.lists.records import ActionVideo
 from datamodules.action.lists.settings import ActionListSettings
 from datamodules.action.lists.sources import read_videos
-from datamodules.common.atomic_write import flush_row, write_text
-from datamodules.common.errors import AppraiseError, ConfigurationError, VideoError
+from datamodules.common.atomic_write import BEYOND_UTF8, flush_row, output_name, write_text
+from datamodules.common.errors import AppraiseError, ConfigurationError, VideoError, one_line
+from datamodules.common.fingerprint import config_digest
 from datamodules.common.progress import file_progress
-from datamodules.tables.csv import csv_text
+from datamodules.tables.csv import CsvRows, csv_text
 from datamodules.tables.rows import read_rows
 from datamodules.video.reading.contract import FrameChunk, VideoInfo
 from lightning_modules.commands.front.bare_options import SentenceParser
@@ -104,8 +105,11 @@ def listed_videos(source: str, root: str | None, label: str | None) -> list[Acti
         file = path.absolute()
         videos = [ActionVideo(str(file), file.name, label or file.parent.name or "video", file.name, source=source)]
     for video in videos:
-        if video.label in (".", "..") or {"/", "\\", "\0"} & set(video.label):
-            raise ConfigurationError(f"{video.source}: class {video.label!r} cannot be the name of a folder; rename it")
+        if video.label in (".", "..") or {"/", "\\", "\0"} & set(video.label) or one_line(video.label) != video.label:
+            raise ConfigurationError(
+                f"{one_line(video.source)}: class '{one_line(video.label)}' cannot be the name of a folder; rename it, "
+                "or name another one with --class where SOURCE is one file"
+            )
     return videos
 
 
@@ -145,7 +149,7 @@ class Extraction:
         done = self._done()
         errors: list[str] = []
         with (
-            self._list.open("a", encoding="utf-8", newline="") as stream,
+            self._list.open("a", encoding="utf-8", errors=BEYOND_UTF8, newline="") as stream,
             file_progress("Extracting frames", len(self._videos), len(done)) as advance,
         ):
             for video, stem in zip(self._videos, self._stems, strict=True):
@@ -159,7 +163,7 @@ class Extraction:
                     errors.append(str(error))
                     _log.warning("skipped: %s", error)
                 else:
-                    csv.writer(stream, lineterminator="\n").writerows(pictures.rows)
+                    CsvRows(stream).writerows(pictures.rows)
                     flush_row(stream)
                     self.frames += len(pictures.rows)
                 advance()
@@ -240,12 +244,17 @@ class PictureFiles:
 
 
 def unique_stems(videos: Sequence[ActionVideo]) -> list[str]:
-    """Names for the pictures of each video: that of its file, with its folders or its part where two would be alike."""
-    stems = [Path(video.name).stem for video in videos]
-    for longer in (_with_folders, _with_part):
-        counts = Counter((video.label, stem) for video, stem in zip(videos, stems, strict=True))
+    """Names for the pictures of each video: that of its file, with its folders or its part where two would be alike.
+
+    Names that differ in case alone are alike, as some file systems have it.
+    """
+    stems = [output_name(Path(video.name).stem) for video in videos]
+    for longer in (_with_folders, _with_part, _with_mark):
+        keys = [(video.label.casefold(), stem.casefold()) for video, stem in zip(videos, stems, strict=True)]
+        counts = Counter(keys)
         stems = [
-            longer(video) if counts[video.label, stem] > 1 else stem for video, stem in zip(videos, stems, strict=True)
+            output_name(longer(video)) if counts[key] > 1 else stem
+            for video, stem, key in zip(videos, stems, keys, strict=True)
         ]
     return stems
 
@@ -257,6 +266,11 @@ def _with_folders(video: ActionVideo) -> str:
 def _with_part(video: ActionVideo) -> str:
     end = "end" if video.end is None else f"{video.end:g}s"
     return f"{_with_folders(video)}-{video.start:g}s-{end}-{Path(video.name).suffix.lstrip('.')}"
+
+
+def _with_mark(video: ActionVideo) -> str:
+    """With a mark of the name itself, where case alone tells it from another."""
+    return f"{_with_part(video)}-{config_digest({'name': video.name})[:8]}"
 
 
 def _scaled(image: Image.Image, size: int | None) -> Image.Image:

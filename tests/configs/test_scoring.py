@@ -99,6 +99,17 @@ def test_predict_without_weights_says_how_to_get_some(folder: Path, capsys: pyte
     assert "ckpt_path" in capsys.readouterr().err
 
 
+def test_nothing_that_can_be_read_is_an_error(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "text.mp4").write_text("not a video")
+    command = ["predict", "--config", "video_quality/score", f"--ckpt_path={checkpoint}", f"--output={tmp_path / 'o'}"]
+    assert cli.main([*command, f"--data.init_args.path={tmp_path / 'in'}", "--trainer.accelerator=cpu"]) == 1
+    assert capsys.readouterr().err.splitlines()[-1].startswith("appraise predict: not one video can be read: ")
+    assert [row["status"] for row in csv_rows(tmp_path / "o" / "scores.csv")] == ["error"]
+
+
 def test_an_empty_folder_is_an_error(tmp_path: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "nothing").mkdir()
     command = ["predict", "--config", "video_quality/score", f"--ckpt_path={checkpoint}", f"--output={tmp_path / 'o'}"]

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Literal
 
 from datamodules.action.lists.records import ActionVideo, Picture, SplitName, group_of
-from datamodules.common.errors import ConfigurationError, fail
+from datamodules.common.errors import ConfigurationError, fail, one_line
 from datamodules.common.splits import known_split, split_of
-from datamodules.common.walking import files_below
+from datamodules.common.walking import files_below, look_below
 from datamodules.tables.columns import Table
 from datamodules.tables.names import file_at, plain_name
 from datamodules.tables.numbers import parse_number
 from datamodules.tables.repeats import Repeats
-from datamodules.video.finding import VIDEO_SUFFIXES
+from datamodules.video.finding import VIDEO_SUFFIXES, tell_left_out
 
 PICTURE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".webp"})
 FRAME_LIST = "frames.csv"  # beside the class folders: which video a picture is from, and when it is shown
@@ -63,8 +63,11 @@ def read_class_folders(root: str | Path, kind: FolderKind) -> list[ActionVideo]:
     if kind == "frames" and (root / FRAME_LIST).is_file():
         return _listed_pictures(root)
     wanted = VIDEO_SUFFIXES if kind == "videos" else PICTURE_SUFFIXES
-    files = [file for file in _files(root) if file.suffix.lower() in wanted]
-    found = _places(files, root)
+    base = _base(root)
+    below = look_below(base, wanted)
+    tell_left_out(root, below)
+    found = _places(_sorted(below.files, base), root)
+    _check_names(base, found, kind)
     if not found:
         what = "video" if kind == "videos" else "picture"
         raise ConfigurationError(f"{root} holds no {what} in folders named after classes; it must be ROOT/CLASS/FILE")
@@ -85,11 +88,19 @@ def read_class_folders(root: str | Path, kind: FolderKind) -> list[ActionVideo]:
 
 def _files(root: str | Path) -> list[Path]:
     """All files below a folder, absolute and sorted; hidden ones are passed over."""
+    base = _base(root)
+    return _sorted(files_below(base), base)
+
+
+def _base(root: str | Path) -> Path:
     base = Path(root).absolute()
     if not base.is_dir():
         raise ConfigurationError(f"root {str(root)!r} is not a folder; give one that holds a folder for each class")
-    found = [Path(file) for file in files_below(base)]
-    return sorted(found, key=lambda file: file.relative_to(base).as_posix())
+    return base
+
+
+def _sorted(files: list[str], base: Path) -> list[Path]:
+    return sorted(map(Path, files), key=lambda file: file.relative_to(base).as_posix())
 
 
 _Place = tuple[Path, str, SplitName | None]  # file, class, split
@@ -110,6 +121,24 @@ def _places(files: list[Path], root: Path) -> list[_Place]:
     if found and beside:
         _log.warning("left out: %d file(s) beside the class folders of %s: %s, ...", len(beside), root, beside[0].name)
     return found
+
+
+def _check_names(base: Path, found: list[_Place], kind: FolderKind) -> None:
+    """Name folders that give no class; a class must have a name that every file of a run can hold.
+
+    Raises:
+        ConfigurationError: If the name of a class is no UTF-8, or has control characters.
+    """
+    labels = {label for _, label, _ in found}
+    for label in sorted(labels):
+        if one_line(label) != label:
+            raise ConfigurationError(f"{base}: '{one_line(label)}' cannot be the name of a class; rename the folder")
+    seen = {file.relative_to(base).parts[0] for file, _, _ in found}
+    empty = sorted(one.name for one in base.iterdir() if one.is_dir() and one.name[0] != "." and one.name not in seen)
+    broken = sorted(one.name for one in base.iterdir() if one.is_symlink() and not one.exists() and not one.suffix)
+    if empty or broken:
+        names = one_line(", ".join([*empty, *(f"{name} (a link that leads nowhere)" for name in broken)]))
+        _log.warning("warning: no %s in these folders of %s, so they give no class: %s", kind, base, names)
 
 
 def _numbered_pictures(found: list[_Place], root: Path) -> list[ActionVideo]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from datamodules.action.lists.records import ActionVideo, SplitName, group_of
 from datamodules.common.errors import ConfigurationError, LabelError, fail
 from datamodules.common.splits import split_of
+from datamodules.common.walking import files_below
 from datamodules.tables.columns import Table
 from datamodules.tables.names import file_at, plain_name
 from datamodules.tables.numbers import parse_number
@@ -146,10 +146,6 @@ def _kinetics_split(word: str, path: str | Path, line: int) -> SplitName:
 def _files_by_stem(folder: Path) -> dict[str, Path]:
     """Videos below a folder by their names without suffix; the first in sorted order of two with one name."""
     found: dict[str, Path] = {}
-    for place, folders, files in os.walk(folder):
-        folders.sort()
-        for name in sorted(files):
-            file = Path(place) / name
-            if file.suffix.lower() in VIDEO_SUFFIXES:
-                found.setdefault(file.stem, file)
+    for file in sorted(map(Path, files_below(folder, VIDEO_SUFFIXES))):
+        found.setdefault(file.stem, file)
     return found

@@ -103,6 +103,8 @@ def _decord_survey(reader: decord.VideoReader) -> Survey:
 
 
 def _open(path: str, threads: int, *, quietly: bool) -> decord.VideoReader:
+    if any("\ud800" <= letter <= "\udfff" for letter in path):
+        raise VideoError(f"{path}: its name is no UTF-8, which it does not take")
     import decord
 
     decord.logging.set_level(decord.logging.QUIET)

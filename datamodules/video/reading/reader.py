@@ -28,7 +28,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules.common.errors import ConfigurationError, VideoError
+from datamodules.common.errors import ConfigurationError, VideoError, one_line
 from datamodules.video.limits import Deadline, LimitedStream, call_limited
 from datamodules.video.reading.contract import FrameChunk, FrameConsumer, FramesMissingError, OpenVideo, VideoInfo
 
@@ -134,7 +134,7 @@ def _tail_only(decodable: int, frames: int) -> bool:
 
 def _reason(error: VideoError, path: str) -> str:
     """The error's sentence without the file's name, which the final message gives once."""
-    return str(error).removeprefix(f"{path}: ")
+    return str(error).removeprefix(f"{one_line(path)}: ")
 
 
 class KeepFrames:

@@ -21,6 +21,7 @@ from datamodules.common.errors import VideoError
 from datamodules.video.limits import Deadline
 
 SHORTFALL = 0.05  # part of the announced frames, or of the announced duration, that may be missing
+ODD_LETTERS = "replace"  # what becomes of a title that is no UTF-8
 _Stream = av.video.stream.VideoStream
 
 av.logging.set_level(None)  # FFmpeg writes its notes about damaged streams to stderr; our errors name the file instead
@@ -97,7 +98,7 @@ def open_container(path: str, deadline: Deadline) -> av.container.InputContainer
     """
     seconds = max(deadline.remaining(), 0.1)
     try:
-        return av.open(path, timeout=(seconds, seconds))
+        return av.open(path, timeout=(seconds, seconds), metadata_errors=ODD_LETTERS)
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise CannotOpenError(f"{path}: {describe(error)}") from error
 
@@ -109,16 +110,19 @@ def describe(error: BaseException) -> str:
 
 
 def best_stream(container: av.container.InputContainer, path: str) -> _Stream:
-    """Return the video stream with the most pixels, the earlier one of equals; a cover picture only when alone.
+    """Return the video stream with the most pixels, the earlier one of equals; a cover picture is none.
 
     Raises:
         CannotOpenError: If there is no video stream that can be decoded.
+        VideoError: If there is only a cover picture beside the sound.
     """
     streams = [s for s in container.streams.video if s.codec_context is not None and s.width > 0 and s.height > 0]
     if not streams:
         raise CannotOpenError(f"{path}: the file holds no video stream that can be decoded")
     moving = [stream for stream in streams if not stream.disposition & av.stream.Disposition.attached_pic]
-    return max(moving or streams, key=lambda stream: stream.width * stream.height)
+    if not moving:
+        raise VideoError(f"{path}: the file holds only a cover picture, no video")
+    return max(moving, key=lambda stream: stream.width * stream.height)
 
 
 def trusted_times(times: NDArray[np.float64], fps: float) -> NDArray[np.float64]:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from datamodules.common.errors import VideoError
 from datamodules.video.limits import Deadline
 from datamodules.video.reading.survey import (
+    ODD_LETTERS,
     SHORTFALL,
     CannotOpenError,
     best_stream,
@@ -317,7 +318,9 @@ def clock_origin(container: av.container.InputContainer) -> float:
 def _open(source: str, timeout: float) -> av.container.InputContainer:
     what = opening(source)
     try:
-        return av.open(what.url, format=what.format, options=what.options, timeout=(timeout, timeout))
+        return av.open(
+            what.url, format=what.format, options=what.options, timeout=(timeout, timeout), metadata_errors=ODD_LETTERS
+        )
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise CannotOpenError(
             f"{source}: cannot be opened ({describe(error)}); check that it is there, is a video and may be read"

@@ -9,14 +9,16 @@ import stat
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import unquote
 
 from datamodules.common.errors import ConfigurationError, VideoError
-from datamodules.common.walking import files_below
-from datamodules.video.finding import VIDEO_SUFFIXES
+from datamodules.video.finding import VIDEO_SUFFIXES, videos_below
 
 STANDARD_INPUT = "-"
+_PICTURES = frozenset({".bmp", ".dpx", ".exr", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 _ADDRESS = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+://")  # two letters at least: C:// is a drive
 _CAMERA = re.compile(r"^(?:camera:)?([0-9]+)$")
+_DEVICE = re.compile(r"^/dev/video([0-9]+)$")
 _CAMERA_SYSTEM = {"linux": "v4l2", "darwin": "avfoundation"}
 
 
@@ -49,7 +51,7 @@ def sources_of(text: str) -> list[str]:
     """
     if not text.strip():
         raise ConfigurationError("the source is empty; give a file, a folder, an address, camera:0 or -")
-    text = text.removeprefix("file://")
+    text = _local(text)
     camera = _CAMERA.match(text)
     if camera and not Path(text).exists():
         return [f"camera:{int(camera[1])}"]
@@ -58,11 +60,24 @@ def sources_of(text: str) -> list[str]:
     path = Path(text)
     if path.is_dir():
         return _videos_below(path)
-    if path.exists():
+    if path.is_file():
         return [text]
+    device = _DEVICE.match(text)
+    if device and path.exists():
+        return [f"camera:{int(device[1])}"]
+    if path.exists():
+        raise VideoError(f"{text}: this is a pipe, a socket or a device, no file; read a pipe as `annotate - < {text}`")
     if glob.has_magic(text):
         return _videos_like(text)
     raise VideoError(f"{text}: there is no such file or folder; give a video, a folder, an address, camera:0 or -")
+
+
+def _local(text: str) -> str:
+    """The path of a ``file://`` address, as it stands or with its escapes resolved; other texts as they are."""
+    if not text.startswith("file://"):
+        return text
+    path = text.removeprefix("file://")
+    return path if Path(path).exists() else unquote(path)
 
 
 def is_live(source: str) -> bool:
@@ -126,7 +141,7 @@ def _camera(number: int, source: str) -> Opening:
 
 
 def _videos_below(folder: Path) -> list[str]:
-    found = sorted(files_below(folder, VIDEO_SUFFIXES))
+    found = videos_below(folder)
     if not found:
         raise ConfigurationError(
             f"{folder}: no video below this folder (looked for {' '.join(sorted(VIDEO_SUFFIXES))}); give another one"
@@ -137,6 +152,12 @@ def _videos_below(folder: Path) -> list[str]:
 def _videos_like(pattern: str) -> list[str]:
     matches = glob.glob(pattern, recursive=True)  # noqa: PTH207  # Path.glob takes no absolute pattern
     found = sorted(path for path in matches if Path(path).is_file())
+    pictures = [path for path in found if Path(path).suffix.lower() in _PICTURES]
+    if pictures:
+        raise ConfigurationError(
+            f"{pattern}: {len(pictures)} of the {len(found)} files are pictures, which are no videos: make one of them "
+            f"with `ffmpeg -framerate 25 -pattern_type glob -i '{pattern}' sequence.mkv`, or name videos"
+        )
     if not found:
         raise ConfigurationError(f"{pattern}: no file is called like this; check the pattern and quote it in a shell")
     return found

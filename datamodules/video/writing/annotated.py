@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datamodules.common.errors import ConfigurationError, VideoError
-from datamodules.video.reading.survey import describe
+from datamodules.video.reading.survey import ODD_LETTERS, describe
 from datamodules.video.streaming.info import StreamInfo
 from datamodules.video.writing.encode import partial_file
 from datamodules.video.writing.picture_encoder import PictureEncoder
@@ -184,7 +184,7 @@ def _partial_file(target: Path) -> Path:
 def _playable(path: Path) -> bool:
     """True when at least one frame can be decoded."""
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), metadata_errors=ODD_LETTERS) as container:
             return next(container.decode(video=0), None) is not None
     except (av.error.FFmpegError, OSError, IndexError):
         return False

@@ -19,6 +19,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
+from datamodules.common.atomic_write import short_name
 from datamodules.common.errors import ConfigurationError, VideoError
 
 _ALIASES = {"h264": "libx264", "hevc": "libx265", "h265": "libx265", "av1": "libsvtav1", "vp9": "libvpx-vp9"}
@@ -107,7 +108,9 @@ def encode_video(
 
 def partial_file(target: Path) -> Path:
     """An empty hidden file beside the target, with its suffix, from which FFmpeg guesses the container."""
-    handle, name = tempfile.mkstemp(prefix=f".{target.stem}.", suffix=f".partial{target.suffix}", dir=target.parent)
+    handle, name = tempfile.mkstemp(
+        prefix=f".{short_name(target.stem)}.", suffix=f".partial{target.suffix}", dir=target.parent
+    )
     os.close(handle)
     return Path(name)
 

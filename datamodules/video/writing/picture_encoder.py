@@ -17,8 +17,9 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
-from datamodules.common.errors import ConfigurationError
-from datamodules.video.writing.audio_track import AudioTrack
+from datamodules.common.errors import ConfigurationError, one_line
+from datamodules.video.reading.survey import describe
+from datamodules.video.writing.audio_track import AudioTrack, Way
 
 _log = logging.getLogger(__name__)
 _TICKS = 60_000  # of a second: 24, 25, 30, 60 and 30000/1001 frames a second are whole, and MPEG-4 allows no more
@@ -63,6 +64,7 @@ class PictureEncoder:
         self._preset, self._crf = preset, crf
         self._audio_from = audio_from
         self._audio: AudioTrack | None = None
+        self._way: Way = "copied"
         self._reformatter = VideoReformatter()
         self._ticks = -1
         self._count = 0
@@ -89,30 +91,48 @@ class PictureEncoder:
         frame.pts, frame.time_base = self._stamp(time), self._time_base
         if self._audio is not None:
             self._audio.copy_until(time)
-        self._container.mux(self._stream.encode(frame))
+        self._mux(frame)
 
     def finish(self, complete: bool) -> None:
         """Encode what waits, and copy the rest of the sound when the source was read to its end."""
-        self._container.mux(self._stream.encode(None))
+        self._mux(None)
         if self._audio is not None and complete:
             self._audio.copy_until(float("inf"))
 
+    def _mux(self, frame: av.VideoFrame | None) -> None:
+        """Encode and write; sound that waited and cannot be written is left out, the pictures stay."""
+        for packet in self._stream.encode(frame):
+            try:
+                self._container.mux(packet)
+            except av.error.FFmpegError as error:
+                if self._audio is None or not self._audio.alive:
+                    raise
+                self._audio.give_up(error)
+
     def _begin(self, path: Path, rows: int, columns: int) -> None:
-        """Open the file and write its header; sound that the container refuses after all is left out."""
+        """Open the file and write its header; sound that it refuses is encoded, and left out where that fails too."""
         mp4 = path.suffix.lower() in _MP4_SUFFIXES
         self._container = av.open(str(path), "w", container_options=_MP4_OPTIONS if mp4 else {})
         self._stream = self._new_stream(rows, columns)
         if self._audio_from is not None:
-            self._audio = AudioTrack(self._audio_from, self._container)
+            self._audio = AudioTrack(self._audio_from, self._container, self._way)
         try:
             self._container.start_encoding()
         except (av.error.FFmpegError, ValueError) as error:
             if self._audio is None:
                 raise
-            _log.warning("%s: its sound does not fit %s and is left out (%s)", self._audio_from, path.suffix, error)
             self._container.close()
-            self._audio, self._audio_from = None, None
+            self._audio.close()
+            self._audio = None
+            if self._way == "encoded":
+                source = one_line(str(self._audio_from))
+                _log.warning("%s: its sound does not fit %s and is left out (%s)", source, path.suffix, describe(error))
+                self._audio_from = None
+            self._way = "encoded"
             self._begin(path, rows, columns)
+        else:
+            if self._audio is not None:
+                self._audio.tell()
 
     def _new_stream(self, rows: int, columns: int) -> av.video.stream.VideoStream:
         rate = Fraction(self._fps).limit_denominator(1001)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -13,6 +11,7 @@ from typing import Literal, NamedTuple
 from datamodules.common.atomic_write import write_text
 from datamodules.common.errors import LabelError, fail
 from datamodules.tables.columns import Table
+from datamodules.tables.csv import csv_text
 from datamodules.tables.json import read_json
 from datamodules.tables.numbers import number_of
 from lightning_modules.action.segments.machine import Segment
@@ -118,12 +117,11 @@ def read_activitynet(path: str | Path) -> ActivityNetFile:
 
 def write_segment_csv(path: str | Path, segments: Sequence[Segment], duration: float | None = None) -> None:
     """Write segments of one video as CSV with the columns label, start, end, duration (seconds) and score."""
-    stream = io.StringIO(newline="")
-    rows = csv.writer(stream)
-    rows.writerow(FIELDS)
-    for one in fit_segments(segments, duration):
-        rows.writerow([one.label, *(f"{value:.{DIGITS}f}" for value in (one.start, one.end, one.duration, one.score))])
-    write_text(path, stream.getvalue())
+    rows = [
+        [one.label, *(f"{value:.{DIGITS}f}" for value in (one.start, one.end, one.duration, one.score))]
+        for one in fit_segments(segments, duration)
+    ]
+    write_text(path, csv_text(FIELDS, rows))
 
 
 def read_segment_csv(path: str | Path) -> list[Segment]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import os
@@ -13,6 +12,8 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
+
+from datamodules.tables.csv import CsvRows
 
 COMPUTING_TEXT = "computing..."
 
@@ -47,7 +48,7 @@ class FrameScoreWriter(_Closing):
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._labels = [*class_names, COMPUTING_TEXT]  # the state -1 is the last of them
         self._stream = self.path.open("w", encoding="utf-8", newline="")
-        self._rows = csv.writer(self._stream)
+        self._rows = CsvRows(self._stream)
         self._rows.writerow(["time", "state", *(f"mean:{name}" for name in class_names)])
 
     def write(self, times: ArrayLike, means: ArrayLike, states: ArrayLike) -> None:

@@ -17,6 +17,7 @@ from datamodules.faces.lists.index import images_at
 from datamodules.faces.schema import MISSING
 from datamodules.images.upright import read_picture
 from lightning_modules.commands.exported.manifest import Manifest
+from lightning_modules.commands.exported.outcome import Outcome
 from lightning_modules.commands.exported.session import Array, Graph
 
 log = logging.getLogger("appraise")
@@ -31,11 +32,11 @@ def inputs(facts: Mapping[str, Any], place: str) -> Iterator[dict[str, Array]]:
             log.warning("warning: %s", error)
 
 
-def run(graph: Graph, manifest: Manifest, place: str, output: Path, sha256: str) -> int:
+def run(graph: Graph, manifest: Manifest, place: str, output: Path, sha256: str) -> Outcome:
     """Say the attributes of each picture of a place; of one that cannot be read the row stays empty.
 
     Returns:
-        Number of pictures that cannot be read; each is named.
+        How many pictures could be read, and how many not.
     """
     facts = manifest.facts
     answers: list[FaceAnswer] = []
@@ -51,7 +52,7 @@ def run(graph: Graph, manifest: Manifest, place: str, output: Path, sha256: str)
         said = known_answers(facts, graph({"image": face[None]}))
         answers.append(face_answer(row, name, said["decision"][0].tolist(), said["probability"][0].tolist()))
     write_answers(output, facts["attributes"], answers)
-    return failed
+    return Outcome(len(answers) - failed, failed)
 
 
 def known_answers(facts: Mapping[str, Any], said: Mapping[str, Array]) -> dict[str, Array]:

@@ -23,6 +23,7 @@ from datamodules.inspection.store.feedback import FeedbackStore
 from datamodules.inspection.store.score_maps import write_map
 from lightning_modules.commands.exported.boxes import candidates, suppress
 from lightning_modules.commands.exported.manifest import Manifest
+from lightning_modules.commands.exported.outcome import Outcome
 from lightning_modules.commands.exported.session import Array, Graph
 from lightning_modules.inspection.segmenter.regions import SourceGrid, cells_inside, find_regions
 from lightning_modules.inspection.tiles import cut_into_tiles
@@ -56,13 +57,13 @@ def inputs(facts: Mapping[str, Any], place: str) -> Iterator[dict[str, Array]]:
             log.warning("warning: %s", error)
 
 
-def run(graph: Graph, manifest: Manifest, place: str, output: Path, sha256: str) -> int:
+def run(graph: Graph, manifest: Manifest, place: str, output: Path, sha256: str) -> Outcome:
     """Look for defects in the pictures of a place; detections go into ``feedback.sqlite``, score maps beside it.
 
     Running again adds nothing that is there, and touches no answer.
 
     Returns:
-        Number of pictures that cannot be read; each is named.
+        How many pictures could be read, and how many not.
     """
     facts = manifest.facts
     paths = images_at(place)
@@ -90,7 +91,7 @@ def run(graph: Graph, manifest: Manifest, place: str, output: Path, sha256: str)
     finally:
         store.close()
     log.info("%d detections on %d images, %d not readable: %s", found, len(paths) - failed, failed, store.path)
-    return failed
+    return Outcome(len(paths) - failed, failed)
 
 
 def whole_outputs(graph: Graph, facts: Mapping[str, Any], image: NDArray[np.uint8]) -> dict[str, Array]:

@@ -11,6 +11,7 @@ from typing import Any, Protocol, cast
 
 from datamodules.common.errors import ExportError
 from lightning_modules.commands.exported.manifest import NAME, Manifest, read_manifest
+from lightning_modules.commands.exported.outcome import Outcome
 from lightning_modules.commands.exported.session import Array, Graph
 from lightning_modules.commands.front.bare_options import SentenceParser
 from lightning_modules.commands.front.console import set_up_console
@@ -32,8 +33,8 @@ class Runner(Protocol):
     def inputs(self, facts: Mapping[str, Any], place: str) -> Iterator[dict[str, Array]]:
         """What the graph takes of each file of a place."""
 
-    def run(self, graph: Graph, manifest: Manifest, place: str, output: Path, sha256: str) -> int:
-        """Write the rows of all files; returns how many cannot be read."""
+    def run(self, graph: Graph, manifest: Manifest, place: str, output: Path, sha256: str) -> Outcome:
+        """Write the rows of all files."""
 
 
 def runner_of(method: str) -> Runner:
@@ -67,7 +68,7 @@ def run(command: str, arguments: Sequence[str]) -> int:
     """Run an exported network.
 
     Returns:
-        Exit code.
+        Exit code: 0, or 1 where not one file could be read.
 
     Raises:
         CommandLineError: If an option cannot work.
@@ -89,10 +90,10 @@ def run(command: str, arguments: Sequence[str]) -> int:
     graph = Graph(path, options.threads)
     _make_folder(options.output)
     sha256 = (manifest.int8 if int8 and manifest.int8 is not None else manifest.graph).sha256
-    failed = runner.run(graph, manifest, options.input, options.output, sha256)
-    if failed:
-        sys.stderr.write(f"{failed} of the files cannot be read\n")
-    return 0
+    outcome = runner.run(graph, manifest, options.input, options.output, sha256)
+    if outcome.failed:
+        sys.stderr.write(f"{outcome.failed} of the files cannot be read, or not to the end\n")
+    return 0 if outcome.read else 1
 
 
 def _make_folder(folder: Path) -> None:

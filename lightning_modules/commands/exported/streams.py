@@ -21,6 +21,7 @@ from datamodules.video.streaming.info import StreamInfo
 from datamodules.video.streaming.reader import SourceFacts, StreamReader
 from datamodules.video.streaming.sources import is_live, sources_of
 from lightning_modules.commands.exported.manifest import Manifest
+from lightning_modules.commands.exported.outcome import Outcome
 from lightning_modules.commands.exported.session import Array, Graph
 
 log = logging.getLogger("appraise")
@@ -40,14 +41,14 @@ def inputs(facts: Mapping[str, Any], place: str) -> Iterator[dict[str, Array]]:
         yield {"frames": part.frames[::_STRIDE]}
 
 
-def run(graph: Graph, manifest: Manifest, place: str, output: Path, sha256: str) -> int:
+def run(graph: Graph, manifest: Manifest, place: str, output: Path, sha256: str) -> Outcome:
     """Find the segments of the videos of a place; what an earlier run did of the same files is not done again.
 
     For each video NAME ``NAME.segments.csv``, ``NAME.srt``, ``NAME.vtt`` and ``NAME.frames.csv``; for all of them
     ``segments.json``, ``summary.json`` and ``summary.csv``, as ``annotate`` writes them without video and figures.
 
     Returns:
-        Number of videos that cannot be read, or break off; each has a row that says why.
+        How many videos gave frames, and how many cannot be read or break off; each has a row that says why.
     """
     facts = manifest.facts
     settings = SegmentSettings(**facts["segments"])
@@ -70,7 +71,7 @@ def run(graph: Graph, manifest: Manifest, place: str, output: Path, sha256: str)
     write_results(output, [*kept, *results.values()], {})
     failed = sum(1 for one in results.values() if one.status == "error")
     log.info("%d videos, %d with errors: %s", len(results), failed, output)
-    return failed
+    return Outcome(sum(1 for one in results.values() if one.frames), failed)
 
 
 class _Source:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from callbacks.video_quality.score_rows import append_score, read_rows, score_row, write_rows
+from datamodules.common.atomic_write import BEYOND_UTF8
 from datamodules.common.errors import VideoError
 from datamodules.common.fingerprint import config_digest, file_key
 from datamodules.video.finding import find_videos
@@ -23,6 +24,7 @@ from datamodules.video_quality.batch import video_record
 from datamodules.video_quality.clip_sampler import ClipSampler, Resizing, SampledClips
 from datamodules.video_quality.settings import ClipSettings
 from lightning_modules.commands.exported.manifest import Manifest
+from lightning_modules.commands.exported.outcome import Outcome
 from lightning_modules.commands.exported.session import Array, Graph
 
 log = logging.getLogger("appraise")
@@ -41,11 +43,11 @@ def inputs(facts: Mapping[str, Any], place: str) -> Iterator[dict[str, Array]]:
         yield {"fragments": clips.fragments, "key_frames": clips.key_frames}
 
 
-def run(graph: Graph, manifest: Manifest, place: str, output: Path, sha256: str) -> int:
+def run(graph: Graph, manifest: Manifest, place: str, output: Path, sha256: str) -> Outcome:
     """Score the videos of a place into ``scores.csv`` and ``scores.jsonl``; rows of a stopped run are reused.
 
     Returns:
-        Number of files that cannot be read; each has a row that says why.
+        How many files could be read, and how many not; each has a row that says why.
     """
     key = config_digest({"graph": sha256, "facts": manifest.facts})
     videos = [found.path for found in find_videos(place)]
@@ -56,8 +58,8 @@ def run(graph: Graph, manifest: Manifest, place: str, output: Path, sha256: str)
     rows = dict(kept)
     write_rows(output, list(rows.values()))
     with (
-        (output / "scores.csv").open("a", encoding="utf-8", newline="") as table,
-        (output / "scores.jsonl").open("a", encoding="utf-8", newline="") as lines,
+        (output / "scores.csv").open("a", encoding="utf-8", errors=BEYOND_UTF8, newline="") as table,
+        (output / "scores.jsonl").open("a", encoding="utf-8", errors=BEYOND_UTF8, newline="") as lines,
     ):
         for file in videos:
             if file not in rows:
@@ -65,7 +67,7 @@ def run(graph: Graph, manifest: Manifest, place: str, output: Path, sha256: str)
                 append_score((table, lines), rows[file])
     failed = sum(1 for row in rows.values() if row["status"] == "error")
     log.info("%d videos scored, %d not readable: %s", len(rows) - failed, failed, output / "scores.csv")
-    return failed
+    return Outcome(len(rows) - failed, failed)
 
 
 def scores_of(graph: Graph, facts: Mapping[str, Any], clips: Mapping[str, Array]) -> dict[str, float]:
@@ -116,4 +118,7 @@ def _read(facts: Mapping[str, Any], file: str) -> tuple[VideoInfo, SampledClips]
 
 
 def _key(run: str, file: str) -> str:
-    return config_digest({"run": run, "file": file_key(file)}) if Path(file).is_file() else ""
+    try:
+        return config_digest({"run": run, "file": file_key(file)}) if Path(file).is_file() else ""
+    except OSError:  # gone since
+        return ""

@@ -16,6 +16,7 @@ from lightning_modules.commands.faces.settings import EvaluationSettings
 from lightning_modules.commands.front.config_files import resolve_config_options
 from lightning_modules.commands.front.console import set_up_console
 from lightning_modules.commands.front.errors import CommandLineError
+from lightning_modules.commands.front.parser import namespace_at_home
 from lightning_modules.face_attributes.generator.module import AttributeFaceGenerator
 
 _LISTS = ("judges", "modes", "candidates", "layers")  # options that take several words
@@ -63,7 +64,7 @@ def parse(arguments: Sequence[str]) -> tuple[EvaluationSettings, AttributeFaceGe
     parser.add_class_arguments(EvaluationSettings, as_group=False)
     parser.add_class_arguments(FaceAttributeDataModule, "data")
     try:
-        parsed = parser.parse_args(list(arguments))
+        parsed = namespace_at_home(parser.parse_args(list(arguments)))
         stated = vars(parser.instantiate_classes(parsed.clone(with_meta=False)))
         settings = EvaluationSettings(**{n: value for n, value in stated.items() if n not in ("config", "data")})
         generator = load_generator(settings.ckpt_path, settings.statistics, settings.stated())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os.path
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple, NoReturn
 
@@ -79,6 +80,33 @@ def argument_of(option: BareOption, places: Mapping[str, str]) -> BareOption:
     if place is None:
         return option
     return BareOption(f"{place}.init_args.{option.name}", "true" if option.value is None else option.value)
+
+
+def at_home(text: str) -> str:
+    """A path that begins with ``~`` or ``~user`` in full; what is no such path stays as it is.
+
+    Example:
+        >>> at_home("~/videos") == os.path.expanduser("~/videos"), at_home("a~b"), at_home("~nobody-known/a")[0]
+        (True, 'a~b', '/')
+    """
+    if not text.startswith("~"):
+        return text
+    full = os.path.expanduser(text)  # noqa: PTH111  # Path has an error of its own for an unknown user
+    return os.path.abspath(text) if full == text and "/" in text else full  # noqa: PTH100  # nobody looks for that user again
+
+
+def words_at_home(arguments: Iterable[str]) -> list[str]:
+    """A command line on which the shell left ``~`` as it is: in quotes, and behind ``--option=``.
+
+    Example:
+        >>> words_at_home(["--output=~/scores"]) == [f"--output={at_home('~/scores')}"]
+        True
+    """
+    words = []
+    for word in arguments:
+        option, equals, value = word.partition("=") if word.startswith("-") else ("", "", word)
+        words.append(f"{option}{equals}{at_home(value)}")
+    return words
 
 
 class SentenceParser(argparse.ArgumentParser):

@@ -41,6 +41,7 @@ _HIDDEN_WARNINGS = (
     r".*It is recommended to use .*sync_dist=True.* when logging on epoch level.*",  # metric objects do it themselves
     r".*callbacks used to create the checkpoint need to be provided.*",  # a prediction has other callbacks than a fit
     r"Total length of `DataLoader` across ranks is zero.*",  # a resumed prediction with nothing left to do
+    r"Glyph \d+ .* missing from font.*",  # our own line names the characters, and what to install
     r"The dirpath has changed from.*",  # a resumed run, and a test, write to a folder of their own
 )
 

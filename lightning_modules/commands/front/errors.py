@@ -23,7 +23,8 @@ def one_sentence(error: BaseException) -> str:
         >>> one_sentence(ValueError(f'{header}  File "x.py", line 1, in f\n    g()\nValueError: a.mp4: bad'))
         'a.mp4: bad'
     """
-    text, kind = str(error).strip(), type(error).__name__
+    wrapped = error.args and isinstance(error.args[0], str) and error.args[0].startswith("Caught ")
+    text, kind = str(error.args[0] if wrapped else error).strip(), type(error).__name__
     if text.startswith("Caught ") and "\n" in text:
         # After the indented frames of the last traceback: the error's class, and its message of one line or more.
         frames = text.rpartition("Traceback (most recent call last):\n")[2]

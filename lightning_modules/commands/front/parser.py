@@ -18,6 +18,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from datamodules.common.errors import LabelError
 from datamodules.tables.yaml import read_yaml
+from lightning_modules.commands.front.bare_options import at_home
 from lightning_modules.commands.front.errors import CommandLineError
 
 if TYPE_CHECKING:
@@ -42,10 +43,34 @@ class AppraiseParser(LightningArgumentParser):
         """Let a full disk or a reader that left be known, which argparse passes over."""
         (file or sys.stderr).write(message)
 
+    def parse_args(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401  # as inherited
+        """Parse, with paths that begin with ``~`` in full, those of configuration files too."""
+        parsed = super().parse_args(*args, **kwargs)
+        return namespace_at_home(parsed) if isinstance(parsed, Namespace) else parsed
+
     def parse_string(self, content: str, *args: Any, **kwargs: Any) -> Namespace:  # noqa: ANN401  # as inherited
         """Parse the content of a configuration file, after completing its references to other files."""
         parsed: Namespace = super().parse_string(complete_references(content), *args, **kwargs)
         return parsed
+
+
+def namespace_at_home(parsed: Namespace) -> Namespace:
+    """What was parsed, with paths that begin with ``~`` in full."""
+    for name, value in vars(parsed).items():
+        setattr(parsed, name, _at_home(value))
+    return parsed
+
+
+def _at_home(value: object) -> object:
+    if isinstance(value, str):
+        return at_home(value) if "/" in value else value
+    if isinstance(value, Path):
+        return Path(at_home(str(value)))
+    if isinstance(value, Namespace):
+        return namespace_at_home(value)
+    if isinstance(value, dict):
+        return {name: _at_home(one) for name, one in value.items()}
+    return [_at_home(one) for one in value] if isinstance(value, list) else value
 
 
 def complete_references(content: str) -> str:

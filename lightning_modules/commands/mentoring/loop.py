@@ -20,6 +20,7 @@ from datamodules.common.fingerprint import file_sha256
 from lightning_modules.commands.front.config_files import find_config, resolve_config_options
 from lightning_modules.commands.front.console import RESULTS, set_up_console
 from lightning_modules.commands.front.errors import CommandLineError
+from lightning_modules.commands.front.parser import namespace_at_home
 from lightning_modules.commands.mentoring import figures as loop_figures
 from lightning_modules.commands.mentoring import table as loop_table
 from lightning_modules.commands.mentoring.settings import LoopSettings, OptionValue
@@ -71,7 +72,7 @@ def parse(arguments: Sequence[str]) -> LoopSettings:
     parser.add_argument("--config", action="config", help="configuration file")
     parser.add_class_arguments(LoopSettings, as_group=False)
     try:
-        parsed = parser.instantiate_classes(parser.parse_args(list(arguments)))
+        parsed = parser.instantiate_classes(namespace_at_home(parser.parse_args(list(arguments))))
     except CommandLineError:
         raise
     except (ArgumentError, TypeError, KeyError, ValueError) as error:  # jsonargparse, by the kind of mistake

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import os
+import re
+import socket
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -10,11 +14,21 @@ from pathlib import Path
 import pytest
 import torch
 
-from datamodules.common.atomic_write import append_row, atomic_folder, write_bytes, write_text, write_with
+from datamodules.common.atomic_write import (
+    append_row,
+    atomic_folder,
+    short_name,
+    sweep_leftovers,
+    write_bytes,
+    write_text,
+    write_with,
+)
 from datamodules.common.cache_folder import cache_folder
 from datamodules.common.errors import LabelError
 from datamodules.common.fingerprint import config_digest, file_key, file_sha256, tensors_digest
+from datamodules.common.walking import look_below
 from datamodules.tables.columns import Table
+from datamodules.tables.csv import csv_text
 from datamodules.tables.numbers import parse_integer, parse_number
 from datamodules.tables.rows import read_rows
 
@@ -74,6 +88,51 @@ def test_rows_are_appended_and_a_torn_row_is_ended(tmp_path: Path) -> None:
     assert target.read_text().splitlines() == ["one", "two", "torn", "three"]
     with pytest.raises(ValueError, match="newline"):
         append_row(target, "a\nb")
+
+
+def test_a_long_name_can_be_written_and_a_killed_process_is_swept_up(tmp_path: Path) -> None:
+    target = tmp_path / f"{'é' * 125}.csv"  # 254 bytes: nothing more fits
+    write_text(target, "a\udce9")
+    assert target.read_text() == "a\\udce9"
+    gone = (
+        tmp_path
+        / f".{short_name('é' * 125, 120)}.{re.sub(r'[^A-Za-z0-9_]', '-', socket.gethostname())}.{2**30}.abc.csv"
+    )
+    gone.touch()
+    assert sweep_leftovers(target) == [gone]
+
+
+def test_rows_of_csv_end_with_a_line_feed() -> None:
+    text = csv_text(["file", "n"], [["a\nb", 1], ["c\rd", 2]])
+    assert text == 'file,n\n"a\nb",1\n"c\rd",2\n'
+    assert list(csv.reader(io.StringIO(text, newline="")))[1:] == [["a\nb", "1"], ["c\rd", "2"]]
+
+
+def test_walking_follows_links_and_opens_no_pipe(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    inside, outside = tmp_path / "in", tmp_path / "out"
+    for file in (
+        inside / "a" / "1.mp4",
+        inside / "x.mp4" / "2.MP4",
+        outside / "3.mp4",
+        inside / ".h.mp4",
+        inside / "n",
+    ):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    (inside / "linked").symlink_to(outside)
+    (inside / "a" / "up").symlink_to("..")
+    (outside / "back").symlink_to(inside / "a")  # in, linked, back, up: a circle over two folders
+    (inside / "nowhere.mp4").symlink_to("/nowhere")
+    (inside / "self.mp4").symlink_to("self.mp4")
+    os.mkfifo(inside / "pipe.mp4")
+    below = look_below(inside, {".mp4"})
+    found = sorted(Path(file).relative_to(inside).as_posix() for file in below.files)
+    assert found == ["a/1.mp4", "linked/3.mp4", "linked/back/1.mp4", "nowhere.mp4", "self.mp4", "x.mp4/2.MP4"]
+    assert [Path(file).name for file in (*below.others, *below.odd)] == ["n", "pipe.mp4"]
+    assert sorted(Path(file).relative_to(inside).as_posix() for file in below.circles) == ["a/up", "linked/back/up"]
+    assert caplog.messages == []
+    assert look_below(tmp_path / "absent").files == []
+    assert "absent is left out: it cannot be looked into (No such file or directory)" in caplog.text
 
 
 def test_fingerprints_follow_content(tmp_path: Path) -> None:

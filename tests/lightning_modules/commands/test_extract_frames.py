@@ -154,3 +154,16 @@ def test_no_permission(source: Path, tmp_path: Path) -> None:
     blocked.write_text("in the way")
     with pytest.raises(ConfigurationError, match="give another --output"):
         extract(source, "--output", blocked / "frames")
+
+
+def test_names_that_are_long_or_differ_in_case_alone(make_clip: MakeClip, tmp_path: Path) -> None:
+    clip = make_clip("clip.mp4", frames=4)
+    (tmp_path / "in" / "red").mkdir(parents=True)
+    for name in ("UP", "up", "x" * 250, "a\nb", "c\udce9"):
+        shutil.copy(clip, tmp_path / "in" / "red" / f"{name}.mp4")
+    assert extract(tmp_path / "in", "--output", tmp_path / "out", "--count", 1) == 0
+    names = [name.rpartition("/")[2] for name in pictures(tmp_path / "out")]
+    assert len({name.casefold() for name in names}) == 5
+    assert {"a_b_00001.jpg", "c__00001.jpg"} <= set(names)
+    assert extract(tmp_path / "in", "--output", tmp_path / "out", "--count", 1) == 0  # the list can be read again
+    assert len(pictures(tmp_path / "out")) == 5

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ from datamodules.inspection.store.exchange.cells import check_row, quoted, unquo
 from datamodules.inspection.store.feedback import FeedbackStore
 from datamodules.inspection.store.file import Value
 from datamodules.tables.columns import Table
+from datamodules.tables.csv import CsvRows
 from datamodules.tables.numbers import number_of, whole_of
 
 _IMAGE = ("path", "sha256", "width", "height", "domain")
@@ -40,7 +40,7 @@ def write(store: FeedbackStore, target: Path, run_ids: Sequence[int] | None) -> 
     runs = [run.id for run in store.runs()] if run_ids is None else [store.run(one).id for one in run_ids]
     names = {one.id: one.client_id for one in store.answers()}
     with atomic_path(target) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream)
+        writer = CsvRows(stream)
         writer.writerow(FIELDS)
         for row in _rows(store, runs):
             values = dict(zip(FIELDS, row, strict=True))

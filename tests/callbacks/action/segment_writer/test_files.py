@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import pickle
 import shutil
 from collections import deque
@@ -13,6 +14,7 @@ import av
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from callbacks.action import source_annotation
@@ -20,6 +22,7 @@ from callbacks.action.frame_states import SegmentSettings, StateStream
 from datamodules.common.errors import VideoError
 from datamodules.video.writing.annotated import AnnotatedVideoWriter
 from datamodules.video.writing.encode import encode_video
+from datamodules.video.writing.picture_encoder import PictureEncoder
 from lightning_modules.action.segments.files import read_activitynet, read_segment_csv
 from tests.tables import csv_rows
 
@@ -179,3 +182,50 @@ def test_a_stream_of_states_keeps_no_frames() -> None:
         sizes.append(len(pickle.dumps(stream)))
     assert max(sizes[150:]) <= 1.1 * max(sizes[:150])
     assert stream.frames == 3000
+
+
+ODD = (b"A$AP_Ke$ha.mp4", b"caf\xe9.mp4", ("長" * 80).encode() + b".mp4", b"-a\n\tb'\"%03d.mp4")
+
+
+def test_every_video_is_a_row_whatever_its_name(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "in").mkdir()
+    encode_video(tmp_path / "short.mp4", frames([0, 1], part=4), FPS)
+    for name in ODD:
+        shutil.copy(os.fsencode(tmp_path / "short.mp4"), os.fsencode(tmp_path / "in") + b"/" + name)
+    with caplog.at_level(logging.INFO):
+        summary = annotate(tmp_path / "in", tmp_path / "out", seconds=0.1, video=True, figures=True)
+    assert {os.fsencode(one["file"]).rpartition(b"/")[2] for one in summary["sources"]} == set(ODD)
+    assert {(one["status"], one["segments"], len(one["outputs"])) for one in summary["sources"]} == {("ok", 2, 6)}
+    assert all(len(os.fsencode(name)) < 255 for one in summary["sources"] for name in one["outputs"])
+    assert len(csv_rows(tmp_path / "out" / "summary.csv")) == len(ODD)
+    assert b"\r" not in (tmp_path / "out" / "summary.csv").read_bytes()
+    assert any(line.startswith("caf\\xe9.mp4: 8 frames") for line in caplog.messages)
+    assert not any("\n" in line for line in caplog.messages)
+    assert annotate(tmp_path / "in", tmp_path / "out", None, seconds=0.1, video=True, figures=True) == summary
+
+
+def test_a_figure_or_a_video_that_fails_costs_itself(
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(self: object, *more: object, **options: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Figure, "savefig", full)
+    monkeypatch.setattr(PictureEncoder, "add", full)
+    summary = annotate(clips / "videos", tmp_path, video=True, figures=True)
+    assert [(one["status"], one["segments"]) for one in summary["sources"]] == [("error", 4), ("error", 3)]
+    assert "kitchen.mp4: cannot be written (No space left on device)" in summary["sources"][0]["error"]
+    assert f"{tmp_path / 'kitchen.png'} is left out" in caplog.text
+    assert not [path.name for path in tmp_path.iterdir() if path.name[0] == "." or path.suffix in (".mp4", ".png")]
+
+
+def test_no_file_of_somebody_else_is_replaced(clips: Path, tmp_path: Path) -> None:
+    shutil.copy(clips / "videos" / "кухня.mp4", tmp_path / "a.mp4")
+    shutil.copy(clips / "videos" / "kitchen.mp4", tmp_path / "a.mkv")  # comes first, and would become a.mp4
+    (tmp_path / "a.srt").write_text("by hand")
+    before = (tmp_path / "a.mp4").read_bytes()
+    for _ in range(2):
+        summary = annotate(tmp_path, tmp_path, video=True)
+        assert [one["name"] for one in summary["sources"]] == ["a_2", "a_3"]
+    assert (tmp_path / "a.mp4").read_bytes() == before
+    assert (tmp_path / "a.srt").read_text() == "by hand"

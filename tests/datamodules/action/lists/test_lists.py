@@ -88,6 +88,19 @@ class TestClassFolders:
         assert all(v.split is None for v in videos)
         assert folder_kind(tmp_path) == "videos"
 
+    def test_linked_classes_and_classes_without_a_video(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        for file in ("elsewhere/1.mp4", "root/red/2.mp4", "root/empty/notes.txt"):
+            (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / file).touch()
+        (tmp_path / "root" / "blue").symlink_to(tmp_path / "elsewhere")
+        (tmp_path / "root" / "gone").symlink_to("/nowhere")
+        videos = read_class_folders(tmp_path / "root", "videos")
+        assert [(video.name, video.label) for video in videos] == [("blue/1.mp4", "blue"), ("red/2.mp4", "red")]
+        assert "so they give no class: empty, gone (a link that leads nowhere)" in caplog.text
+        (tmp_path / "root" / "red").rename(tmp_path / "root" / "r\udce9")
+        with pytest.raises(ConfigurationError, match=r"'r\\xe9' cannot be the name of a class"):
+            read_class_folders(tmp_path / "root", "videos")
+
     def test_folders_of_splits(self, tmp_path: Path) -> None:
         touch(tmp_path, "train/cooking/a.mp4", "valid/cooking/b.mp4", "test/cooking/c.mp4")
         videos = read_class_folders(tmp_path, "videos")

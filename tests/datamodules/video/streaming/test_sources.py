@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from pathlib import Path
 
 import pytest
 
 from datamodules.common.errors import ConfigurationError, VideoError
+from datamodules.video.finding import find_videos
 from datamodules.video.streaming.sources import is_live, opening, sources_of
 
 
@@ -27,12 +30,35 @@ def test_folder_gives_the_videos_below_it(folder: Path) -> None:
 def test_one_file_is_taken_whatever_its_suffix(folder: Path) -> None:
     assert sources_of(str(folder / "notes.txt")) == [str(folder / "notes.txt")]
     assert sources_of(f"file://{folder / 'b.mp4'}") == [str(folder / "b.mp4")]
+    (folder / "a b.mp4").touch()
+    assert sources_of(f"file://{folder / 'a%20b.mp4'}") == [str(folder / "a b.mp4")]
 
 
 def test_pattern(folder: Path) -> None:
     assert sources_of(str(folder / "*.mp4")) == [str(folder / "b.mp4")]
     with pytest.raises(ConfigurationError, match="no file is called like this"):
         sources_of(str(folder / "*.webm"))
+
+
+def test_pictures_and_pipes_are_no_videos(folder: Path) -> None:
+    for number in range(3):
+        (folder / f"p{number}.png").touch()
+    with pytest.raises(ConfigurationError, match=r"3 of the 3 files are pictures, .*: make one of them with `ffmpeg"):
+        sources_of(str(folder / "*.png"))
+    os.mkfifo(folder / "pipe.mp4")
+    with pytest.raises(VideoError, match="this is a pipe, a socket or a device"):
+        sources_of(str(folder / "pipe.mp4"))
+    with pytest.raises(ConfigurationError, match=r"pipe\.mp4' is a pipe, a socket or a device"):
+        find_videos(folder / "pipe.mp4")
+
+
+def test_what_is_left_out_is_counted(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    os.mkfifo(folder / "pipe.mp4")
+    (folder / "no_suffix").touch()
+    with caplog.at_level(logging.INFO):
+        assert [found.name for found in find_videos(folder)] == ["a.MKV", "b.mp4", "sub/c.avi"]
+    said = "2 files with another suffix (no_suffix, notes.txt), 1 pipe, socket or device (pipe.mp4)"
+    assert caplog.messages == [f"left out of {folder}: {said}"]
 
 
 def test_file_whose_name_looks_like_a_pattern_or_a_camera(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -170,6 +170,43 @@ def test_sound_that_fits_nowhere_is_left_out(tmp_path: Path, caplog: pytest.LogC
     assert "does not fit the output and is left out" in caplog.records[0].message
 
 
+def heard(path: Path) -> tuple[int, NDArray[np.float32]]:
+    """Rate of the sound and its first channel."""
+    with av.open(str(path)) as container:
+        stream = container.streams.audio[0]
+        return stream.rate, np.concatenate([frame.to_ndarray()[0] for frame in container.decode(stream)])
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "rate", "held"),
+    [
+        ("headers.ts", "aac", 44100, 44100),  # each packet has one
+        ("raw.mkv", "pcm_s16le", 192000, 48000),
+        ("odd.mkv", "pcm_s16le", 12345, 16000),
+    ],
+)
+def test_sound_is_heard_from_an_mp4(tmp_path: Path, name: str, codec: str, rate: int, held: int) -> None:
+    source = with_tone(tmp_path / name, codec, rate)
+    write(tmp_path / "out.mp4", [0.1 * index for index in range(10)], audio_from=str(source))
+    assert len(decode(tmp_path / "out.mp4")[1]) == 10
+    found, wave = heard(tmp_path / "out.mp4")
+    assert found == held
+    assert len(wave) / held == pytest.approx(1.0, abs=0.1)
+    assert np.abs(wave[held // 4 : held // 2]).max() == pytest.approx(9000 / 32768, rel=0.1)
+
+
+def test_broken_packets_of_sound_cost_themselves(tmp_path: Path) -> None:
+    source = with_tone(tmp_path / "tone.ts", "aac")
+    content = bytearray(source.read_bytes())
+    for place in range(len(content) // 3, len(content) // 2):
+        if place % 188 > 30:  # behind the headers of the transport stream
+            content[place] ^= 0x5A
+    source.write_bytes(content)
+    write(tmp_path / "out.mp4", [0.1 * index for index in range(10)], audio_from=str(source))
+    assert len(decode(tmp_path / "out.mp4")[1]) == 10
+    assert float(sound(tmp_path / "out.mp4")[1][-1]) == pytest.approx(1.0, abs=0.1)
+
+
 def test_no_sound_and_no_source_of_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write(tmp_path / "mute.mp4", [0.0])
     write(tmp_path / "a.mp4", [0.0], audio_from=str(tmp_path / "mute.mp4"))

@@ -47,6 +47,18 @@ def test_rows_of_videos(exported: Export, videos: Path, tmp_path: Path) -> None:
             assert float(own[name]) == pytest.approx(float(other[name]), abs=1e-5), name
 
 
+def test_nothing_that_can_be_read_is_an_error(
+    exported: Export, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, file in {"quality": "a.mp4", "actions": "a.mp4", "faces": "a.png"}.items():
+        place = tmp_path / name
+        place.mkdir()
+        (place / file).write_text("neither")
+        command = ["run-exported", str(exported(name).folder), str(place), f"--output={tmp_path / 'rows' / name}"]
+        assert cli.main(command) == 1, name
+        assert "1 of the files cannot be read" in capsys.readouterr().err
+
+
 def test_rows_of_a_stopped_run_are_reused(exported: Export, videos: Path, tmp_path: Path) -> None:
     made = exported("quality")
     run_exported(made, videos, tmp_path)

@@ -18,7 +18,7 @@ import callbacks
 import cli
 import datamodules
 import lightning_modules
-from datamodules.common.errors import VideoError
+from datamodules.common.errors import LabelError, VideoError
 from lightning_modules.commands import listing
 from lightning_modules.commands.front.early.words import SWITCHES, asks_for_help
 from lightning_modules.commands.front.errors import one_sentence
@@ -211,7 +211,7 @@ class Broken(Dataset[int]):
         try:
             raise KeyError("the cause")
         except KeyError as error:
-            raise VideoError(*([] if self.message is None else [self.message])) from error
+            raise LabelError(*([] if self.message is None else [self.message])) from error
 
 
 @pytest.mark.parametrize(
@@ -219,15 +219,19 @@ class Broken(Dataset[int]):
     [
         ("b.mp4: bad", "b.mp4: bad"),
         ("b.mp4: bad\nframe: 3\n\n  missing", "b.mp4: bad\nframe: 3\n\n  missing"),
-        (None, "VideoError without a message: APPRAISE_DEBUG=1 shows where it arose"),
+        (None, "LabelError without a message: APPRAISE_DEBUG=1 shows where it arose"),
     ],
     ids=["one line", "lines", "none"],
 )
 @pytest.mark.parametrize("workers", [0, 1])
 def test_error_of_a_loader_process_loses_its_traceback(workers: int, message: str | None, sentence: str) -> None:
-    with pytest.raises(VideoError) as caught:
+    with pytest.raises(LabelError) as caught:
         list(DataLoader(Broken(message), num_workers=workers))
     assert one_sentence(caught.value) == sentence
+
+
+def test_error_of_a_video_is_one_line_whatever_its_name() -> None:
+    assert one_sentence(VideoError("a\nb.mp4: bad")) == "a\\nb.mp4: bad"
 
 
 def test_error_of_a_worker_with_no_known_traceback_keeps_its_first_line() -> None:

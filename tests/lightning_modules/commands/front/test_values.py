@@ -162,3 +162,13 @@ def test_the_record_leaves_linked_values_to_the_data(appraise: Command, workdir:
     record = workdir / "runs/toy/version_0/config.yaml"
     assert "num_classes" not in yaml.safe_load(record.read_text(encoding="utf-8"))["model"]["init_args"]
     assert appraise("fit", "--config", str(record), "--data.num_classes", "9").code == 0
+
+
+def test_a_path_at_home_in_an_option_and_in_a_file(
+    printed: Command, workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(workdir / "me"))
+    (workdir / "opt.yaml").write_text(OPTIMISER.replace("save_dir: here", "save_dir: ~/here"), encoding="utf-8")
+    done = printed("--output=~/run")
+    assert done["output"] == str(workdir / "me" / "run")
+    assert done["trainer"]["logger"]["init_args"]["save_dir"] == str(workdir / "me" / "here")
