@@ -253,6 +253,8 @@ def _info(facts: SourceFacts) -> StreamInfo:
         "height": facts.height,
         "fps": facts.fps,
         "duration": facts.duration,
+        "transfer": facts.transfer,
+        "pixel_aspect": facts.pixel_aspect,
     }
 
 

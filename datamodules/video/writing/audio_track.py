@@ -17,7 +17,7 @@ from av.audio.stream import AudioStream
 from av.packet import Packet
 
 from datamodules.video.reading.survey import describe
-from datamodules.video.streaming.reader import clock_origin
+from datamodules.video.reading.timeline import clock_origin
 
 _log = logging.getLogger(__name__)
 

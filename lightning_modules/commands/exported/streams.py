@@ -103,7 +103,7 @@ class _Source:
             yield builder.take(last=True)
 
     def _begin(self, facts: SourceFacts) -> ChunkBuilder:
-        self.info = {name: getattr(facts, name) for name in self.info}  # type: ignore[assignment]  # its own keys
+        self.info = {name: getattr(facts, name) for name in StreamInfo.__annotations__}  # type: ignore[assignment]
         return ChunkBuilder(self._plan, facts)
 
 
