@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from datamodules.action.frames.chosen import read_timed, wanted_frames
+from datamodules.action.frames.chosen import wanted_frames
 from datamodules.action.frames.sampling import FrameSampling
 from datamodules.action.lists.class_folders import FRAME_COLUMNS, FRAME_LIST, OPTIONAL_FRAME_COLUMNS
 from datamodules.action.lists.records import ActionVideo
@@ -32,6 +32,7 @@ from datamodules.common.errors import AppraiseError, ConfigurationError, VideoEr
 from datamodules.common.manifest import read_rows
 from datamodules.common.progress import file_progress
 from datamodules.video.reading.contract import FrameChunk, VideoInfo
+from datamodules.video.reading.reader import read_video
 from lightning_modules.commands.front.bare_options import SentenceParser
 from lightning_modules.commands.front.errors import CommandLineError
 
@@ -153,7 +154,7 @@ class Extraction:
                     continue
                 pictures = PictureFiles(self.folder, video, stem, self._sampling, self._size)
                 try:
-                    read_timed(video.path, pictures, self._timeout, 0)
+                    read_video(video.path, pictures, timeout=self._timeout)
                 except VideoError as error:
                     pictures.remove()
                     errors.append(str(error))
@@ -204,12 +205,10 @@ class PictureFiles:
     """Takes frames from ``read_video`` and writes each as ``<class>/<stem>_<number>.jpg``.
 
     Attributes:
-        all_times: Times of all frames of the video; None where unknown.
         rows: A row of the list for each picture.
     """
 
     def __init__(self, folder: Path, video: ActionVideo, stem: str, sampling: FrameSampling, size: int | None) -> None:
-        self.all_times: NDArray[np.float64] | None = None
         self.rows: list[tuple[str, ...]] = []
         self._folder = folder
         self._video = video
@@ -221,7 +220,7 @@ class PictureFiles:
         """Remove the pictures of an earlier attempt and choose frames."""
         self.remove()
         (self._folder / self._video.label).mkdir(exist_ok=True)
-        return wanted_frames(info, self.all_times, self._video, self._sampling)
+        return wanted_frames(info, self._video, self._sampling)
 
     def add(self, chunk: FrameChunk) -> None:
         """Write pictures."""

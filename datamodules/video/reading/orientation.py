@@ -7,7 +7,7 @@ import struct
 from typing import Any, NamedTuple
 
 import av
-from av.sidedata.sidedata import Type
+from av.sidedata.sidedata import SideData
 from numpy.typing import NDArray
 
 _TOLERANCE = 1.0  # degrees beside a quarter turn
@@ -40,11 +40,11 @@ class Orientation(NamedTuple):
 def orientation_of(frame: av.VideoFrame) -> Orientation:
     """What the display matrix of a frame asks for; a picture at another angle than a quarter turn is left as it is."""
     try:
-        data = frame.side_data.get(Type.DISPLAYMATRIX)
+        data = frame.side_data.get("DISPLAYMATRIX")
     except ValueError:  # PyAV does not know one of the kinds of data beside the frame
         turns = frame.rotation // 90 % 4
         return Orientation(turns % 2 == 1, turns in (1, 2), turns in (2, 3))
-    if data is None or data.buffer_size < 36:
+    if not isinstance(data, SideData) or data.buffer_size < 36:
         return Orientation()
     return orientation_from(struct.unpack("=9i", bytes(data)[:36]))
 
@@ -58,6 +58,9 @@ def orientation_from(matrix: tuple[int, ...]) -> Orientation:
     """
     a, b, _, c, d = matrix[:5]
     straight, across = math.hypot(a, d), math.hypot(b, c)
-    if max(straight, across) == 0 or math.degrees(math.atan2(min(straight, across), max(straight, across))) > _TOLERANCE:
+    if (
+        max(straight, across) == 0
+        or math.degrees(math.atan2(min(straight, across), max(straight, across))) > _TOLERANCE
+    ):
         return Orientation()
     return Orientation(True, b < 0, c < 0) if across > straight else Orientation(False, d < 0, a < 0)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datamodules.video.reading.bits import interlaced_sequence
+from datamodules.video.reading.timeline import ABSURD
 
 _NOT_SHOWN_VP8 = 0x10  # the bit of a VP8 frame's first byte that is set where the frame is shown
 _SKIPPED = 12  # bytes; a picture of MPEG-4 that stands for a repeated one, or for one packed with its neighbour
@@ -67,6 +68,12 @@ class PacketTable:
             return "its packets tell no times"
         if len(set(known)) < len(known):
             return "times are repeated"
+        if max(map(abs, known)) * (stream.time_base or 1) > ABSURD:
+            return "its packets tell no sensible times"
+        if stream.codec_context.has_b_frames and (
+            self.codec == "mpeg4" or (self.codec == "h264" and known == sorted(known))
+        ):
+            return "its packets may not follow its pictures"
         if not self.hidden and (not self.keys[0] or min(known) < known[0]):
             return "it begins inside a group of pictures"
         if interlaced_sequence(self.codec, stream.codec_context.extradata):
@@ -77,7 +84,7 @@ class PacketTable:
         """True where pictures are shown before the key frame that they follow in the file."""
         newest: int | None = None
         for pts, key in zip(self.pts, self.keys, strict=True):
-            if pts is None or newest is not None and pts < newest:
+            if pts is None or (newest is not None and pts < newest):
                 return True
             newest = pts if key else newest
         return False

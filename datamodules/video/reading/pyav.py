@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from datamodules.common.errors import VideoError
 from datamodules.video.limits import Deadline
-from datamodules.video.reading.contract import FrameChunk, OtherFramesError, VideoInfo, chunk_length
+from datamodules.video.reading.contract import FrameChunk, OtherFramesError, chunk_length
 from datamodules.video.reading.decoding import decoded
 from datamodules.video.reading.survey import describe, info_of, open_container, survey
 from datamodules.video.reading.timeline import BestEffort
@@ -47,6 +47,8 @@ class PyAVVideo:
             for row, index in enumerate(part.tolist()):
                 frames[row] = self._upright(self._seek(decoding, index))
             yield FrameChunk(part, frames, self.info.times[part])
+        if len(indices) and indices[-1] == self.info.frames - 1 and next(decoding, None) is not None:
+            raise OtherFramesError(f"{self.path}: decoding gives more than {self.info.frames} frames")
 
     def _seek(self, decoding: Iterator[tuple[int, av.VideoFrame]], index: int) -> av.VideoFrame:
         for position, frame in decoding:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from datamodules.common.errors import VideoError
 from datamodules.video.limits import Deadline
 from datamodules.video.reading.contract import VideoInfo
-from datamodules.video.reading.decoding import decoded
+from datamodules.video.reading.decoding import StreamDecoder, decoded
 from datamodules.video.reading.orientation import Orientation, orientation_of
 from datamodules.video.reading.packets import PacketTable
 from datamodules.video.reading.timeline import BestEffort, Timeline, clock_origin, seconds
@@ -114,7 +114,7 @@ def survey(path: str, deadline: Deadline, *, count: str = "") -> Survey:
         packets, first = _scan(path, container, stream, deadline)
         fps, duration, origin = rate_of(stream), _duration(container, stream), clock_origin(container)
         last = max((pts for pts in packets.pts if pts is not None), default=None)
-        end = math.nan if last is None else (seconds(last, stream.time_base) or 0.0) - origin
+        end = math.nan if last is None else (seconds(last, stream.time_base) or 0.0) - min(origin, 0.0)
         _check_complete(path, container, stream, packets.count + packets.hidden, known, end, deadline)
         count = count or packets.why_decode(stream)
         if first is None:
@@ -144,14 +144,14 @@ def _scan(
     """All packets of a stream; they are decoded up to the first frame."""
     packets = PacketTable(stream.codec_context.name)
     first: av.VideoFrame | None = None
-    stream.codec_context.thread_count = 1  # more would decode more frames before they give the first
+    decoder = StreamDecoder(container, stream, 1, "SLICE")  # more threads decode more frames before they give the first
     try:
-        for packet in container.demux(stream):
+        for packet in decoder.packets():
             deadline.check()
             if packet.size:
                 packets.add(packet)
             if first is None:
-                first = _first_of(packet)
+                first = _first_of(decoder, packet)
     except av.error.FFmpegError as error:
         raise VideoError(f"{path}: damaged after {packets.count} frames ({describe(error)})") from error
     if not packets.count:
@@ -159,9 +159,9 @@ def _scan(
     return packets, first
 
 
-def _first_of(packet: av.Packet[_Stream]) -> av.VideoFrame | None:
+def _first_of(decoder: StreamDecoder, packet: av.Packet[_Stream]) -> av.VideoFrame | None:
     try:
-        return next(iter(packet.decode()), None)
+        return next(iter(decoder.decode(packet)), None)
     except av.error.FFmpegError:
         return None  # a stream may begin between two key frames
 
@@ -253,8 +253,8 @@ def rate_of(stream: _Stream) -> float:
 
 def _duration(container: av.container.InputContainer, stream: _Stream) -> float:
     if stream.duration is not None and stream.time_base is not None:
-        return float(stream.duration * stream.time_base)
-    return (container.duration or 0) / 1e6  # the container counts in microseconds
+        return max(0.0, float(stream.duration * stream.time_base))
+    return max(0.0, (container.duration or 0) / 1e6)  # the container counts in microseconds
 
 
 def _check_complete(
@@ -287,11 +287,11 @@ def holds_all(announced: int, samples: int, indexed: int) -> bool:
             altogether, or where a recorder wrote none for pictures that did not change. 0 where there is no index.
     """
     enough = math.floor((1 - SHORTFALL) * announced)
-    return samples >= enough or 0 < indexed < enough and samples >= math.floor((1 - SHORTFALL) * indexed)
+    return samples >= enough or (0 < indexed < enough and samples >= math.floor((1 - SHORTFALL) * indexed))
 
 
 def last_packet_time(path: str, deadline: Deadline) -> float:
-    """End of the last packet of any stream, in seconds from the start of the container.
+    """End of the last packet of any stream, in seconds; from the start of the container where that is negative.
 
     Raises:
         VideoError: If the time is over before it is found.
@@ -303,7 +303,7 @@ def last_packet_time(path: str, deadline: Deadline) -> float:
             for packet in container.demux():
                 deadline.check()
                 if packet.pts is not None and packet.time_base is not None:
-                    last = max(last, float((packet.pts + (packet.duration or 0)) * packet.time_base) - origin)
+                    last = max(last, float((packet.pts + (packet.duration or 0)) * packet.time_base) - min(origin, 0.0))
         except av.error.FFmpegError:
             return last
     return last

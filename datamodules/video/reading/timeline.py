@@ -12,8 +12,10 @@ from typing import Generic, NamedTuple, TypeVar
 
 import av
 import av.container
+from av.audio.stream import AudioStream
 
 Item = TypeVar("Item")
+ABSURD = 1e9  # seconds, thirty years: no time of a video lies further from its clock's zero
 USUAL_FPS = 25.0  # spacing of frames without times in a source that states no rate
 _RESTART = 1.0  # seconds back, or
 _LEAP = 3600.0  # seconds ahead, at which a clock has been set anew rather than shaken
@@ -21,8 +23,21 @@ _HELD = 8  # frames that wait for the next one whose time can be believed
 
 
 def clock_origin(container: av.container.InputContainer) -> float:
-    """Time of the container that counts as zero, in seconds: its start, as players count (negative too)."""
-    return (container.start_time or 0) / 1e6
+    """Time of the container that counts as zero, in seconds: its start, as ffprobe tells it (negative too)."""
+    starts = [(container.start_time or 0) / 1e6]
+    if "matroska" in container.format.name:
+        starts += [start for stream in container.streams.audio if (start := _opus_start(stream)) is not None]
+    start = min(starts)
+    return start if abs(start) < ABSURD else 0.0
+
+
+def _opus_start(stream: AudioStream) -> float | None:
+    """Start of Opus in Matroska with the run-up of its decoder, which ffprobe 5 counts and FFmpeg 8 does not."""
+    header = stream.codec_context.extradata or b""
+    start = seconds(stream.start_time, stream.time_base)
+    if start is None or header[:8] != b"OpusHead" or len(header) < 12:
+        return None
+    return start - math.floor(int.from_bytes(header[10:12], "little") / 48 + 0.5) / 1000  # samples, in milliseconds
 
 
 class BestEffort:
@@ -89,14 +104,16 @@ class Timeline(Generic[Item]):
 
     def add(self, item: Item, time: float | None) -> Iterator[tuple[Item, float]]:
         """Take the next frame and what the container says of its time; yield those whose time is now known."""
-        if time is None or not math.isfinite(time):
+        if time is None or not abs(time) < ABSURD:
             yield from self.rest()
             yield self._placed(item, 0.0 if self._last is None else self._last + self._step)
             return
-        last = self._last
-        if last is None:
-            yield self._placed(item, time - self._origin)
-            return
+        if self._last is None:
+            if not self._waiting:  # only the next one tells whether it can be believed
+                self._waiting = [_Waiting(item, time)]
+                return
+            yield self._first(time)
+        last = self._last or 0.0
         self._waiting.append(_Waiting(item, time))
         moved = time - self._origin
         if last < moved <= last + _RESTART or (last < moved and self._within(moved)):
@@ -110,9 +127,15 @@ class Timeline(Generic[Item]):
         """The frames that still wait: a gap is believed, any other time is not."""
         waiting, self._waiting = self._waiting, []
         for item, time in waiting:
-            last = self._last if self._last is not None else 0.0
-            moved = time - self._origin
-            yield self._placed(item, moved if last < moved < last + _LEAP else last + self._step)
+            moved, last = time - self._origin, self._last
+            yield self._placed(item, moved if last is None or last < moved < last + _LEAP else last + self._step)
+
+    def _first(self, following: float) -> tuple[Item, float]:
+        """The first frame; a little before the second where its own time is later than that."""
+        item, time = self._waiting.pop()
+        if following < time < following + _RESTART:
+            time = following - self._step
+        return self._placed(item, time - self._origin)
 
     def _within(self, moved: float) -> bool:
         """Whether a time that leaves a gap lies before one that waits: that one led astray."""
@@ -121,7 +144,7 @@ class Timeline(Generic[Item]):
     def _goes_on(self) -> bool:
         """Whether the last two that wait follow one another, after a gap or on a clock that was set anew."""
         before, after = (one.time for one in self._waiting[-2:])
-        last = self._last if self._last is not None else 0.0
+        last = self._last or 0.0
         far = before - self._origin > last + _RESTART or before - self._origin < last - _RESTART
         return far and before < after < before + _LEAP
 
@@ -130,7 +153,7 @@ class Timeline(Generic[Item]):
         yield from self._steps(self._waiting[:-2])
         (first, begin), (second, end) = self._waiting[-2:]
         self._waiting = []
-        last = self._last if self._last is not None else 0.0
+        last = self._last or 0.0
         if not last < begin - self._origin < last + _LEAP:
             self._origin = begin - (last + self._step)
         yield self._placed(first, begin - self._origin)
@@ -140,7 +163,7 @@ class Timeline(Generic[Item]):
         """Place those that wait between the last and the one that came, at most a frame's duration apart."""
         *others, (item, _) = self._waiting
         self._waiting = []
-        last = self._last if self._last is not None else 0.0
+        last = self._last or 0.0
         step = min(self._step, (moved - last) / (len(others) + 1))
         yield from self._steps(others, step)
         yield self._placed(item, moved)
@@ -150,5 +173,7 @@ class Timeline(Generic[Item]):
             yield self._placed(item, (self._last or 0.0) + (self._step if step is None else step))
 
     def _placed(self, item: Item, time: float) -> tuple[Item, float]:
+        if self._last is not None and time <= self._last:
+            time = math.nextafter(self._last, math.inf)
         self._last = time
         return item, time

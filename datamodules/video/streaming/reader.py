@@ -1,8 +1,8 @@
 """Frames of a source one after the other, however long it is: one pass, constant memory, times of the container.
 
 Unlike ``datamodules.video.reading.reader`` this looks at nothing twice: the header's counts are only compared with what
-came out when the end is reached. Frames and their times are the same in both. A packet that cannot be decoded is passed over, so that a damaged or joined stream
-gives all that it holds, and is told of at the end.
+came out when the end is reached. Frames and their times are the same in both, but a packet that cannot be decoded is
+passed over here, so that a damaged or joined stream gives all that it holds, and is told of at the end.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from datamodules.common.errors import VideoError
 from datamodules.video.limits import Deadline
+from datamodules.video.reading.decoding import StreamDecoder, ThreadKind
 from datamodules.video.reading.orientation import Orientation, orientation_of
 from datamodules.video.reading.survey import (
     SHORTFALL,
@@ -96,14 +97,17 @@ class StreamReader:
         self._delivered = 0
         self._packets = 0
         self._indexed = 0
+        self._origin = 0.0
         self._damaged = 0
         self._last_time = -math.inf
         self._live = is_live(source)
         self._container = _open(source, timeout)
         try:
             self._stream = best_stream(self._container, source)
+            self._origin = clock_origin(self._container)
             self._indexed = len(self._stream.index_entries)
-            self._prepare(threads)
+            kind: ThreadKind = "SLICE" if self._live else "AUTO"  # frame threads delay a live picture
+            self._decoder = StreamDecoder(self._container, self._stream, threads, kind)
         except BaseException:
             self._container.close()
             raise
@@ -153,7 +157,7 @@ class StreamReader:
         Args:
             progress: Called after each packet; an error that it raises ends the reading.
         """
-        timeline, best_effort = Timeline[av.VideoFrame](self.fps, clock_origin(self._container)), BestEffort()
+        timeline, best_effort = Timeline[av.VideoFrame](self.fps, self._origin), BestEffort()
         try:
             for frame in self._decoded(progress):
                 for settled in timeline.add(frame, best_effort.time(frame)):
@@ -170,19 +174,15 @@ class StreamReader:
         """Close the source; harmless when repeated."""
         self._container.close()
 
-    def _prepare(self, threads: int) -> None:
-        self._stream.thread_type = "SLICE" if self._live else "AUTO"  # frame threads would delay a live picture
-        self._stream.codec_context.thread_count = threads
-
     def _decoded(self, progress: Callable[[], None]) -> Iterator[av.VideoFrame]:
         """Decode packet by packet, passing over the damaged ones."""
         in_a_row = 0
         try:
-            for packet in self._container.demux(self._stream):
+            for packet in self._decoder.packets():
                 progress()
                 self._packets += bool(packet.size)
                 try:
-                    decoded = packet.decode()
+                    decoded = self._decoder.decode(packet)
                 except av.error.FFmpegError as error:
                     self._damaged += bool(self._delivered)  # a recording may begin between two key frames
                     in_a_row += 1
@@ -191,7 +191,6 @@ class StreamReader:
                         return
                     continue
                 for frame in decoded:
-                    assert isinstance(frame, av.VideoFrame)
                     in_a_row = 0
                     self._delivered += 1
                     yield frame
@@ -220,9 +219,10 @@ class StreamReader:
         if self._stream.frames:
             return not holds_all(self._stream.frames, self._packets, self._indexed)
         needed = (1 - SHORTFALL) * self.duration - 1.0
+        end = self._last_time + max(0.0, self._origin)  # the duration of some containers is the time of their end
         if self._stream.duration:
-            return self._last_time < needed
-        return self._last_time < needed and _end_of_packets(self.source) < needed  # sound may last longer
+            return end < needed
+        return end < needed and _end_of_packets(self.source) < needed  # sound may last longer
 
 
 class PictureConverter:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from datamodules.action.batch import StreamInfo
 from datamodules.common.errors import ConfigurationError, VideoError
+from datamodules.video.reading.orientation import Orientation
 from datamodules.video.streaming.reader import PictureConverter, StreamReader
 from datamodules.video.writing.annotated import AnnotatedVideoWriter
 from datamodules.video.writing.picture_encoder import PLAYS_UNFINISHED, PictureEncoder
@@ -128,7 +129,7 @@ def test_rotated_source_plays_upright(shared_dir: Path, tmp_path: Path) -> None:
     annotated(shared_dir / "data" / "action" / "decord" / "video_90.mov", tmp_path / "out.mp4", small=False)
     reader = StreamReader(str(tmp_path / "out.mp4"))
     facts = reader.facts(next(reader.frames()).frame)
-    assert (facts.width, facts.height, facts.turns) == (320, 568, 0)
+    assert (facts.width, facts.height, facts.orientation) == (320, 568, Orientation())
 
 
 def test_sound_ends_with_the_pictures_after_an_interruption(shared_dir: Path, tmp_path: Path) -> None:
