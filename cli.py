@@ -34,7 +34,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 # Options without a value, so that what follows one is no value of it.
-SWITCHES = ("--print_config", "--help-all", "--show", "--force", "--strips", "--agreement", "--dry-run", "--offline")
+SWITCHES = (
+    "--print_config", "--help-all", "--show", "--force", "--strips", "--agreement", "--tone-mapping", "--dry-run",
+    "--offline",
+)  # fmt: skip
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 EXAMPLES = """\

@@ -102,6 +102,7 @@ class SourceResult:
         outputs: Names of its files.
         key: Digest of file, weights and options.
         started: UTC date and time at which the recording of a live source began; empty for a file.
+        transfer: FFmpeg's name of the transfer function of the pictures; empty where unknown.
     """
 
     name: str
@@ -121,6 +122,7 @@ class SourceResult:
     outputs: list[str] = field(default_factory=list)
     key: str = ""
     started: str = ""
+    transfer: str = ""
 
     @property
     def place(self) -> str:
@@ -229,6 +231,7 @@ class SourceAnnotation:
             error=error,
             tally=None if self.evaluation is None else self.evaluation.tally,
             outputs=list(dict.fromkeys(self._written)),
+            transfer=self.info.get("transfer", ""),
         )
 
     def close(self, complete: bool = True) -> None:

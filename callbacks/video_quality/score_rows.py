@@ -14,7 +14,7 @@ from datamodules.video_quality.batch import VideoRecord
 
 FIELDS = (
     "file", "status", "score_raw", "score_1_5", "seconds", "clips", "score_std", "frames_decoded", "frames_announced",
-    "width", "height", "fps", "duration", "upsampled", "reader", "error",
+    "width", "height", "fps", "duration", "upsampled", "transfer", "reader", "error",
 )  # fmt: skip
 SCORES = ("score_raw", "score_1_5", "score_std")
 
@@ -61,4 +61,4 @@ def write_rows(folder: Path, rows: list[dict[str, Any]]) -> None:
     with atomic_path(folder / "scores.csv") as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(FIELDS)
-        writer.writerows([row[name] for name in FIELDS] for row in rows)
+        writer.writerows([row.get(name, "") for name in FIELDS] for row in rows)  # an older version knew fewer

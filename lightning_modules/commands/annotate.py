@@ -15,7 +15,7 @@ _LEGACY_CONFIG = "action/annotate_legacy"
 USAGE = "appraise annotate SOURCE --ckpt_path FILE [--action NAME] [--show] [--output DIR]"
 
 # Options of the stream that may be given by their bare names.
-_DATA = ("rate", "compare_rate", "chunk_frames", "max_lag", "live_timeout")
+_DATA = ("rate", "compare_rate", "tone_mapping", "chunk_frames", "max_lag", "live_timeout")
 _SHOWN_CHUNK = 8  # frames; a window should not stand still while a long chunk is scored
 _NAMES_MODEL = (*ASKING, "ckpt_path", "model", "config")
 
@@ -88,4 +88,5 @@ def _writer_options() -> list[str]:
 def _switches() -> list[str]:
     """Options that may stand without a value."""
     parameters = inspect.signature(SegmentWriter).parameters.values()
-    return ["compare_rate", *(parameter.name for parameter in parameters if isinstance(parameter.default, bool))]
+    own = [parameter.name for parameter in parameters if isinstance(parameter.default, bool)]
+    return ["compare_rate", "tone_mapping", *own]

@@ -55,6 +55,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--root")
     parser.add_argument("--class", dest="label")
     parser.add_argument("--timeout", type=float, default=60.0)
+    parser.add_argument("--tone-mapping", action="store_true")
     return parser
 
 
@@ -76,7 +77,8 @@ def run(command: str, arguments: Sequence[str]) -> int:
     sampling = FrameSampling(options.count, None if options.every is None else 1 / options.every)
     videos = listed_videos(options.source, options.root, options.label)
     try:
-        extraction = Extraction(Path(options.output), videos, sampling, options.size, options.timeout)
+        folder, mapped = Path(options.output), options.tone_mapping
+        extraction = Extraction(folder, videos, sampling, options.size, options.timeout, mapped)
         errors = extraction.run()
     except OSError as error:
         if isinstance(error, AppraiseError):
@@ -119,13 +121,20 @@ class Extraction:
         sampling: Which frames.
         size: Shorter side of the pictures in pixels; None keeps that of the video.
         timeout: Seconds for one file.
+        tone_mapping: Whether pictures of high dynamic range are mapped to BT.709.
 
     Raises:
         ConfigurationError: If the folder holds frames that were extracted with other options.
     """
 
     def __init__(
-        self, folder: Path, videos: Sequence[ActionVideo], sampling: FrameSampling, size: int | None, timeout: float
+        self,
+        folder: Path,
+        videos: Sequence[ActionVideo],
+        sampling: FrameSampling,
+        size: int | None,
+        timeout: float,
+        tone_mapping: bool = False,
     ) -> None:
         self.folder = folder
         self.frames = 0
@@ -134,6 +143,7 @@ class Extraction:
         self._sampling = sampling
         self._size = size
         self._timeout = timeout
+        self._tone_mapping = tone_mapping
         self._list = folder / FRAME_LIST
         self._check_options()
 
@@ -154,7 +164,7 @@ class Extraction:
                     continue
                 pictures = PictureFiles(self.folder, video, stem, self._sampling, self._size)
                 try:
-                    read_video(video.path, pictures, timeout=self._timeout)
+                    read_video(video.path, pictures, timeout=self._timeout, tone_mapping=self._tone_mapping)
                 except VideoError as error:
                     pictures.remove()
                     errors.append(str(error))
@@ -172,6 +182,7 @@ class Extraction:
             "frames_per_video": self._sampling.frames_per_video,
             "sampling_rate": self._sampling.sampling_rate,
             "size": self._size,
+            **({"tone_mapping": True} if self._tone_mapping else {}),
         }
         path = self.folder / OPTIONS_FILE
         if path.is_file():

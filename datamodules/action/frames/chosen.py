@@ -103,7 +103,8 @@ def read_frames(video: ActionVideo, reading: ActionFrameSettings, target: Path) 
 
 def _read_file(video: ActionVideo, reading: ActionFrameSettings, stream: IO[bytes]) -> list[float]:
     frames = SparseFrames(stream, video, reading)
-    read_video(video.path, frames, timeout=reading.decode_timeout, threads=1)  # several files are read at a time
+    timeout, mapped = reading.decode_timeout, reading.tone_mapping
+    read_video(video.path, frames, timeout=timeout, threads=1, tone_mapping=mapped)  # several files are read at a time
     return frames.times
 
 

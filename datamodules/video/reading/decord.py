@@ -20,6 +20,7 @@ from datamodules.video.reading.contract import FrameChunk, VideoInfo, chunk_leng
 from datamodules.video.reading.orientation import Orientation
 from datamodules.video.reading.survey import CannotOpenError, Survey, info_of, survey
 from datamodules.video.reading.timeline import Timeline
+from datamodules.video.reading.tone_mapping import HDR
 
 if TYPE_CHECKING:
     import decord
@@ -38,17 +39,20 @@ class DecordVideo:
         path: The file.
         threads: Decoding threads; 0 lets FFmpeg choose.
         deadline: Bounds the survey.
+        tone_mapping: Whether pictures of high dynamic range are mapped to BT.709, which PyAV alone does.
 
     Raises:
         VideoError: If decord cannot open the file or decode its first frame, the file is damaged or cut off, or
             decord would show other frames than a player (see ``why_not``).
     """
 
-    def __init__(self, path: str, threads: int, deadline: Deadline) -> None:
+    def __init__(self, path: str, threads: int, deadline: Deadline, tone_mapping: bool = False) -> None:
         self.path = path
         found = _survey(path, deadline)
         if found is not None and (reason := why_not(found)):
             raise VideoError(f"{path}: {reason}")
+        if found is not None and tone_mapping and found.picture.transfer in HDR:
+            raise VideoError(f"{path}: it hands over 8 bits, and tones are mapped from more")
         self._reader = _open(path, threads, quietly=found is None)
         self._first = self._decode([0])
         self.info = self._alone() if found is None else info_of(path, found, "decord")

@@ -15,6 +15,7 @@ from datamodules.video.reading.contract import FrameChunk, OtherFramesError, chu
 from datamodules.video.reading.decoding import decoded
 from datamodules.video.reading.survey import describe, info_of, open_container, survey
 from datamodules.video.reading.timeline import BestEffort
+from datamodules.video.reading.tone_mapping import mapping_of
 
 
 class PyAVVideo:
@@ -25,16 +26,20 @@ class PyAVVideo:
         threads: Decoding threads; 0 lets FFmpeg choose.
         deadline: Checked between packets.
         count: Why all frames are decoded to be counted first; empty lets the packets decide.
+        tone_mapping: Whether pictures of high dynamic range are mapped to BT.709.
 
     Raises:
         VideoError: If it cannot be opened, its first frame cannot be decoded, or it is damaged or cut off.
     """
 
-    def __init__(self, path: str, threads: int, deadline: Deadline, count: str = "") -> None:
+    def __init__(
+        self, path: str, threads: int, deadline: Deadline, count: str = "", tone_mapping: bool = False
+    ) -> None:
         self.path = path
         self._threads = threads
         self._deadline = deadline
         self._found = survey(path, deadline, count=count)
+        self._mapping = mapping_of(self._found.picture.transfer) if tone_mapping else None
         self.info = info_of(path, self._found, "pyav")
 
     def chunks(self, indices: NDArray[np.int64]) -> Iterator[FrameChunk]:
@@ -78,6 +83,10 @@ class PyAVVideo:
         # POINT repeats the colour samples of 4:2:0 and 4:2:2, as the conversion of 8-bit video does in any mode and
         # as decord does for 10 bits too; a frame of another size than the first is interpolated
         mode = "POINT" if (frame.width, frame.height) == (width, height) else "BILINEAR"
-        picture = frame.to_ndarray(format="rgb24", width=width, height=height, interpolation=mode)
-        upright: NDArray[np.uint8] = orientation.upright(np.asarray(picture, dtype=np.uint8))
+        if self._mapping is not None:
+            picture = self._mapping.picture(frame, width, height, mode)
+        else:
+            shown = frame.to_ndarray(format="rgb24", width=width, height=height, interpolation=mode)
+            picture = np.asarray(shown, dtype=np.uint8)
+        upright: NDArray[np.uint8] = orientation.upright(picture)
         return upright

@@ -51,6 +51,7 @@ def read_video(
     reader: ReaderName = "decord",
     timeout: float = 60.0,
     threads: int = 0,
+    tone_mapping: bool = False,
 ) -> VideoInfo:
     """Read the frames that ``consumer`` wants from one file.
 
@@ -60,6 +61,7 @@ def read_video(
         reader: First reader; "decord" falls back to PyAV, also where decord is not installed. "pyav" stands alone.
         timeout: Seconds that opening and decoding may take, for each reader that tries.
         threads: Decoding threads; 0 lets FFmpeg choose.
+        tone_mapping: Whether pictures of high dynamic range (``VideoInfo.transfer`` says so) are mapped to BT.709.
 
     Returns:
         What the file holds; ``info.reader`` tells which reader delivered.
@@ -73,7 +75,7 @@ def read_video(
     for name in ("pyav",) if reader == "pyav" or reasons else ("decord", "pyav"):
         said = name + "".join(f" ({reason})" for reason in reasons)
         try:
-            info = _attempt(path, partial(_opened, name, path, threads), consumer, timeout, said)
+            info = _attempt(path, partial(_opened, name, path, threads, tone_mapping), consumer, timeout, said)
         except VideoError as error:
             reasons.append(f"{name}: {_reason(error, path)}")
             continue
@@ -83,14 +85,14 @@ def read_video(
     raise VideoError(f"{path}: cannot be read ({'; '.join(reasons)}); repair or remove the file")
 
 
-def _opened(name: str, path: str, threads: int, deadline: Deadline, count: str) -> OpenVideo:
+def _opened(name: str, path: str, threads: int, tone_mapping: bool, deadline: Deadline, count: str) -> OpenVideo:
     if name == "decord":
         from datamodules.video.reading.decord import DecordVideo
 
-        return DecordVideo(path, threads, deadline)
+        return DecordVideo(path, threads, deadline, tone_mapping)
     from datamodules.video.reading.pyav import PyAVVideo
 
-    return PyAVVideo(path, threads, deadline, count)
+    return PyAVVideo(path, threads, deadline, count, tone_mapping)
 
 
 def check_time_limit(timeout: float) -> None:

@@ -35,7 +35,7 @@ def _opus_start(stream: AudioStream) -> float | None:
     """Start of Opus in Matroska with the run-up of its decoder, which ffprobe 5 counts and FFmpeg 8 does not."""
     header = stream.codec_context.extradata or b""
     start = seconds(stream.start_time, stream.time_base)
-    if start is None or header[:8] != b"OpusHead" or len(header) < 12:
+    if start is None or start < 0 or header[:8] != b"OpusHead" or len(header) < 12:
         return None
     return start - math.floor(int.from_bytes(header[10:12], "little") / 48 + 0.5) / 1000  # samples, in milliseconds
 
@@ -133,7 +133,7 @@ class Timeline(Generic[Item]):
     def _first(self, following: float) -> tuple[Item, float]:
         """The first frame; a little before the second where its own time is later than that."""
         item, time = self._waiting.pop()
-        if following < time < following + _RESTART:
+        if following < time:
             time = following - self._step
         return self._placed(item, time - self._origin)
 

@@ -37,6 +37,7 @@ from datamodules.video.reading.survey import (
     rate_of,
 )
 from datamodules.video.reading.timeline import BestEffort, Timeline, clock_origin
+from datamodules.video.reading.tone_mapping import mapping_of
 from datamodules.video.reading.transfer import transfer_of
 from datamodules.video.streaming.sources import STANDARD_INPUT, is_live, opening, standard_input_is_file
 
@@ -230,9 +231,15 @@ class PictureConverter:
 
     One converter serves one source: its two scalers are set up once and kept, which is three times as fast as a
     scaler a frame.
+
+    Args:
+        facts: What is known of the source.
+        side: Pixels of a side of the square.
+        tone_mapping: Whether pictures of high dynamic range are mapped to BT.709.
     """
 
-    def __init__(self, facts: SourceFacts, side: int) -> None:
+    def __init__(self, facts: SourceFacts, side: int, tone_mapping: bool = False) -> None:
+        self._mapping = mapping_of(facts.transfer) if tone_mapping else None
         self._orientation = facts.orientation
         self._side = side
         self._size = facts.orientation.size(facts.width, facts.height)
@@ -247,6 +254,10 @@ class PictureConverter:
         Raises:
             VideoError: If FFmpeg cannot convert such pictures.
         """
+        if self._mapping is not None:
+            mapped = self._mapping.picture(frame, self._side, self._side, "BILINEAR")
+            out[...] = self._orientation.upright(mapped).transpose(2, 0, 1)
+            return
         converted = self._converted(self._to_square, frame, (self._side, self._side), "gbrp", "BILINEAR")
         for channel, plane in enumerate((2, 0, 1)):
             out[channel] = self._orientation.upright(_rows(converted, plane, self._side))
@@ -259,6 +270,9 @@ class PictureConverter:
         """
         # POINT repeats the colour samples of 4:2:0 and 4:2:2, as datamodules.video.reading.reader does
         mode = "POINT" if (frame.width, frame.height) == self._size else "BILINEAR"
+        if self._mapping is not None:
+            out[...] = self._orientation.upright(self._mapping.picture(frame, *self._size, mode))
+            return
         converted = self._converted(self._to_full, frame, self._size, "rgb24", mode)
         picture = _rows(converted, 0, converted.width * 3).reshape(converted.height, converted.width, 3)
         out[...] = self._orientation.upright(picture)

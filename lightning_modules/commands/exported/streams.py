@@ -77,7 +77,8 @@ class _Source:
     """The frames of a file in chunks, as the stream of ``predict`` has them; ``fault`` says why it broke off."""
 
     def __init__(self, facts: Mapping[str, Any], source: str) -> None:
-        self._plan = ChunkPlan(facts["frame_size"], _CHUNK_BYTES, None, 1, facts["rate"], False, False)
+        mapped = facts.get("tone_mapping", False)  # files of an older version do not say
+        self._plan = ChunkPlan(facts["frame_size"], _CHUNK_BYTES, None, 1, facts["rate"], False, False, mapped)
         self._source, self._timeout = source, facts["decode_timeout"]
         self.fault = ""
         self.info: StreamInfo = _unknown(source)
