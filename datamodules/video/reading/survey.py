@@ -75,7 +75,8 @@ class Survey:
         ticks: The best effort itself in units of the stream's time base, int64 ``(frames,)``; None where the frames
             were counted by decoding.
         counted: Why they were; empty where the packets told them.
-        open_groups: Whether pictures are shown before a key frame that they follow in the file.
+        indexed: Whether the container has an index by which a reader may begin elsewhere than at its start.
+        open_groups: Whether pictures look back beyond a key frame, so that no reader may begin there.
         picture: What the first frame says of all pictures.
     """
 
@@ -87,6 +88,7 @@ class Survey:
     times: NDArray[np.float64]
     ticks: NDArray[np.int64] | None
     counted: str
+    indexed: bool
     open_groups: bool
     picture: Picture
 
@@ -133,6 +135,7 @@ def survey(path: str, deadline: Deadline, *, count: str = "") -> Survey:
             times=times,
             ticks=ticks,
             counted=count,
+            indexed=known > 0,
             open_groups=packets.open_groups(),
             picture=_picture(first, stream),
         )
@@ -142,7 +145,7 @@ def _scan(
     path: str, container: av.container.InputContainer, stream: _Stream, deadline: Deadline
 ) -> tuple[PacketTable, av.VideoFrame | None]:
     """All packets of a stream; they are decoded up to the first frame."""
-    packets = PacketTable(stream.codec_context.name)
+    packets = PacketTable(stream.codec_context.name, stream.codec_context.extradata)
     first: av.VideoFrame | None = None
     decoder = StreamDecoder(container, stream, 1, "SLICE")  # more threads decode more frames before they give the first
     try:
