@@ -106,9 +106,8 @@ class DecordVideo:
 def why_not(found: Survey) -> str:
     """Why decord would show other frames of a file than a player; empty where it shows the same.
 
-    It takes packets for frames, begins at any key frame and misses it where there is no index, knows neither edit lists
-    nor mirrored pictures nor turns that the bit stream asks for, and takes the colours of two fields for those of one
-    frame.
+    It takes packets for frames, begins at any key frame and misses it where there is no index or the clock is negative, and
+    knows neither edit lists nor mirrored pictures nor turns that the bit stream asks for.
     """
     if found.hidden:
         return f"an edit list cuts away {found.hidden} frames that it would show"
@@ -116,12 +115,12 @@ def why_not(found: Survey) -> str:
         return f"frames must be counted by decoding, since {found.counted}"
     if not found.indexed:
         return "its container has no index"
+    if found.ticks is not None and found.ticks[0] < 0:
+        return "its clock begins below zero"
     if found.open_groups:
         return "pictures look back beyond key frames"
     if found.picture.orientation != Orientation():
         return "the picture is turned or mirrored"
-    if found.picture.interlaced:
-        return "frames are made of two fields"
     return ""
 
 

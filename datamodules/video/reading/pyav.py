@@ -16,6 +16,7 @@ from datamodules.video.reading.decoding import decoded
 from datamodules.video.reading.survey import describe, info_of, open_container, survey
 from datamodules.video.reading.timeline import BestEffort
 from datamodules.video.reading.tone_mapping import mapping_of
+from datamodules.video.reading.whole_frames import WholeFrames
 
 
 class PyAVVideo:
@@ -39,6 +40,7 @@ class PyAVVideo:
         self._threads = threads
         self._deadline = deadline
         self._found = survey(path, deadline, count=count)
+        self._whole = WholeFrames()
         self._mapping = mapping_of(self._found.picture.transfer) if tone_mapping else None
         self.info = info_of(path, self._found, "pyav")
 
@@ -78,7 +80,7 @@ class PyAVVideo:
 
     def _upright(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
         """RGB picture ``(H, W, 3)`` as it is shown, in the size of the first frame."""
-        orientation = self._found.picture.orientation
+        orientation, frame = self._found.picture.orientation, self._whole.of(frame)
         width, height = orientation.size(self.info.width, self.info.height)
         # POINT repeats the colour samples of 4:2:0 and 4:2:2, as the conversion of 8-bit video does in any mode and
         # as decord does for 10 bits too; a frame of another size than the first is interpolated

@@ -47,7 +47,6 @@ class Picture:
         width: Width of the upright picture in pixels.
         height: Its height.
         orientation: How decoded pictures are laid to be upright.
-        interlaced: Whether it is made of two fields.
         transfer: FFmpeg's name of its transfer function; empty where unknown.
         pixel_aspect: Width of an upright pixel by its height.
     """
@@ -55,7 +54,6 @@ class Picture:
     width: int
     height: int
     orientation: Orientation
-    interlaced: bool
     transfer: str
     pixel_aspect: Fraction
 
@@ -186,9 +184,7 @@ def _counted(path: str, number: int, fps: float, origin: float, deadline: Deadli
 def _picture(first: av.VideoFrame, stream: _Stream) -> Picture:
     orientation = orientation_of(first)
     width, height = orientation.size(first.width, first.height)
-    return Picture(
-        width, height, orientation, first.interlaced_frame, transfer_of(first), pixel_aspect(stream, orientation)
-    )
+    return Picture(width, height, orientation, transfer_of(first), pixel_aspect(stream, orientation))
 
 
 def pixel_aspect(stream: _Stream, orientation: Orientation) -> Fraction:

@@ -39,6 +39,7 @@ from datamodules.video.reading.survey import (
 from datamodules.video.reading.timeline import BestEffort, Timeline, clock_origin
 from datamodules.video.reading.tone_mapping import mapping_of
 from datamodules.video.reading.transfer import transfer_of
+from datamodules.video.reading.whole_frames import WholeFrames
 from datamodules.video.streaming.sources import STANDARD_INPUT, is_live, opening, standard_input_is_file
 
 _HOPELESS = 1000  # packets in a row that cannot be decoded
@@ -240,6 +241,7 @@ class PictureConverter:
 
     def __init__(self, facts: SourceFacts, side: int, tone_mapping: bool = False) -> None:
         self._mapping = mapping_of(facts.transfer) if tone_mapping else None
+        self._whole = WholeFrames()
         self._orientation = facts.orientation
         self._side = side
         self._size = facts.orientation.size(facts.width, facts.height)
@@ -254,6 +256,7 @@ class PictureConverter:
         Raises:
             VideoError: If FFmpeg cannot convert such pictures.
         """
+        frame = self._whole.of(frame)
         if self._mapping is not None:
             mapped = self._mapping.picture(frame, self._side, self._side, "BILINEAR")
             out[...] = self._orientation.upright(mapped).transpose(2, 0, 1)
@@ -270,6 +273,7 @@ class PictureConverter:
         """
         # POINT repeats the colour samples of 4:2:0 and 4:2:2, as datamodules.video.reading.reader does
         mode = "POINT" if (frame.width, frame.height) == self._size else "BILINEAR"
+        frame = self._whole.of(frame)
         if self._mapping is not None:
             out[...] = self._orientation.upright(self._mapping.picture(frame, *self._size, mode))
             return
