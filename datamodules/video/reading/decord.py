@@ -106,8 +106,8 @@ class DecordVideo:
 def why_not(found: Survey) -> str:
     """Why decord would show other frames of a file than a player; empty where it shows the same.
 
-    It takes packets for frames, begins at any key frame and misses it where there is no index or the clock is negative, and
-    knows neither edit lists nor mirrored pictures nor turns that the bit stream asks for.
+    It takes packets for frames, begins at any key frame and misses it where there is no index or the clock is negative,
+    and knows neither edit lists nor mirrored pictures nor turns that the bit stream asks for.
     """
     if found.hidden:
         return f"an edit list cuts away {found.hidden} frames that it would show"
