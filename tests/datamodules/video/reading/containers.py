@@ -177,7 +177,7 @@ CHANGES: dict[str, Callable[[Path, Path], None]] = {
 _ONLY = {
     "wraps": ("ts",), "wraps_late": ("ts",), "fragmented": ("mp4", "mov"), "fragmented_cut": ("mp4", "mov"),
     "front": ("mp4",), "no_edits": ("mp4", "mov"), "repeated": ("mkv", "nut"), "begins_inside": ("ts", "mpg"),
-    "negative": ("mp4", "mov", "mkv", "ts"), "cut_exactly": ("mp4", "mov", "mkv"), "joined": ("ts", "mpg"),
+    "negative": ("mp4", "mov", "ts", "avi"), "cut_exactly": ("mp4", "mov"), "joined": ("ts", "mpg"),
 }  # fmt: skip
 
 
