@@ -14,6 +14,7 @@ import logging
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -226,10 +227,12 @@ class PictureFiles:
         self._stem = stem
         self._sampling = sampling
         self._size = size
+        self._aspect = Fraction(1)
 
     def start(self, info: VideoInfo) -> NDArray[np.int64]:
         """Remove the pictures of an earlier attempt and choose frames."""
         self.remove()
+        self._aspect = info.pixel_aspect
         (self._folder / self._video.label).mkdir(exist_ok=True)
         return wanted_frames(info, self._video, self._sampling)
 
@@ -237,7 +240,7 @@ class PictureFiles:
         """Write pictures."""
         for frame, time in zip(chunk.frames, chunk.times.tolist(), strict=True):
             name = f"{self._video.label}/{self._stem}_{len(self.rows) + 1:05d}.jpg"
-            _scaled(Image.fromarray(frame), self._size).save(self._folder / name, quality=_QUALITY)
+            _scaled(Image.fromarray(frame), self._size, self._aspect).save(self._folder / name, quality=_QUALITY)
             seconds = f"{time:.6f}" if np.isfinite(time) else ""
             video = self._video
             self.rows.append((name, video.name, video.label, seconds, video.group, video.split or ""))
@@ -269,11 +272,13 @@ def _with_part(video: ActionVideo) -> str:
     return f"{_with_folders(video)}-{video.start:g}s-{end}-{Path(video.name).suffix.lstrip('.')}"
 
 
-def _scaled(image: Image.Image, size: int | None) -> Image.Image:
-    if size is None or size == min(image.size):
+def _scaled(image: Image.Image, size: int | None, aspect: Fraction) -> Image.Image:
+    """The picture with square pixels, as players show it, and so many on its shorter side."""
+    shown = (image.width * aspect, Fraction(image.height))
+    factor = 1 if size is None else size / min(shown)
+    width, height = (max(1, round(side * factor)) for side in shown)
+    if (width, height) == image.size:
         return image
-    factor = size / min(image.size)
-    width, height = (max(1, round(side * factor)) for side in image.size)
     return image.resize((width, height), Image.Resampling.BILINEAR)
 
 
