@@ -123,7 +123,8 @@ def survey(path: str, deadline: Deadline, *, count: str = "") -> Survey:
             times, ticks = _counted(path, stream.index, fps, origin, deadline), None
         else:
             ticks = packets.ticks()
-            times = np.array([seconds(int(one), stream.time_base) for one in ticks], dtype=np.float64) - origin
+            unit = stream.time_base or Fraction(1)
+            times = ticks * float(unit.numerator) / unit.denominator - origin
         return Survey(
             stream=stream.index,
             fps=fps,
