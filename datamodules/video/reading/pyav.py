@@ -54,7 +54,8 @@ class PyAVVideo:
             for row, index in enumerate(part.tolist()):
                 frames[row] = self._upright(self._seek(decoding, index))
             yield FrameChunk(part, frames, self.info.times[part])
-        if len(indices) and indices[-1] == self.info.frames - 1 and next(decoding, None) is not None:
+        whole = len(indices) and indices[-1] == self.info.frames - 1 and self._found.ticks is not None
+        if whole and next(decoding, None) is not None:
             raise OtherFramesError(f"{self.path}: decoding gives more than {self.info.frames} frames")
 
     def _seek(self, decoding: Iterator[tuple[int, av.VideoFrame]], index: int) -> av.VideoFrame:
@@ -67,16 +68,17 @@ class PyAVVideo:
         """Number and picture of every frame in order, each compared with what the packets promised."""
         best_effort, ticks = BestEffort(), self._found.ticks
         promised = None if ticks is None else ticks.tolist()
+        position = -1
         with open_container(self.path, self._deadline) as container:
             try:
                 for position, frame in enumerate(decoded(container, self._found.stream, self._threads, self._deadline)):
-                    if promised is not None and promised[position : position + 1] != [
-                        best_effort.ticks(frame.pts, frame.dts)
-                    ]:
+                    ticks_found = best_effort.ticks(frame.pts, frame.dts)
+                    if promised is not None and promised[position : position + 1] != [ticks_found]:
                         raise OtherFramesError(f"{self.path}: frame {position} is another than its packets promise")
                     yield position, frame
             except av.error.FFmpegError as error:
-                raise VideoError(f"{self.path}: damaged after frame {position} ({describe(error)})") from error
+                failure = OtherFramesError if promised is not None else VideoError
+                raise failure(f"{self.path}: damaged after {position + 1} frames ({describe(error)})") from error
 
     def _upright(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
         """RGB picture ``(H, W, 3)`` as it is shown, in the size of the first frame."""

@@ -120,7 +120,8 @@ def survey(path: str, deadline: Deadline, *, count: str = "") -> Survey:
         if first is None:
             raise VideoError(f"{path}: not one frame can be decoded")
         if count:
-            times, ticks = _counted(path, stream.index, fps, origin, deadline), None
+            enough = min(packets.count - 1, math.floor((1 - SHORTFALL) * packets.count))
+            times, ticks = _counted(path, stream.index, Timeline(fps, origin), enough, deadline), None
         else:
             ticks = packets.ticks()
             unit = stream.time_base or Fraction(1)
@@ -168,16 +169,17 @@ def _first_of(decoder: StreamDecoder, packet: av.Packet[_Stream]) -> av.VideoFra
         return None  # a stream may begin between two key frames
 
 
-def _counted(path: str, number: int, fps: float, origin: float, deadline: Deadline) -> NDArray[np.float64]:
-    """Times of all frames that decode."""
-    timeline, best_effort = Timeline[None](fps, origin), BestEffort()
+def _counted(path: str, number: int, timeline: Timeline[None], enough: int, deadline: Deadline) -> NDArray[np.float64]:
+    """Times of all frames that decode; damage after ``enough`` of them is that of a file's last moments."""
+    best_effort = BestEffort()
     times: list[float] = []
     with open_container(path, deadline) as container:
         try:
             for frame in decoded(container, number, 0, deadline):
                 times += [time for _, time in timeline.add(None, best_effort.time(frame))]
         except av.error.FFmpegError as error:
-            raise VideoError(f"{path}: damaged after {len(times)} frames ({describe(error)})") from error
+            if len(times) < enough:
+                raise VideoError(f"{path}: damaged after {len(times)} frames ({describe(error)})") from error
     times += [time for _, time in timeline.rest()]
     return np.array(times, dtype=np.float64)
 
