@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datamodules.video.reading.nal_units import NalUnits
 
-_RASL = (8, 9)  # kinds of units: pictures that are skipped after a stream's first key frame
+_RASL = (8, 9)  # kinds of units: pictures that are skipped up to a stream's second key frame
 _KEYS = range(16, 22)
 _IDR = (19, 20)  # key frames that no picture looks back beyond
 
@@ -29,4 +29,4 @@ class LeadingPictures:
         kind = next((kind for kind in kinds if kind < 32), -1)  # the first that holds a picture
         self._keys += kind in _KEYS
         self._settled = self._keys > 1 or kind in _IDR
-        return self._keys == 1 and kind in _RASL
+        return self._keys <= 1 and kind in _RASL
