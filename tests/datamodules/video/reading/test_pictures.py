@@ -12,6 +12,7 @@ import av
 import numpy as np
 import pytest
 import torch
+from _pytest.mark.structures import ParameterSet
 from numpy.typing import NDArray
 from torch.nn.functional import interpolate
 
@@ -36,6 +37,12 @@ COLOURS = {
     "4:4:4 10 bit": ["-pix_fmt", "yuv444p10le"],
     "interlaced": ["-vf", "tinterlace=4,scale=interl=1", "-pix_fmt", "yuv420p", "-flags", "+ildct+ilme"],
 }
+USUAL = {"bt709", "10 bit", "interlaced"}
+
+
+def rest(value: object) -> ParameterSet:
+    """A case that is run with the slow tests."""
+    return pytest.param(value, marks=pytest.mark.slow)
 
 
 def shown(path: Path) -> Iterator[tuple[str, NDArray[np.uint8]]]:
@@ -75,7 +82,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @needs_ffmpeg
-@pytest.mark.parametrize("matrix", MATRICES, ids=str)
+@pytest.mark.parametrize("matrix", [*MATRICES[3:6], *map(rest, MATRICES[:3] + MATRICES[6:])], ids=str)
 def test_every_display_matrix(plain: Path, tmp_path: Path, matrix: tuple[int, ...]) -> None:
     content = bytearray(plain.read_bytes())
     place = content.index(b"tkhd") + 44
@@ -113,7 +120,7 @@ def test_turns_of_matroska(plain: Path, tmp_path: Path) -> None:
 
 
 @needs_ffmpeg
-@pytest.mark.parametrize("name", COLOURS)
+@pytest.mark.parametrize("name", [*sorted(USUAL), *map(rest, sorted({*COLOURS} - USUAL))])
 def test_colours_are_those_of_ffmpeg(tmp_path: Path, name: str) -> None:
     path = tmp_path / "colours.mp4"
     ffmpeg(*SCENE, *COLOURS[name], path)
