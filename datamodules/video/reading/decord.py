@@ -114,7 +114,7 @@ def why_not(found: Survey) -> str:
     if found.counted:
         return f"frames must be counted by decoding, since {found.counted}"
     if not found.indexed:
-        return "its container has no index"
+        return "its container has no index that serves"
     if found.ticks is not None and found.ticks[0] < 0:
         return "its clock begins below zero"
     if found.open_groups:

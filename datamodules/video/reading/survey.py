@@ -30,6 +30,7 @@ from datamodules.video.reading.timeline import BestEffort, Timeline, clock_origi
 from datamodules.video.reading.transfer import transfer_of
 
 SHORTFALL = 0.05  # part of the announced frames, or of the announced duration, that may be missing
+_INDEXED = ("mov", "matroska", "avi")  # parts of FFmpeg's names of containers
 _Stream = av.video.stream.VideoStream
 
 av.logging.set_level(None)  # FFmpeg writes its notes about damaged streams to stderr; our errors name the file instead
@@ -73,7 +74,8 @@ class Survey:
         ticks: The best effort itself in units of the stream's time base, int64 ``(frames,)``; None where the frames
             were counted by decoding.
         counted: Why they were; empty where the packets told them.
-        indexed: Whether the container has an index by which a reader may begin elsewhere than at its start.
+        indexed: Whether the container is an mp4, Matroska or AVI with an index, so that a reader may begin elsewhere
+            than at its start.
         open_groups: Whether pictures look back beyond a key frame, so that no reader may begin there.
         picture: What the first frame says of all pictures.
     """
@@ -135,7 +137,7 @@ def survey(path: str, deadline: Deadline, *, count: str = "") -> Survey:
             times=times,
             ticks=ticks,
             counted=count,
-            indexed=known > 0,
+            indexed=known > 0 and any(name in container.format.name for name in _INDEXED),
             open_groups=packets.open_groups(),
             picture=_picture(first, stream),
         )
