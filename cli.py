@@ -33,11 +33,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("lightning_modules.commands.doctor", "check this machine and this installation"),
 }
 
-# Options without a value, so that what follows one is no value of it.
-SWITCHES = (
-    "--print_config", "--help-all", "--show", "--force", "--strips", "--agreement", "--tone-mapping", "--dry-run",
-    "--offline",
-)  # fmt: skip
+SWITCHES = ("--print_config", "--help-all", "--show", "--force", "--strips", "--agreement", "--dry-run", "--offline",
+            "--tone-mapping")  # options without a value: what follows one is no value of it  # fmt: skip
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 EXAMPLES = """\
