@@ -103,6 +103,7 @@ class SourceResult:
         outputs: Names of its files.
         key: Digest of file, weights and options.
         started: UTC date and time at which the recording of a live source began; empty for a file.
+        transfer: FFmpeg's name of the transfer function of the pictures; empty where unknown.
     """
 
     name: str
@@ -122,6 +123,7 @@ class SourceResult:
     outputs: list[str] = field(default_factory=list)
     key: str = ""
     started: str = ""
+    transfer: str = ""
 
     @property
     def place(self) -> str:
@@ -234,6 +236,7 @@ class SourceAnnotation:
             error=error,
             tally=None if self.evaluation is None else self.evaluation.tally,
             outputs=[name for name in dict.fromkeys(self._written) if (self._outputs.folder / name).is_file()],
+            transfer=self.info.get("transfer", ""),
         )
 
     def close(self, complete: bool = True) -> None:

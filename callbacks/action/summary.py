@@ -18,7 +18,7 @@ from lightning_modules.action.segments.machine import Segment
 ROWS = "summary.jsonl"
 _COLUMNS = (
     "file", "name", "status", "started", "frames", "seconds", "segments", "dropped", "skipped", "agreement",
-    "switches_raw", "switches", "error",
+    "switches_raw", "switches", "transfer", "error",
 )  # fmt: skip
 
 

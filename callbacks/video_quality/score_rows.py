@@ -14,7 +14,7 @@ from datamodules.video_quality.batch import VideoRecord
 
 FIELDS = (
     "file", "status", "score_raw", "score_1_5", "seconds", "clips", "score_std", "frames_decoded", "frames_announced",
-    "width", "height", "fps", "duration", "upsampled", "reader", "error",
+    "width", "height", "fps", "duration", "upsampled", "transfer", "reader", "error",
 )  # fmt: skip
 SCORES = ("score_raw", "score_1_5", "score_std")
 
@@ -58,4 +58,6 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 def write_rows(folder: Path, rows: list[dict[str, Any]]) -> None:
     """Write ``rows`` to ``scores.csv`` and ``scores.jsonl``, each whole or not at all."""
     write_text(folder / "scores.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
-    write_text(folder / "scores.csv", csv_text(FIELDS, ([row[name] for name in FIELDS] for row in rows)))
+    # an older version knew fewer columns
+    rows_of = ([row.get(name, "") for name in FIELDS] for row in rows)
+    write_text(folder / "scores.csv", csv_text(FIELDS, rows_of))

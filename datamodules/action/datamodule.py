@@ -54,7 +54,8 @@ class ActionDataModule(FrameDataModule):
     @property
     def score_options(self) -> dict[str, object]:
         """Every option that can change a frame's score in ``predict``, plain values."""
-        return {"frame_size": self.frame_size, "rate": self.rate, "compare_rate": self.compare_rate}
+        names = ("rate", "compare_rate", "tone_mapping")
+        return {"frame_size": self.frame_size, **{name: getattr(self.settings, name) for name in names}}
 
     def prepare_data(self) -> None:
         """Make the demo and decode the frames once, before the processes of a run part."""
@@ -100,6 +101,7 @@ class ActionDataModule(FrameDataModule):
             clip_length=self.clip_length or getattr(model, "clip_length", None) or 1,
             with_source=bool(self.with_source),
             timeout=self.settings.decode_timeout,
+            tone_mapping=self.settings.tone_mapping,
             live_timeout=self.settings.live_timeout,
             max_lag=self.settings.max_lag,
             excluded=self._excluded,

@@ -54,6 +54,7 @@ class ActionStream(IterableDataset[StreamBatch]):
             waits for nobody.
         excluded: Sources that are done already, as given or as absolute paths.
         threads: Decoding threads; 0 lets FFmpeg choose.
+        tone_mapping: Whether pictures of high dynamic range are mapped to BT.709.
 
     Raises:
         ConfigurationError: If an option cannot work.
@@ -76,8 +77,11 @@ class ActionStream(IterableDataset[StreamBatch]):
         max_lag: MaxLag = "auto",
         excluded: Collection[str] = (),
         threads: int = 0,
+        tone_mapping: bool = False,
     ) -> None:
-        self._plan = ChunkPlan(frame_size, chunk_bytes, chunk_frames, clip_length, rate, compare_rate, with_source)
+        self._plan = ChunkPlan(
+            frame_size, chunk_bytes, chunk_frames, clip_length, rate, compare_rate, with_source, tone_mapping
+        )
         for name, value in (("decode_timeout", timeout), ("live_timeout", live_timeout)):
             if not (value > 0 and math.isfinite(value)):
                 raise ConfigurationError(f"{name} is {value:g} s; it must be a positive number of seconds")
@@ -256,6 +260,8 @@ def _info(facts: SourceFacts) -> StreamInfo:
         "height": facts.height,
         "fps": facts.fps,
         "duration": facts.duration,
+        "transfer": facts.transfer,
+        "pixel_aspect": facts.pixel_aspect,
     }
 
 

@@ -44,6 +44,8 @@ class VideoRecord(TypedDict):
         frames_decoded: Frames that the file really holds: the count that the clips were drawn from.
         frames_announced: Frames that the header promises, or duration times rate where it promises none.
         upsampled: True when the picture was enlarged because the grid of fragments did not fit.
+        transfer: FFmpeg's name of the transfer function, as ffprobe prints it, such as "bt709", "smpte2084" (PQ) or
+            "arib-std-b67" (HLG); empty where the file does not say.
         reader: "decord", "pyav", or "pyav (decord: reason)" when decord failed and PyAV took over.
         seconds: Wall-clock time of opening, decoding and sampling, in seconds.
     """
@@ -58,6 +60,7 @@ class VideoRecord(TypedDict):
     frames_decoded: int
     frames_announced: int
     upsampled: bool
+    transfer: str
     reader: str
     seconds: float
 
@@ -85,6 +88,7 @@ def video_record(
         frames_decoded=info.frames if info else 0,
         frames_announced=info.frames_announced if info else 0,
         upsampled=upsampled,
+        transfer=info.transfer if info else "",
         reader=info.reader if info else "",
         seconds=seconds,
     )

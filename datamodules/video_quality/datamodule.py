@@ -68,7 +68,8 @@ class VideoQualityDataModule(LightningDataModule):
         clips = {one.name: getattr(settings, one.name) for one in fields(ClipSettings) if one.name != "train_clips"}
         grid = {one.name: clips.pop(one.name) for one in fields(FragmentGrid)}
         count = clips.pop("eval_clips")
-        return {"grid": grid, "clips": count, **clips, "reader": settings.reader, "batch_size": settings.batch_size}
+        others = {name: getattr(settings, name) for name in ("reader", "tone_mapping", "batch_size")}
+        return {"grid": grid, "clips": count, **clips, **others}
 
     def prepare_data(self) -> None:
         """Make the demo once, before the processes of a run part."""
@@ -157,6 +158,7 @@ class VideoQualityDataModule(LightningDataModule):
             seed=self.settings.seed,
             reader=self.settings.reader,
             decode_timeout=self.settings.decode_timeout,
+            tone_mapping=self.settings.tone_mapping,
             on_error="raise" if self.settings.on_error == "raise" and split != "predict" else "report",
             rows=[row for row, video in enumerate(videos) if video.path not in excluded],
         )

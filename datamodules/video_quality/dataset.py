@@ -49,6 +49,7 @@ class VideoQualityDataset(Dataset[VideoQualityItem]):
         seed: Seed of the random draws.
         reader: First reader.
         decode_timeout: Seconds for opening and decoding one file.
+        tone_mapping: Whether pictures of high dynamic range are mapped to BT.709.
         on_error: "raise" stops at a file that cannot be read; "report" gives zeros with ``valid`` False.
         rows: Rows of ``videos`` that are used; None uses all. ``index`` stays the row in the whole list.
     """
@@ -64,6 +65,7 @@ class VideoQualityDataset(Dataset[VideoQualityItem]):
         seed: int = 0,
         reader: ReaderName = "decord",
         decode_timeout: float = 60.0,
+        tone_mapping: bool = False,
         on_error: Literal["raise", "report"] = "raise",
         rows: Sequence[int] | None = None,
     ) -> None:
@@ -74,6 +76,7 @@ class VideoQualityDataset(Dataset[VideoQualityItem]):
         self._seed = seed
         self._reader: ReaderName = reader
         self._timeout = decode_timeout
+        self._tone_mapping = tone_mapping
         self._on_error = on_error
 
     def __len__(self) -> int:
@@ -95,7 +98,12 @@ class VideoQualityDataset(Dataset[VideoQualityItem]):
         sampler = ClipSampler(self.clips, _RESIZING, seeds)
         try:
             info = read_video(
-                video.path, sampler, reader=self._reader, timeout=self._timeout, threads=_decoding_threads()
+                video.path,
+                sampler,
+                reader=self._reader,
+                timeout=self._timeout,
+                threads=_decoding_threads(),
+                tone_mapping=self._tone_mapping,
             )
         except VideoError as error:
             if self._on_error == "raise":

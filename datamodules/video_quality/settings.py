@@ -131,6 +131,10 @@ class VideoQualityDataSettings(ClipSettings, VideoListSettings):
     decode_timeout: float = argument(
         default=60.0, help="Seconds that opening and decoding one file may take, for each reader that tries."
     )
+    tone_mapping: bool = argument(
+        default=False,
+        help="Show PQ and HLG as a usual screen would (BT.2100 to BT.709); other videos stay as they are.",
+    )
     on_error: Literal["raise", "skip"] = argument(
         default="raise",
         help='"raise" stops at an unreadable file, "skip" names and counts it; predict always skips.',

@@ -14,7 +14,7 @@ _LEGACY_CONFIG = "action/annotate_legacy"
 USAGE = "appraise annotate SOURCE --ckpt_path FILE [--action NAME] [--show] [--output DIR]"
 
 # Options of the stream that may be given by their bare names.
-_DATA = ("rate", "compare_rate", "chunk_frames", "max_lag", "live_timeout")
+_DATA = ("rate", "compare_rate", "tone_mapping", "chunk_frames", "max_lag", "live_timeout")
 _SHOWN_CHUNK = 8  # frames; a window should not stand still while a long chunk is scored
 _NAMES_MODEL = (*ASKING, "ckpt_path", "run", "model", "config")
 
@@ -86,4 +86,5 @@ def _writer_arguments() -> dict[str, object]:
 
 def _switches() -> list[str]:
     """Options that may stand without a value."""
-    return ["compare_rate", *(name for name, default in _writer_arguments().items() if isinstance(default, bool))]
+    own = [name for name, default in _writer_arguments().items() if isinstance(default, bool)]
+    return ["compare_rate", "tone_mapping", *own]

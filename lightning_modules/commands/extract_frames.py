@@ -14,13 +14,14 @@ import logging
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from datamodules.action.frames.chosen import read_timed, wanted_frames
+from datamodules.action.frames.chosen import wanted_frames
 from datamodules.action.frames.sampling import FrameSampling
 from datamodules.action.lists.class_folders import FRAME_COLUMNS, FRAME_LIST, OPTIONAL_FRAME_COLUMNS
 from datamodules.action.lists.records import ActionVideo
@@ -33,6 +34,7 @@ from datamodules.common.progress import file_progress
 from datamodules.tables.csv import CsvRows, csv_text
 from datamodules.tables.rows import read_rows
 from datamodules.video.reading.contract import FrameChunk, VideoInfo
+from datamodules.video.reading.reader import read_video
 from lightning_modules.commands.front.bare_options import SentenceParser
 from lightning_modules.commands.front.errors import CommandLineError
 
@@ -55,6 +57,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--root")
     parser.add_argument("--class", dest="label")
     parser.add_argument("--timeout", type=float, default=60.0)
+    parser.add_argument("--tone-mapping", action="store_true")
     return parser
 
 
@@ -76,7 +79,8 @@ def run(command: str, arguments: Sequence[str]) -> int:
     sampling = FrameSampling(options.count, None if options.every is None else 1 / options.every)
     videos = listed_videos(options.source, options.root, options.label)
     try:
-        extraction = Extraction(Path(options.output), videos, sampling, options.size, options.timeout)
+        folder, mapped = Path(options.output), options.tone_mapping
+        extraction = Extraction(folder, videos, sampling, options.size, options.timeout, mapped)
         errors = extraction.run()
     except OSError as error:
         if isinstance(error, AppraiseError):
@@ -122,13 +126,20 @@ class Extraction:
         sampling: Which frames.
         size: Shorter side of the pictures in pixels; None keeps that of the video.
         timeout: Seconds for one file.
+        tone_mapping: Whether pictures of high dynamic range are mapped to BT.709.
 
     Raises:
         ConfigurationError: If the folder holds frames that were extracted with other options.
     """
 
     def __init__(
-        self, folder: Path, videos: Sequence[ActionVideo], sampling: FrameSampling, size: int | None, timeout: float
+        self,
+        folder: Path,
+        videos: Sequence[ActionVideo],
+        sampling: FrameSampling,
+        size: int | None,
+        timeout: float,
+        tone_mapping: bool = False,
     ) -> None:
         self.folder = folder
         self.frames = 0
@@ -137,6 +148,7 @@ class Extraction:
         self._sampling = sampling
         self._size = size
         self._timeout = timeout
+        self._tone_mapping = tone_mapping
         self._list = folder / FRAME_LIST
         self._check_options()
 
@@ -157,7 +169,7 @@ class Extraction:
                     continue
                 pictures = PictureFiles(self.folder, video, stem, self._sampling, self._size)
                 try:
-                    read_timed(video.path, pictures, self._timeout, 0)
+                    read_video(video.path, pictures, timeout=self._timeout, tone_mapping=self._tone_mapping)
                 except VideoError as error:
                     pictures.remove()
                     errors.append(str(error))
@@ -175,6 +187,7 @@ class Extraction:
             "frames_per_video": self._sampling.frames_per_video,
             "sampling_rate": self._sampling.sampling_rate,
             "size": self._size,
+            **({"tone_mapping": True} if self._tone_mapping else {}),
         }
         path = self.folder / OPTIONS_FILE
         if path.is_file():
@@ -208,30 +221,30 @@ class PictureFiles:
     """Takes frames from ``read_video`` and writes each as ``<class>/<stem>_<number>.jpg``.
 
     Attributes:
-        all_times: Times of all frames of the video; None where unknown.
         rows: A row of the list for each picture.
     """
 
     def __init__(self, folder: Path, video: ActionVideo, stem: str, sampling: FrameSampling, size: int | None) -> None:
-        self.all_times: NDArray[np.float64] | None = None
         self.rows: list[tuple[str, ...]] = []
         self._folder = folder
         self._video = video
         self._stem = stem
         self._sampling = sampling
         self._size = size
+        self._aspect = Fraction(1)
 
     def start(self, info: VideoInfo) -> NDArray[np.int64]:
         """Remove the pictures of an earlier attempt and choose frames."""
         self.remove()
+        self._aspect = info.pixel_aspect
         (self._folder / self._video.label).mkdir(exist_ok=True)
-        return wanted_frames(info, self.all_times, self._video, self._sampling)
+        return wanted_frames(info, self._video, self._sampling)
 
     def add(self, chunk: FrameChunk) -> None:
         """Write pictures."""
         for frame, time in zip(chunk.frames, chunk.times.tolist(), strict=True):
             name = f"{self._video.label}/{self._stem}_{len(self.rows) + 1:05d}.jpg"
-            _scaled(Image.fromarray(frame), self._size).save(self._folder / name, quality=_QUALITY)
+            _scaled(Image.fromarray(frame), self._size, self._aspect).save(self._folder / name, quality=_QUALITY)
             seconds = f"{time:.6f}" if np.isfinite(time) else ""
             video = self._video
             self.rows.append((name, video.name, video.label, seconds, video.group, video.split or ""))
@@ -273,11 +286,13 @@ def _with_mark(video: ActionVideo) -> str:
     return f"{_with_part(video)}-{config_digest({'name': video.name})[:8]}"
 
 
-def _scaled(image: Image.Image, size: int | None) -> Image.Image:
-    if size is None or size == min(image.size):
+def _scaled(image: Image.Image, size: int | None, aspect: Fraction) -> Image.Image:
+    """The picture with square pixels, as players show it, and so many on its shorter side."""
+    shown = (image.width * aspect, Fraction(image.height))
+    factor = 1 if size is None else size / min(shown)
+    width, height = (max(1, round(side * factor)) for side in shown)
+    if (width, height) == image.size:
         return image
-    factor = size / min(image.size)
-    width, height = (max(1, round(side * factor)) for side in image.size)
     return image.resize((width, height), Image.Resampling.BILINEAR)
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO
 
 import numpy as np
 import torch
@@ -17,13 +16,8 @@ from datamodules.action.frames.settings import ActionFrameSettings
 from datamodules.action.lists.records import ActionVideo, Picture
 from datamodules.common.errors import ImageError, VideoError
 from datamodules.images.upright import read_picture
-from datamodules.video.limits import Deadline
-from datamodules.video.reading.contract import FrameChunk, FrameConsumer, VideoInfo
+from datamodules.video.reading.contract import FrameChunk, VideoInfo
 from datamodules.video.reading.reader import read_video
-from datamodules.video.reading.survey import CannotOpenError, survey
-
-# decord's first error on a file that PyAV cannot open moves the process' stderr for a moment: one thread at a time
-_ODD_FILE = threading.Lock()
 
 
 class SparseFrames:
@@ -35,12 +29,10 @@ class SparseFrames:
         reading: Size and sampling.
 
     Attributes:
-        all_times: Presentation times of all frames in seconds, float64 ``(N,)``; None where the file tells none.
-        times: Those of the frames that were written.
+        times: Presentation times of the frames that were written, in seconds.
     """
 
     def __init__(self, stream: IO[bytes], video: ActionVideo, reading: ActionFrameSettings) -> None:
-        self.all_times: NDArray[np.float64] | None = None
         self.times: list[float] = []
         self._stream = stream
         self._video = video
@@ -51,7 +43,7 @@ class SparseFrames:
         self._stream.seek(0)
         self._stream.truncate()
         self.times = []
-        return wanted_frames(info, self.all_times, self._video, self._reading)
+        return wanted_frames(info, self._video, self._reading)
 
     def add(self, chunk: FrameChunk) -> None:
         """Resize and write frames."""
@@ -59,17 +51,13 @@ class SparseFrames:
         self.times += chunk.times.tolist()
 
 
-def wanted_frames(
-    info: VideoInfo, times: NDArray[np.float64] | None, video: ActionVideo, sampling: FrameSampling
-) -> NDArray[np.int64]:
+def wanted_frames(info: VideoInfo, video: ActionVideo, sampling: FrameSampling) -> NDArray[np.int64]:
     """Rising indices of the chosen frames of a part of a video.
 
     Raises:
         VideoError: If the part lies behind the end of the video, or its times are needed and unknown.
     """
-    if times is None or len(times) < info.frames:
-        times = np.arange(info.frames) / info.fps if info.fps > 0 else np.full(info.frames, math.nan)
-    times = times[: info.frames]
+    times = info.times
     end = math.inf if video.end is None else video.end
     part = video.start > 0 or video.end is not None
     if (part or sampling.sampling_rate is not None) and not np.isfinite(times).all():
@@ -113,31 +101,10 @@ def read_frames(video: ActionVideo, reading: ActionFrameSettings, target: Path) 
             return [], [str(error)]
 
 
-class TimedConsumer(FrameConsumer, Protocol):
-    """A consumer that chooses frames by their times, which it is told before it is asked."""
-
-    all_times: NDArray[np.float64] | None
-
-
-def read_timed(path: str, consumer: TimedConsumer, timeout: float, threads: int) -> None:
-    """Tell a consumer the times of all frames of a file, and read those that it wants, in ``timeout`` seconds.
-
-    Raises:
-        VideoError: If the file cannot be read.
-    """
-    try:
-        consumer.all_times = survey(path, Deadline(timeout, path)).times
-    except CannotOpenError:
-        consumer.all_times = None
-        with _ODD_FILE:
-            read_video(path, consumer, timeout=timeout, threads=threads)
-        return
-    read_video(path, consumer, timeout=timeout, threads=threads)
-
-
 def _read_file(video: ActionVideo, reading: ActionFrameSettings, stream: IO[bytes]) -> list[float]:
     frames = SparseFrames(stream, video, reading)
-    read_timed(video.path, frames, reading.decode_timeout, 1)  # one thread: several files are read at a time
+    timeout, mapped = reading.decode_timeout, reading.tone_mapping
+    read_video(video.path, frames, timeout=timeout, threads=1, tone_mapping=mapped)  # several files are read at a time
     return frames.times
 
 

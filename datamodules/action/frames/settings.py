@@ -42,6 +42,10 @@ class ActionFrameSettings(ActionSplitSettings, FrameSampling, FrameSize, ActionL
     decode_timeout: float = argument(
         default=60.0, help="Seconds that decoding one labelled file may take, and a stream may stand still."
     )
+    tone_mapping: bool = argument(
+        default=False,
+        help="Show PQ and HLG as a usual screen would (BT.2100 to BT.709); other videos stay as they are.",
+    )
     demo: ActionDemoSettings | None = argument(
         default=None, help="What the generated demo holds; None takes its defaults."
     )

@@ -30,7 +30,7 @@ from datamodules.common.errors import VideoError
 from datamodules.common.fingerprint import config_digest, file_key
 from datamodules.common.progress import file_progress
 
-STORE_VERSION = 1  # raise it whenever the same videos would give other frames
+STORE_VERSION = 2  # raise it whenever the same videos would give other frames
 _FRAMES = "frames.u8"
 _JOURNAL = "videos.jsonl"
 _WORKERS = 4
@@ -130,6 +130,7 @@ def store_key(videos: Sequence[ActionVideo], reading: ActionFrameSettings) -> st
         "size": reading.frame_size,
         "sampling": {"frames_per_video": reading.frames_per_video, "sampling_rate": reading.sampling_rate},
         "timeout": reading.decode_timeout,
+        "tone_mapping": reading.tone_mapping,
     }
     return config_digest({"version": STORE_VERSION, **options, "videos": listed})[:20]
 

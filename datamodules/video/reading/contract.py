@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -29,6 +30,11 @@ class VideoInfo:
         frames: Frames that can be read: indices run from 0 to ``frames - 1``.
         frames_announced: Frames that the header promises, or duration times rate where it promises none.
         reader: "decord", "pyav" or "pyav (decord: reason)".
+        times: When each frame is presented, in seconds from the start of the container, rising, float64 ``(frames,)``;
+            NaN where unknown.
+        transfer: FFmpeg's name of the transfer function, such as "bt709", "smpte2084" (PQ) or "arib-std-b67" (HLG);
+            empty where the file does not say.
+        pixel_aspect: Width of an upright pixel by its height.
     """
 
     path: str
@@ -39,6 +45,9 @@ class VideoInfo:
     frames: int
     frames_announced: int
     reader: str
+    times: NDArray[np.float64] = field(repr=False, compare=False)
+    transfer: str = ""
+    pixel_aspect: Fraction = Fraction(1)
 
 
 class FrameChunk(NamedTuple):
@@ -47,7 +56,7 @@ class FrameChunk(NamedTuple):
     Attributes:
         indices: int64 ``(M,)``, rising.
         frames: uint8 ``(M, H, W, 3)``, RGB; valid only until the next chunk is asked for.
-        times: float64 ``(M,)``, presentation times in seconds.
+        times: float64 ``(M,)``, presentation times in seconds, those of ``VideoInfo.times``.
     """
 
     indices: NDArray[np.int64]
@@ -74,12 +83,8 @@ class OpenVideo(Protocol):
         """Decode the frames at rising ``indices`` in one pass."""
 
 
-class FramesMissingError(VideoError):
-    """Decoding ended after ``decodable`` frames, without more than the end of the file missing."""
-
-    def __init__(self, message: str, decodable: int) -> None:
-        super().__init__(message)
-        self.decodable = decodable
+class OtherFramesError(VideoError):
+    """Decoding gives other frames than the packets promise: they must be counted by decoding."""
 
 
 def chunk_length(width: int, height: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -16,11 +17,15 @@ from numpy.typing import NDArray
 from datamodules.common.errors import VideoError
 from datamodules.video.limits import Deadline
 from datamodules.video.reading.contract import FrameChunk, VideoInfo, chunk_length
-from datamodules.video.reading.survey import CannotOpenError, Survey, survey, trusted_times
+from datamodules.video.reading.orientation import Orientation
+from datamodules.video.reading.survey import CannotOpenError, Survey, info_of, survey
+from datamodules.video.reading.timeline import Timeline
+from datamodules.video.reading.tone_mapping import HDR
 
 if TYPE_CHECKING:
     import decord
 
+_STDERR = threading.Lock()  # of the whole process: one thread at a time may move it
 _FAULTS = 1e-9  # below one frame: any frame that decord repairs by repeating another counts as a failure
 
 
@@ -34,45 +39,56 @@ class DecordVideo:
         path: The file.
         threads: Decoding threads; 0 lets FFmpeg choose.
         deadline: Bounds the survey.
+        tone_mapping: Whether pictures of high dynamic range are mapped to BT.709, which PyAV alone does.
 
     Raises:
         VideoError: If decord cannot open the file or decode its first frame, the file is damaged or cut off, or
-            decord counts other frames than are shown (it does not know edit lists).
+            decord would show other frames than a player (see ``why_not``).
     """
 
-    def __init__(self, path: str, threads: int, deadline: Deadline) -> None:
+    def __init__(self, path: str, threads: int, deadline: Deadline, tone_mapping: bool = False) -> None:
         self.path = path
         found = _survey(path, deadline)
+        if found is not None and (reason := why_not(found)):
+            raise VideoError(f"{path}: {reason}")
+        if found is not None and tone_mapping and found.picture.transfer in HDR:
+            raise VideoError(f"{path}: it hands over 8 bits, and tones are mapped from more")
         self._reader = _open(path, threads, quietly=found is None)
-        frames = len(self._reader)
-        if found is None:
-            found = _decord_survey(self._reader)
-        elif found.trimmed:
-            raise VideoError(f"{path}: an edit list cuts away {found.trimmed} frames that it would show")
-        elif found.frames != frames:
-            raise VideoError(f"{path}: its index has {frames} frames, the file {found.frames}")
-        self._times = found.times
         self._first = self._decode([0])
-        self.info = VideoInfo(
-            path=path,
+        self.info = self._alone() if found is None else info_of(path, found, "decord")
+        if self.info.frames != len(self._reader):
+            raise VideoError(f"{path}: its index has {len(self._reader)} frames, the file {self.info.frames}")
+        if self._first.shape[1:3] != (self.info.height, self.info.width):
+            raise VideoError(f"{path}: its pictures are {self._first.shape[2]}x{self._first.shape[1]}")
+
+    def _alone(self) -> VideoInfo:
+        """What decord alone tells of a file."""
+        frames, fps = len(self._reader), float(self._reader.get_avg_fps())
+        told = np.asarray(self._reader.get_frame_timestamp(list(range(frames))), dtype=np.float64)[:, 0]
+        timeline = Timeline[None](fps)
+        times = [time for one in told.tolist() for _, time in timeline.add(None, one)]
+        times += [time for _, time in timeline.rest()]
+        return VideoInfo(
+            path=self.path,
             width=int(self._first.shape[2]),
             height=int(self._first.shape[1]),
-            fps=found.fps,
-            duration=found.duration,
+            fps=fps,
+            duration=frames / fps if fps > 0 else 0.0,
             frames=frames,
-            frames_announced=found.announced,
+            frames_announced=frames,
             reader="decord",
+            times=np.array(times, dtype=np.float64),
         )
 
     def chunks(self, indices: NDArray[np.int64]) -> Iterator[FrameChunk]:
         """Decode the frames at rising ``indices`` in one pass, a bounded number at a time."""
         if indices.size and indices[0] == 0:
-            yield FrameChunk(indices[:1], self._first, self._times[:1])
+            yield FrameChunk(indices[:1], self._first, self.info.times[:1])
             indices = indices[1:]
         length = chunk_length(self.info.width, self.info.height)
         for start in range(0, len(indices), length):
             part = indices[start : start + length]
-            yield FrameChunk(part, self._decode(part.tolist()), self._times[part])
+            yield FrameChunk(part, self._decode(part.tolist()), self.info.times[part])
 
     def _decode(self, indices: list[int]) -> NDArray[np.uint8]:
         from decord import DECORDError, DECORDLimitReachedError
@@ -87,19 +103,33 @@ class DecordVideo:
         return frames
 
 
+def why_not(found: Survey) -> str:
+    """Why decord would show other frames of a file than a player; empty where it shows the same.
+
+    It takes packets for frames, begins at any key frame and misses it where there is no index or the clock is negative,
+    and knows neither edit lists nor mirrored pictures nor turns that the bit stream asks for.
+    """
+    if found.hidden:
+        return f"an edit list cuts away {found.hidden} frames that it would show"
+    if found.counted:
+        return f"frames must be counted by decoding, since {found.counted}"
+    if not found.indexed:
+        return "its container has no index that serves"
+    if found.ticks is not None and found.ticks[0] < 0:
+        return "its clock begins below zero"
+    if found.open_groups:
+        return "pictures look back beyond key frames"
+    if found.picture.orientation != Orientation():
+        return "the picture is turned or mirrored"
+    return ""
+
+
 def _survey(path: str, deadline: Deadline) -> Survey | None:
     """The survey; None where PyAV cannot open the file, since decord's older FFmpeg may still do."""
     try:
         return survey(path, deadline)
     except CannotOpenError:
         return None
-
-
-def _decord_survey(reader: decord.VideoReader) -> Survey:
-    """What decord alone tells of a file."""
-    frames, fps = len(reader), float(reader.get_avg_fps())
-    times = np.asarray(reader.get_frame_timestamp(list(range(frames))), dtype=np.float64)[:, 0]
-    return Survey(-1, fps, frames / fps if fps > 0 else 0.0, frames, frames, 0, trusted_times(times, fps))
 
 
 def _open(path: str, threads: int, *, quietly: bool) -> decord.VideoReader:
@@ -132,7 +162,7 @@ def _without_stderr() -> Iterator[None]:
     decord writes a line there for each file that it cannot open, at every log level. Used only for a file that PyAV
     could not open either, so that the window is short and rare.
     """
-    with tempfile.TemporaryFile() as scratch:
+    with _STDERR, tempfile.TemporaryFile() as scratch:
         saved = os.dup(2)
         try:
             os.dup2(scratch.fileno(), 2)

@@ -6,14 +6,17 @@ from collections.abc import Iterator
 
 import av
 import av.error
-import av.video.stream
 import numpy as np
 from numpy.typing import NDArray
 
 from datamodules.common.errors import VideoError
 from datamodules.video.limits import Deadline
-from datamodules.video.reading.contract import FrameChunk, FramesMissingError, VideoInfo, chunk_length
-from datamodules.video.reading.survey import describe, open_container, survey
+from datamodules.video.reading.contract import FrameChunk, OtherFramesError, chunk_length
+from datamodules.video.reading.decoding import decoded
+from datamodules.video.reading.survey import describe, info_of, open_container, survey
+from datamodules.video.reading.timeline import BestEffort
+from datamodules.video.reading.tone_mapping import mapping_of
+from datamodules.video.reading.whole_frames import WholeFrames
 
 
 class PyAVVideo:
@@ -22,78 +25,72 @@ class PyAVVideo:
     Args:
         path: The file.
         threads: Decoding threads; 0 lets FFmpeg choose.
-        deadline: Checked between packets and between frames.
+        deadline: Checked between packets.
+        count: Why all frames are decoded to be counted first; empty lets the packets decide.
+        tone_mapping: Whether pictures of high dynamic range are mapped to BT.709.
 
     Raises:
         VideoError: If it cannot be opened, its first frame cannot be decoded, or it is damaged or cut off.
     """
 
-    def __init__(self, path: str, threads: int, deadline: Deadline) -> None:
+    def __init__(
+        self, path: str, threads: int, deadline: Deadline, count: str = "", tone_mapping: bool = False
+    ) -> None:
         self.path = path
+        self._threads = threads
         self._deadline = deadline
-        self._fault = ""
-        found = survey(path, deadline)
-        self._times = found.times
-        self._decoded = self._decode(found.stream, threads)
-        first = next(self._decoded, None)
-        if first is None:
-            raise VideoError(f"{path}: not one frame can be decoded")
-        self._first = first
-        self._turns = first.rotation // 90 % 4 if first.rotation % 90 == 0 else 0
-        width, height = (first.height, first.width) if self._turns % 2 else (first.width, first.height)
-        self.info = VideoInfo(
-            path=path,
-            width=width,
-            height=height,
-            fps=found.fps,
-            duration=found.duration,
-            frames=found.frames,
-            frames_announced=found.announced,
-            reader="pyav",
-        )
+        self._found = survey(path, deadline, count=count)
+        self._whole = WholeFrames()
+        self._mapping = mapping_of(self._found.picture.transfer) if tone_mapping else None
+        self.info = info_of(path, self._found, "pyav")
 
     def chunks(self, indices: NDArray[np.int64]) -> Iterator[FrameChunk]:
         """Decode the frames at rising ``indices`` in one pass, a bounded number at a time."""
         length = chunk_length(self.info.width, self.info.height)
-        position, frame = 0, self._first
+        decoding = self._decode()
         for start in range(0, len(indices), length):
             part = indices[start : start + length]
             frames = np.empty((len(part), self.info.height, self.info.width, 3), dtype=np.uint8)
             for row, index in enumerate(part.tolist()):
-                while position < index:
-                    following = next(self._decoded, None)
-                    if following is None:
-                        raise self._missing(position + 1)
-                    position, frame = position + 1, following
-                frames[row] = self._upright(frame)
-            yield FrameChunk(part, frames, self._times[part])
+                frames[row] = self._upright(self._seek(decoding, index))
+            yield FrameChunk(part, frames, self.info.times[part])
+        whole = len(indices) and indices[-1] == self.info.frames - 1 and self._found.ticks is not None
+        if whole and next(decoding, None) is not None:
+            raise OtherFramesError(f"{self.path}: decoding gives more than {self.info.frames} frames")
 
-    def _decode(self, stream_index: int, threads: int) -> Iterator[av.VideoFrame]:
-        """Decode every frame in order; an error inside a packet ends the stream as its end does."""
+    def _seek(self, decoding: Iterator[tuple[int, av.VideoFrame]], index: int) -> av.VideoFrame:
+        for position, frame in decoding:
+            if position == index:
+                return frame
+        raise OtherFramesError(f"{self.path}: decoding ends before frame {index} of {self.info.frames}")
+
+    def _decode(self) -> Iterator[tuple[int, av.VideoFrame]]:
+        """Number and picture of every frame in order, each compared with what the packets promised."""
+        best_effort, ticks = BestEffort(), self._found.ticks
+        promised = None if ticks is None else ticks.tolist()
+        position = -1
         with open_container(self.path, self._deadline) as container:
-            stream = container.streams[stream_index]
-            assert isinstance(stream, av.video.stream.VideoStream)
-            stream.thread_type = "AUTO"
-            stream.codec_context.thread_count = threads
             try:
-                for frame in container.decode(stream):
-                    self._deadline.check()
-                    yield frame
+                for position, frame in enumerate(decoded(container, self._found.stream, self._threads, self._deadline)):
+                    ticks_found = best_effort.ticks(frame.pts, frame.dts)
+                    if promised is not None and promised[position : position + 1] != [ticks_found]:
+                        raise OtherFramesError(f"{self.path}: frame {position} is another than its packets promise")
+                    yield position, frame
             except av.error.FFmpegError as error:
-                self._fault = describe(error)
-
-    def _missing(self, decodable: int) -> FramesMissingError:
-        reason = f" ({self._fault})" if self._fault else ""
-        return FramesMissingError(
-            f"{self.path}: decoding ends after {decodable} of {self.info.frames} frames{reason}", decodable
-        )
+                failure = OtherFramesError if promised is not None else VideoError
+                raise failure(f"{self.path}: damaged after {position + 1} frames ({describe(error)})") from error
 
     def _upright(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
-        """RGB picture ``(H, W, 3)`` with the rotation flag applied, in the size of the first frame."""
-        turned = self._turns % 2 == 1
-        width, height = (self.info.height, self.info.width) if turned else (self.info.width, self.info.height)
+        """RGB picture ``(H, W, 3)`` as it is shown, in the size of the first frame."""
+        orientation, frame = self._found.picture.orientation, self._whole.of(frame)
+        width, height = orientation.size(self.info.width, self.info.height)
         # POINT repeats the colour samples of 4:2:0 and 4:2:2, as the conversion of 8-bit video does in any mode and
         # as decord does for 10 bits too; a frame of another size than the first is interpolated
         mode = "POINT" if (frame.width, frame.height) == (width, height) else "BILINEAR"
-        picture = frame.to_ndarray(format="rgb24", width=width, height=height, interpolation=mode)
-        return np.rot90(np.asarray(picture, dtype=np.uint8), self._turns)
+        if self._mapping is not None:
+            picture = self._mapping.picture(frame, width, height, mode)
+        else:
+            shown = frame.to_ndarray(format="rgb24", width=width, height=height, interpolation=mode)
+            picture = np.asarray(shown, dtype=np.uint8)
+        upright: NDArray[np.uint8] = orientation.upright(picture)
+        return upright

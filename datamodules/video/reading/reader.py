@@ -7,18 +7,21 @@ and the result says so; a file that neither reads is a ``VideoError`` that names
 Both readers agree on these rules:
 
 - The video stream with the most pixels is read, not the first one.
-- Frames are upright (the rotation flag is applied), RGB uint8; 10-bit and full-range video is converted by swscale.
-- Frame ``i`` is the i-th that the decoder puts out, in presentation order; times are those of the container.
+- Frames are as a player shows them: upright (turned and mirrored as the file or its bit stream asks), RGB uint8; 10-bit
+  and full-range video is converted by swscale.
+- Frame ``i`` is the i-th that the decoder puts out, in presentation order. Its time is FFmpeg's best effort, counted
+  from the start of the container; a time that does not rise moves that frame alone.
 - The number of frames is never taken from the header: the packets are counted (``datamodules.video.reading.survey``),
-  without those that an edit list cuts away. A file that holds clearly less than its header promises is an error. Where
-  decoding still ends before that count, at most ``TAIL_TOLERANCE`` of it (at least one frame) may be missing: the count
-  is then lowered to what decodes and the consumer is asked again; more is an error.
+  without those that an edit list cuts away, and where packets do not tell the frames, or decoding gives others than
+  they promise, all frames are decoded once to be counted. A file that holds clearly less than its header promises is an
+  error, and so is one with damaged packets after its first frame.
 - Opening and decoding one file must end within a time limit, whichever reader does it.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import logging
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -30,10 +33,10 @@ from numpy.typing import NDArray
 
 from datamodules.common.errors import ConfigurationError, VideoError, one_line
 from datamodules.video.limits import Deadline, LimitedStream, call_limited
-from datamodules.video.reading.contract import FrameChunk, FrameConsumer, FramesMissingError, OpenVideo, VideoInfo
+from datamodules.video.reading.contract import FrameChunk, FrameConsumer, OpenVideo, OtherFramesError, VideoInfo
 
 ReaderName = Literal["decord", "pyav"]
-TAIL_TOLERANCE = 0.05  # part of the frames that may be missing at the end of a file
+_log = logging.getLogger(__name__)
 
 
 def decord_available() -> bool:
@@ -48,6 +51,7 @@ def read_video(
     reader: ReaderName = "decord",
     timeout: float = 60.0,
     threads: int = 0,
+    tone_mapping: bool = False,
 ) -> VideoInfo:
     """Read the frames that ``consumer`` wants from one file.
 
@@ -57,6 +61,7 @@ def read_video(
         reader: First reader; "decord" falls back to PyAV, also where decord is not installed. "pyav" stands alone.
         timeout: Seconds that opening and decoding may take, for each reader that tries.
         threads: Decoding threads; 0 lets FFmpeg choose.
+        tone_mapping: Whether pictures of high dynamic range (``VideoInfo.transfer`` says so) are mapped to BT.709.
 
     Returns:
         What the file holds; ``info.reader`` tells which reader delivered.
@@ -70,20 +75,24 @@ def read_video(
     for name in ("pyav",) if reader == "pyav" or reasons else ("decord", "pyav"):
         said = name + "".join(f" ({reason})" for reason in reasons)
         try:
-            return _attempt(path, partial(_opened, name, path, threads), consumer, timeout, said)
+            info = _attempt(path, partial(_opened, name, path, threads, tone_mapping), consumer, timeout, said)
         except VideoError as error:
             reasons.append(f"{name}: {_reason(error, path)}")
+            continue
+        if info.reader.startswith("pyav (decord: ") and decord_available():
+            _log.info("%s: read by PyAV (%s)", path, reasons[0])
+        return info
     raise VideoError(f"{path}: cannot be read ({'; '.join(reasons)}); repair or remove the file")
 
 
-def _opened(name: str, path: str, threads: int, deadline: Deadline) -> OpenVideo:
+def _opened(name: str, path: str, threads: int, tone_mapping: bool, deadline: Deadline, count: str) -> OpenVideo:
     if name == "decord":
         from datamodules.video.reading.decord import DecordVideo
 
-        return DecordVideo(path, threads, deadline)
+        return DecordVideo(path, threads, deadline, tone_mapping)
     from datamodules.video.reading.pyav import PyAVVideo
 
-    return PyAVVideo(path, threads, deadline)
+    return PyAVVideo(path, threads, deadline, count, tone_mapping)
 
 
 def check_time_limit(timeout: float) -> None:
@@ -94,23 +103,23 @@ def check_time_limit(timeout: float) -> None:
 
 def _attempt(
     path: str,
-    opener: Callable[[Deadline], OpenVideo],
+    opener: Callable[[Deadline, str], OpenVideo],
     consumer: FrameConsumer,
     timeout: float,
     name: str,
 ) -> VideoInfo:
-    """Read with one reader; ask the consumer once more when only the end of the file is missing."""
+    """Read with one reader; once more with counted frames where decoding gives others than the packets promise."""
     deadline = Deadline(timeout, path)
-    limit: int | None = None
+    count = ""
     while True:
-        video = call_limited(lambda: opener(deadline), deadline)
-        info = replace(video.info, reader=name, frames=video.info.frames if limit is None else limit)
+        video = call_limited(partial(opener, deadline, count), deadline)
+        info = replace(video.info, reader=name)
         try:
             _deliver(video, consumer, info, deadline)
-        except FramesMissingError as error:
-            if limit is not None or not _tail_only(error.decodable, info.frames):
+        except OtherFramesError:
+            if count:
                 raise
-            limit = error.decodable
+            count = "decoding gives other frames than its packets promise"
             continue
         return info
 
@@ -125,11 +134,6 @@ def _deliver(video: OpenVideo, consumer: FrameConsumer, info: VideoInfo, deadlin
         )
     for chunk in LimitedStream(lambda: video.chunks(wanted), deadline):
         consumer.add(chunk)
-
-
-def _tail_only(decodable: int, frames: int) -> bool:
-    """True when so few frames are missing that only the end of the file can be damaged."""
-    return decodable > 0 and frames - decodable <= max(1, math.floor(TAIL_TOLERANCE * frames))
 
 
 def _reason(error: VideoError, path: str) -> str:

@@ -30,6 +30,7 @@ class ChunkPlan:
     rate: float | None
     compare_rate: bool
     with_source: bool
+    tone_mapping: bool = False
 
     def __post_init__(self) -> None:
         for name in ("frame_size", "chunk_bytes", "clip_length"):
@@ -113,7 +114,7 @@ class ChunkBuilder:
         self.facts = facts
         self._plan = plan
         self._length = plan.frames(facts)
-        self._converter = PictureConverter(facts, plan.frame_size)
+        self._converter = PictureConverter(facts, plan.frame_size, plan.tone_mapping)
         self._selector = RateSelector(plan.rate)
         self._squares = self._new_squares()
         self._fulls = self._new_fulls()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from fractions import Fraction
+from typing import NotRequired, TypedDict
 
 
 class StreamInfo(TypedDict):
@@ -16,6 +17,9 @@ class StreamInfo(TypedDict):
         height: Height of the upright picture in pixels.
         fps: Average frames a second as the container states it; 0 where it does not say.
         duration: Seconds as the container states it; NaN where it does not say.
+        transfer: FFmpeg's name of the transfer function, such as "bt709", "smpte2084" (PQ) or "arib-std-b67" (HLG);
+            empty or absent where the source does not say.
+        pixel_aspect: Width of an upright pixel by its height; absent where the source does not say.
     """
 
     name: str
@@ -25,3 +29,5 @@ class StreamInfo(TypedDict):
     height: int
     fps: float
     duration: float
+    transfer: NotRequired[str]
+    pixel_aspect: NotRequired[Fraction]

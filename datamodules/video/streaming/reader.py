@@ -1,8 +1,8 @@
 """Frames of a source one after the other, however long it is: one pass, constant memory, times of the container.
 
 Unlike ``datamodules.video.reading.reader`` this looks at nothing twice: the header's counts are only compared with what
-came out when the end is reached. A packet that cannot be decoded is passed over, so that a damaged or joined stream
-gives all that it holds, and is told of at the end.
+came out when the end is reached. Frames and their times are the same in both, but a packet that cannot be decoded is
+passed over here, so that a damaged or joined stream gives all that it holds, and is told of at the end.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,21 +24,25 @@ from numpy.typing import NDArray
 
 from datamodules.common.errors import VideoError
 from datamodules.video.limits import Deadline
+from datamodules.video.reading.decoding import StreamDecoder, ThreadKind
+from datamodules.video.reading.orientation import Orientation, orientation_of
 from datamodules.video.reading.survey import (
     ODD_LETTERS,
     SHORTFALL,
     CannotOpenError,
     best_stream,
     describe,
+    holds_all,
     last_packet_time,
+    pixel_aspect,
     rate_of,
 )
+from datamodules.video.reading.timeline import BestEffort, Timeline, clock_origin
+from datamodules.video.reading.tone_mapping import mapping_of
+from datamodules.video.reading.transfer import transfer_of
+from datamodules.video.reading.whole_frames import WholeFrames
 from datamodules.video.streaming.sources import STANDARD_INPUT, is_live, opening, standard_input_is_file
 
-_LATE_START = 0.5  # seconds; a clock that starts later (MPEG-TS, a camera's uptime) is moved to zero
-_USUAL_FPS = 25.0  # spacing of frames without times in a source that states no rate
-_RESTART = 1.0  # seconds back, or
-_LEAP = 3600.0  # seconds ahead, at which a clock has been set anew rather than shaken
 _HOPELESS = 1000  # packets in a row that cannot be decoded
 
 
@@ -58,9 +63,11 @@ class SourceFacts:
         live: False for a file and for an address or pipe that states its duration, hence is a recording.
         width: Width of the upright picture in pixels.
         height: Height of the upright picture in pixels.
-        turns: Quarter turns (anticlockwise) that make the decoded picture upright.
+        orientation: How decoded pictures are laid to be upright.
         fps: Average frames a second; 0 where unknown.
         duration: Seconds; NaN where unknown.
+        transfer: FFmpeg's name of the transfer function of the pictures; empty where unknown.
+        pixel_aspect: Width of an upright pixel by its height.
     """
 
     name: str
@@ -68,48 +75,11 @@ class SourceFacts:
     live: bool
     width: int
     height: int
-    turns: int
+    orientation: Orientation
     fps: float
     duration: float
-
-
-class PresentationClock:
-    """Rising times from whatever a container says.
-
-    Where a frame has no time, or one that does not rise, the frame follows its predecessor by one frame's duration;
-    after a leap (joined recordings, a restarted sender) the later times go on from there.
-
-    Args:
-        fps: Average frames a second; 0 where unknown.
-        origin: Time of the container that counts as zero, in seconds.
-
-    Example:
-        >>> clock = PresentationClock(10.0)
-        >>> [clock.stamp(time) for time in (0.0, None, 0.2, 0.2)]
-        [0.0, 0.1, 0.2, 0.30000000000000004]
-    """
-
-    def __init__(self, fps: float, origin: float = 0.0) -> None:
-        self._step = 1.0 / fps if fps > 0 else 1.0 / _USUAL_FPS
-        self._origin = origin
-        self._last: float | None = None
-
-    def stamp(self, time: float | None) -> float:
-        """Time of the next frame in seconds; ``time`` is what the container says."""
-        last = self._last
-        usable = time is not None and math.isfinite(time)
-        if last is None:
-            self._last = time - self._origin if time is not None and usable else 0.0
-            return self._last
-        following = last + self._step
-        if time is not None and usable:
-            moved = time - self._origin
-            if last < moved < last + _LEAP:
-                following = moved
-            elif moved < last - _RESTART or moved >= last + _LEAP:
-                self._origin = time - following
-        self._last = following
-        return following
+    transfer: str
+    pixel_aspect: Fraction
 
 
 class StreamReader:
@@ -129,13 +99,18 @@ class StreamReader:
         self.fault = ""
         self._delivered = 0
         self._packets = 0
+        self._indexed = 0
+        self._origin = 0.0
         self._damaged = 0
         self._last_time = -math.inf
         self._live = is_live(source)
         self._container = _open(source, timeout)
         try:
             self._stream = best_stream(self._container, source)
-            self._prepare(threads)
+            self._origin = clock_origin(self._container)
+            self._indexed = len(self._stream.index_entries)
+            kind: ThreadKind = "SLICE" if self._live else "AUTO"  # frame threads delay a live picture
+            self._decoder = StreamDecoder(self._container, self._stream, threads, kind)
         except BaseException:
             self._container.close()
             raise
@@ -163,18 +138,20 @@ class StreamReader:
         return self._container.duration / 1e6 if self._container.duration else math.nan
 
     def facts(self, frame: av.VideoFrame) -> SourceFacts:
-        """What is known of the source; ``frame`` is its first one, which carries the rotation flag."""
-        turns = frame.rotation // 90 % 4 if frame.rotation % 90 == 0 else 0
-        width, height = (frame.height, frame.width) if turns % 2 else (frame.width, frame.height)
+        """What is known of the source; ``frame`` is its first one, which carries the display matrix."""
+        orientation = orientation_of(frame)
+        width, height = orientation.size(frame.width, frame.height)
         return SourceFacts(
             name=self.source,
             path="" if self._live else str(Path(self.source).absolute()),
             live=not self.recording,
             width=width,
             height=height,
-            turns=turns,
+            orientation=orientation,
             fps=self.fps,
             duration=self.duration,
+            transfer=transfer_of(frame),
+            pixel_aspect=pixel_aspect(self._stream, orientation),
         )
 
     def frames(self, progress: Callable[[], None] = lambda: None) -> Iterator[TimedFrame]:
@@ -183,11 +160,15 @@ class StreamReader:
         Args:
             progress: Called after each packet; an error that it raises ends the reading.
         """
-        clock = PresentationClock(self.fps, clock_origin(self._container))
+        timeline, best_effort = Timeline[av.VideoFrame](self.fps, self._origin), BestEffort()
         try:
             for frame in self._decoded(progress):
-                self._last_time = clock.stamp(frame.time)
-                yield TimedFrame(frame, self._last_time)
+                for settled in timeline.add(frame, best_effort.time(frame)):
+                    self._last_time = settled[1]
+                    yield TimedFrame(*settled)
+            for settled in timeline.rest():
+                self._last_time = settled[1]
+                yield TimedFrame(*settled)
             self._judge()
         finally:
             self._container.close()
@@ -196,19 +177,15 @@ class StreamReader:
         """Close the source; harmless when repeated."""
         self._container.close()
 
-    def _prepare(self, threads: int) -> None:
-        self._stream.thread_type = "SLICE" if self._live else "AUTO"  # frame threads would delay a live picture
-        self._stream.codec_context.thread_count = threads
-
     def _decoded(self, progress: Callable[[], None]) -> Iterator[av.VideoFrame]:
         """Decode packet by packet, passing over the damaged ones."""
         in_a_row = 0
         try:
-            for packet in self._container.demux(self._stream):
+            for packet in self._decoder.packets():
                 progress()
                 self._packets += bool(packet.size)
                 try:
-                    decoded = packet.decode()
+                    decoded = self._decoder.decode(packet)
                 except av.error.FFmpegError as error:
                     self._damaged += bool(self._delivered)  # a recording may begin between two key frames
                     in_a_row += 1
@@ -217,7 +194,6 @@ class StreamReader:
                         return
                     continue
                 for frame in decoded:
-                    assert isinstance(frame, av.VideoFrame)
                     in_a_row = 0
                     self._delivered += 1
                     yield frame
@@ -244,11 +220,12 @@ class StreamReader:
     def _truncated(self) -> bool:
         """True when the file holds clearly less than its header says."""
         if self._stream.frames:
-            return self._packets < math.floor((1 - SHORTFALL) * self._stream.frames)
+            return not holds_all(self._stream.frames, self._packets, self._indexed)
         needed = (1 - SHORTFALL) * self.duration - 1.0
+        end = self._last_time + max(0.0, self._origin)  # the duration of some containers is the time of their end
         if self._stream.duration:
-            return self._last_time < needed
-        return self._last_time < needed and _end_of_packets(self.source) < needed  # sound may last longer
+            return end < needed
+        return end < needed and _end_of_packets(self.source) < needed  # sound may last longer
 
 
 class PictureConverter:
@@ -256,13 +233,19 @@ class PictureConverter:
 
     One converter serves one source: its two scalers are set up once and kept, which is three times as fast as a
     scaler a frame.
+
+    Args:
+        facts: What is known of the source.
+        side: Pixels of a side of the square.
+        tone_mapping: Whether pictures of high dynamic range are mapped to BT.709.
     """
 
-    def __init__(self, facts: SourceFacts, side: int) -> None:
-        self._turns = facts.turns
+    def __init__(self, facts: SourceFacts, side: int, tone_mapping: bool = False) -> None:
+        self._mapping = mapping_of(facts.transfer) if tone_mapping else None
+        self._whole = WholeFrames()
+        self._orientation = facts.orientation
         self._side = side
-        turned = facts.turns % 2 == 1
-        self._size = (facts.height, facts.width) if turned else (facts.width, facts.height)  # width and height
+        self._size = facts.orientation.size(facts.width, facts.height)
         self._name = facts.name
         self._to_square, self._to_full = VideoReformatter(), VideoReformatter()
 
@@ -274,9 +257,14 @@ class PictureConverter:
         Raises:
             VideoError: If FFmpeg cannot convert such pictures.
         """
+        frame = self._whole.of(frame)
+        if self._mapping is not None:
+            mapped = self._mapping.picture(frame, self._side, self._side, "BILINEAR")
+            out[...] = self._orientation.upright(mapped).transpose(2, 0, 1)
+            return
         converted = self._converted(self._to_square, frame, (self._side, self._side), "gbrp", "BILINEAR")
         for channel, plane in enumerate((2, 0, 1)):
-            out[channel] = np.rot90(_rows(converted, plane, self._side), self._turns)
+            out[channel] = self._orientation.upright(_rows(converted, plane, self._side))
 
     def full(self, frame: av.VideoFrame, out: NDArray[np.uint8]) -> None:
         """Convert to RGB; ``out`` is ``(H, W, 3)``. A frame of another size than the first is interpolated.
@@ -286,9 +274,13 @@ class PictureConverter:
         """
         # POINT repeats the colour samples of 4:2:0 and 4:2:2, as datamodules.video.reading.reader does
         mode = "POINT" if (frame.width, frame.height) == self._size else "BILINEAR"
+        frame = self._whole.of(frame)
+        if self._mapping is not None:
+            out[...] = self._orientation.upright(self._mapping.picture(frame, *self._size, mode))
+            return
         converted = self._converted(self._to_full, frame, self._size, "rgb24", mode)
         picture = _rows(converted, 0, converted.width * 3).reshape(converted.height, converted.width, 3)
-        out[...] = np.rot90(picture, self._turns)
+        out[...] = self._orientation.upright(picture)
 
     def _converted(
         self, scaler: VideoReformatter, frame: av.VideoFrame, size: tuple[int, int], layout: str, mode: str
@@ -307,12 +299,6 @@ def _rows(frame: av.VideoFrame, plane: int, length: int) -> NDArray[np.uint8]:
     data = frame.planes[plane]
     rows = np.frombuffer(memoryview(data), dtype=np.uint8).reshape(-1, data.line_size)
     return rows[: frame.height, :length]
-
-
-def clock_origin(container: av.container.InputContainer) -> float:
-    """Time of the container that counts as zero, in seconds: its start where that is late, as in MPEG-TS."""
-    start = (container.start_time or 0) / 1e6
-    return start if start > _LATE_START else 0.0
 
 
 def _open(source: str, timeout: float) -> av.container.InputContainer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import threading
+from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -35,7 +36,7 @@ class AnnotatedVideoWriter:
 
     Args:
         path: File to write; its suffix names the container. Missing folders are made.
-        info: The source; its frame rate guides the encoder.
+        info: The source; its frame rate guides the encoder, and its pixels keep their shape.
         codec: Encoder of FFmpeg; ``mjpeg`` in an ``.avi`` is the format of Gjorjian's script.
         audio_from: File whose sound is copied; None writes none.
         fps: Fixed frames a second: the times are ignored, as Gjorjian's script does. None keeps the times.
@@ -65,7 +66,8 @@ class AnnotatedVideoWriter:
             raise ConfigurationError(f"fps is {fps:g}; it must be above 0 and at most 1000, or null to keep the times")
         self.path = Path(path)
         self.frames = 0
-        self._encoder = PictureEncoder(codec, info["fps"], fps, preset, crf, audio_from)
+        aspect = info.get("pixel_aspect", Fraction(1))
+        self._encoder = PictureEncoder(codec, info["fps"], fps, preset, crf, audio_from, aspect)
         self._partial = _partial_file(self.path)
         self._items: queue.Queue[tuple[NDArray[np.uint8], float] | None] | None = None
         self._thread = threading.Thread(target=self._run, name=f"write {self.path.name}", daemon=True)

@@ -21,7 +21,7 @@ from av.packet import Packet
 
 from datamodules.common.errors import one_line
 from datamodules.video.reading.survey import ODD_LETTERS, describe
-from datamodules.video.streaming.reader import clock_origin
+from datamodules.video.reading.timeline import clock_origin
 
 _log = logging.getLogger(__name__)
 _BROKEN = (av.error.FFmpegError, OSError, ValueError)

@@ -49,19 +49,28 @@ class PictureEncoder:
         preset: Speed of x264.
         crf: Constant rate factor of x264.
         audio_from: File whose sound is copied; None writes none.
+        pixel_aspect: Width of a pixel by its height, which players stretch the picture by.
 
     Raises:
         ConfigurationError: If there is no such encoder.
     """
 
     def __init__(
-        self, codec: str, source_fps: float, fixed_fps: float | None, preset: str, crf: float, audio_from: str | None
+        self,
+        codec: str,
+        source_fps: float,
+        fixed_fps: float | None,
+        preset: str,
+        crf: float,
+        audio_from: str | None,
+        pixel_aspect: Fraction = Fraction(1),
     ) -> None:
         _check(codec)
         self._codec = codec
         self._fixed = fixed_fps is not None
         self._fps = fixed_fps or (source_fps if 0 < source_fps <= 1000 else _USUAL_FPS)
         self._preset, self._crf = preset, crf
+        self._pixel_aspect = pixel_aspect
         self._audio_from = audio_from
         self._audio: AudioTrack | None = None
         self._way: Way = "copied"
@@ -144,6 +153,7 @@ class PictureEncoder:
         self._time_base = 1 / rate if self._fixed or self._container.format.name == "avi" else Fraction(1, _TICKS)
         stream.codec_context.time_base = self._time_base
         stream.codec_context.colorspace = stated
+        stream.codec_context.sample_aspect_ratio = self._pixel_aspect
         return stream
 
     def _options(self) -> dict[str, str]:

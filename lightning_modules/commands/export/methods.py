@@ -75,6 +75,7 @@ def video_quality(model: KSVQE, data: Data) -> Plan:
         ),
         facts={
             "clips": {field.name: getattr(clips, field.name) for field in fields(ClipSettings)},
+            "tone_mapping": data.get("tone_mapping", False),
             "reader": data.get("reader", "pyav"),  # decord brings torch along where there is one
             "decode_timeout": data.get("decode_timeout", 60.0),
             "score_map": model.score_map.tolist() if known else None,
@@ -173,6 +174,7 @@ def actions(model: FrameAveragingActionRecognizer, data: Data) -> Plan:
             "class_names": classes,
             "frame_size": side,
             "predict_batch": int(model.hparams["predict_batch"]),
+            "tone_mapping": data.get("tone_mapping", False),
             "rate": data.get("rate"),
             "decode_timeout": data.get("decode_timeout", 60.0),
             # As of configs/action/annotate.yaml; whoever runs the graph may write others into the file.
@@ -276,9 +278,10 @@ _NUMBERS = ("image_size", "rate", "decode_timeout")
 _DATA: dict[str, tuple[str, ...]] = {
     KSVQE.__name__: (
         *(field.name for field in fields(ClipSettings) if field.name not in _CLIP_FACTS), "reader", "decode_timeout",
+        "tone_mapping",
     ),
     FaceAttributeClassifier.__name__: (),
-    FrameAveragingActionRecognizer.__name__: ("rate", "decode_timeout"),
+    FrameAveragingActionRecognizer.__name__: ("rate", "decode_timeout", "tone_mapping"),
     MentoringSegmenter.__name__: ("image_size",),
     MentoringDetector.__name__: ("image_size",),
 }  # fmt: skip

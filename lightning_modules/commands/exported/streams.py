@@ -78,7 +78,8 @@ class _Source:
     """The frames of a file in chunks, as the stream of ``predict`` has them; ``fault`` says why it broke off."""
 
     def __init__(self, facts: Mapping[str, Any], source: str) -> None:
-        self._plan = ChunkPlan(facts["frame_size"], _CHUNK_BYTES, None, 1, facts["rate"], False, False)
+        mapped = facts.get("tone_mapping", False)  # files of an older version do not say
+        self._plan = ChunkPlan(facts["frame_size"], _CHUNK_BYTES, None, 1, facts["rate"], False, False, mapped)
         self._source, self._timeout = source, facts["decode_timeout"]
         self.fault = ""
         self.info: StreamInfo = _unknown(source)
@@ -104,7 +105,7 @@ class _Source:
             yield builder.take(last=True)
 
     def _begin(self, facts: SourceFacts) -> ChunkBuilder:
-        self.info = {name: getattr(facts, name) for name in self.info}  # type: ignore[assignment]  # its own keys
+        self.info = {name: getattr(facts, name) for name in StreamInfo.__annotations__}  # type: ignore[assignment]
         return ChunkBuilder(self._plan, facts)
 
 

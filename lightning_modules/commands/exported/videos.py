@@ -113,7 +113,8 @@ def _row(graph: Graph, facts: Mapping[str, Any], file: str, key: str) -> dict[st
 def _read(facts: Mapping[str, Any], file: str) -> tuple[VideoInfo, SampledClips]:
     names = {field.name for field in fields(ClipSettings)}
     sampler = ClipSampler(ClipSettings(**{name: facts["clips"][name] for name in names}), _RESIZING)
-    info = read_video(file, sampler, reader=facts["reader"], timeout=facts["decode_timeout"])
+    mapped = facts.get("tone_mapping", False)  # files of an older version do not say
+    info = read_video(file, sampler, reader=facts["reader"], timeout=facts["decode_timeout"], tone_mapping=mapped)
     return info, sampler.result(info)
 
 

@@ -62,6 +62,7 @@ _ANNOTATE_OPTIONS = (
     ("--mode MODE", "trailing (live), centred (files, no delay) or exponential"),
     ("--enter SCORE", "mean score from which a class begins; --leave SCORE below which it ends"),
     ("--rate NUMBER", "score only so many frames a second; --compare_rate reports what that changes"),
+    ("--tone_mapping", "show PQ and HLG (high dynamic range) as a usual screen would"),
     ("--truth FILE", "true segments (ActivityNet JSON) to compare with"),
     ("--max_lag SECONDS", "a live source drops frames beyond it; null never (default: 0.5 s, never from -)"),
     ("--show", "a live window; q quits"),
@@ -79,6 +80,7 @@ _EXTRACT_OPTIONS = (
     ("--class NAME", "class of one file (default: the name of its folder)"),
     ("--root DIR", "folder that the names in a list are relative to (default: the list's)"),
     ("--timeout SECONDS", "for decoding one file (default: 60)"),
+    ("--tone-mapping", "show PQ and HLG (high dynamic range) as a usual screen would"),
 )
 
 _GENERATE_OPTIONS = (

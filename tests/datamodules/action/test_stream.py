@@ -69,6 +69,8 @@ def test_contract(clip: Path) -> None:
         "height": 96,
         "fps": 25.0,
         "duration": 2.0,
+        "transfer": "",
+        "pixel_aspect": 1,
     }
     assert "source" not in chunks_of(clip)[0]
 

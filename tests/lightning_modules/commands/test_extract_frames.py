@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -13,6 +14,7 @@ from datamodules.action.datamodule import ActionDataModule
 from datamodules.action.lists.class_folders import read_class_folders
 from datamodules.common.errors import ConfigurationError, LabelError
 from lightning_modules.commands.extract_frames import run
+from tests.datamodules.video.reading.containers import ffmpeg, needs_ffmpeg
 
 MakeClip = Callable[..., Path]
 
@@ -29,6 +31,21 @@ def source(make_clip: MakeClip, tmp_path: Path) -> Path:
 
 def extract(*arguments: object) -> int:
     return run("extract-frames", [str(argument) for argument in arguments])
+
+
+@needs_ffmpeg
+def test_parts_of_a_file_whose_clock_begins_late(tmp_path: Path) -> None:
+    """MPEG-TS begins at 1.4 s: parts count from the first picture on, as `annotate` counts; pixels become square."""
+    scenes = [f"color=c={name}:size=64x48:rate=25:duration=1" for name in ("red", "blue")]
+    inputs = [word for scene in scenes for word in ("-f", "lavfi", "-i", scene)]
+    ffmpeg(*inputs, "-filter_complex", "[0][1]concat,setsar=3/2", "-c:v", "libx264", tmp_path / "late.ts")
+    (tmp_path / "list.csv").write_text("video,class,start,end\nlate.ts,red,0,1\nlate.ts,blue,1,2\n")
+    assert extract(tmp_path / "list.csv", "--output", tmp_path / "frames", "--count", 8) == 0
+    for name, channel in (("red", 0), ("blue", 2)):
+        shown = [Image.open(path) for path in (tmp_path / "frames" / name).iterdir()]
+        assert len(shown) == 8
+        assert {image.size for image in shown} == {(96, 48)}
+        assert {int(np.asarray(image).mean(axis=(0, 1)).argmax()) for image in shown} == {channel}
 
 
 def pictures(folder: Path) -> list[str]:

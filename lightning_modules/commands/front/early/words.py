@@ -9,7 +9,7 @@ from pathlib import Path
 # Options without a value, so that what follows one is no value of it.
 SWITCHES = (
     "--print_config", "--help-all", "--help", "-h", "--show", "--force", "--strips", "--agreement", "--dry-run",
-    "--offline",
+    "--offline", "--tone-mapping",
 )  # fmt: skip
 
 

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch.nn.functional import interpolate
 
 from datamodules.common.errors import VideoError
 from datamodules.video.limits import Deadline
 from datamodules.video.reading.reader import KeepFrames, read_video
 from datamodules.video.reading.survey import survey
-from datamodules.video.streaming.reader import PictureConverter, PresentationClock, StreamReader
+from datamodules.video.streaming.reader import PictureConverter, StreamReader
 
 SIDE = 32
 MakeClip = Callable[..., Path]
@@ -66,16 +62,16 @@ def test_square_pictures_are_the_reduced_full_ones(make_clip: MakeClip) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "size", "frames", "turns"),
+    ("name", "size", "frames", "transposed"),
     [
-        ("decord/video_0.mov", (568, 320), 3, 0),
-        ("decord/video_90.mov", (320, 568), 3, 3),
-        ("torchcodec/nasa_13013.mp4", (480, 270), 390, 0),
-        ("torchcodec/h265_video.mp4", (128, 128), 10, 0),
-        ("torchcodec/h264_10bits.mp4", (200, 200), 30, 0),
+        ("decord/video_0.mov", (568, 320), 3, False),
+        ("decord/video_90.mov", (320, 568), 3, True),
+        ("torchcodec/nasa_13013.mp4", (480, 270), 390, False),
+        ("torchcodec/h265_video.mp4", (128, 128), 10, False),
+        ("torchcodec/h264_10bits.mp4", (200, 200), 30, False),
     ],
 )
-def test_real_files(shared_dir: Path, name: str, size: tuple[int, int], frames: int, turns: int) -> None:
+def test_real_files(shared_dir: Path, name: str, size: tuple[int, int], frames: int, transposed: bool) -> None:
     path = shared_dir / "data" / "action" / name
     if not path.exists():
         pytest.skip(f"{name} is not here")
@@ -85,7 +81,7 @@ def test_real_files(shared_dir: Path, name: str, size: tuple[int, int], frames: 
         facts = reader.facts(frame)
         times.append(time)
     assert (facts.width, facts.height) == size
-    assert (len(times), facts.turns) == (frames, turns)
+    assert (len(times), facts.orientation.transposed) == (frames, transposed)
     assert reader.fault == ""
     assert (np.diff(times) > 0).all()
     assert times == pytest.approx(survey(str(path), Deadline(60, str(path))).times.tolist())
@@ -161,30 +157,6 @@ def test_progress_may_end_the_reading(make_clip: MakeClip) -> None:
 
     with pytest.raises(EnoughError):
         list(StreamReader(str(make_clip("colon.mp4", frames=3))).frames(stop))
-
-
-def test_clock_goes_on_after_a_leap() -> None:
-    clock = PresentationClock(10.0)
-    times = [0.0, 0.1, 500_000.0, 500_000.1, 3.0, 3.1, math.nan, None]
-    assert [clock.stamp(time) for time in times] == pytest.approx([0.1 * index for index in range(8)], abs=1e-6)
-
-
-@given(
-    st.lists(st.one_of(st.none(), st.floats(allow_nan=True, allow_infinity=True)), max_size=40),
-    st.floats(0, 120),
-)
-def test_clock_always_rises(times: list[float | None], fps: float) -> None:
-    clock = PresentationClock(fps if fps > 0.1 else 0.0)
-    small = [time if time is None or not abs(time) > 1e9 else time % 1e9 for time in times]
-    stamps = [clock.stamp(time) for time in small]
-    assert all(later > earlier for earlier, later in pairwise(stamps))
-
-
-@given(st.lists(st.floats(0.001, 100.0), min_size=1, max_size=50))
-def test_clock_keeps_good_times(steps: list[float]) -> None:
-    times = np.cumsum(steps).tolist()
-    clock = PresentationClock(25.0)
-    assert [clock.stamp(time) for time in times] == times
 
 
 def test_pictures_that_ffmpeg_cannot_convert(make_clip: MakeClip) -> None:

@@ -103,7 +103,8 @@ def test_options_without_a_value_are_those_of_the_commands() -> None:
 
     listed = [line.split() for name in cli.COMMANDS for line in command_help(name, "-").splitlines()]
     alone = {words[0] for words in listed if words and words[0] in SWITCHES}
-    assert alone == {"--print_config", "--help-all", "--show", "--force", "--dry-run", "--offline"}
+    shown = {"--print_config", "--help-all", "--show", "--force", "--dry-run", "--offline"}
+    assert alone == {*shown, "--agreement", "--tone-mapping"}
     assert build_parser().parse_args(["--store", "x", "--agreement"]).agreement
 
 
