@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from lightning_modules.commands.front.config_files import find_config
 from lightning_modules.commands.front.early.class_arguments import class_arguments
 from lightning_modules.commands.front.early.given_files import check_checkpoint
-from lightning_modules.commands.front.early.words import pairs
+from lightning_modules.commands.front.early.words import SWITCHES, pairs
 from lightning_modules.commands.front.errors import CommandLineError, did_you_mean
 
 # Commands whose module takes seconds to import -> classes whose arguments are their options, and more options.
@@ -25,7 +25,7 @@ def check_words(command: str, arguments: Sequence[str]) -> None:
     Raises:
         CommandLineError: With the nearest names.
     """
-    given = [(word, value) for word, value in pairs(arguments) if word.startswith("--")]
+    given = [(word, value) for word, value in pairs(arguments) if word.startswith("--") and word not in SWITCHES]
     known = _known(command)
     for word, _ in given:
         name = word.lstrip("-").partition(".")[0].rstrip("+").replace("-", "_")
