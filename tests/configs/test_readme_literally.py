@@ -21,7 +21,7 @@ from PIL import Image
 
 import cli
 from datamodules.inspection.store.feedback import FeedbackStore
-from datamodules.inspection.store.schema import Verdict
+from datamodules.inspection.store.rows import Verdict
 from datamodules.video.writing.encode import encode_video
 
 ROOT = Path(cli.__file__).parent
@@ -60,7 +60,7 @@ def typed(line: str, folder: Path, more: list[str]) -> str:
     return done.stdout
 
 
-def run_section(section: str, folder: Path, skipped: str = "-") -> None:
+def run_section(section: str, folder: Path, skipped: str = "nothing of it") -> None:
     """Type a section's commands, and what each names as next."""
     smaller: dict[str, Any] = SMALLER.get(section, {})
     for line in commands_of(section):
@@ -85,7 +85,7 @@ def answer_all(line: str, folder: Path) -> None:
     (run,) = store.runs()
     for number, found in enumerate(store.detections(run.id)):
         verdict: Verdict = "confirm" if number % 2 else "reject"
-        own = {"run_id": run.id, "image_id": found.image_id, "detection_id": found.id}
+        own: dict[str, Any] = {"run_id": run.id, "image_id": found.image_id, "detection_id": found.id}
         store.answer(client_id=f"c{number}", annotator="me", verdict=verdict, **own)
     page.send_signal(signal.SIGINT)
     assert page.wait(30) == 0

@@ -28,6 +28,8 @@ from datamodules.tables.text import read_lines
 
 Split = Literal["train", "val", "test", "predict"]
 
+UNNAMED = "defect"  # the class of masks that nothing names
+
 
 class ImageSources:
     """Reads the labelled images, and those to mine."""
@@ -41,7 +43,8 @@ class ImageSources:
         """Names of the classes; None where nothing but a folder to mine is given.
 
         The argument ``classes``, else what the format knows (categories, ``data.yaml``), else the lines of
-        ``classes.txt`` beside the list or in the root, else the names that the labels write, sorted.
+        ``classes.txt`` beside the list or in the root, else the names that the labels write, sorted. Masks that nothing
+        names are of one class.
 
         Raises:
             LabelError: If a list is wrong, or names no class.
@@ -58,6 +61,9 @@ class ImageSources:
         found = sorted(set().union(*(image.class_names for image in self._read())))
         if not found:
             self.findings.stop()
+            if self.settings.label_format == "folder":
+                self.findings.note(f'the one class is called "{UNNAMED}": name it with classes, or in classes.txt')
+                return [UNNAMED]
             raise LabelError(
                 f"{self.settings.labels or self.settings.root}: the labels write no name of a class; give classes, or "
                 "a file classes.txt with one name a line beside the list"
