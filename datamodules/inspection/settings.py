@@ -70,7 +70,7 @@ class InspectionDataSettings:
         default=None,
         help=(
             "Images to predict: a folder, searched with its sub-folders, or one file; None predicts the training "
-            "images of the new domain (the pool to mine)."
+            "images of the new domain (the pool to mine), or the test images where there are none."
         ),
     )
     store: str | None = argument(default=None, help="Feedback store with the operator's answers.")

@@ -71,7 +71,7 @@ class ImageLists:
     def _collect(self, split: Split) -> list[LabelledImage]:
         if split == "predict":
             mined = self._sources.mined()
-            return mined if mined is not None else self._listed_in("train", NEW)
+            return mined if mined is not None else self._listed_in("train", NEW) or self._listed_in("test")
         if split == "train":
             return self._labelled_in("train", ORIGINAL) + self._new_images()
         return self._labelled_in(split)
