@@ -34,7 +34,6 @@ SMALLER = {
     "Your own faces": {
         "fit": [*EPOCHS, *TINY, "--data.init_args.image_size", "48", "--data.init_args.num_workers", "0"],
         "validate": ["--data.init_args.num_workers", "0", "--data.init_args.image_size", "48"],
-        "generate": ["--steps", "20"],
     },
 }
 

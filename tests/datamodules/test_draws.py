@@ -43,9 +43,9 @@ def picture(folder: Path) -> None:
 
 def inspection(folder: Path, **options: Any) -> InspectionDataModule:
     picture(folder)
-    labels = copies(
-        folder, ".png", ["image", "domain", "split", "healthy"], lambda n: ["original" if n < 8 else "new", "train", 1]
-    )
+    (folder / "boxes.csv").write_text("image,x1,y1,x2,y2,class\n0.png,10,10,40,40,dent\n")
+    columns = ["image", "domain", "split", "healthy"]
+    labels = copies(folder, ".png", columns, lambda n: ["original" if n < 8 else "new", "train", int(n > 0)])
     warp = AugmentationSettings(degrees=10, translate=0.1, scale=0.1, brightness=0.1, contrast=0.1)
     settings = {"label_format": "manifest", "classes": ["dent"], "new_training": "full", "augmentation": warp}
     return InspectionDataModule(labels=labels, **{**settings, "balanced": False, **options})  # type: ignore[arg-type]
