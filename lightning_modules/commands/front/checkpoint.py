@@ -60,7 +60,7 @@ def read_saved_model(path: str) -> SavedModel | None:
     content = read_torch_file(file, "a checkpoint", mapped=True)  # only the hyper-parameters are wanted
     if not isinstance(content, Mapping) or ("hyper_parameters" not in content and "state_dict" not in content):
         raise CheckpointError(f"{file} holds bare weights, not a checkpoint of a run: {_FOREIGN.format(file=file)}")
-    if "pytorch-lightning_version" not in content:
+    if "pytorch-lightning_version" not in content and "hyper_parameters" not in content:
         keys = ", ".join(list(map(str, content["state_dict"]))[:3])
         raise CheckpointError(
             f"{file} holds weights of another program ({keys}, ...), not a checkpoint of a run: "
