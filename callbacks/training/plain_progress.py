@@ -141,6 +141,7 @@ def counted(done: int, total: int, loader: object) -> str:
     Example:
         >>> counted(3, 10, None)
         '3 of 10 steps'
+        >>> import torch
         >>> images = torch.utils.data.TensorDataset(torch.zeros(19))
         >>> counted(3, 10, torch.utils.data.DataLoader(images, batch_size=2))
         '6 of 19 samples'

@@ -117,6 +117,7 @@ def test_an_empty_folder_is_an_error(tmp_path: Path, checkpoint: Path, capsys: p
     assert "nothing" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_real_files(shared_dir: Path, checkpoint: Path, tmp_path: Path) -> None:
     for number, room in enumerate(("vqa/videos", "action")):
         source = shared_dir / "data" / room

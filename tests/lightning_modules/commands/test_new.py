@@ -14,13 +14,14 @@ from tests.running import REPOSITORY, Command
 TEMPLATES = REPOSITORY / "lightning_modules/commands/new"
 
 
-@pytest.mark.parametrize("kind", ["method", "data"])
-def test_the_templates_pass_their_own_tests(kind: str, tmp_path: Path) -> None:
-    file = tmp_path / f"test_{kind}.py"
-    file.write_text((TEMPLATES / f"check_{kind}.py").read_text())
-    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", "/dev/null", str(file)]
+def test_the_templates_pass_their_own_tests(tmp_path: Path) -> None:
+    files = [tmp_path / f"test_{kind}.py" for kind in ("method", "data")]
+    for file in files:
+        file.write_text((TEMPLATES / f"check_{file.stem.removeprefix('test_')}.py").read_text())
+    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", "/dev/null", *map(str, files)]
     done = subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+    assert "3 passed" in done.stdout
 
 
 def test_a_new_method_trains_and_is_tested_from_its_run(appraise: Command, workdir: Path) -> None:

@@ -38,6 +38,7 @@ def real_files(shared_dir: Path) -> list[Path]:
     return files
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not decord_available(), reason="decord has no wheel for this machine")
 def test_both_readers_agree_on_every_file(shared_dir: Path) -> None:
     worst: dict[str, float] = {}

@@ -37,6 +37,7 @@ def submit(*words: str) -> int:
     return cli.main(["submit", *words])
 
 
+@pytest.mark.slow  # half a minute; tests/cluster does it with a real Slurm
 def test_a_trial_goes_on_after_a_restart_without_an_agent(
     server: SweepServer, workdir: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
