@@ -26,6 +26,7 @@ from datamodules.common.settings import argument, settings, takes
 from lightning_modules.action.class_groups import ClassGroups, read_groups
 from lightning_modules.action.preprocess import ActionPreprocess
 from lightning_modules.action.streaming import StreamMethod
+from lightning_modules.nn.hub import hub
 from lightning_modules.nn.timm_backbone import IMAGENET_MEAN, IMAGENET_STD
 
 FRAMES_ENTRIES = ("num_frames", "frames_per_clip")  # of a configuration: frames that a video model sees
@@ -130,7 +131,11 @@ class PretrainedActionClassifier(StreamMethod):
 def _read(kind: Any, weights: str) -> Any:  # noqa: ANN401  # transformers' factories share no type
     """What one of transformers' factories reads from a folder or name."""
     try:
-        return kind.from_pretrained(str(Path(weights).expanduser()) if Path(weights).expanduser().is_dir() else weights)
+        folder = Path(weights).expanduser()
+        if folder.is_dir():
+            return kind.from_pretrained(str(folder))
+        with hub():
+            return kind.from_pretrained(weights)
     except (OSError, ValueError, TypeError, RuntimeError, StrictDataclassError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from datamodules.common.errors import ConfigurationError
 from lightning_modules.nn.checkpoint_loading import load_state_dict_file, load_strictly, strip_prefix
+from lightning_modules.nn.hub import hub
 
 if TYPE_CHECKING:
     from timm.models import PretrainedCfg
@@ -139,10 +140,12 @@ def pretrained_state(name: str, pooled_size: int | None = None) -> dict[str, Ten
 
     try:
         options = {} if pooled_size is None else _pooled_options(name, pooled_size)
-        network: nn.Module = timm.create_model(name, pretrained=True, **options)
+        with hub():
+            network: nn.Module = timm.create_model(name, pretrained=True, **options)
     except (RuntimeError, OSError) as error:
+        reason = " ".join(str(error).split())
         raise ConfigurationError(
-            f"No pretrained weights of {name!r} can be had ({error}): set pretrained to false, or name a local file as "
+            f"No pretrained weights of {name!r} can be had ({reason}): set pretrained to false, or name a file as "
             "backbone_weights."
         ) from error
     return network.state_dict()

@@ -46,6 +46,9 @@ _HIDDEN_WARNINGS = (
 )
 
 
+_LIGHTNING = ("lightning", "lightning.pytorch", "lightning.fabric")
+
+
 class _NoChatter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         text = re.sub(r"^\[rank: \d+\] ", "", record.getMessage().lstrip())
@@ -69,9 +72,10 @@ def set_up_console() -> None:
     kept = [handler for handler in root.handlers if type(handler) not in (logging.StreamHandler, _Lines)]
     root.handlers = [*kept, notes]
     root.setLevel(logging.WARNING)
-    for name in ("lightning", "lightning.pytorch", "lightning.fabric"):  # they bring handlers of their own
+    for name in (*_LIGHTNING, "huggingface_hub", "transformers"):  # they bring handlers of their own
         logging.getLogger(name).handlers = []
         logging.getLogger(name).propagate = True
+    for name in _LIGHTNING:
         logging.getLogger(name).setLevel(level)
     for name in ("lightning_modules", "datamodules", "callbacks", "appraise"):
         logging.getLogger(name).setLevel(level)

@@ -16,6 +16,7 @@ from transformers import CLIPVisionConfig, CLIPVisionModel
 
 from datamodules.common.errors import CheckpointError
 from lightning_modules.nn.checkpoint_loading import load_state_dict_file
+from lightning_modules.nn.hub import hub
 from lightning_modules.video_quality.key_maps.mapping import Entry, KeyMap, layer, renamed
 from lightning_modules.video_quality.key_maps.openai_clip import TEXT, UNUSED
 from lightning_modules.video_quality.presets import KSVQEConfig
@@ -59,7 +60,8 @@ def read_folder(folder: str | Path) -> dict[str, Tensor]:
                 return load_state_dict_file(path / name)
         raise CheckpointError(f"The CLIP folder {path} holds neither {' nor '.join(FILES)}: save the model there.")
     try:
-        model = CLIPVisionModel.from_pretrained(str(folder))
+        with hub():
+            model = CLIPVisionModel.from_pretrained(str(folder))
     except (OSError, ValueError, TypeError, StrictDataclassError) as error:
         raise CheckpointError(
             f"{folder} is neither a folder nor a CLIP that the Hugging Face Hub gives now: check the name, or save the "
@@ -89,7 +91,8 @@ def content_settings(folder: str | Path) -> dict[str, int | str]:
             loaded = json.loads(path.read_text(encoding="utf-8"))
             config = CLIPVisionConfig(**loaded.get("vision_config", loaded))
         else:
-            config = CLIPVisionConfig.from_pretrained(str(folder))
+            with hub():
+                config = CLIPVisionConfig.from_pretrained(str(folder))
     except (OSError, ValueError, TypeError, StrictDataclassError) as error:
         raise CheckpointError(f"The configuration of the CLIP {folder} cannot be read: {error}.") from error
     return {
