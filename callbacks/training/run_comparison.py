@@ -215,3 +215,23 @@ def draw_runs(runs: Sequence[ComparedRun], by: str, metric: str) -> Figure:
             ncols=-(-len(labels) // _COLUMN),
         )
     return figure
+
+
+def draw_values(runs: Sequence[ComparedRun], by: str, metric: str) -> Figure:
+    """One bar a run, the first at the top, for a metric that each has once, such as one of a test."""
+    figure = Figure(figsize=(7.0, 0.9 + 0.32 * len(runs)), layout="constrained")
+    axes = figure.add_subplot()
+    labels = sorted({run.label for run in runs})
+    looks = dict(zip(labels, distinct_looks(len(labels)), strict=True))
+    for place, run in enumerate(runs):
+        value = next((row[metric] for row in run.epochs.values() if metric in row), math.nan)
+        axes.barh(place, value, height=0.62, color=looks[run.label][0])
+        if not math.isnan(value):
+            axes.annotate(f"{value:.4g}", (value, place), (4, 0), textcoords="offset points", va="center", fontsize=8)
+    axes.set_yticks(range(len(runs)), [run.label for run in runs], family=figure_families(labels))
+    axes.invert_yaxis()
+    axes.margins(x=0.12)
+    axes.set_xlabel(metric)
+    axes.set_ylabel(by)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure

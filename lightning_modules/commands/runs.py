@@ -243,7 +243,7 @@ def _aligned(rows: Sequence[Sequence[str]]) -> str:
 
 def _draw(rows: Sequence[Run], metric: str | None, by: Sequence[str], file: Path) -> None:
     from callbacks.figures.pictures import write_figure
-    from callbacks.training.run_comparison import ComparedRun, draw_runs
+    from callbacks.training.run_comparison import ComparedRun, draw_runs, draw_values
 
     name = metric or rows[0].monitor
     if name is None:
@@ -253,4 +253,5 @@ def _draw(rows: Sequence[Run], metric: str | None, by: Sequence[str], file: Path
         label = ", ".join(setting_of(one.settings, key) for key in by) or str(one.folder)
         epochs = {epoch: {name: value} for epoch, value in one.metrics.get(name, ())}
         compared.append(ComparedRun(label, str(one.folder), epochs))
-    write_figure(draw_runs(compared, ", ".join(by) or "run", name), file)
+    draw = draw_values if all(len(one.epochs) <= 1 for one in compared) else draw_runs
+    write_figure(draw(compared, ", ".join(by) or "run", name), file)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from callbacks.training.run_comparison import ComparedRun, draw_values
 from lightning_modules.commands.runs import find_runs
 from tests.running import Command
 
@@ -83,3 +84,11 @@ def test_what_cannot_be_shown_is_one_sentence(
     done = appraise("runs", *words)
     assert done.code == 2
     assert expected in done.sentence
+
+
+def test_a_value_that_each_run_has_once_is_a_bar() -> None:
+    compared = [ComparedRun(name, name, {3: {"test/map": value}}) for name, value in (("a", 0.5), ("b", 0.25))]
+    (axes,) = draw_values([*compared, ComparedRun("c", "c")], "run", "test/map").axes
+    assert [bar.get_width() for bar in axes.patches][:2] == [0.5, 0.25]
+    assert [text.get_text() for text in axes.texts] == ["0.5", "0.25"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b", "c"]
