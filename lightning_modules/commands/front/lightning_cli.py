@@ -199,9 +199,11 @@ class AppraiseCLI(LightningCLI):
             )
         if self.command in ("validate", "test") and untrained:
             log.warning("warning: neither --run nor --ckpt_path is given, so a model with random weights is measured")
+        used = loggers.logger_settings(config.trainer.logger)
+        loggers.check_wandb(used)
         self.folder = self._claim_folder(config)
         self.recorded = config.clone()  # the record does not tie the next run to this one's folder
-        for logger in loggers.logger_settings(config.trainer.logger):
+        for logger in used:
             loggers.complete_logger(logger, self.folder)
 
     def _claim_folder(self, config: Namespace) -> Path:

@@ -17,7 +17,7 @@ from callbacks.training.plain_progress import PlainProgress, shown_metrics
 from callbacks.training.terminal_progress import TerminalProgress
 from lightning_modules.commands.front.errors import CommandLineError
 from lightning_modules.commands.front.lightning_cli import AppraiseCLI
-from lightning_modules.commands.front.loggers import complete_logger, default_loggers
+from lightning_modules.commands.front.loggers import check_wandb, complete_logger, default_loggers
 from lightning_modules.commands.front.report import next_commands
 from lightning_modules.commands.front.run_folder import claim_run_folder
 from tests.running import Command
@@ -149,15 +149,15 @@ def test_configured_loggers_keep_what_they_state(tmp_path: Path, monkeypatch: py
 
 
 @pytest.mark.parametrize("mode", ["offline", "argument"])
-def test_wandb_cannot_upload_while_offline(mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wandb_cannot_upload_while_offline(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     arguments = settings(log_model="all", offline=mode == "argument")
     logger = settings(class_path="lightning.pytorch.loggers.WandbLogger", init_args=arguments)
     if mode == "offline":
         monkeypatch.setenv("WANDB_MODE", "offline")
     with pytest.raises(CommandLineError, match="log_model = all, but W&B is offline"):
-        complete_logger(logger, tmp_path)
+        check_wandb([logger])
     arguments.log_model = False
-    complete_logger(logger, tmp_path)
+    check_wandb([logger])
 
 
 def test_after_a_tested_training_scoring_comes_next(toy: object) -> None:
