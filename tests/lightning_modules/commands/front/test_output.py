@@ -45,6 +45,12 @@ def test_a_training_that_never_validated_is_tested_with_its_newest_weights(appra
     assert done.out.splitlines()[1].endswith("last.ckpt")
 
 
+def test_a_training_that_was_stopped_early_says_why(appraise: Command) -> None:
+    stopper = '{"class_path": "EarlyStopping", "init_args": {"monitor": "val/srcc", "patience": 1}}'
+    done = appraise("fit", "--config", "toy", "--trainer.max_epochs", "9", f"--trainer.callbacks+={stopper}")
+    assert "stopped early: val/srcc got no better in 1 validations" in done.err
+
+
 def test_the_next_command_works(appraise: Command) -> None:
     line = appraise("fit", "--config", "toy").out.splitlines()[-1]
     done = appraise(*line.removeprefix("next: appraise ").split())
