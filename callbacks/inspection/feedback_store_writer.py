@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -102,6 +103,8 @@ class FeedbackStoreWriter(PredictionWriter[InspectionBatch]):
             found = store.detections(self._run_id)
             text = f"{len(found)} detections in {len({one.image_id for one in found})} of {read} images{failed}"
             log.info("%s, run %d of %s", text, self._run_id, store.path)
+            if found:
+                log.info("next: appraise mentor --store %s", shlex.quote(str(store.path)))
         self.close()
 
     def _store(self) -> FeedbackStore:
