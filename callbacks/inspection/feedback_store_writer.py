@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import lightning as L
+import torch
 from torch import Tensor
 
-from callbacks.figures.prediction_writer import PredictionWriter
+from callbacks.figures.prediction_writer import PredictionWriter, of_all_processes
 from callbacks.figures.run_key import weights_digest
 from datamodules.common.errors import StoreError
 from datamodules.common.fingerprint import config_digest, file_sha256
@@ -90,6 +92,7 @@ class FeedbackStoreWriter(PredictionWriter[InspectionBatch]):
         if trainer.world_size > 1:
             self.close()
             trainer.strategy.barrier()
+        read = sum(of_all_processes(trainer, self._read)) if torch.distributed.is_initialized() else self._read
         failed = self.report_unreadable(trainer, Path(str(self.store)).parent, self._read, "images")
         if not trainer.is_global_zero:
             return
@@ -98,8 +101,10 @@ class FeedbackStoreWriter(PredictionWriter[InspectionBatch]):
         self._take_over(store)
         if self._run_id is not None:
             found = store.detections(self._run_id)
-            images = len({one.image_id for one in found})
-            log.info("%d detections on %d images%s, run %d of %s", len(found), images, failed, self._run_id, store.path)
+            text = f"{len(found)} detections in {len({one.image_id for one in found})} of {read} images{failed}"
+            log.info("%s, run %d of %s", text, self._run_id, store.path)
+            if found:
+                log.info("next: appraise mentor --store %s", shlex.quote(str(store.path)))
         self.close()
 
     def _store(self) -> FeedbackStore:

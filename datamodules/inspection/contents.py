@@ -37,7 +37,8 @@ def parts_summary(lists: ImageLists, settings: InspectionDataSettings, *, needed
     if not settings.is_demo:
         learnt = [*images["train"], *images["val"]]
         check_pictures([image.path for image in learnt], [image.source for image in learnt], pictures)
-    if settings.new_training == "none" and settings.path is None and (pool := lists.known("predict")):
+    pool = [image for image in lists.known("predict") if image.domain == NEW]  # the test images where there is none
+    if settings.new_training == "none" and settings.path is None and pool:
         text = f"{len(pool)} training images of the new domain are not trained on (new_training is none)"
         pictures.note(text, "domains")
     remedy = "give labelled images of it, correct the labels or the split, or leave it out of classes"

@@ -71,7 +71,7 @@ def run(command: str, arguments: Sequence[str]) -> int:
     """Print the table; 0.
 
     Raises:
-        CommandLineError: If a folder holds no run, or no run has the metric.
+        CommandLineError: If a folder holds no run, or no run has the metric or the setting.
     """
     options = build_parser().parse_args(list(arguments))
     found = [one for folder in options.folders for one in find_runs(Path(folder).expanduser())]
@@ -83,6 +83,10 @@ def run(command: str, arguments: Sequence[str]) -> int:
     known = sorted({name for one in found for name in one.metrics})
     if options.metric is not None and options.metric not in known:
         raise CommandLineError(f"no run has the metric {options.metric}{did_you_mean(options.metric, known)}")
+    for key in options.by:
+        if not any(setting_of(one.settings, key) for one in found):
+            names = {path.rpartition(".")[2] for one in found for path, _ in _leaves("", one.settings)}
+            raise CommandLineError(f"no run has the setting {key}{did_you_mean(key, names)}")
     rows = sorted(found, key=lambda one: _rank(one, options.metric))
     header, table = _table(rows, options.metric, options.by)
     sys.stdout.write(_aligned([header, *table]))
@@ -90,6 +94,7 @@ def run(command: str, arguments: Sequence[str]) -> int:
         write_text(options.csv.expanduser(), csv_text(header, table))
     if options.figure is not None:
         _draw(rows, options.metric, options.by, options.figure.expanduser())
+        sys.stderr.write(f"figure: {options.figure}\n")
     return 0
 
 
@@ -100,7 +105,8 @@ def find_runs(folder: Path) -> Iterator[Run]:
         CommandLineError: If there is no such folder.
     """
     if not folder.is_dir():
-        raise CommandLineError(f"there is no folder {folder}: name one that holds runs")
+        hint = did_you_mean(str(folder), [str(folder.parent / one.name) for one in folder.parent.glob("*/")])
+        raise CommandLineError(f"there is no folder {folder}{hint or ': name one that holds runs'}")
     for file in sorted({*folder.glob("config.yaml"), *folder.rglob("config.yaml")}):
         one = read_run(file.parent)
         if one is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,8 @@ from lightning_modules.nn.hub import hub
 
 if TYPE_CHECKING:
     from timm.models import PretrainedCfg
+
+log = logging.getLogger(__name__)
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)  # of pixels in 0..1, RGB
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -138,6 +141,7 @@ def pretrained_state(name: str, pooled_size: int | None = None) -> dict[str, Ten
     """
     import timm
 
+    log.info("taking timm's weights of %s from this disk, or from its hub, which may be tried for a minute", name)
     try:
         options = {} if pooled_size is None else _pooled_options(name, pooled_size)
         with hub():

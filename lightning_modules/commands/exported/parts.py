@@ -69,7 +69,7 @@ def run(graph: Graph, manifest: Manifest, place: str, output: Path, sha256: str)
     paths = images_at(place)
     names, limits = facts["class_names"], np.asarray(facts["thresholds"], dtype=np.float32)
     store = FeedbackStore(str(output / "feedback.sqlite"), create=True)
-    failed = found = 0
+    failed = found = hit = 0
     try:
         thresholds = dict(zip(names, limits.tolist(), strict=True))
         run_id = store.start_run(sha256, data_sha256(facts, paths, place), thresholds)
@@ -88,9 +88,11 @@ def run(graph: Graph, manifest: Manifest, place: str, output: Path, sha256: str)
                 store.add_detections(run_id, image_id, detections, names)
             write_map(store.map_path(run_id, image_id), score_map(facts, outputs["scores"][0], picture.size))
             found += len(detections)
+            hit += len(detections) > 0
     finally:
         store.close()
-    log.info("%d detections on %d images, %d not readable: %s", found, len(paths) - failed, failed, store.path)
+    unread = f", {failed} of {len(paths)} not readable" if failed else ""
+    log.info("%d detections in %d of %d images%s: %s", found, hit, len(paths) - failed, unread, store.path)
     return Outcome(len(paths) - failed, failed)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import sys
 import warnings
@@ -65,6 +66,7 @@ class _Lines(logging.StreamHandler[TextIO]):
 
 def set_up_console() -> None:
     """Route all loggers: results to stdout, the rest to stderr; other processes than the first only warn."""
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")  # not each retry twice; the last error is ours to say
     level = logging.INFO if is_first_process() else logging.WARNING
     notes, results = _Lines(sys.stderr), _Lines(sys.stdout)
     notes.addFilter(_NoChatter())

@@ -10,6 +10,7 @@ import inspect
 import re
 from collections.abc import Collection, Sequence
 from importlib import import_module
+from pathlib import Path
 
 import lightning as L
 import torch
@@ -161,7 +162,11 @@ def _explain_class(message: str, key: str) -> str | None:
     module = _NO_MODULE.search(message)
     if module:
         paths = _CLASS.findall(message)
-        return f'{key}: {paths[-1] if paths else "the class"} cannot be imported, there is no module "{module[1]}"'
+        files = [file.stem for file in Path.cwd().glob("*.py")]
+        hint = did_you_mean(module[1], files) if files else ", nor any .py file in the current folder"
+        hint = "" if "." in module[1] else hint  # of a package
+        owner = paths[-1] if paths else "the class"
+        return f'{key}: {owner} cannot be imported, there is no module "{module[1]}"{hint}'
     wrong = _NOT_SUBCLASS.search(message)
     if wrong and _CLASS.search(message) is None:
         base = next(group for group in wrong.groups() if group)

@@ -38,7 +38,13 @@ from lightning_modules.commands.front.early.words import value_of
 from lightning_modules.commands.front.errors import CommandLineError
 from lightning_modules.commands.front.links import LINKED, Claim, linked_value
 from lightning_modules.commands.front.parser import PARSER_OPTIONS, AppraiseParser, parse_explicit, prepare_parsing
-from lightning_modules.commands.front.report import best_checkpoint, metric_lines, newest_checkpoint, next_commands
+from lightning_modules.commands.front.report import (
+    best_checkpoint,
+    end_of_training,
+    metric_lines,
+    newest_checkpoint,
+    next_commands,
+)
 from lightning_modules.commands.front.run_folder import claim_run_folder, discard_attempt
 from lightning_modules.nn.torch_file import allow_numpy_scalars
 
@@ -95,6 +101,7 @@ class AppraiseCLI(LightningCLI):
         self.claims: dict[str, Claim] = {}
         self.folder = Path()
         self.recorded: Namespace
+        self.resumed_at: int | None = None
         super().__init__(
             model_class=L.LightningModule,
             datamodule_class=L.LightningDataModule,
@@ -199,9 +206,11 @@ class AppraiseCLI(LightningCLI):
             )
         if self.command in ("validate", "test") and untrained:
             log.warning("warning: neither --run nor --ckpt_path is given, so a model with random weights is measured")
+        used = loggers.logger_settings(config.trainer.logger)
+        loggers.check_wandb(used)
         self.folder = self._claim_folder(config)
         self.recorded = config.clone()  # the record does not tie the next run to this one's folder
-        for logger in loggers.logger_settings(config.trainer.logger):
+        for logger in used:
             loggers.complete_logger(logger, self.folder)
 
     def _claim_folder(self, config: Namespace) -> Path:
@@ -245,7 +254,7 @@ class AppraiseCLI(LightningCLI):
         loggers.quieten(trainer.loggers)
         given = self.config[self.command].ckpt_path
         if self.command == "fit" and given and not trainer_config.fast_dev_run:
-            step = resume.step_of(Path(given))
+            step = self.resumed_at = resume.step_of(Path(given))
             if step is not None:
                 loggers.go_on(trainer.loggers, Path(given).parent.parent, step)
         for saver in trainer.checkpoint_callbacks:
@@ -279,6 +288,8 @@ class AppraiseCLI(LightningCLI):
         self.trainer.fit(**kwargs)
         if self.trainer.num_training_batches == 0:
             raise CommandLineError("there is nothing to train on: the data module's training loader has no batch")
+        for line in end_of_training(self.trainer, self.resumed_at):
+            log.info("%s", line)
         # Of a fast_dev_run Lightning names a checkpoint that it did not write.
         best = None if getattr(self.trainer, "fast_dev_run", False) else best_checkpoint(self.trainer)
         if self.config.fit.test_after_fit:

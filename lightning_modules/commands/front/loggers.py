@@ -35,15 +35,9 @@ def logger_settings(setting: object) -> list[Namespace]:
 
 
 def complete_logger(logger: Namespace, folder: Path) -> None:
-    """Put a configured logger's files into the run's folder, unless its configuration says where.
-
-    Raises:
-        CommandLineError: If W&B shall upload checkpoints while it is offline.
-    """
+    """Put a configured logger's files into the run's folder, unless its configuration says where."""
     arguments = logger.get("init_args") or Namespace()  # type: ignore[no-untyped-call]  # jsonargparse has no types here
     kind = str(logger.class_path).rpartition(".")[2]
-    if kind == "WandbLogger":
-        check_wandb(arguments)
     if kind in ("CSVLogger", "TensorBoardLogger", "WandbLogger") and arguments.get("save_dir") in (None, "."):
         arguments["save_dir"] = str(folder)
     if kind in ("CSVLogger", "TensorBoardLogger") and arguments.get("version") is None:
@@ -106,8 +100,21 @@ def finish(used: Sequence[Logger]) -> None:
         sys.modules["wandb"].finish()
 
 
-def check_wandb(arguments: Namespace) -> None:
-    """Stop early when W&B is asked for something that its mode cannot do, or has no account to do it for."""
+def check_wandb(settings: Sequence[Namespace]) -> None:
+    """Stop, before there is a folder, when W&B cannot do what it is asked for.
+
+    Args:
+        settings: Class paths and arguments of all loggers.
+
+    Raises:
+        CommandLineError: If no account is known, or checkpoints shall be uploaded offline.
+    """
+    for logger in settings:
+        if str(logger.class_path).endswith("WandbLogger"):
+            _check_wandb(logger.get("init_args") or Namespace())  # type: ignore[no-untyped-call]
+
+
+def _check_wandb(arguments: Namespace) -> None:
     mode = os.environ.get("WANDB_MODE", "online")
     offline = bool(arguments.get("offline")) or mode in _OFFLINE_MODES
     if not offline and mode != "disabled" and not sys.stdin.isatty():  # on a terminal its client asks for the key

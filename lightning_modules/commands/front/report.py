@@ -44,6 +44,27 @@ def _written(trainer: L.Trainer, *kinds: str) -> str | None:
     return next((str(path) for path in paths if path), None)
 
 
+def end_of_training(trainer: L.Trainer, resumed_at: int | None) -> list[str]:
+    """Why a training ended where the number of epochs does not tell.
+
+    Args:
+        trainer: The one that trained.
+        resumed_at: Step of the checkpoint that it went on from; None where it began anew.
+    """
+    lines = [
+        f"stopped early: {one.monitor} "
+        + (f"got no better in {one.wait_count} validations" if one.wait_count >= one.patience else "reached its limit")
+        for one in trainer.early_stopping_callbacks
+        if one.stopped_epoch
+    ]
+    if resumed_at == trainer.global_step and not lines:
+        lines.append(
+            f"nothing was left to train: the checkpoint stands at step {resumed_at}, and max_epochs is "
+            f"{trainer.max_epochs}; raise --trainer.max_epochs"
+        )
+    return lines
+
+
 def next_commands(folder: Path, data: str, tested: bool) -> list[str]:
     """What to try after a training: a command that works as it stands, and what to add for other files.
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import pytest
 import torch
 from torch.utils.data import DataLoader
 
@@ -13,6 +14,7 @@ DARK, BRIGHT = (torch.full((3, 16, 16), value, dtype=torch.uint8) for value in (
 ROWS: Any = [{"image": (DARK, BRIGHT)[row % 2], "label": row % 2} for row in range(16)]
 
 
+@pytest.mark.filterwarnings("ignore:::lightning")  # what Lightning says of any training
 def test_it_learns_dark_from_bright_and_comes_back_from_its_checkpoint(tmp_path: Path) -> None:  # a test
     L.seed_everything(0)
     method = OwnMethod(class_names=["dark", "bright"], learning_rate=0.02)

@@ -111,3 +111,15 @@ def test_a_file_gives_the_data_and_what_is_good_exits_with_0(
     assert "gone.csv: there is no such list" in done.out
     assert appraise("doctor", "--data", "VideoQualityDataModule", "--data.lables", "x").code == 2
     assert appraise("doctor", "--trainer.max_epochs", "3").code == 2
+
+
+def test_without_a_new_line_none_is_spoken_of(
+    tmp_path: Path, appraise: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments = parts(tmp_path)
+    (tmp_path / "list.csv").write_text("image,split\na.png,train\nb.png,val\nd.png,test\n")
+    (tmp_path / "boxes.csv").write_text("image,x1,y1,x2,y2,class\na.png,1,1,5,5,dent\n")
+    done = appraise("doctor", *arguments)
+    assert "test: 1 images" in done.out, done.out + done.err
+    assert "new domain" not in done.out

@@ -73,6 +73,8 @@ def test_a_real_training_is_found(checkpoint: Path, workdir: Path) -> None:
     ("words", "expected"),
     [
         (["nowhere"], "there is no folder nowhere"),
+        (["run"], "did you mean runs?"),
+        (["--by", "leaning_rate"], "did you mean learning_rate?"),
         (["empty"], "there is no training in empty"),
         (["--metric", "val/los"], "no run has the metric val/los: did you mean val/loss?"),
     ],

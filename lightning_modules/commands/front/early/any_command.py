@@ -16,6 +16,7 @@ _OPTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "mentor-loop": (("lightning_modules.commands.mentoring.settings.LoopSettings",), ("config",)),
     "export": ((), ("ckpt_path", "output", "input", "format", "int8", "data", "force")),
 }
+_WITH_RUN = ("fit", "validate", "test", "predict", "annotate")
 _WITH_CONFIG = ("evaluate-faces", "mentor-loop", "generate", "annotate", "submit")
 
 
@@ -33,7 +34,7 @@ def check_words(command: str, arguments: Sequence[str]) -> None:
             raise CommandLineError(f"unknown option {word}{did_you_mean(word, [f'--{one}' for one in known])}")
     for word, value in given:
         if word == "--ckpt_path":
-            check_checkpoint(value)
+            check_checkpoint(value, runs=command in _WITH_RUN)
         elif word == "--config" and value and command in _WITH_CONFIG and not value.lstrip().startswith("{"):
             find_config(value)
 

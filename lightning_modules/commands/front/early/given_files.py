@@ -36,7 +36,7 @@ def check_files(stated: Sequence[Statement]) -> None:
     last = {one.option: one for one in stated}
     for option, one in last.items():
         if option == "ckpt_path":
-            check_checkpoint(one.value)
+            check_checkpoint(one.value, runs=True)
     root = last.get("data.init_args.root")
     for name in (*_PLACES, *_SOURCES):
         given = last.get(f"data.init_args.{name}")
@@ -44,8 +44,12 @@ def check_files(stated: Sequence[Statement]) -> None:
             _refuse(given, name, given.value)
 
 
-def check_checkpoint(value: object) -> None:
+def check_checkpoint(value: object, *, runs: bool = False) -> None:
     """Refuse a checkpoint that is not there.
+
+    Args:
+        value: As it was given.
+        runs: Whether the command takes a run's folder too.
 
     Raises:
         CommandLineError: With the nearest names.
@@ -54,7 +58,11 @@ def check_checkpoint(value: object) -> None:
         return
     if value.startswith("registry") or Path(value).expanduser().is_file():
         return
-    raise CommandLineError(missing_checkpoint(Path(value).expanduser()))
+    file = Path(value).expanduser()
+    text = missing_checkpoint(file)
+    if runs and file.is_dir():
+        text += f"{'' if text.endswith('?') else '.'} --run takes the folder of a run"
+    raise CommandLineError(text)
 
 
 def missing_checkpoint(file: Path) -> str:
@@ -65,7 +73,7 @@ def missing_checkpoint(file: Path) -> str:
     near = get_close_matches(str(file), known, n=2, cutoff=0.3)
     hint = f"did you mean {' or '.join(near)}?" if near else "a run writes them to <its folder>/checkpoints"
     if file.is_dir():
-        return f"{file} is a folder, but a checkpoint is a file in one: {hint}, or name a run with --run"
+        return f"{file} is a folder, but a checkpoint is a file in one: {hint}"
     return f"there is no checkpoint {file}: {hint}"
 
 
@@ -89,8 +97,11 @@ def _refuse(option: Statement, name: str, value: str) -> None:
     place = Path(value).expanduser()
     parent = next((one for one in place.parents if one.is_dir()), Path())
     missing = place.relative_to(parent).parts[0] if place.is_relative_to(parent) else place.name
-    near = get_close_matches(missing, _names(parent), n=3, cutoff=0.6)
+    names = list(_names(parent))
+    near = get_close_matches(missing, names, n=3, cutoff=0.6)
     hint = f"did you mean {' or '.join(str(parent / one) for one in near)}?" if near else f"{parent}/ has no {missing}"
+    if cut := [one for one in names if one.startswith(f"{missing} ")]:
+        hint = f'did you mean "{parent / min(cut)}"? A name with spaces needs quotes'
     if option.place.startswith("-"):
         given = value if name in _SOURCES else f"{option.place} {value}"
         raise CommandLineError(f"{given}: there is no such file or folder: {hint}")

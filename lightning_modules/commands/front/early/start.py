@@ -12,7 +12,8 @@ from lightning_modules.commands.front.console import set_up_console
 from lightning_modules.commands.front.early.given_files import check_files
 from lightning_modules.commands.front.early.known_options import check_options
 from lightning_modules.commands.front.early.run_option import expand_run
-from lightning_modules.commands.front.early.stated import statements
+from lightning_modules.commands.front.early.stated import Statement, statements
+from lightning_modules.commands.front.errors import CommandLineError
 
 _ASKING = ("print_config", "help", "help-all")
 
@@ -40,4 +41,15 @@ def begin(command: str, arguments: Sequence[str]) -> tuple[list[str], list[Confi
     check_options(command, stated)
     if not any(one.option.partition(".")[0] in _ASKING or one.option.endswith(".help") for one in stated):
         check_files(stated)
+        _check_weights(command, stated)
     return resolved, configs
+
+
+def _check_weights(command: str, stated: Sequence[Statement]) -> None:
+    """Refuse a prediction whose configuration sets up a model of which nothing says what it is."""
+    of_model = [one.option for one in stated if one.option.partition(".")[0] == "model"]
+    named = {"model", "model.class_path"}.intersection(of_model) or any(one.option == "ckpt_path" for one in stated)
+    if command == "predict" and of_model and not named:
+        raise CommandLineError(
+            "predict needs a trained model: add --run FOLDER or --ckpt_path FILE (`fit` names both at its end)"
+        )

@@ -79,6 +79,13 @@ def test_arguments_without_a_class(appraise: Command, workdir: Path) -> None:
     assert "model: width is set, but no class is named" in appraise("fit", "--config", "more").sentence
 
 
+def test_a_module_of_ones_own(appraise: Command, workdir: Path) -> None:
+    words = ["fit", "--config", "toy", "--model", "my_methd.Model"]
+    assert "nor any .py file in the current folder" in appraise(*words).sentence
+    (workdir / "my_method.py").touch()
+    assert "did you mean my_method?" in appraise(*words).sentence
+
+
 def test_missing_parts_come_with_a_command_that_works(appraise: Command) -> None:
     assert "fit needs --model and --data or --config FILE" in appraise("fit").sentence
     assert "fit needs --data or" in appraise("fit", "--model", "ToyModel").sentence

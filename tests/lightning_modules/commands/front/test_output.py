@@ -17,7 +17,7 @@ from callbacks.training.plain_progress import PlainProgress, shown_metrics
 from callbacks.training.terminal_progress import TerminalProgress
 from lightning_modules.commands.front.errors import CommandLineError
 from lightning_modules.commands.front.lightning_cli import AppraiseCLI
-from lightning_modules.commands.front.loggers import complete_logger, default_loggers
+from lightning_modules.commands.front.loggers import check_wandb, complete_logger, default_loggers
 from lightning_modules.commands.front.report import next_commands
 from lightning_modules.commands.front.run_folder import claim_run_folder
 from tests.running import Command
@@ -43,6 +43,12 @@ def test_a_training_that_never_validated_is_tested_with_its_newest_weights(appra
     assert done.code == 0
     assert done.out.splitlines()[0] == "test/srcc 0.83"
     assert done.out.splitlines()[1].endswith("last.ckpt")
+
+
+def test_a_training_that_was_stopped_early_says_why(appraise: Command) -> None:
+    stopper = '{"class_path": "EarlyStopping", "init_args": {"monitor": "val/srcc", "patience": 1}}'
+    done = appraise("fit", "--config", "toy", "--trainer.max_epochs", "9", f"--trainer.callbacks+={stopper}")
+    assert "stopped early: val/srcc got no better in 1 validations" in done.err
 
 
 def test_the_next_command_works(appraise: Command) -> None:
@@ -149,15 +155,15 @@ def test_configured_loggers_keep_what_they_state(tmp_path: Path, monkeypatch: py
 
 
 @pytest.mark.parametrize("mode", ["offline", "argument"])
-def test_wandb_cannot_upload_while_offline(mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wandb_cannot_upload_while_offline(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     arguments = settings(log_model="all", offline=mode == "argument")
     logger = settings(class_path="lightning.pytorch.loggers.WandbLogger", init_args=arguments)
     if mode == "offline":
         monkeypatch.setenv("WANDB_MODE", "offline")
     with pytest.raises(CommandLineError, match="log_model = all, but W&B is offline"):
-        complete_logger(logger, tmp_path)
+        check_wandb([logger])
     arguments.log_model = False
-    complete_logger(logger, tmp_path)
+    check_wandb([logger])
 
 
 def test_after_a_tested_training_scoring_comes_next(toy: object) -> None:

@@ -193,3 +193,15 @@ def test_a_resumed_run_is_the_same_run_of_wandb(
     assert done.code == 0, done.err
     first, second = (next((workdir / f"runs/toy/version_{n}/wandb").glob("offline-run-*")) for n in (0, 1))
     assert first.name.rpartition("-")[2] == second.name.rpartition("-")[2]
+
+
+def test_without_an_account_of_wandb_there_is_no_folder(
+    appraise: Command, workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "online")
+    monkeypatch.setenv("NETRC", str(workdir / "absent"))
+    for name in ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    done = appraise("fit", "--config", "toy", "--trainer.logger", "_parts/logger/wandb")
+    assert "no account of W&B is known here" in done.sentence
+    assert not list(workdir.rglob("version_*"))

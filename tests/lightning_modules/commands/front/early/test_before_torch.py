@@ -29,6 +29,9 @@ WRONG = {
     "fit --config inspection/segmenter --data.root folde": "did you mean folder?",
     "predict --config video_quality/score --data.path folder/a.mp": "did you mean folder/a.mp4?",
     "test --ckpt_path runs/best.ckpt": "there is no checkpoint runs/best.ckpt",
+    "fit --config inspection/segmenter --data.root new parts": "? A name with spaces needs quotes",
+    "predict --config inspection/mine --data.path folder": "predict needs a trained model: add --run",
+    "predict --ckpt_path folder": ". --run takes the folder of a run",
     "test --run runs": "there is no such folder",
     "generate --ckpt_path runs/best.ckpt": "there is no checkpoint runs/best.ckpt",
     "export --ckpt_pat runs/best.ckpt": "did you mean --ckpt_path?",
@@ -52,6 +55,7 @@ print(json.dumps(said))
 
 def test_nothing_heavy_is_imported_for_a_mistake(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
+    (tmp_path / "new parts").mkdir()
     (tmp_path / "folder/a.mp4").touch()
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     done = subprocess.run(

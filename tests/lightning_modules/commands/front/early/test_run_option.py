@@ -40,6 +40,11 @@ def test_a_training_goes_on(run: Path, appraise: Command, workdir: Path) -> None
     assert (workdir / "runs/toy/version_1/checkpoints").is_dir()
 
 
+def test_a_training_that_is_done_says_so(run: Path, appraise: Command) -> None:
+    assert "nothing was left to train" in appraise("fit", "--run", str(run)).err
+    assert "nothing was left" not in appraise("fit", "--run", str(run), "--trainer.max_epochs", "2").err
+
+
 def test_a_folder_without_a_run_is_one_sentence(run: Path, appraise: Command) -> None:
     assert "the folder is no run" in appraise("test", "--run", ".").sentence
     for path in (run / "checkpoints").iterdir():
