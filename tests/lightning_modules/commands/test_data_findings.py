@@ -111,3 +111,11 @@ def test_a_file_gives_the_data_and_what_is_good_exits_with_0(
     assert "gone.csv: there is no such list" in done.out
     assert appraise("doctor", "--data", "VideoQualityDataModule", "--data.lables", "x").code == 2
     assert appraise("doctor", "--trainer.max_epochs", "3").code == 2
+
+
+def test_a_list_in_another_encoding_is_a_sentence(tmp_path: Path, appraise: Command) -> None:
+    (tmp_path / "classes.txt").write_bytes("Riß\n".encode("cp1252"))
+    place = ["--data", "InspectionDataModule", "--data.label_format", "folder", "--data.root", str(tmp_path)]
+    done = appraise("doctor", *place)
+    assert done.code == 1
+    assert "classes.txt, line 1: byte 0xdf is no UTF-8; read as Windows-1252 (cp1252) the line is 'Riß'" in done.out
