@@ -59,6 +59,10 @@ def findings_of(arguments: Sequence[str]) -> DataFindings:
         return _ask(data)
     except AppraiseError as error:
         return DataFindings([Finding("fault", "data", one_sentence(error))], None)
+    except ValueError as error:
+        if not isinstance(error.__cause__, AppraiseError):  # the data module's own, inside the parser's
+            raise
+        return DataFindings([Finding("fault", "data", one_sentence(error.__cause__))], None)
 
 
 def _ask(data: L.LightningDataModule) -> DataFindings:

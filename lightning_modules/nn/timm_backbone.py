@@ -141,7 +141,7 @@ def pretrained_state(name: str, pooled_size: int | None = None) -> dict[str, Ten
     """
     import timm
 
-    log.info("taking timm's weights of %s from this disk, or from its hub, which may be tried for a minute", name)
+    log.info("taking timm's weights of %s from this disk or from its hub", name)
     try:
         options = {} if pooled_size is None else _pooled_options(name, pooled_size)
         with hub():

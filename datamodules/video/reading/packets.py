@@ -32,7 +32,8 @@ class PacketTable:
         keys: Whether each packet begins a group of pictures.
         delayed: Whether any is shown at another time than it is decoded.
         hidden: Packets that an edit list (a trimmed clip) cuts away.
-        unsafe: Whether a decoder that begins at some key frame shows other pictures than one that began before it.
+        unsafe: Whether a reader that begins at some key frame shows other pictures than one that began before it: a
+            picture looks back beyond it, or the next key frame is decoded before it is shown and may be found instead.
         suspicious: Why the packets do not tell the frames, as far as one of them tells; empty where none does.
     """
 
@@ -46,6 +47,7 @@ class PacketTable:
     suspicious: str = ""
 
     def __post_init__(self) -> None:
+        self._newest_key: int | None = None  # when it is shown
         self._units = NalUnits("h264", self.header) if self.codec == "h264" else None
 
     def add(self, packet: av.Packet[av.video.stream.VideoStream]) -> None:
@@ -58,6 +60,10 @@ class PacketTable:
         self.delayed = self.delayed or packet.pts != packet.dts
         if packet.is_keyframe and self._units is not None and len(self.pts) > 1:
             self.unsafe = self.unsafe or not any(head & 31 == _IDR for head in self._units.heads(bytes(packet)))
+        if packet.is_keyframe:
+            shown, began = self._newest_key, packet.dts
+            self.unsafe = self.unsafe or (shown is not None and began is not None and began <= shown)
+            self._newest_key = packet.pts
         if packet.is_corrupt:
             self.suspicious = "its packets are marked as damaged"
         elif self.codec == "vp8" and not bytes(packet)[0] & _NOT_SHOWN_VP8:

@@ -266,7 +266,9 @@ class AppraiseCLI(LightningCLI):
         if getattr(self.datamodule, "brings_sampler", False):
             config["use_distributed_sampler"] = False
         terminal = sys.stdout.isatty()
-        given = [*(config["callbacks"] or []), *callbacks]
+        own = config["callbacks"] or []
+        config["callbacks"] = own if isinstance(own, list) else [own]
+        given = [*config["callbacks"], *callbacks]
         if config["enable_progress_bar"] is not False and not any(isinstance(c, ProgressBar) for c in given):
             callbacks = [*callbacks, TerminalProgress() if terminal else PlainProgress()]
         summarised = any(isinstance(c, ModelSummary) for c in given)
@@ -274,9 +276,9 @@ class AppraiseCLI(LightningCLI):
             config["enable_model_summary"] = False  # the progress has a line for it
         plugins = config["plugins"] or []
         plugins = plugins if isinstance(plugins, list) else [plugins]
-        own = [] if any(isinstance(one, CheckpointIO) for one in plugins) else [CheckpointFiles()]
+        files = [] if any(isinstance(one, CheckpointIO) for one in plugins) else [CheckpointFiles()]
         queued = [] if any(isinstance(one, ClusterEnvironment) for one in plugins) else slurm.environment()
-        config["plugins"] = [*plugins, *own, *queued]
+        config["plugins"] = [*plugins, *files, *queued]
         if self.command == "fit":
             callbacks = [*callbacks, EpochMeans(), StopAtSignal(slurm.requeue if queued else None)]
         return super()._instantiate_trainer(config, callbacks)

@@ -6,6 +6,7 @@ import re
 import shlex
 import sys
 from collections.abc import Sequence
+from importlib.metadata import packages_distributions
 from importlib.resources import files
 from keyword import iskeyword
 from pathlib import Path
@@ -85,8 +86,9 @@ def _checked(name: str) -> str:
         )
     if any(name in table for table in PUBLIC.values()):
         raise CommandLineError(f'"{name}" is a class of appraise: take another name, so that both can be asked for')
-    if module_of(name) in sys.stdlib_module_names or module_of(name) in PUBLIC:
-        raise CommandLineError(f'"{module_of(name)}" is a module of Python or of appraise: take another name')
+    module = module_of(name)
+    if module in sys.stdlib_module_names or module in PUBLIC or module in packages_distributions():
+        raise CommandLineError(f'"{module}" is a module of Python, appraise or another package: take another name')
     return name
 
 

@@ -123,3 +123,11 @@ def test_without_a_new_line_none_is_spoken_of(
     done = appraise("doctor", *arguments)
     assert "test: 1 images" in done.out, done.out + done.err
     assert "new domain" not in done.out
+
+
+def test_a_list_in_another_encoding_is_a_sentence(tmp_path: Path, appraise: Command) -> None:
+    (tmp_path / "classes.txt").write_bytes("Riß\n".encode("cp1252"))
+    place = ["--data", "InspectionDataModule", "--data.label_format", "folder", "--data.root", str(tmp_path)]
+    done = appraise("doctor", *place)
+    assert done.code == 1
+    assert "classes.txt, line 1: byte 0xdf is no UTF-8; read as Windows-1252 (cp1252) the line is 'Riß'" in done.out

@@ -42,7 +42,13 @@ def test_a_new_method_trains_and_is_tested_from_its_run(appraise: Command, workd
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("scratch", "can be no class"), ("A-b", "can be no class"), ("KSVQE", "of appraise"), ("Json", "of Python")],
+    [
+        ("scratch", "can be no class"),
+        ("A-b", "can be no class"),
+        ("KSVQE", "of appraise"),
+        ("Json", "of Python"),
+        ("Torch", "package"),
+    ],
 )
 def test_names_that_cannot_be_are_refused(name: str, expected: str, appraise: Command, workdir: Path) -> None:
     assert expected in appraise("new", "data", name).sentence

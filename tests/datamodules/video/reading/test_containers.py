@@ -89,6 +89,13 @@ def test_as_ffprobe_tells(folder: Path, recipe: Recipe) -> None:
     assert differences(recipe.make(folder)) == []
 
 
+def test_key_frames_closer_than_the_delay_of_decoding(tmp_path: Path) -> None:
+    path = tmp_path / "close.mp4"
+    keys = ("-force_key_frames", "0.84,0.88", "-movflags", "frag_keyframe+empty_moov")
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=96x64:r=25:d=2", "-c:v", "libx264", "-bf", "3", "-g", "12", *keys, path)
+    assert differences(path) == []
+
+
 @pytest.mark.parametrize("container", ["ts", "mkv"])
 def test_field_coded_mpeg2(tmp_path: Path, container: str) -> None:
     path = tmp_path / f"fields.{container}"

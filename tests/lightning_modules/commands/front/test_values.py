@@ -172,3 +172,8 @@ def test_a_path_at_home_in_an_option_and_in_a_file(
     done = printed("--output=~/run")
     assert done["output"] == str(workdir / "me" / "run")
     assert done["trainer"]["logger"]["init_args"]["save_dir"] == str(workdir / "me" / "here")
+
+
+def test_one_callback_need_be_no_list(appraise: Command) -> None:
+    words = ["--trainer.callbacks", "callbacks.TrainingCurves", "--trainer.fast_dev_run", "true"]
+    assert appraise("fit", "--config", "toy", *words).code == 0
