@@ -35,12 +35,12 @@ def begin(command: str, arguments: Sequence[str]) -> tuple[list[str], list[Confi
     resolved, configs = resolve_config_options(expand_run(command, arguments))
     for config in configs:
         log.info("%s", describe(config))
-    if not configs:
-        log.info("config none: options alone")  # a sign of life, for what follows takes seconds
     stated = statements(resolved, configs)
     check_options(command, stated)
     if not any(one.option.partition(".")[0] in _ASKING or one.option.endswith(".help") for one in stated):
         check_files(stated)
+        if not configs:
+            log.info("config none: options alone")  # a sign of life, for what follows takes seconds
         _check_weights(command, stated)
     return resolved, configs
 
