@@ -9,7 +9,6 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import pairwise
 from pathlib import Path
 
 import yaml
@@ -17,6 +16,7 @@ import yaml
 from datamodules.common.atomic_write import write_text
 from datamodules.tables.csv import csv_text, short_numbers
 from lightning_modules.commands.front.bare_options import SentenceParser
+from lightning_modules.commands.front.early.words import pairs
 from lightning_modules.commands.front.errors import CommandLineError, did_you_mean
 
 _LOWER = ("loss", "error", "distance", "false_positives")  # measures of which less is better, where no run says so
@@ -28,7 +28,7 @@ class Run:
 
     Attributes:
         folder: Its folder.
-        config: First configuration of its command line; empty where there was none.
+        config: Configurations of its command line, or the run that it went on with; empty where there was none.
         settings: Its effective configuration.
         seed: Its seed.
         seconds: From its start to the last thing that it wrote; NaN where that is unknown.
@@ -131,7 +131,7 @@ def read_run(folder: Path) -> Run | None:
     checkpoints += sorted((folder / "checkpoints").glob("*.ckpt"))
     return Run(
         folder,
-        next((after for before, after in pairwise(words) if before in ("--config", "-c")), ""),
+        _configs(words),
         settings,
         record.get("seed"),
         _seconds(folder, record.get("started")),
@@ -178,6 +178,12 @@ def _leaves(before: str, value: object) -> Iterator[tuple[str, object]]:
             yield from _leaves(f"{before}.{name}" if before else str(name), one)
     else:
         yield before, value
+
+
+def _configs(words: Sequence[str]) -> str:
+    given = [(name, value or "") for name, value in pairs(words[2:])]
+    named = [value for name, value in given if name in ("--config", "-c")]
+    return " + ".join(named or [f"as {value}" for name, value in given if name == "--run"])
 
 
 def _monitor(settings: Mapping[str, object]) -> tuple[str | None, bool]:

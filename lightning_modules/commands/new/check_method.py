@@ -15,7 +15,7 @@ ROWS: Any = [{"image": (DARK, BRIGHT)[row % 2], "label": row % 2} for row in ran
 
 
 @pytest.mark.filterwarnings("ignore:::lightning")  # what Lightning says of any training
-def test_it_learns_dark_from_bright_and_comes_back_from_its_checkpoint(tmp_path: Path) -> None:  # a test
+def test_it_learns_dark_from_bright_and_comes_back_from_its_checkpoint(tmp_path: Path) -> None:
     L.seed_everything(0)
     method = OwnMethod(class_names=["dark", "bright"], learning_rate=0.02)
     trainer = L.Trainer(max_epochs=20, accelerator="cpu", logger=False, default_root_dir=tmp_path)
