@@ -99,6 +99,14 @@ def test_predict_without_weights_says_how_to_get_some(folder: Path, capsys: pyte
     assert "ckpt_path" in capsys.readouterr().err
 
 
+def test_a_configuration_of_another_method_is_named(
+    tmp_path: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--config", "action/annotate", "--ckpt_path", str(checkpoint), "--data.path", str(tmp_path)]
+    assert cli.main(["predict", *words]) != 0
+    assert "KSVQE cannot work on the data of ActionDataModule: take a configuration of video" in capsys.readouterr().err
+
+
 def test_nothing_that_can_be_read_is_an_error(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

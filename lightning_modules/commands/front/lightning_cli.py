@@ -230,6 +230,7 @@ class AppraiseCLI(LightningCLI):
         """Build data, model and trainer; give the run's folder back if that fails."""
         try:
             super().instantiate_classes()
+            _check_kinds(self.model, self.datamodule)
         except BaseException as error:
             with contextlib.suppress(OSError):  # holds something after all
                 self.folder.rmdir()
@@ -347,6 +348,17 @@ class _Builder(_InstantiatorFn):
         accepted = inspect.signature(class_type).parameters
         own = {key: value for key, value in applied_instantiation_links.items() if key.rpartition(".")[2] in accepted}
         return super().__call__(class_type, *args, applied_instantiation_links=own, **kwargs)
+
+
+def _check_kinds(model: L.LightningModule, data: L.LightningDataModule | None) -> None:
+    """Refuse a method of the package with another method's data; classes of one's own may go with any."""
+    method, source = type(model), type(data)
+    (package, kind, *_), (other, held, *_) = (f"{one.__module__}..".split(".") for one in (method, source))
+    if (package, other) == (lightning_modules.__name__, datamodules.__name__) and kind != held:
+        raise CommandLineError(
+            f"{method.__name__} cannot work on the data of {source.__name__}: take a configuration of {kind}, as"
+            " `appraise list configs` shows them, or --run with the folder of the model's own run"
+        )
 
 
 def _insert(args: Sequence[str], early: Sequence[str]) -> list[str]:

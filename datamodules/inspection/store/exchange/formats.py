@@ -97,6 +97,9 @@ def import_into(
         raise LabelError(f"{source} is no regular file: name a store, a csv or json file, or a YOLO folder")
     if source.suffix.lower() in (".yaml", ".yml"):  # what a YOLO folder begins with
         source = source.parent
+    elif source.is_dir() and not (source / "labels").exists():  # what an export wrote
+        found = (source / name for name in ("answers.csv", "annotations.json", "tasks.json"))
+        source = next((file for file in found if file.is_file()), source)
     bad = BadEntries(source, on_error)
     if source.is_file() and source.open("rb").read(15) == b"SQLite format 3":
         with FeedbackStore(source) as other:
