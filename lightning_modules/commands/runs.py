@@ -51,8 +51,11 @@ class Run:
     def best(self, metric: str) -> float:
         """Best value of a metric; NaN where it has none."""
         values = [value for _, value in self.metrics.get(metric, ()) if not math.isnan(value)]
-        lower = self.lower if metric == self.monitor else any(word in metric for word in _LOWER)
-        return (min(values) if lower else max(values)) if values else math.nan
+        return (min(values) if self.less_is_better(metric) else max(values)) if values else math.nan
+
+    def less_is_better(self, metric: str) -> bool:
+        """Whether less of a metric is better: as the run says of its own, by the name of others."""
+        return self.lower if metric == self.monitor else any(word in metric for word in _LOWER)
 
 
 def build_parser() -> SentenceParser:
@@ -209,8 +212,7 @@ def _seconds(folder: Path, started: object) -> float:
 def _rank(one: Run, metric: str | None) -> tuple[str, float, str]:
     name = metric or one.monitor or "~"  # those that nothing chose come last
     value = one.best(name)
-    lower = one.lower if name == one.monitor else any(word in name for word in _LOWER)
-    return name, math.inf if math.isnan(value) else value if lower else -value, str(one.folder)
+    return name, math.inf if math.isnan(value) else value if one.less_is_better(name) else -value, str(one.folder)
 
 
 def _table(rows: Sequence[Run], metric: str | None, by: Sequence[str]) -> tuple[list[str], list[list[str]]]:

@@ -21,6 +21,7 @@ _ANY_SIZE: tuple[dict[str, Any], ...] = (
 )
 _TRIED = ((96, 160), (72, 88))  # height and width in pixels; the second is no multiple of what windows like
 _MULTIPLE = 32
+# Networks of timm have no error of their own: sizes and options that do not fit end in any of these.
 _REFUSALS = (RuntimeError, AssertionError, TypeError, AttributeError, ValueError, IndexError, NotImplementedError)
 
 Build = Callable[[Sequence[int] | None], nn.Module]

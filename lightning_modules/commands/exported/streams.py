@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,7 +105,7 @@ class _Source:
             yield builder.take(last=True)
 
     def _begin(self, facts: SourceFacts) -> ChunkBuilder:
-        self.info = {name: getattr(facts, name) for name in StreamInfo.__annotations__}  # type: ignore[assignment]
+        self.info = cast(StreamInfo, {name: getattr(facts, name) for name in StreamInfo.__annotations__})
         return ChunkBuilder(self._plan, facts)
 
 

@@ -111,7 +111,7 @@ def check_wandb(settings: Sequence[Namespace]) -> None:
     """
     for logger in settings:
         if str(logger.class_path).endswith("WandbLogger"):
-            _check_wandb(logger.get("init_args") or Namespace())  # type: ignore[no-untyped-call]
+            _check_wandb(logger.get("init_args") or Namespace())  # type: ignore[no-untyped-call]  # jsonargparse has no types here
 
 
 def _check_wandb(arguments: Namespace) -> None:

@@ -25,7 +25,7 @@ def _stored(path: Path, orientation: int, **options: object) -> Path:
         exif = Image.Exif()
         exif[274] = orientation
         options["exif"] = exif
-    Image.fromarray(pixels).save(path, **options)  # type: ignore[arg-type]
+    Image.fromarray(pixels).save(path, **options)  # type: ignore[arg-type]  # options of the format
     return path
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -52,7 +53,7 @@ def class_arguments(class_path: str) -> dict[str, object] | None:
 def _constructor(found: _Found) -> dict[str, object] | None:
     own = next((one for one in found.node.body if isinstance(one, ast.FunctionDef) and one.name == "__init__"), None)
     if own is None:
-        return _fields(found) if _is_dataclass(found.node) else _inherited(found)
+        return _fields(found) if _is_dataclass(found.node) else _inherited(found, _constructor)
     for decorator in own.decorator_list:
         if isinstance(decorator, ast.Call) and isinstance(decorator.func, ast.Name) and decorator.func.id == "takes":
             settings = _resolve(found.module, decorator.args[0])
@@ -66,15 +67,16 @@ def _constructor(found: _Found) -> dict[str, object] | None:
     arguments.pop("self", None)
     if own.args.kwarg is None:
         return arguments
-    more = _inherited(found)
+    more = _inherited(found, _constructor)
     return None if more is None else more | arguments
 
 
-def _inherited(found: _Found) -> dict[str, object] | None:
+def _inherited(found: _Found, read: Callable[[_Found], dict[str, object] | None]) -> dict[str, object] | None:
+    """What is read of all classes that one extends; None where one of them cannot be told."""
     arguments: dict[str, object] = {}
     for base in found.node.bases:
         parent = _resolve(found.module, base)
-        more = None if parent is None else _constructor(parent)
+        more = None if parent is None else read(parent)
         if more is None:
             return None
         arguments |= more
@@ -83,13 +85,9 @@ def _inherited(found: _Found) -> dict[str, object] | None:
 
 def _fields(found: _Found) -> dict[str, object] | None:
     """Fields of a class of settings that are arguments of their own, those of the classes that it extends first."""
-    arguments: dict[str, object] = {}
-    for base in found.node.bases:
-        parent = _resolve(found.module, base)
-        more = None if parent is None else _fields(parent)
-        if more is None:
-            return None
-        arguments |= more
+    arguments = _inherited(found, _fields)
+    if arguments is None:
+        return None
     for one in found.node.body:
         if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name):
             facts = (
