@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import lightning as L
@@ -55,6 +56,18 @@ class ParameterEMA(EMAWeightAveraging):
         if frozen:
             averages, currents = zip(*frozen, strict=True)
             torch._foreach_copy_(averages, currents)
+
+    @contextmanager
+    def in_place(self, pl_module: L.LightningModule) -> Iterator[None]:
+        """The average in the model while a training runs; what trains comes back."""
+        if self._average_model is None:
+            yield
+            return
+        self._swap_models(pl_module)
+        try:
+            yield
+        finally:
+            self._swap_models(pl_module)
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         """Resume a training; elsewhere the averaged weights that the checkpoint holds are loaded already."""

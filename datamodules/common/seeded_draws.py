@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from zlib import crc32
 
@@ -63,6 +64,31 @@ def row_draws(names: Sequence[str], seed: int, epoch: int, rows: Tensor, repeat:
         float32 ``(B, n)`` on that device.
     """
     return _counts(key_of(seed, epoch, rows, repeat), names).float() / _COUNTS
+
+
+def normals(key: Tensor, name: str, shape: Sequence[int]) -> Tensor:
+    """Standard normal noise of each key (Box and Muller, 1958), the same in any batch.
+
+    Args:
+        key: int64 ``(B,)`` on any device.
+        name: What is drawn; other names are independent.
+        shape: Of the noise of one key.
+
+    Returns:
+        float32 ``(B, *shape)`` on that device; no number is beyond 5.8.
+
+    Example:
+        >>> both = normals(torch.tensor([3, 5]), "start", (2, 2))
+        >>> torch.equal(both[1:], normals(torch.tensor([5]), "start", (2, 2)))
+        True
+    """
+    number = math.prod(shape)
+    places = torch.arange((number + 1) // 2, device=key.device) + (_number(name) << 32)
+    word = mixed(key[:, None] ^ mixed(places))
+    radius = (-2 * ((_shifted(word, 40) + 1).float() / _COUNTS).log()).sqrt()
+    angle = (word & (_COUNTS - 1)).float() * (2 * math.pi / _COUNTS)
+    drawn = torch.stack([radius * angle.cos(), radius * angle.sin()], dim=2).flatten(1)
+    return drawn[:, :number].reshape(len(key), *shape)
 
 
 def _counts(key: Tensor, names: Sequence[str]) -> Tensor:

@@ -1,0 +1,1 @@
+"""What draws, values and writes the pictures of a diffusion model."""

@@ -1,0 +1,219 @@
+"""Draw rounds of samples while a diffusion model is tuned, and value them."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from callbacks.training.parameter_ema import ParameterEMA
+from datamodules.common.errors import ConfigurationError
+from datamodules.common.fingerprint import config_digest, tensors_digest
+from datamodules.common.progress import file_progress
+from datamodules.common.seeded_draws import key_of
+from lightning_modules import RewardTunedDiffusion
+from lightning_modules.face_diffusion.losses import check_rewards
+from lightning_modules.face_diffusion.rewards.reward import Reward
+from lightning_modules.face_diffusion.rewards.shaping import Normalise, Shaping
+from lightning_modules.face_diffusion.rounds import Round, RoundFolder, remove_rounds_before, round_folder
+
+log = logging.getLogger(__name__)
+
+Source = Literal["frozen", "on_policy"]
+_SAID = 5.0  # seconds of a round that are announced
+
+
+class RewardRounds(L.Callback):
+    """Give a `RewardTunedDiffusion` the samples that its loss takes, with their rewards.
+
+    ``frozen`` draws one round from the starting weights: a single tilt of the distribution by the reward. ``on_policy``
+    draws another one every so many steps, from the averaged weights where `ParameterEMA` keeps some, and values it
+    anew. A sample's noise follows from seed, round and its number, so that any number of processes draws the same
+    round, of which each draws its part. Samples, rewards and what the reward noted lie in ``rounds`` of the run's
+    folder: a run that was killed while it drew goes on with the samples that are missing.
+
+    Args:
+        reward: Values samples.
+        source: ``frozen`` or ``on_policy``.
+        samples: Of a round.
+        every: Steps of a round of ``on_policy``.
+        batch_size: Samples that are drawn at a time.
+        normalise: ``mean`` divides the rewards by the mean of the round; ``none`` leaves them.
+        clip: Largest reward; None knows none.
+        temperature: r becomes r^(1 / temperature).
+        seed: Of the samples' noise.
+        folder: Of the rounds; None takes ``rounds`` in the run's folder.
+
+    Attributes:
+        history: What was measured of each round, newest last.
+
+    Raises:
+        ConfigurationError: If a number is out of its range.
+    """
+
+    def __init__(
+        self,
+        reward: Reward,
+        source: Source = "on_policy",
+        samples: int = 640,
+        every: int = 200,
+        batch_size: int = 128,
+        normalise: Normalise = "none",
+        clip: float | None = None,
+        temperature: float = 1.0,
+        seed: int = 0,
+        folder: str | None = None,
+    ) -> None:
+        super().__init__()
+        for name, value in (("samples", samples), ("every", every), ("batch_size", batch_size)):
+            if value < 1:
+                raise ConfigurationError(f"{name} is {value}; it must be 1 or more")
+        self.reward = reward
+        self.source: Source = source
+        self.samples = samples
+        self.every = every
+        self.batch_size = batch_size
+        self.shaping = Shaping(temperature, clip, normalise)
+        self.seed = seed
+        self.place = folder
+        self.history: list[dict[str, float]] = []
+        self._held: tuple[int, dict[str, Any]] | None = None  # the round that a checkpoint was in
+
+    # Lightning.
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Let the reward look at the training pictures, and draw the first round, or take that of the checkpoint."""
+        if not isinstance(pl_module, RewardTunedDiffusion):
+            raise ConfigurationError(f"RewardRounds tunes a RewardTunedDiffusion, not a {type(pl_module).__name__}")
+        if math.isinf(pl_module.config.gamma):
+            raise ConfigurationError(
+                "gamma is inf, so that rewards count nothing: give the model a finite gamma, or leave RewardRounds out"
+            )
+        self.reward.to(pl_module.device).eval()
+        training = getattr(getattr(trainer, "datamodule", None), "training_pictures", None)
+        if training is not None:
+            self.reward.begin(training())
+        if self._held is None:
+            self._draw(trainer, pl_module, 0)
+        else:
+            self._go_on(trainer, pl_module, *self._held)
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Mapping[str, Tensor], batch_idx: int
+    ) -> None:
+        """Begin the next round when it is due."""
+        module = cast(RewardTunedDiffusion, pl_module)
+        due = self.due(trainer.global_step)
+        if module.round is None or module.round.number != due:
+            self._draw(trainer, module, due)
+
+    def due(self, step: int) -> int:
+        """Number of the round that a step takes."""
+        return 0 if self.source == "frozen" else step // self.every
+
+    def state_dict(self) -> dict[str, Any]:
+        """Which round the training is in, and what was measured of those before."""
+        return {"held": None if self._held is None else list(self._held), "history": self.history}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Remember both."""
+        held = state_dict.get("held")
+        self._held = None if held is None else (int(held[0]), dict(held[1]))
+        self.history = list(state_dict.get("history", []))
+
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Remove rounds that no checkpoint from here on goes on with."""
+        if self._held is not None and trainer.is_global_zero:
+            remove_rounds_before(self._folder(trainer), self._held[0] - 1)
+
+    # A round.
+
+    def _folder(self, trainer: L.Trainer) -> Path:
+        return Path(self.place).expanduser() if self.place else Path(trainer.default_root_dir) / "rounds"
+
+    def _go_on(self, trainer: L.Trainer, module: RewardTunedDiffusion, number: int, facts: dict[str, Any]) -> None:
+        """Take the round that the checkpoint was in; the weights that drew it are gone."""
+        folder = RoundFolder(round_folder(self._folder(trainer), number), facts, self.samples, self.batch_size)
+        if not folder.is_of() or folder.missing():
+            raise ConfigurationError(
+                f"the training goes on inside round {number}, whose samples are not in {folder.folder}, and the weights "
+                "that drew them are gone: resume in the run's own folder, or tune anew from its weights"
+            )
+        self._take(module, folder, number)
+
+    def _draw(self, trainer: L.Trainer, module: RewardTunedDiffusion, number: int) -> None:
+        with averaged_weights(trainer, module):
+            facts = self._facts(module, number)
+            folder = RoundFolder(round_folder(self._folder(trainer), number), facts, self.samples, self.batch_size)
+            if trainer.is_global_zero:
+                folder.begin()
+            trainer.strategy.barrier()
+            missing = folder.missing()[trainer.global_rank :: trainer.world_size]
+            self._draw_parts(module, folder, number, missing)
+            trainer.strategy.barrier()
+        self._held = number, facts
+        self._take(module, folder, number)
+
+    def _facts(self, module: RewardTunedDiffusion, number: int) -> dict[str, Any]:
+        config = module.config
+        return {
+            "round": number,
+            "seed": self.seed,
+            "steps": config.sampling_steps,
+            "eta": config.eta,
+            "schedule": config_digest({k: v for k, v in module.schedule.config.items() if not k.startswith("_")}),
+            "weights": tensors_digest(module.unet.state_dict()),
+            "reward": self.reward.digest(),
+        }
+
+    def _draw_parts(self, module: RewardTunedDiffusion, folder: RoundFolder, number: int, parts: list[int]) -> None:
+        mode = module.training
+        module.eval()
+        title = f"Drawing round {number}"
+        with file_progress(title, sum(len(folder.rows(part)) for part in parts)) as done:
+            for place, part in enumerate(parts):
+                began = time.monotonic()
+                rows = torch.tensor(list(folder.rows(part)))
+                labels = module.labels_for(rows)
+                samples = module.sample(key_of(self.seed, number, rows), labels)
+                with torch.no_grad():
+                    scored = self.reward.score(samples)
+                folder.write(part, samples, labels, scored)
+                done(len(rows))
+                if place == 0:
+                    self._announce(number, (time.monotonic() - began) * (len(parts) - 1))
+        module.train(mode)
+
+    def _announce(self, number: int, left: float) -> None:
+        if left > _SAID:
+            log.info("round %d: %d samples, about %d s more", number, self.samples, round(left))
+
+    def _take(self, module: RewardTunedDiffusion, folder: RoundFolder, number: int) -> None:
+        samples, labels, scored = folder.read()
+        settled = self.reward.settle(scored)
+        check_rewards(settled, type(self.reward).__name__)
+        module.round = Round(number, samples, self.shaping(settled), scored, labels)
+        facts = {"round": float(number), "reward": settled.mean().item(), "least": settled.min().item()}
+        facts |= {"greatest": settled.max().item(), **self.reward.measures(scored)}
+        if not self.history or self.history[-1]["round"] != number:
+            self.history.append(facts)
+        log.info("round %d: %s", number, ", ".join(f"{name} {value:.4g}" for name, value in list(facts.items())[1:]))
+
+
+@contextmanager
+def averaged_weights(trainer: L.Trainer, module: L.LightningModule) -> Iterator[None]:
+    """The averaged weights in the module, where `ParameterEMA` keeps some; the trained ones come back."""
+    average = next((one for one in trainer.callbacks if isinstance(one, ParameterEMA)), None)  # type: ignore[attr-defined]  # untyped
+    if average is None:
+        yield
+        return
+    with average.in_place(module):
+        yield

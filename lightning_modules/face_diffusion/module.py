@@ -1,0 +1,175 @@
+"""Reward-tuned diffusion as a LightningModule: plain denoising, or denoising of its own samples weighted by a reward."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, cast
+
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+
+from datamodules.common.errors import ConfigurationError
+from datamodules.common.seeded_draws import uniforms
+from datamodules.common.settings import takes
+from datamodules.face_diffusion.batch import DiffusionBatch, SampleBatch
+from lightning_modules.base import Method, Stage
+from lightning_modules.face_diffusion.losses import Predict, anchored, denoising_losses
+from lightning_modules.face_diffusion.network import build_unet, load_unet, predict_by, read_folder, unet_config
+from lightning_modules.face_diffusion.preprocess import to_pictures, to_signal
+from lightning_modules.face_diffusion.rounds import Round
+from lightning_modules.face_diffusion.sampling import Guide, draw
+from lightning_modules.face_diffusion.schedule import NoiseSchedule, schedule_config
+from lightning_modules.face_diffusion.settings import DiffusionSettings
+from lightning_modules.nn.processes import mean_over_processes, number_of_processes
+
+
+class RewardTunedDiffusion(Method):
+    """A diffusion model that learns from pictures, or from its own samples as a reward values them.
+
+    With ``gamma`` inf it is trained on the data alone. With a finite one each step takes, beside the batch of real
+    pictures, as many samples of the round that `RewardRounds` drew:
+    ``L = E[r(x0) ||target - prediction||^2] + gamma * E_data[||target - prediction||^2]``.
+
+    Time and noise of a row follow from its key in the batch, so that any number of processes learns the same.
+
+    Attributes:
+        round: The samples that the loss takes; `RewardRounds` sets it.
+
+    References:
+        Patel, "Towards Responsible and Trustworthy Biometrics" (IAPR/IEEE Winter School 2025), mitigating replication
+        and bias in diffusion-based image synthesis.
+    """
+
+    @takes(DiffusionSettings)
+    def __init__(self, settings: DiffusionSettings) -> None:
+        super().__init__(*settings.optimisation)
+        self.config = config = settings
+        if config.pretrained is not None:
+            loaded = read_folder(config.pretrained)
+            unet, noise = loaded.unet, loaded.scheduler
+            self.unet = load_unet(config.pretrained)
+        else:
+            unet = config.unet or unet_config(
+                config.image_size,
+                config.channels,
+                config.layers_per_level,
+                config.attention_levels,
+                None if config.class_names is None else len(config.class_names),
+            )
+            noise = config.noise_schedule or schedule_config(
+                config.prediction_type, config.beta_schedule, config.noise_steps, clip_sample=True
+            )
+            self.unet = build_unet(unet)
+        self.schedule = NoiseSchedule(noise)
+        self.image_size = int(unet["sample_size"])
+        self.keep(settings, unet=dict(unet), noise_schedule=dict(self.schedule.config), image_size=self.image_size)
+        self.round: Round | None = None
+
+    @property
+    def takes_classes(self) -> bool:
+        """Whether the network is told what to make."""
+        return getattr(cast(Any, self.unet).config, "num_class_embeds", None) is not None
+
+    def default_optimizer(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
+        """AdamW."""
+        return torch.optim.AdamW(parameters, lr=self.config.learning_rate, weight_decay=self.config.weight_decay)
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Build the optimiser, at a constant rate unless a schedule is named: rounds have no end that is known."""
+        return self.build_optimizer() if self._make_scheduler is None else super().configure_optimizers()
+
+    # Training.
+
+    def on_train_start(self) -> None:
+        """Refuse a tuning without rewards."""
+        super().on_train_start()
+        if not math.isinf(self.config.gamma) and self.round is None:
+            raise ConfigurationError(
+                f"gamma is {self.config.gamma:g}, so that the model learns from its own samples, but nothing draws and "
+                "values them: add the callback RewardRounds with a reward, or set gamma to inf for plain training"
+            )
+
+    def losses(self, pictures: Tensor, labels: Tensor, keys: Tensor) -> Tensor:
+        """Loss of each picture, ``(B,)``, of uint8 ``(B, 3, S, S)``."""
+        return denoising_losses(self.predictor(labels), self.schedule, to_signal(pictures), keys)
+
+    def predictor(self, labels: Tensor) -> Predict:
+        """The network, told these classes if it takes any."""
+        return predict_by(self.unet, labels if self.takes_classes else None)
+
+    def training_step(self, batch: DiffusionBatch, batch_idx: int) -> Tensor:
+        """Mean loss of the rows of all processes, on data, on rewarded samples, or on both."""
+        valid = batch["valid"].float()
+        share = mean_over_processes(valid.sum()).clamp(min=1 / number_of_processes())
+        gamma, values = self.config.gamma, dict[str, Tensor]()
+        real = rewarded = torch.zeros((), device=self.device)
+        if gamma > 0:
+            losses = self.losses(batch["image"], batch["label"], batch["noise_key"]) * batch["weight"]
+            real = (losses * valid).sum() / share
+            values["data_loss"] = (losses * valid).sum() / valid.sum().clamp(min=1)
+        if not math.isinf(gamma):
+            rewarded = (self.rewarded_losses(batch["noise_key"]) * valid).sum() / share
+            values["reward_loss"] = rewarded * share / valid.sum().clamp(min=1)
+        loss = anchored(rewarded, real, gamma)
+        self.log_stage("train", {"loss": loss * share / valid.sum().clamp(min=1), **values}, int(valid.sum()))
+        return loss
+
+    def rewarded_losses(self, keys: Tensor) -> Tensor:
+        """Loss times reward of a sample of the round for each key, ``(B,)``."""
+        assert self.round is not None  # training has begun
+        rows = (uniforms(keys, ["row of the round"])[:, 0] * len(self.round)).long().cpu()
+        samples, labels = self.round.samples[rows].to(self.device), self.round.labels[rows].to(self.device)
+        rewards = self.round.rewards[rows].to(self.device)
+        return rewards * self.losses(samples, labels, ~keys)
+
+    # Evaluation.
+
+    def _evaluate(self, batch: DiffusionBatch, stage: Stage) -> None:
+        losses = self.losses(batch["image"], batch["label"], batch["noise_key"])
+        valid = batch["valid"]
+        if bool(valid.any()):
+            self.log_stage(stage, {"loss": losses[valid].mean()}, int(valid.sum()))
+
+    def validation_step(self, batch: DiffusionBatch, batch_idx: int) -> None:
+        """Loss on held-out pictures, each always with the same noise."""
+        self._evaluate(batch, "val")
+
+    def test_step(self, batch: DiffusionBatch, batch_idx: int) -> None:
+        """Loss on test pictures."""
+        self._evaluate(batch, "test")
+
+    # Sampling.
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """Shape of what the network denoises."""
+        channels = int(cast(Any, self.unet).config.in_channels)
+        return channels, self.image_size, self.image_size
+
+    def labels_for(self, numbers: Tensor) -> Tensor:
+        """Class that a sample of a round is made for, by its number: all classes equally often; -1 without classes."""
+        if not self.takes_classes:
+            return torch.full_like(numbers, -1)
+        return numbers % int(cast(Any, self.unet).config.num_class_embeds)
+
+    def sample(self, keys: Tensor, labels: Tensor, guide: Guide | None = None) -> Tensor:
+        """Pictures, uint8 ``(B, 3, S, S)``, which follow from their keys alone."""
+        return to_pictures(self.sample_signal(keys, labels, guide))
+
+    def sample_signal(self, keys: Tensor, labels: Tensor, guide: Guide | None = None) -> Tensor:
+        """What DDIM ends with, float32 ``(B, *sample_shape)``."""
+        predict = self.predictor(labels.to(self.device))
+        config = self.config
+        return draw(
+            predict, self.schedule, keys, self.sample_shape, config.sampling_steps, config.eta, guide, self.device
+        )
+
+    def predict_step(self, batch: SampleBatch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Any]:
+        """Make pictures.
+
+        Returns:
+            ``image`` uint8 ``(B, 3, S, S)``; ``index``, ``label`` and ``valid`` of the batch.
+        """
+        made = self.sample(batch["noise_key"].cpu(), batch["label"])
+        return {"image": made, **{name: batch[name] for name in ("index", "label", "valid")}}

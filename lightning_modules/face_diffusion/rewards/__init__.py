@@ -1,0 +1,1 @@
+"""Rewards of made pictures, and the networks that they ask."""

@@ -1,0 +1,137 @@
+"""Rewards that move the shares of what a model makes towards those that are wanted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from datamodules.common.errors import ConfigurationError
+from lightning_modules.face_diffusion.rewards.judges import Judge
+from lightning_modules.face_diffusion.rewards.reward import Reward, Scored
+
+Form = Literal["difference", "ratio"]
+
+
+class ShareReward(Reward):
+    """More for pictures of a class that is made too rarely, less for one that is made too often.
+
+    ``difference`` is the deck's ``m_d + (m_d - m_c)^y + (m_c - m_d)^(1 - y)``: for a class y of 0 or 1 the exponents
+    only choose, so that it is ``1 + m_d + (2 y - 1)(m_d - m_c)``, which takes a probability y too; a power of a negative
+    number would be no number. With K classes it is ``1 + offset + sum_k y_k (pi_k - p_k)``, for K = 2 the same. A
+    distribution p becomes p r / E[r] in a round that is learnt exactly: it needs several. ``ratio`` is ``sum_k y_k
+    pi_k / p_k``, which is there in one.
+
+    Args:
+        judge: Says what a picture shows.
+        classes: One name: whether that attribute is shown. Several: which of them, of which a picture shows one.
+        target: Wanted share of the attribute, or of each class; None wants equal ones.
+        form: ``difference`` or ``ratio``.
+        offset: Added to 1 in ``difference``; None takes the deck's, the wanted share of the attribute (1/K for K).
+        soft: Weigh by the judge's probabilities; False by its decision.
+        confusion: What the judge says of pictures of known classes, row k the shares of its answers for class k, to
+            correct the shares by; None takes them as they are.
+
+    Raises:
+        ConfigurationError: If the target is no distribution, or the confusion cannot be undone.
+    """
+
+    def __init__(
+        self,
+        judge: Judge,
+        classes: Sequence[str],
+        target: float | Sequence[float] | None = None,
+        form: Form = "difference",
+        offset: float | None = None,
+        soft: bool = False,
+        confusion: Sequence[Sequence[float]] | None = None,
+    ) -> None:
+        super().__init__()
+        self.judge = judge
+        self.classes = list(classes)
+        self.form: Form = form
+        self.soft = soft
+        self.target = _target(self.classes, target)
+        self.offset = float(self.target[0]) if offset is None else offset
+        if len(self.classes) > 1 and offset is None:
+            self.offset = 1 / len(self.classes)
+        self.confusion = None if confusion is None else _confusion(confusion, len(self.target))
+        self._columns = judge.columns(self.classes)
+
+    def score(self, pictures: Tensor) -> Scored:
+        """A reward of 1 for each picture, and what the judge says: its worth depends on the others."""
+        said = self.judge(pictures).float()[:, self._columns].cpu()
+        shown = torch.cat([said, 1 - said], dim=1) if len(self.classes) == 1 else said / said.sum(1, keepdim=True)
+        return Scored(torch.ones(len(shown)), {"probability": shown})
+
+    def settle(self, scored: Scored) -> Tensor:
+        """Rewards from the shares of all pictures.
+
+        Raises:
+            ConfigurationError: If a wanted class is not among them and the form needs its share.
+        """
+        shown = self.decided(scored.notes["probability"])
+        shares = self.shares(shown)
+        if self.form == "difference":
+            return 1 + self.offset + shown @ (self.target - shares)
+        missing = [name for name, p, pi in zip(self.names, shares, self.target, strict=True) if p <= 0 < pi]
+        if missing:
+            raise ConfigurationError(
+                f"not one of {len(shown)} pictures shows {', '.join(missing)}, so that the wanted share over the present "
+                "one has no value and no reward can raise it: draw more, or train on pictures that show it"
+            )
+        return shown @ torch.where(shares > 0, self.target / shares.clamp(min=1e-12), torch.zeros(()))
+
+    def measures(self, scored: Scored) -> dict[str, float]:
+        """Share of each class."""
+        shares = self.shares(self.decided(scored.notes["probability"])).tolist()
+        return {f"share of {name}": share for name, share in zip(self.names, shares, strict=True)}
+
+    def decided(self, probability: Tensor) -> Tensor:
+        """Weights of the classes for each picture, ``(N, K)``."""
+        if self.soft:
+            return probability
+        return torch.nn.functional.one_hot(probability.argmax(dim=1), len(self.target)).float()
+
+    def shares(self, shown: Tensor) -> Tensor:
+        """Shares of the classes among all pictures, corrected by the judge's confusion, ``(K,)``."""
+        shares = shown.double().mean(dim=0)
+        if self.confusion is not None:
+            shares = torch.linalg.solve(self.confusion.T, shares).clamp(min=0)
+            shares = shares / shares.sum()
+        return shares.float()
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the K classes."""
+        return self.classes if len(self.classes) > 1 else [self.classes[0], f"no {self.classes[0]}"]
+
+
+def _target(classes: Sequence[str], target: float | Sequence[float] | None) -> Tensor:
+    if not classes:
+        raise ConfigurationError("classes is empty; name an attribute, or the classes of which a picture shows one")
+    number = max(2, len(classes))
+    if target is None:
+        return torch.full((number,), 1 / number)
+    single = [target] if isinstance(target, int | float) else list(target)
+    wanted = [*single, 1 - single[0]] if len(classes) == 1 and len(single) == 1 else single
+    if len(wanted) != number or min(wanted) < 0 or not math.isclose(sum(wanted), 1, abs_tol=1e-3):
+        raise ConfigurationError(
+            f"target is {target}; give a share in 0..1 for one attribute, or one for each of {len(classes)} classes that "
+            "add up to 1"
+        )
+    return torch.tensor(wanted)
+
+
+def _confusion(rows: Sequence[Sequence[float]], number: int) -> Tensor:
+    matrix = torch.tensor(rows, dtype=torch.float64)
+    fits = matrix.shape == (number, number) and bool((matrix >= 0).all()) and bool((matrix.sum(1) > 0).all())
+    if not fits or torch.linalg.cond(matrix / matrix.sum(1, keepdim=True)) > 1e3:
+        raise ConfigurationError(
+            f"confusion must have {number} rows of {number} shares, one for each true class, and a judge that tells the "
+            f"classes apart; it is {matrix.tolist()}"
+        )
+    return matrix / matrix.sum(dim=1, keepdim=True)

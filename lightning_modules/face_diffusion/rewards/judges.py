@@ -1,0 +1,141 @@
+"""Networks that say what a made picture shows."""
+
+from __future__ import annotations
+
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from datamodules.common.errors import ConfigurationError
+from lightning_modules.face_diffusion.rewards.trained import face_classifier, need_names
+from lightning_modules.nn.timm_backbone import check_name, read_state, statistics_or_imagenet
+
+
+class Judge(ABC, nn.Module):
+    """Base of judges.
+
+    Attributes:
+        names: What its columns say.
+    """
+
+    names: list[str]
+
+    @abstractmethod
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Probabilities in 0..1, float ``(B, len(names))``, of uint8 pictures ``(B, 3, S, S)``."""
+
+    def columns(self, names: Sequence[str]) -> list[int]:
+        """Columns of some names, whatever their case.
+
+        Raises:
+            CheckpointError: If one is unknown.
+        """
+        return need_names(self.names, list(names), type(self).__name__)
+
+
+class FaceJudge(Judge):
+    """The heads of a `FaceAttributeClassifier`.
+
+    Args:
+        checkpoint: That a training of it wrote.
+    """
+
+    def __init__(self, checkpoint: str) -> None:
+        super().__init__()
+        self._model = cast(Any, face_classifier(checkpoint, "checkpoint"))  # known by its checkpoint alone
+        self.names = list(self._model.schema.attributes)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Probabilities of the attributes."""
+        logits = self._model(pictures)
+        return cast(Tensor, self._model.answers(logits)["probability"])
+
+
+class TimmJudge(Judge):
+    """A classifier of timm with local weights, classes of which a picture shows one.
+
+    Args:
+        name: Of the network.
+        weights: State dict in timm's layout.
+        classes: Names of its outputs, in order.
+        image_size: Side that pictures are resized to.
+    """
+
+    def __init__(self, name: str, weights: str, classes: Sequence[str], image_size: int = 224) -> None:
+        super().__init__()
+        import timm
+
+        check_name(name)
+        self._network = timm.create_model(name, num_classes=len(classes))
+        self._network.load_state_dict(read_state(weights))
+        self._network.requires_grad_(False).eval()
+        self._input = StandardInput(image_size, *statistics_or_imagenet(name))
+        self.names = list(classes)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Probabilities of the classes."""
+        return cast(Tensor, self._network(self._input(pictures))).float().softmax(dim=1)
+
+
+class FunctionJudge(Judge):
+    """A function of one's own.
+
+    Args:
+        function: ``package.module.function``, from uint8 pictures ``(B, 3, S, S)`` to probabilities ``(B, K)``.
+        classes: Names of its K columns.
+    """
+
+    def __init__(self, function: str, classes: Sequence[str]) -> None:
+        super().__init__()
+        module, _, name = function.rpartition(".")
+        try:
+            found = getattr(importlib.import_module(module), name)
+        except (ImportError, AttributeError, ValueError) as error:
+            raise ConfigurationError(
+                f"there is no function {function!r} ({error}); name it as package.module.function"
+            ) from error
+        self._function = cast(Callable[[Tensor], Tensor], found)
+        self.names = list(classes)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """What the function says."""
+        said = self._function(pictures)
+        if said.shape != (len(pictures), len(self.names)):
+            raise ConfigurationError(
+                f"the judge gives {tuple(said.shape)} for {len(pictures)} pictures and {len(self.names)} classes; "
+                "give one row a picture, one column a class"
+            )
+        return said
+
+
+class StandardInput(nn.Module):
+    """uint8 pictures, resized and normalised as a network expects them.
+
+    Args:
+        side: Of the result in pixels.
+        mean: Of pixels in 0..1, RGB.
+        std: Likewise.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, side: int, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.side = side
+        self.register_buffer("mean", torch.tensor(mean).reshape(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).reshape(3, 1, 1), persistent=False)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """float32 ``(B, 3, side, side)``."""
+        shares = pictures.float() / 255
+        if shares.shape[-1] != self.side or shares.shape[-2] != self.side:
+            shares = functional.interpolate(
+                shares, (self.side, self.side), mode="bilinear", antialias=True, align_corners=False
+            )
+        return (shares - self.mean) / self.std

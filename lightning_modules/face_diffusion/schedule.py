@@ -1,0 +1,102 @@
+"""How noise is added, what the network is to predict, and the steps of DDIM: diffusers' schedulers of one configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from torch import Tensor
+
+from datamodules.common.errors import ConfigurationError
+from lightning_modules.face_diffusion.library import diffusers
+
+if TYPE_CHECKING:
+    from diffusers import DDIMScheduler
+
+PredictionType = Literal["v_prediction", "epsilon"]
+BetaSchedule = Literal["linear", "scaled_linear", "squaredcos_cap_v2"]
+_PREDICTED = ("v_prediction", "epsilon")
+
+
+class NoiseSchedule:
+    """The forward process of a diffusion model, and its deterministic or random reversal.
+
+    Args:
+        config: Of a diffusers scheduler, plain values. Steps are spaced "trailing" unless it says otherwise: the last
+            step of "leading", the noisiest one, is never visited.
+
+    Raises:
+        ConfigurationError: If the configuration predicts neither noise nor velocity.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self.config = {"timestep_spacing": "trailing", **config}
+        self._forward = diffusers().DDPMScheduler.from_config(self.config)
+        if self._forward.config.prediction_type not in _PREDICTED:
+            raise ConfigurationError(
+                f"The scheduler's prediction_type is {self._forward.config.prediction_type!r}, and {' and '.join(_PREDICTED)} "
+                "can be tuned: train a model with one of these."
+            )
+
+    @property
+    def steps(self) -> int:
+        """Number of time steps that a training draws from."""
+        return int(self._forward.config.num_train_timesteps)
+
+    def noised(self, clean: Tensor, noise: Tensor, time: Tensor) -> tuple[Tensor, Tensor]:
+        """Samples at some time, and what the network is to say of them.
+
+        Args:
+            clean: x0, ``(B, ...)``.
+            noise: Of the same shape.
+            time: int64 ``(B,)`` in [0, steps).
+
+        Returns:
+            x_t = sqrt(abar) x0 + sqrt(1 - abar) noise; and the noise, or v = sqrt(abar) noise - sqrt(1 - abar) x0.
+        """
+        noisy = self._forward.add_noise(clean, noise, time)
+        if self._forward.config.prediction_type == "epsilon":
+            return noisy, noise
+        return noisy, self._forward.get_velocity(clean, noise, time)
+
+    def sampler(self, steps: int) -> DDIMScheduler:
+        """DDIM (Song et al., ICLR 2021) with so many steps.
+
+        Raises:
+            ConfigurationError: If there are more than the training has.
+        """
+        if not 1 <= steps <= self.steps:
+            raise ConfigurationError(f"sampling_steps is {steps}; the model was made for 1..{self.steps}")
+        sampler = diffusers().DDIMScheduler.from_config(self.config)
+        sampler.set_timesteps(steps)
+        return sampler
+
+    def clean_estimate(self, noisy: Tensor, predicted: Tensor, time: int) -> Tensor:
+        """The x0 that a prediction speaks of, ``(B, ...)``."""
+        kept = self._forward.alphas_cumprod[time].to(noisy)
+        signal, rest = kept.sqrt(), (1 - kept).sqrt()
+        if self._forward.config.prediction_type == "epsilon":
+            return (noisy - rest * predicted) / signal
+        return signal * noisy - rest * predicted
+
+
+def schedule_config(
+    prediction_type: PredictionType, beta_schedule: BetaSchedule, steps: int, clip_sample: bool
+) -> dict[str, Any]:
+    """Configuration of a schedule of one's own, as diffusers has it."""
+    return {
+        "num_train_timesteps": steps,
+        "beta_schedule": beta_schedule,
+        "prediction_type": prediction_type,
+        "clip_sample": clip_sample,
+    }
+
+
+def time_of(uniform: Tensor, steps: int) -> Tensor:
+    """Time steps from numbers in [0, 1), int64 of the same shape.
+
+    Example:
+        >>> time_of(torch.tensor([0.0, 0.4999, 0.9999]), 10).tolist()
+        [0, 4, 9]
+    """
+    return (uniform * steps).long().clamp(max=steps - 1)

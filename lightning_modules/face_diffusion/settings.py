@@ -1,0 +1,64 @@
+"""Arguments of `RewardTunedDiffusion`."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from datamodules.common.errors import ConfigurationError
+from datamodules.common.settings import argument, settings
+from lightning_modules.base import MethodSettings
+from lightning_modules.face_diffusion.schedule import BetaSchedule, PredictionType
+
+
+@settings
+class DiffusionSettings(MethodSettings):
+    """Arguments of `RewardTunedDiffusion`."""
+
+    pretrained: str | None = argument(
+        default=None,
+        help="Folder that diffusers' save_pretrained wrote: its network, weights and schedule are taken.",
+        saved=False,
+    )
+    image_size: int = argument(default=16, help="Side of the pictures in pixels.", low=4)
+    channels: tuple[int, ...] = argument(default=(32, 64, 64), help="Channels of each level, from fine to coarse.")
+    layers_per_level: int = argument(default=1, help="Residual blocks of a level.", low=1)
+    attention_levels: tuple[int, ...] = argument(default=(2,), help="Levels that attend, from 0, the finest.")
+    class_names: list[str] | None = argument(
+        default=None, help="Classes that the network is told; None makes a model without classes."
+    )
+    prediction_type: PredictionType = argument(
+        default="v_prediction", help="What the network says of noisy pictures: velocity, or the noise."
+    )
+    beta_schedule: BetaSchedule = argument(
+        default="squaredcos_cap_v2", help="How the noise grows, by its name in diffusers."
+    )
+    noise_steps: int = argument(default=1000, help="Time steps of the noise.", low=1)
+    unet: dict[str, Any] | None = argument(
+        default=None, help="A whole configuration of diffusers' UNet2DModel, in place of the options above."
+    )
+    noise_schedule: dict[str, Any] | None = argument(
+        default=None, help="A whole configuration of a diffusers scheduler, likewise."
+    )
+    gamma: float = argument(
+        default=math.inf,
+        help=(
+            "Weight of the loss on real pictures beside that of rewarded samples, 0 to inf; inf is plain training on "
+            "the data, and needs no rewards. It pulls shares back to those of the data, and copies back where the data "
+            "are the training pictures."
+        ),
+        low=0,
+    )
+    sampling_steps: int = argument(default=20, help="Network passes of a sample.", low=1, free=True)
+    eta: float = argument(
+        default=0.0, help="Noise on the way of a sample: 0 none, 1 as much as DDPM.", low=0, high=1, free=True
+    )
+    learning_rate: float = argument(default=1e-3, help="Of AdamW.", low=0)
+    weight_decay: float = argument(default=0.0, help="Of AdamW.", low=0)
+
+    def check(self) -> None:
+        """Refuse two sources of one network."""
+        if self.pretrained is not None and (self.unet is not None or self.noise_schedule is not None):
+            raise ConfigurationError(
+                f"pretrained {self.pretrained} brings its own network and schedule; leave unet and noise_schedule out"
+            )
