@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from callbacks.face_attributes.normality import NormalityFigure as NormalityFigure
     from callbacks.face_attributes.picture_writer import FaceWriter as FaceWriter
     from callbacks.face_attributes.report import AttributeReport as AttributeReport
+    from callbacks.face_diffusion.reward_rounds import RewardRounds as RewardRounds
+    from callbacks.face_diffusion.sample_writer import SampleWriter as SampleWriter
     from callbacks.inspection.defect_features import DefectFeatures as DefectFeatures
     from callbacks.inspection.detection_sheet import DetectionSheet as DetectionSheet
     from callbacks.inspection.false_positive_sheet import FalsePositiveSheet as FalsePositiveSheet
@@ -80,6 +82,8 @@ _TABLE = (
     ("GroupErrors", "face_attributes.group_errors", "errors of every group of faces"),
     ("ModelCard", "face_attributes.model_card", "intended use, limits and measures of a face classifier"),
     ("FaceWriter", "face_attributes.picture_writer", "made faces as pictures, facts, strips and sheets"),
+    ("RewardRounds", "face_diffusion.reward_rounds", "samples of a diffusion model with their rewards, round by round"),
+    ("SampleWriter", "face_diffusion.sample_writer", "samples of a diffusion model as pictures, a list and a sheet"),
     ("NormalityFigure", "face_attributes.normality", "normality of activations as a table and a picture"),
     ("RunComparison", "training.run_comparison", "losses of all runs below a folder in one figure, and a row each"),
     ("AttributeWriter", "face_attributes.label_writer", "attributes of the faces of a folder as lists"),

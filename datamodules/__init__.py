@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from datamodules.action.datamodule import ActionDataModule as ActionDataModule
     from datamodules.face_attributes.datamodule import FaceAttributeDataModule as FaceAttributeDataModule
     from datamodules.face_attributes.request_datamodule import AttributeRequestDataModule as AttributeRequestDataModule
+    from datamodules.face_diffusion.datamodule import FaceDiffusionDataModule as FaceDiffusionDataModule
     from datamodules.inspection.datamodule import InspectionDataModule as InspectionDataModule
     from datamodules.video_quality.datamodule import VideoQualityDataModule as VideoQualityDataModule
 
@@ -32,12 +33,17 @@ PUBLIC = {
     "AttributeRequestDataModule": PublicName(
         "datamodules.face_attributes.request_datamodule", "attributes of faces that shall be made"
     ),
+    "FaceDiffusionDataModule": PublicName(
+        "datamodules.face_diffusion.datamodule",
+        "pictures that a diffusion model learns from; without a folder, drawn faces",
+    ),
 }
 
 __all__ = [
     "ActionDataModule",
     "AttributeRequestDataModule",
     "FaceAttributeDataModule",
+    "FaceDiffusionDataModule",
     "InspectionDataModule",
     "VideoQualityDataModule",
 ]

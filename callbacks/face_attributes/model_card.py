@@ -14,7 +14,7 @@ from callbacks.face_attributes.group_errors import GroupRow, chosen_groups, grou
 from callbacks.face_attributes.measures import AttributeResults, AttributeTest
 from callbacks.figures.plain import markdown_table, shown
 from datamodules.common.atomic_write import write_text
-from datamodules.face_attributes.demo_faces import DemoFaces
+from datamodules.faces.demo import DemoFaces
 from datamodules.faces.schema import AttributeSchema
 from lightning_modules.face_attributes.classifier.metrics import WELL_KNOWN, AttributeScores, HeadScores, known_mean
 

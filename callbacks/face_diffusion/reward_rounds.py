@@ -144,8 +144,8 @@ class RewardRounds(L.Callback):
         folder = RoundFolder(round_folder(self._folder(trainer), number), facts, self.samples, self.batch_size)
         if not folder.is_of() or folder.missing():
             raise ConfigurationError(
-                f"the training goes on inside round {number}, whose samples are not in {folder.folder}, and the weights "
-                "that drew them are gone: resume in the run's own folder, or tune anew from its weights"
+                f"the training goes on inside round {number}, whose samples are not in {folder.folder}, and the "
+                "weights that drew them are gone: resume in the run's own folder, or tune anew from its weights"
             )
         self._take(module, folder, number)
 

@@ -66,7 +66,7 @@ _MOVES = (
     ("datamodules.action", "lightning_modules.commands", "extract_frames"),
     ("datamodules.common", "datamodules.tables", "csv_table=csv manifest=columns"),
     ("datamodules.face_attributes", "datamodules.common", "counted_draws=seeded_draws"),
-    ("datamodules.face_attributes", "datamodules.faces", "schema"),
+    ("datamodules.face_attributes", "datamodules.faces", "contents dataset demo_faces=demo schema"),
     (
         "datamodules.face_attributes",
         "datamodules.faces.lists",

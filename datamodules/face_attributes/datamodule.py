@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -15,23 +14,21 @@ from datamodules.common.errors import ConfigurationError
 from datamodules.common.resuming import ResumableLoader, leaves_one
 from datamodules.common.sampler import PaddedDistributedSampler, only
 from datamodules.common.seeded_draws import row_draws
-from datamodules.common.settings import takes, texts
+from datamodules.common.settings import takes
 from datamodules.face_attributes.augmentation import DRAWS, augment
 from datamodules.face_attributes.batch import FaceBatch
-from datamodules.face_attributes.contents import attribute_summary
-from datamodules.face_attributes.dataset import FaceDataset, FaceSource, ListedFaces
-from datamodules.face_attributes.demo_faces import DemoFaces
 from datamodules.face_attributes.settings import FaceDataSettings
+from datamodules.faces.contents import attribute_summary
+from datamodules.faces.dataset import FaceDataset, FaceSource, ListedFaces
+from datamodules.faces.demo import DemoFaces
 from datamodules.faces.lists.people import joined, people_of, sketch_of
-from datamodules.faces.lists.records import SPLITS, FaceList, LabelTable, SplitName
-from datamodules.faces.lists.sources import detect_format, pictures, read_faces, resolved
-from datamodules.faces.lists.splits import split_faces
+from datamodules.faces.lists.records import SPLITS, LabelTable, SplitName
 from datamodules.faces.lists.values import warn_of_rare
-from datamodules.faces.renderer.settings import FaceDemoSettings
-from datamodules.faces.schema import MISSING, AttributeSchema, normalised
+from datamodules.faces.schema import MISSING
+from datamodules.faces.sources import FaceSources
 from datamodules.images.unreadable import UnreadableFiles
 from datamodules.summary.checks import announce, check_pictures
-from datamodules.summary.findings import Findings, OnError
+from datamodules.summary.findings import Findings
 from datamodules.summary.training_data import DataSummary
 
 
@@ -56,16 +53,11 @@ class FaceAttributeDataModule(LightningDataModule):
     @takes(FaceDataSettings)
     def __init__(self, settings: FaceDataSettings) -> None:
         super().__init__()
-        given, excluded = settings.attribute_schema, settings.exclude_attributes or []
         self.settings = settings
-        self._kind, sources = resolved(settings)
-        self._schema = read_schema(given, excluded, "celeba" if self._kind == "celeba" else None)
-        self._sources = replace(sources, exclude_attributes=_left_out(excluded, given, self._schema))
-        self._paths = texts(settings.path)
-        self._lists: dict[SplitName, FaceList] | None = None
+        self._sources = FaceSources(settings, settings.demo)
+        self._schema = self._sources.schema
         self._learnt_from: SplitName | None = None
         self._people: Tensor | None = None
-        self._on_error: OnError = "raise"
         self._unreadable = UnreadableFiles()
         self.attribute_schema: dict[str, Any] = self._schema.plain()
         self.image_size = settings.image_size
@@ -73,8 +65,8 @@ class FaceAttributeDataModule(LightningDataModule):
 
     def setup(self, stage: str) -> None:
         """Read the lists, so that errors come before any work; in ``fit``, say which attributes are too rare."""
-        self._on_error = "skip" if stage != "fit" else self.settings.on_error
-        if stage == "predict" and (self._paths or self._kind == "images"):
+        self._sources.on_error = "skip" if stage != "fit" else self.settings.on_error
+        if stage == "predict" and (self._sources.paths or self._sources.kind == "images"):
             return
         if stage == "fit":
             self._check_training(self.label_table("train"))
@@ -92,7 +84,7 @@ class FaceAttributeDataModule(LightningDataModule):
             ConfigurationError: If there is no face to train on.
         """
         found = attribute_summary({split: self._table(split) for split in SPLITS}, self._schema)
-        if self._kind == "demo":  # a small one cannot show every attribute
+        if self._sources.kind == "demo":  # a small one cannot show every attribute
             seen = [one._replace(status="warning") if one.status == "fault" else one for one in found.findings]
             return replace(found, findings=seen)
         pictures = Findings(self.settings.on_error)
@@ -105,7 +97,7 @@ class FaceAttributeDataModule(LightningDataModule):
 
     def _table(self, split: SplitName) -> LabelTable | None:
         """Labels of a split; None where it is empty, which is an error of training alone."""
-        if split != "train" and self._kind != "demo" and not len(self._splits()[split]):
+        if split != "train" and self._sources.kind != "demo" and not len(self._sources.lists()[split]):
             return None
         return self.label_table(split)
 
@@ -143,16 +135,7 @@ class FaceAttributeDataModule(LightningDataModule):
         Raises:
             ConfigurationError: If it is empty.
         """
-        if self._kind == "demo":
-            demo = self.settings.demo or FaceDemoSettings()
-            return DemoFaces(demo, split, self._schema, self.image_size, self.settings.fit_on)
-        faces = self._splits()[split]
-        if not len(faces):
-            raise ConfigurationError(
-                f"the split {split} has no face; give more people, or other shares with split "
-                f"(now {list(self.settings.split)})"
-            )
-        return self._cut(faces)
+        return self._sources.faces(split)
 
     def train_dataloader(self) -> DataLoader[FaceBatch]:
         """Training faces in an order that changes with the epoch."""
@@ -171,13 +154,7 @@ class FaceAttributeDataModule(LightningDataModule):
 
     def predict_dataloader(self) -> DataLoader[FaceBatch]:
         """The pictures of ``path``; else the test split; of bare pictures all."""
-        if self._paths:
-            boxes = next((file for file in texts(self._sources.boxes) if detect_format(file) == "csv"), None)
-            found = pictures(self._paths, self._schema, boxes)
-            return self._loader(self._cut(found))
-        if self._kind == "images":
-            return self._loader(self._cut(read_faces(self._sources, self._schema)))
-        return self.test_dataloader()
+        return self._loader(self._sources.to_predict())
 
     def on_before_batch_transfer(self, batch: FaceBatch, dataloader_idx: int) -> FaceBatch:
         """Name each picture that could not be read, once."""
@@ -195,9 +172,6 @@ class FaceAttributeDataModule(LightningDataModule):
         draws = row_draws(DRAWS, self.settings.seed, self.trainer.current_epoch, batch["index"])
         return {**batch, "image": augment(batch["image"], self.settings.augmentation, draws)}
 
-    def _cut(self, faces: FaceList) -> ListedFaces:
-        return ListedFaces(faces, self.image_size, self.settings.crop_margin, self._on_error)
-
     def _check_training(self, table: LabelTable) -> None:
         if not (table.attributes != MISSING).any():
             raise ConfigurationError(
@@ -205,11 +179,6 @@ class FaceAttributeDataModule(LightningDataModule):
                 "learn; name a list by labels, or use predict"
             )
         warn_of_rare(table.attributes.numpy(), self._schema)
-
-    def _splits(self) -> dict[SplitName, FaceList]:
-        if self._lists is None:
-            self._lists = split_faces(read_faces(self._sources, self._schema), self.settings)
-        return self._lists
 
     def _loader(self, source: FaceSource, shuffle: bool = False) -> ResumableLoader[FaceBatch]:
         sampler = PaddedDistributedSampler(len(source), shuffle=shuffle, seed=self.settings.seed)
@@ -223,35 +192,3 @@ class FaceAttributeDataModule(LightningDataModule):
             pin_memory=torch.cuda.is_available(),
             persistent_workers=self.settings.num_workers > 0 and shuffle,
         )
-
-
-def read_schema(
-    given: Mapping[str, Any] | str | None, excluded: Sequence[str] = (), default: str | None = None
-) -> AttributeSchema:
-    """The schema that arguments name.
-
-    Args:
-        given: Plain values, or a file, or None.
-        excluded: Attributes to leave out; plain values come from a checkpoint, and may lack them already.
-        default: What None means.
-
-    Raises:
-        ConfigurationError: If it cannot be read, or an excluded attribute does not exist.
-    """
-    if isinstance(given, Mapping):
-        schema = AttributeSchema.from_plain(given)
-        gone = {normalised(name) for name in _shipped_names()} - {normalised(name) for name in schema.attributes}
-        return schema.without([name for name in excluded if normalised(name) not in gone])
-    return AttributeSchema.from_file(given if given is not None else default).without(excluded)
-
-
-def _left_out(excluded: list[str], given: Mapping[str, Any] | str | None, schema: AttributeSchema) -> list[str]:
-    """Attributes whose columns are passed over; the schema of a checkpoint lacks some that its training left out."""
-    if not isinstance(given, Mapping):
-        return excluded
-    return [*excluded, *(name for name in _shipped_names() if name not in schema.attributes)]
-
-
-def _shipped_names() -> list[str]:
-    """Attributes of the schemas that come with the package."""
-    return [name for file in (None, "celeba") for name in AttributeSchema.from_file(file).attributes]

@@ -19,15 +19,15 @@ from datamodules.common.errors import ConfigurationError
 from datamodules.common.sampler import PaddedDistributedSampler, SampleIndex, WholeBatches, only
 from datamodules.common.settings import takes
 from datamodules.face_attributes.batch import AttributeRequestBatch
-from datamodules.face_attributes.datamodule import read_schema
-from datamodules.face_attributes.dataset import read_each
-from datamodules.face_attributes.demo_faces import DemoFaces
 from datamodules.face_attributes.request_lists import drawn_requests, image_request, listed_requests, text_request
 from datamodules.face_attributes.requests import FaceRequest
 from datamodules.face_attributes.settings import AttributeRequestSettings
+from datamodules.faces.dataset import read_each
+from datamodules.faces.demo import DemoFaces
 from datamodules.faces.lists.crops import cut_face, square_of
 from datamodules.faces.renderer.settings import FaceDemoSettings
 from datamodules.faces.schema import AttributeSchema
+from datamodules.faces.sources import read_schema
 from datamodules.images.unreadable import UnreadableFiles
 from datamodules.images.upright import read_picture
 

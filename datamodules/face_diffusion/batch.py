@@ -14,8 +14,8 @@ class DiffusionBatch(TypedDict):
         image: uint8 ``(B, 3, S, S)``, RGB 0..255.
         label: Class of each, int64 ``(B,)``; -1 where none is known.
         weight: What its loss counts, float32 ``(B,)``, of mean 1 over the split.
-        noise_key: All noise of a row follows from it, int64 ``(B,)``: from seed, epoch and row in training, from seed and
-            row elsewhere.
+        noise_key: All noise of a row follows from it, int64 ``(B,)``: it follows from seed, epoch and row in training,
+            from seed and row elsewhere.
         index: Row of the picture in its split, int64 ``(B,)``.
         valid: bool ``(B,)``; False for the sampler's padding.
     """

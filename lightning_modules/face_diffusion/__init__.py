@@ -1,1 +1,1 @@
-"""Diffusion models of faces, tuned by a reward of what they make: fewer copies of the training set, less social bias."""
+"""Diffusion models of faces, tuned by a reward: fewer copies of training pictures, less social bias."""

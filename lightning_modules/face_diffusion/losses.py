@@ -59,8 +59,8 @@ def check_rewards(rewards: Tensor, name: str) -> None:
         )
     if (rewards < 0).any():
         raise ConfigurationError(
-            f"{name} gave a sample the reward {rewards.min().item():g}, and a squared error with a negative weight has no "
-            "least value: give rewards of 0 or more (add an offset, or clip at 0)."
+            f"{name} gave a sample the reward {rewards.min().item():g}, and a squared error with a negative weight has "
+            "no least value: give rewards of 0 or more (add an offset, or clip at 0)."
         )
     if not (rewards > 0).any():
         raise ConfigurationError(

@@ -1,4 +1,4 @@
-"""Reward-tuned diffusion as a LightningModule: plain denoising, or denoising of its own samples weighted by a reward."""
+"""Reward-tuned diffusion as a LightningModule: denoising of data, or of its own samples weighted by a reward."""
 
 from __future__ import annotations
 
@@ -61,6 +61,7 @@ class RewardTunedDiffusion(Method):
                 config.prediction_type, config.beta_schedule, config.noise_steps, clip_sample=True
             )
             self.unet = build_unet(unet)
+        self.unet = self.unet.to(memory_format=torch.channels_last)
         self.schedule = NoiseSchedule(noise)
         self.image_size = int(unet["sample_size"])
         self.keep(settings, unet=dict(unet), noise_schedule=dict(self.schedule.config), image_size=self.image_size)

@@ -1,21 +1,35 @@
-"""How noise is added, what the network is to predict, and the steps of DDIM: diffusers' schedulers of one configuration."""
+"""How noise is added, what the network is to predict, and the steps of DDIM, by diffusers' schedulers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, NamedTuple, Protocol, cast
 
 from torch import Tensor
 
 from datamodules.common.errors import ConfigurationError
 from lightning_modules.face_diffusion.library import diffusers
 
-if TYPE_CHECKING:
-    from diffusers import DDIMScheduler
-
 PredictionType = Literal["v_prediction", "epsilon"]
 BetaSchedule = Literal["linear", "scaled_linear", "squaredcos_cap_v2"]
 _PREDICTED = ("v_prediction", "epsilon")
+
+
+class Step(NamedTuple):
+    """Samples after a step."""
+
+    prev_sample: Tensor
+
+
+class Sampler(Protocol):
+    """What sampling asks of diffusers' DDIM scheduler."""
+
+    timesteps: Tensor
+
+    def step(
+        self, model_output: Tensor, timestep: int, sample: Tensor, *, eta: float, variance_noise: Tensor | None
+    ) -> Step:
+        """Take one step."""
 
 
 class NoiseSchedule:
@@ -34,8 +48,8 @@ class NoiseSchedule:
         self._forward = diffusers().DDPMScheduler.from_config(self.config)
         if self._forward.config.prediction_type not in _PREDICTED:
             raise ConfigurationError(
-                f"The scheduler's prediction_type is {self._forward.config.prediction_type!r}, and {' and '.join(_PREDICTED)} "
-                "can be tuned: train a model with one of these."
+                f"The scheduler's prediction_type is {self._forward.config.prediction_type!r}, and "
+                f"{' and '.join(_PREDICTED)} can be tuned: train a model with one of these."
             )
 
     @property
@@ -54,12 +68,12 @@ class NoiseSchedule:
         Returns:
             x_t = sqrt(abar) x0 + sqrt(1 - abar) noise; and the noise, or v = sqrt(abar) noise - sqrt(1 - abar) x0.
         """
-        noisy = self._forward.add_noise(clean, noise, time)
+        noisy = cast(Tensor, self._forward.add_noise(clean, noise, time))
         if self._forward.config.prediction_type == "epsilon":
             return noisy, noise
-        return noisy, self._forward.get_velocity(clean, noise, time)
+        return noisy, cast(Tensor, self._forward.get_velocity(clean, noise, time))
 
-    def sampler(self, steps: int) -> DDIMScheduler:
+    def sampler(self, steps: int) -> Sampler:
         """DDIM (Song et al., ICLR 2021) with so many steps.
 
         Raises:
@@ -69,12 +83,12 @@ class NoiseSchedule:
             raise ConfigurationError(f"sampling_steps is {steps}; the model was made for 1..{self.steps}")
         sampler = diffusers().DDIMScheduler.from_config(self.config)
         sampler.set_timesteps(steps)
-        return sampler
+        return cast(Sampler, sampler)
 
     def clean_estimate(self, noisy: Tensor, predicted: Tensor, time: int) -> Tensor:
         """The x0 that a prediction speaks of, ``(B, ...)``."""
         kept = self._forward.alphas_cumprod[time].to(noisy)
-        signal, rest = kept.sqrt(), (1 - kept).sqrt()
+        signal, rest = float(kept.sqrt()), float((1 - kept).sqrt())
         if self._forward.config.prediction_type == "epsilon":
             return (noisy - rest * predicted) / signal
         return signal * noisy - rest * predicted

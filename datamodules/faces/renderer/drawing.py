@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from datamodules.common.errors import ConfigurationError
 from datamodules.common.seeded_draws import key_of, uniforms
-from datamodules.faces.renderer.parameters import PERSON_VARIATION, PHOTO_VARIATION, FaceParameters
+from datamodules.faces.renderer.parameters import CATEGORIES, PERSON_VARIATION, PHOTO_VARIATION, FaceParameters
 from datamodules.faces.renderer.settings import DemoSplit, FaceDemoSettings
 
 
@@ -127,6 +128,7 @@ def _factors(
     own = uniforms(key, [f"{name}/value" for name in factors])
     choice = uniforms(key, [f"{name}/choice" for name in factors])
     values: dict[str, Tensor] = {}
+    wanted = wanted_shares(settings.shares or {})
     for column, (name, factor) in enumerate(factors.items()):
         level, left = own[:, column], choice[:, column]
         for source, amount in factor.follows.items():
@@ -134,13 +136,58 @@ def _factors(
             followed = tendency[source] if amount > 0 else 1 - tendency[source]
             level = torch.where((left >= 0) & (left < share), followed, level)
             left = left - share
-        values[name] = _value(level, factor)
+        values[name] = _value(level, wanted.get(name, factor.shares))
     return values
 
 
-def _value(level: Tensor, factor: Factor) -> Tensor:
+def wanted_shares(shares: Mapping[str, float | Mapping[str, float]]) -> dict[str, float | tuple[float, ...]]:
+    """Shares of parameters in the form of `Factor`, from those that are named.
+
+    Raises:
+        ConfigurationError: If a parameter or category is unknown, or shares lie outside 0..1 or add up to more than 1.
+
+    Example:
+        >>> wanted_shares({"eyewear": {"eyeglasses": 0.7, "sunglasses": 0.0}, "pale": 0.5})
+        {'eyewear': (0.3, 0.0, 0.7), 'pale': 0.5}
+    """
+    known = PERSON_FACTORS | PHOTO_FACTORS
+    found: dict[str, float | tuple[float, ...]] = {}
+    for name, share in shares.items():
+        own = known[name].shares if name in known else None
+        if own is None:
+            raise ConfigurationError(f"demo.shares names {name!r}; the drawing knows {', '.join(known)}")
+        if isinstance(own, float) == isinstance(share, Mapping):
+            form = "one number" if isinstance(own, float) else f"a mapping of {', '.join(CATEGORIES[name])}"
+            raise ConfigurationError(f"demo.shares.{name} is {share!r}; give {form}")
+        if isinstance(share, Mapping):
+            assert isinstance(own, tuple)  # as was just seen
+            found[name] = _filled(name, share, own)
+        else:
+            found[name] = share
+        parts = found[name]
+        if not all(0 <= part <= 1 for part in (parts if isinstance(parts, tuple) else (parts,))):
+            raise ConfigurationError(f"demo.shares.{name} is {share!r}; shares lie in 0..1 and add up to 1")
+    return found
+
+
+def _filled(name: str, share: Mapping[str, float], own: tuple[float, ...]) -> tuple[float, ...]:
+    """Shares of all categories; those that are not named divide the rest as they do without."""
+    if unknown := share.keys() - set(CATEGORIES[name]):
+        raise ConfigurationError(
+            f"demo.shares.{name} names {', '.join(sorted(unknown))}; its values are {', '.join(CATEGORIES[name])}"
+        )
+    left, others = 1 - sum(share.values()), sum(o for c, o in zip(CATEGORIES[name], own, strict=True) if c not in share)
+    if (others == 0 and abs(left) > 1e-9) or left < -1e-9:
+        raise ConfigurationError(f"demo.shares.{name} is {dict(share)}; shares lie in 0..1 and add up to 1")
+    return tuple(
+        round(share.get(category, left * part / others if others else 0.0), 12)
+        for category, part in zip(CATEGORIES[name], own, strict=True)
+    )
+
+
+def _value(level: Tensor, shares: float | tuple[float, ...]) -> Tensor:
     """Bool or int64 values from uniform ones: a high level is true, or the last category."""
-    if isinstance(factor.shares, float):
-        return level >= 1 - factor.shares
-    bounds = torch.tensor(factor.shares, dtype=torch.float64).cumsum(0)[:-1]
+    if not isinstance(shares, tuple):
+        return level >= 1 - shares
+    bounds = torch.tensor(shares, dtype=torch.float64).cumsum(0)[:-1]
     return (level[:, None] >= bounds[None]).sum(1)

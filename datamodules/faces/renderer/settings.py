@@ -50,6 +50,14 @@ class FaceDemoSettings:
     noise: float = argument(
         default=3.0, help="Standard deviation of the camera's noise on the scale 0..255.", low=0, high=64
     )
+    shares: dict[str, float | dict[str, float]] | None = argument(
+        default=None,
+        help=(
+            "How often parameters of the drawing take their values, in place of their own shares: `{eyewear: "
+            "{eyeglasses: 0.7, sunglasses: 0}}` puts glasses on 0.7 of the faces; what is not named keeps its "
+            "proportions. A parameter that is only true or false has one number: `{makeup: 0.5}`."
+        ),
+    )
     fresh: bool = argument(
         default=True, help="Every epoch of a training shows new faces of new people; validation and test stay."
     )
@@ -59,6 +67,6 @@ class FaceDemoSettings:
         counts: dict[DemoSplit, int] = {"train": self.train, "val": self.val, "test": self.test}
         return counts[split]
 
-    def content(self) -> dict[str, int | float | bool]:
-        """All settings as plain values: they decide what every face shows."""
-        return asdict(self)
+    def content(self) -> dict[str, object]:
+        """All settings that say something, as plain values: they decide what every face shows."""
+        return {name: value for name, value in asdict(self).items() if value is not None}

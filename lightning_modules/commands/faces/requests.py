@@ -12,8 +12,8 @@ from torch import Tensor
 
 from datamodules.common.errors import ConfigurationError, ImageError
 from datamodules.face_attributes.datamodule import FaceAttributeDataModule
-from datamodules.face_attributes.dataset import ListedFaces
 from datamodules.face_attributes.requests import complete
+from datamodules.faces.dataset import ListedFaces
 from datamodules.faces.lists.records import SplitName
 from datamodules.faces.schema import MISSING, PRESENT, AttributeSchema
 from lightning_modules.face_attributes.judging.short_requests import expected_absent, short_requests

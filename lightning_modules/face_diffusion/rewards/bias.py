@@ -20,10 +20,10 @@ class ShareReward(Reward):
     """More for pictures of a class that is made too rarely, less for one that is made too often.
 
     ``difference`` is the deck's ``m_d + (m_d - m_c)^y + (m_c - m_d)^(1 - y)``: for a class y of 0 or 1 the exponents
-    only choose, so that it is ``1 + m_d + (2 y - 1)(m_d - m_c)``, which takes a probability y too; a power of a negative
-    number would be no number. With K classes it is ``1 + offset + sum_k y_k (pi_k - p_k)``, for K = 2 the same. A
-    distribution p becomes p r / E[r] in a round that is learnt exactly: it needs several. ``ratio`` is ``sum_k y_k
-    pi_k / p_k``, which is there in one.
+    only choose, so that it is ``1 + m_d + (2 y - 1)(m_d - m_c)``, which takes a probability y too; a power of a
+    negative number would be no number. With K classes it is ``1 + offset + sum_k y_k (pi_k - p_k)``, for K = 2 the
+    same. A distribution p becomes p r / E[r] in a round that is learnt exactly: it needs several. ``ratio`` is
+    ``sum_k y_k pi_k / p_k``, which is there in one.
 
     Args:
         judge: Says what a picture shows.
@@ -80,8 +80,8 @@ class ShareReward(Reward):
         missing = [name for name, p, pi in zip(self.names, shares, self.target, strict=True) if p <= 0 < pi]
         if missing:
             raise ConfigurationError(
-                f"not one of {len(shown)} pictures shows {', '.join(missing)}, so that the wanted share over the present "
-                "one has no value and no reward can raise it: draw more, or train on pictures that show it"
+                f"not one of {len(shown)} pictures shows {', '.join(missing)}, so that the wanted share over the "
+                "present one has no value and no reward can raise it: draw more, or train on pictures that show it"
             )
         return shown @ torch.where(shares > 0, self.target / shares.clamp(min=1e-12), torch.zeros(()))
 
@@ -120,8 +120,8 @@ def _target(classes: Sequence[str], target: float | Sequence[float] | None) -> T
     wanted = [*single, 1 - single[0]] if len(classes) == 1 and len(single) == 1 else single
     if len(wanted) != number or min(wanted) < 0 or not math.isclose(sum(wanted), 1, abs_tol=1e-3):
         raise ConfigurationError(
-            f"target is {target}; give a share in 0..1 for one attribute, or one for each of {len(classes)} classes that "
-            "add up to 1"
+            f"target is {target}; give a share in 0..1 for one attribute, or one for each of {len(classes)} classes "
+            "that add up to 1"
         )
     return torch.tensor(wanted)
 
@@ -131,7 +131,7 @@ def _confusion(rows: Sequence[Sequence[float]], number: int) -> Tensor:
     fits = matrix.shape == (number, number) and bool((matrix >= 0).all()) and bool((matrix.sum(1) > 0).all())
     if not fits or torch.linalg.cond(matrix / matrix.sum(1, keepdim=True)) > 1e3:
         raise ConfigurationError(
-            f"confusion must have {number} rows of {number} shares, one for each true class, and a judge that tells the "
-            f"classes apart; it is {matrix.tolist()}"
+            f"confusion must have {number} rows of {number} shares, one for each true class, and a judge that tells "
+            f"the classes apart; it is {matrix.tolist()}"
         )
     return matrix / matrix.sum(dim=1, keepdim=True)

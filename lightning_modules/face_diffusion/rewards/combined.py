@@ -66,7 +66,7 @@ class ProductReward(_Combined):
 
 
 class SumReward(_Combined):
-    """A weighted sum. The offset of a reward of shares keeps copies alive beside a reward against them: see `ProductReward`.
+    """A weighted sum; the offset of a reward of shares keeps copies alive beside one against them: see `ProductReward`.
 
     Args:
         rewards: What is added.
@@ -81,8 +81,8 @@ class SumReward(_Combined):
         self.weights = [1.0] * len(rewards) if weights is None else list(weights)
         if len(self.weights) != len(rewards) or min(self.weights) < 0:
             raise ConfigurationError(
-                f"weights is {weights} for {len(rewards)} rewards; give one for each, 0 or more: a negative reward is a "
-                "loss without a least value"
+                f"weights is {weights} for {len(rewards)} rewards; give one for each, 0 or more: a negative reward is "
+                "a loss without a least value"
             )
 
     def combined(self, rewards: Sequence[Tensor]) -> Tensor:

@@ -14,7 +14,7 @@ from datamodules.common.errors import ConfigurationError, ImageError, LabelError
 from datamodules.common.sampler import PaddedDistributedSampler, SampleIndex
 from datamodules.face_attributes.batch import FaceBatch
 from datamodules.face_attributes.datamodule import FaceAttributeDataModule
-from datamodules.face_attributes.dataset import FaceDataset
+from datamodules.faces.dataset import FaceDataset
 from datamodules.faces.renderer.settings import FaceDemoSettings
 from datamodules.faces.schema import AttributeSchema
 

@@ -6,15 +6,16 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from datamodules.face_attributes.batch import FaceBatch
+from datamodules.faces.batch import FaceBatch
 from datamodules.faces.lists.records import LabelTable, SplitName
 from datamodules.faces.lists.settings import Trained
 from datamodules.faces.renderer.drawing import draw_parameters, person_names
 from datamodules.faces.renderer.labels import labels
 from datamodules.faces.renderer.parameters import FaceParameters
 from datamodules.faces.renderer.rendering import render
-from datamodules.faces.renderer.settings import FaceDemoSettings
+from datamodules.faces.renderer.settings import SMALLEST_SIDE, FaceDemoSettings
 from datamodules.faces.schema import AttributeSchema
 
 _CHUNK = 4096  # faces whose parameters are drawn at once for a table
@@ -56,7 +57,7 @@ class DemoFaces:
         epoch = epoch if self.settings.fresh and self.split == "train" else 0
         drawn = self._drawn(index, epoch)
         return FaceBatch(
-            image=render(drawn, self._size),
+            image=drawn_small(drawn, self._size),
             attributes=labels(drawn, self._schema),
             index=index,
             valid=valid,
@@ -85,3 +86,11 @@ class DemoFaces:
     def _people(self, rows: Tensor, epoch: int) -> list[str]:
         people = person_names(self.split, rows, self.settings)
         return [f"{person}-epoch{epoch}" for person in people] if epoch else people
+
+
+def drawn_small(parameters: FaceParameters, size: int) -> Tensor:
+    """Faces of any side S up to the renderer's largest, uint8 ``(B, 3, S, S)``; small ones are means of larger ones."""
+    times = -(-SMALLEST_SIDE // size)
+    if times == 1:
+        return render(parameters, size)
+    return functional.avg_pool2d(render(parameters, size * times).float(), times).round().to(torch.uint8)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from datamodules.common.errors import ImageError
 from datamodules.common.sampler import SampleIndex, WholeBatches
-from datamodules.face_attributes.batch import FaceBatch
+from datamodules.faces.batch import FaceBatch
 from datamodules.faces.lists.crops import cut_face, square_of
 from datamodules.faces.lists.records import FaceList, LabelTable
 from datamodules.images.upright import read_picture
