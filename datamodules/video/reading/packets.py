@@ -34,6 +34,7 @@ class PacketTable:
         hidden: Packets that an edit list (a trimmed clip) cuts away.
         unsafe: Whether a reader that begins at some key frame shows other pictures than one that began before it: a
             picture looks back beyond it, or the next key frame is decoded before it is shown and may be found instead.
+        last_length: Time for which the last one of the file is shown, in the same units; 0 where unknown.
         suspicious: Why the packets do not tell the frames, as far as one of them tells; empty where none does.
     """
 
@@ -44,6 +45,7 @@ class PacketTable:
     delayed: bool = False
     hidden: int = 0
     unsafe: bool = False
+    last_length: int = 0
     suspicious: str = ""
 
     def __post_init__(self) -> None:
@@ -51,12 +53,17 @@ class PacketTable:
         self._units = NalUnits("h264", self.header) if self.codec == "h264" else None
 
     def add(self, packet: av.Packet[av.video.stream.VideoStream]) -> None:
-        """Note one packet that is not empty."""
+        """Note one packet; one that is empty but for a time holds the picture before it."""
+        if not packet.size:
+            if packet.pts is not None and self.pts and self.pts[-1] is not None:
+                self.last_length = packet.pts - self.pts[-1] + (packet.duration or 0)
+            return
         if packet.is_discard:
             self.hidden += 1
             return
         self.pts.append(packet.pts)
         self.keys.append(packet.is_keyframe)
+        self.last_length = packet.duration or 0
         self.delayed = self.delayed or packet.pts != packet.dts
         if packet.is_keyframe and self._units is not None and len(self.pts) > 1:
             self.unsafe = self.unsafe or not any(head & 31 == _IDR for head in self._units.heads(bytes(packet)))
