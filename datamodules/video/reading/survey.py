@@ -136,7 +136,7 @@ def survey(path: str, deadline: Deadline, *, count: str = "") -> Survey:
         return Survey(
             stream=stream.index,
             fps=fps,
-            duration=shown_for(times, seconds(packets.last_length, stream.time_base) or 0.0, fps),
+            duration=shown_for(times, seconds(packets.last_length.ticks, stream.time_base) or 0.0, fps),
             announced=stream.frames or round(stated * fps) or len(times),
             hidden=packets.hidden,
             times=times,
