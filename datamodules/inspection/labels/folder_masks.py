@@ -111,10 +111,14 @@ def read_mvtec(root: str | Path, domain: int | None = None, findings: Findings |
     for split, folder in folders.items():
         for stem, file in ({} if folder is None else _by_stem(folder)).items():
             kind = file.relative_to(folder or root).parts[0]
-            healthy = kind.lower() in HEALTHY_FOLDERS or kind == file.name
+            healthy = kind.lower() in HEALTHY_FOLDERS or (kind == file.name and split != "test")
             mask = masks.get(stem) if split == "test" else None
             if mask is None and not healthy:
-                findings.fault(f"{file}: an image in the folder {kind!r} has no mask of the same stem in ground_truth")
+                where = "directly in test" if kind == file.name else f"in the folder {kind!r}"
+                if masks:  # else it was said of all
+                    findings.fault(
+                        f"{file}: an image {where} has no mask of the same stem in ground_truth; move it or add it"
+                    )
                 continue
             found.append(_marked(file, file.relative_to(root), split, mask, None if healthy else kind, domain))
     return found
