@@ -30,7 +30,8 @@ def attribute_summary(tables: Mapping[SplitName, LabelTable | None], schema: Att
             )
         if unseen:
             text = f"no labelled face of the {split} split shows {some(unseen)}"
-            remedy = f"add faces that do, or leave them out: exclude_attributes [{', '.join(unseen)}]"
+            remedy = "add faces that do, empty their columns so that nothing is learnt of them, or leave them out: "
+            remedy += f"exclude_attributes [{', '.join(unseen)}]"
             learnt = split == "train"
             findings.append(Finding("fault" if learnt else "warning", "attributes", text, remedy if learnt else ""))
     return DataSummary("faces", splits, findings)
