@@ -200,24 +200,29 @@ def _detection(
 
 
 def _place(one: Json, size: Size, name: str, bad: BadEntries) -> tuple[Box, str | None]:
-    """Box, and region where it is not the box itself; a box stands in for a region that is bad."""
-    box = None if one.get("bbox") is None else _box(one["bbox"], size)
+    """Box, and region where it is not the box itself; each stands in for the other where that is bad."""
+    box = region = wrong_box = None
+    try:
+        box = None if one.get("bbox") is None else _box(one["bbox"], size)
+    except (ValueError, TypeError) as error:
+        wrong_box = str(error)
     try:
         region, wrong = _region(one.get("segmentation"), size)
     except (ValueError, TypeError, LookupError) as error:
-        region, wrong = None, str(error)
+        wrong = str(error)
     around = None if region is None else box_of(region, size)
-    if region is not None and around is None:
-        region, wrong = None, wrong or "the segmentation is empty"
-    if wrong is not None:
-        if region is None and box is None:
-            raise ValueError(wrong)
-        bad.mended.append(
-            (f"{name}: {wrong}", "its box stands in" if region is None else "its other polygons are kept")
-        )
     if around is None:
-        return box if box is not None else _box(one["bbox"], size), None
-    box = box if box is not None else rounded(around)
+        wrong = wrong or (None if region is None else "the segmentation is empty")
+        if box is None:
+            raise ValueError(wrong_box or wrong or "it has neither bbox nor segmentation")
+        if wrong is not None:
+            bad.mended.append((f"{name}: {wrong}", "its box stands in"))
+        return box, None
+    if wrong is not None:
+        bad.mended.append((f"{name}: {wrong}", "its other polygons are kept"))
+    if wrong_box is not None:
+        bad.mended.append((f"{name}: {wrong_box}", "the bounds of its region stand in"))
+    box = box or rounded(around)
     return box, None if _is_box(one.get("segmentation"), box) else region
 
 

@@ -97,9 +97,8 @@ def test_key_frames_closer_than_the_delay_of_decoding(tmp_path: Path) -> None:
 
 
 def test_a_duration_is_that_of_the_pictures(folder: Path) -> None:
-    recipes = (("h264", "mp4", "trimmed"), ("vp8", "mkv", "offset"))
-    for codec, container, change in recipes:
-        path = Recipe(codec, container, change, sound=True, variable=codec == "vp8").make(folder)  # its sound is longer
+    for container, change in (("mp4", "trimmed"), ("mkv", "offset")):
+        path = Recipe("h264", container, change, sound=True).make(folder)  # its sound is longer
         first, *_, last = (time for time in truth_of(path).times if time is not None)
         for reader in READERS:
             info = read_video(str(path), KeepFrames(np.array([0])), reader=reader)
