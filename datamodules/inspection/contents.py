@@ -42,6 +42,11 @@ def parts_summary(lists: ImageLists, settings: InspectionDataSettings, *, needed
         text = f"{len(pool)} training images of the new domain are not trained on (new_training is none)"
         pictures.note(text, "domains")
     remedy = "give labelled images of it, correct the labels or the split, or leave it out of classes"
+    if settings.label_format == "mvtec":
+        remedy = (
+            "label_format mvtec_supervised trains on a part of the test images, mvtec only suits methods that learn "
+        )
+        remedy += "from what is healthy"
     absent = absent_classes(splits, names, remedy, needed=needed)
     return DataSummary("images", splits, [*lists.findings, *pictures.found, *absent])
 
