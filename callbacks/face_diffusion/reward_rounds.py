@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -93,9 +92,10 @@ class RewardRounds(L.Callback):
         """Let the reward look at the training pictures, and draw the first round, or take that of the checkpoint."""
         if not isinstance(pl_module, RewardTunedDiffusion):
             raise ConfigurationError(f"RewardRounds tunes a RewardTunedDiffusion, not a {type(pl_module).__name__}")
-        if math.isinf(pl_module.config.gamma):
+        if not pl_module.config.is_tuned:
             raise ConfigurationError(
-                "gamma is inf, so that rewards count nothing: give the model a finite gamma, or leave RewardRounds out"
+                "the model has no gamma, so that rewards would count nothing: give it one of 0 or more, or leave "
+                "RewardRounds out"
             )
         self.reward.to(pl_module.device).eval()
         training = getattr(getattr(trainer, "datamodule", None), "training_pictures", None)

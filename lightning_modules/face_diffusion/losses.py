@@ -7,7 +7,6 @@ Lee et al. 2023).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 from torch import Tensor
@@ -35,15 +34,15 @@ def denoising_losses(predict: Predict, schedule: NoiseSchedule, clean: Tensor, k
     return error.square().flatten(1).mean(dim=1)
 
 
-def anchored(rewarded: Tensor, real: Tensor, gamma: float) -> Tensor:
-    """L = L_reward + gamma * L_real; the second alone where gamma is infinite.
+def anchored(rewarded: Tensor, real: Tensor, gamma: float | None) -> Tensor:
+    """L = L_reward + gamma * L_real; the second alone where gamma is None.
 
     Example:
         >>> import torch
-        >>> [float(anchored(torch.tensor(2.0), torch.tensor(1.0), gamma)) for gamma in (0.0, 0.5, math.inf)]
+        >>> [float(anchored(torch.tensor(2.0), torch.tensor(1.0), gamma)) for gamma in (0.0, 0.5, None)]
         [2.0, 2.5, 1.0]
     """
-    return real if math.isinf(gamma) else rewarded + gamma * real
+    return real if gamma is None else rewarded + gamma * real
 
 
 def check_rewards(rewards: Tensor, name: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, cast
 
 import torch
@@ -27,7 +26,7 @@ from lightning_modules.nn.processes import mean_over_processes, number_of_proces
 class RewardTunedDiffusion(Method):
     """A diffusion model that learns from pictures, or from its own samples as a reward values them.
 
-    With ``gamma`` inf it is trained on the data alone. With a finite one each step takes, beside the batch of real
+    Without ``gamma`` it is trained on the data alone. With it each step takes, beside the batch of real
     pictures, as many samples of the round that `RewardRounds` drew:
     ``L = E[r(x0) ||target - prediction||^2] + gamma * E_data[||target - prediction||^2]``.
 
@@ -64,7 +63,13 @@ class RewardTunedDiffusion(Method):
         self.unet = self.unet.to(memory_format=torch.channels_last)
         self.schedule = NoiseSchedule(noise)
         self.image_size = int(unet["sample_size"])
-        self.keep(settings, unet=dict(unet), noise_schedule=dict(self.schedule.config), image_size=self.image_size)
+        self.keep(
+            settings,
+            gamma=config.gamma if config.is_tuned else None,
+            unet=dict(unet),
+            noise_schedule=dict(self.schedule.config),
+            image_size=self.image_size,
+        )
         self.round: Round | None = None
 
     @property
@@ -85,10 +90,10 @@ class RewardTunedDiffusion(Method):
     def on_train_start(self) -> None:
         """Refuse a tuning without rewards."""
         super().on_train_start()
-        if not math.isinf(self.config.gamma) and self.round is None:
+        if self.config.is_tuned and self.round is None:
             raise ConfigurationError(
                 f"gamma is {self.config.gamma:g}, so that the model learns from its own samples, but nothing draws and "
-                "values them: add the callback RewardRounds with a reward, or set gamma to inf for plain training"
+                "values them: add the callback RewardRounds with a reward, or leave gamma out for plain training"
             )
 
     def losses(self, pictures: Tensor, labels: Tensor, keys: Tensor) -> Tensor:
@@ -103,13 +108,14 @@ class RewardTunedDiffusion(Method):
         """Mean loss of the rows of all processes, on data, on rewarded samples, or on both."""
         valid = batch["valid"].float()
         share = mean_over_processes(valid.sum()).clamp(min=1 / number_of_processes())
-        gamma, values = self.config.gamma, dict[str, Tensor]()
+        gamma = self.config.gamma if self.config.is_tuned else None
+        values: dict[str, Tensor] = {}
         real = rewarded = torch.zeros((), device=self.device)
-        if gamma > 0:
+        if gamma != 0:
             losses = self.losses(batch["image"], batch["label"], batch["noise_key"]) * batch["weight"]
             real = (losses * valid).sum() / share
             values["data_loss"] = (losses * valid).sum() / valid.sum().clamp(min=1)
-        if not math.isinf(gamma):
+        if gamma is not None:
             rewarded = (self.rewarded_losses(batch["noise_key"]) * valid).sum() / share
             values["reward_loss"] = rewarded * share / valid.sum().clamp(min=1)
         loss = anchored(rewarded, real, gamma)

@@ -40,12 +40,12 @@ class DiffusionSettings(MethodSettings):
     noise_schedule: dict[str, Any] | None = argument(
         default=None, help="A whole configuration of a diffusers scheduler, likewise."
     )
-    gamma: float = argument(
-        default=math.inf,
+    gamma: float | None = argument(
+        default=None,
         help=(
-            "Weight of the loss on real pictures beside that of rewarded samples, 0 to inf; inf is plain training on "
-            "the data, and needs no rewards. It pulls shares back to those of the data, and copies back where the data "
-            "are the training pictures."
+            "Weight of the loss on real pictures beside that of rewarded samples, 0 or more; None (or inf) is plain "
+            "training on the data, and needs no rewards. It pulls shares back to those of the data, and copies back "
+            "where the data are the training pictures."
         ),
         low=0,
     )
@@ -55,6 +55,11 @@ class DiffusionSettings(MethodSettings):
     )
     learning_rate: float = argument(default=1e-3, help="Of AdamW.", low=0)
     weight_decay: float = argument(default=0.0, help="Of AdamW.", low=0)
+
+    @property
+    def is_tuned(self) -> bool:
+        """Whether samples of its own take part in the loss."""
+        return self.gamma is not None and not math.isinf(self.gamma)
 
     def check(self) -> None:
         """Refuse two sources of one network."""

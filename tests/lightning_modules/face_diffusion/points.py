@@ -55,7 +55,7 @@ class Plane(nn.Module):
 class PointDiffusion(RewardTunedDiffusion):
     """The method on points: everything but network and pixels is what pictures go through."""
 
-    def __init__(self, gamma: float = float("inf"), learning_rate: float = 2e-3) -> None:
+    def __init__(self, gamma: float | None = None, learning_rate: float = 2e-3) -> None:
         super().__init__(gamma=gamma, learning_rate=learning_rate)
         self.unet = Plane()
 
