@@ -20,7 +20,7 @@ from datamodules.common.progress import file_progress
 from datamodules.common.seeded_draws import key_of
 from lightning_modules import RewardTunedDiffusion
 from lightning_modules.face_diffusion.losses import check_rewards
-from lightning_modules.face_diffusion.rewards.reward import Reward
+from lightning_modules.face_diffusion.rewards.contract import Reward
 from lightning_modules.face_diffusion.rewards.shaping import Normalise, Shaping
 from lightning_modules.face_diffusion.rounds import Round, RoundFolder, remove_rounds_before, round_folder
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from datamodules.common.atomic_write import write_text, write_with
 from datamodules.common.errors import CheckpointError
-from lightning_modules.face_diffusion.rewards.reward import Scored, joined
+from lightning_modules.face_diffusion.rewards.contract import Scored, joined
 
 _FACTS = "round.json"
 

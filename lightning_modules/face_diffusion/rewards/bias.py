@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from datamodules.common.errors import ConfigurationError
+from lightning_modules.face_diffusion.rewards.contract import Reward, Scored
 from lightning_modules.face_diffusion.rewards.judges import Judge
-from lightning_modules.face_diffusion.rewards.reward import Reward, Scored
 
 Form = Literal["difference", "ratio"]
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from datamodules.common.errors import ConfigurationError
-from lightning_modules.face_diffusion.rewards.reward import Reward, Scored, TrainingPictures
+from lightning_modules.face_diffusion.rewards.contract import Reward, Scored, TrainingPictures
 
 
 class _Combined(Reward):

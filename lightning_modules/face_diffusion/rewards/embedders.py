@@ -16,8 +16,8 @@ from torch.nn import functional
 from datamodules.common.atomic_write import write_with
 from datamodules.common.errors import CheckpointError
 from datamodules.common.fingerprint import config_digest, file_sha256
+from lightning_modules.face_diffusion.rewards.contract import TrainingPictures
 from lightning_modules.face_diffusion.rewards.judges import StandardInput
-from lightning_modules.face_diffusion.rewards.reward import TrainingPictures
 from lightning_modules.face_diffusion.rewards.trained import face_classifier
 from lightning_modules.nn.timm_backbone import (
     IMAGENET_MEAN,

@@ -7,8 +7,8 @@ from pathlib import Path
 from torch import Tensor
 
 from datamodules.common.errors import ConfigurationError
+from lightning_modules.face_diffusion.rewards.contract import Reward, Scored, TrainingPictures
 from lightning_modules.face_diffusion.rewards.embedders import Embedder, embedded_training
-from lightning_modules.face_diffusion.rewards.reward import Reward, Scored, TrainingPictures
 from lightning_modules.nn.realism.similarity import most_similar
 
 
