@@ -8,9 +8,10 @@ from datamodules.common.errors import ConfigurationError
 from datamodules.common.settings import argument, settings
 from datamodules.face_attributes.augmentation import FaceAugmentation
 from datamodules.face_attributes.request_lists import ListFormat
+from datamodules.faces.demo import SMALLEST
 from datamodules.faces.lists.records import SplitName
 from datamodules.faces.lists.settings import FaceListSettings
-from datamodules.faces.renderer.settings import LARGEST_SIDE, SMALLEST_SIDE, FaceDemoSettings
+from datamodules.faces.renderer.settings import LARGEST_SIDE, FaceDemoSettings
 from datamodules.summary.findings import OnError
 
 
@@ -37,8 +38,8 @@ class FaceDataSettings(FaceListSettings):
 
     def check(self) -> None:
         """Refuse a size that the generated faces do not have."""
-        if not self.has_lists and not self.path and not SMALLEST_SIDE <= self.image_size <= LARGEST_SIDE:
-            allowed = f"{SMALLEST_SIDE}..{LARGEST_SIDE}"
+        if not self.has_lists and not self.path and not SMALLEST <= self.image_size <= LARGEST_SIDE:
+            allowed = f"{SMALLEST}..{LARGEST_SIDE}"
             raise ConfigurationError(f"image_size is {self.image_size}; it must be {allowed} for the generated faces")
 
 

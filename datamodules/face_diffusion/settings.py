@@ -6,11 +6,10 @@ from typing import Literal
 
 from datamodules.common.errors import ConfigurationError
 from datamodules.common.settings import argument, settings
+from datamodules.faces.demo import SMALLEST
 from datamodules.faces.lists.settings import FaceListSettings
 from datamodules.faces.renderer.settings import LARGEST_SIDE, FaceDemoSettings
 from datamodules.summary.findings import OnError
-
-_SMALLEST = 8  # pixels of a drawn face
 
 
 @settings(kw_only=False)
@@ -72,7 +71,7 @@ class DiffusionDataSettings(FaceListSettings):
                     f"target is {self.target}; give {number} shares that add up to 1, one for each class (of one "
                     "attribute: with, without)"
                 )
-        if not self.has_lists and not self.path and not _SMALLEST <= self.image_size <= LARGEST_SIDE:
+        if not self.has_lists and not self.path and not SMALLEST <= self.image_size <= LARGEST_SIDE:
             raise ConfigurationError(
-                f"image_size is {self.image_size}; it must be {_SMALLEST}..{LARGEST_SIDE} for the generated faces"
+                f"image_size is {self.image_size}; it must be {SMALLEST}..{LARGEST_SIDE} for the generated faces"
             )

@@ -18,6 +18,7 @@ from datamodules.faces.renderer.rendering import render
 from datamodules.faces.renderer.settings import SMALLEST_SIDE, FaceDemoSettings
 from datamodules.faces.schema import AttributeSchema
 
+SMALLEST = 8  # pixels of a side: below it a face shows nothing
 _CHUNK = 4096  # faces whose parameters are drawn at once for a table
 _JUDGES = 7919  # other people: far from the seeds that anybody chooses
 

@@ -14,12 +14,13 @@ from datamodules.common.settings import takes
 from datamodules.face_diffusion.batch import DiffusionBatch, SampleBatch
 from lightning_modules.base import Method, Stage
 from lightning_modules.face_diffusion.losses import Predict, anchored, denoising_losses
-from lightning_modules.face_diffusion.network import build_unet, load_unet, predict_by, read_folder, unet_config
+from lightning_modules.face_diffusion.network import build_unet, predict_by, unet_config
 from lightning_modules.face_diffusion.preprocess import to_pictures, to_signal
 from lightning_modules.face_diffusion.rounds import Round
 from lightning_modules.face_diffusion.sampling import Guide, draw
 from lightning_modules.face_diffusion.schedule import NoiseSchedule, schedule_config
 from lightning_modules.face_diffusion.settings import DiffusionSettings
+from lightning_modules.face_diffusion.starting import load_model
 from lightning_modules.nn.processes import mean_over_processes, number_of_processes
 
 
@@ -44,10 +45,8 @@ class RewardTunedDiffusion(Method):
     def __init__(self, settings: DiffusionSettings) -> None:
         super().__init__(*settings.optimisation)
         self.config = config = settings
-        if config.pretrained is not None:
-            loaded = read_folder(config.pretrained)
-            unet, noise = loaded.unet, loaded.scheduler
-            self.unet = load_unet(config.pretrained)
+        if config.weights is not None:
+            unet, noise, self.unet = load_model(config.weights, self.class_path())
         else:
             unet = config.unet or unet_config(
                 config.image_size,

@@ -15,9 +15,12 @@ from lightning_modules.face_diffusion.schedule import BetaSchedule, PredictionTy
 class DiffusionSettings(MethodSettings):
     """Arguments of `RewardTunedDiffusion`."""
 
-    pretrained: str | None = argument(
+    weights: str | None = argument(
         default=None,
-        help="Folder that diffusers' save_pretrained wrote: its network, weights and schedule are taken.",
+        help=(
+            "What a tuning begins from: a checkpoint that a run of this method wrote, or a folder of diffusers' "
+            "save_pretrained. Network and schedule are those that it holds."
+        ),
         saved=False,
     )
     image_size: int = argument(default=16, help="Side of the pictures in pixels.", low=4)
@@ -63,7 +66,7 @@ class DiffusionSettings(MethodSettings):
 
     def check(self) -> None:
         """Refuse two sources of one network."""
-        if self.pretrained is not None and (self.unet is not None or self.noise_schedule is not None):
+        if self.weights is not None and (self.unet is not None or self.noise_schedule is not None):
             raise ConfigurationError(
-                f"pretrained {self.pretrained} brings its own network and schedule; leave unet and noise_schedule out"
+                f"weights {self.weights} brings its own network and schedule; leave unet and noise_schedule out"
             )

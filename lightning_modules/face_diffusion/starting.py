@@ -1,0 +1,135 @@
+"""What a training begins from: a checkpoint of this method, or a folder in the layout of diffusers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+from torch import nn
+
+from datamodules.common.errors import CheckpointError
+from lightning_modules.face_diffusion.library import diffusers
+from lightning_modules.face_diffusion.network import build_unet
+from lightning_modules.nn.checkpoint_loading import load_strictly
+from lightning_modules.nn.method_checkpoint import read_method_checkpoint
+
+_INDEX = "model_index.json"
+_OWN = "unet."  # beginning of the network's keys in a checkpoint
+
+
+class Loaded(NamedTuple):
+    """What a folder of diffusers holds.
+
+    Attributes:
+        unet: Its configuration.
+        scheduler: Its configuration.
+        autoencoder: Its configuration; None where the model works on pixels.
+    """
+
+    unet: dict[str, Any]
+    scheduler: dict[str, Any]
+    autoencoder: dict[str, Any] | None
+
+
+class Started(NamedTuple):
+    """A network to begin from.
+
+    Attributes:
+        unet: Its configuration.
+        schedule: Configuration of its noise.
+        network: The network with its weights.
+    """
+
+    unet: dict[str, Any]
+    schedule: dict[str, Any]
+    network: nn.Module
+
+
+def load_model(weights: str, class_path: str) -> Started:
+    """The network of a checkpoint or folder.
+
+    Args:
+        weights: A file, or a folder.
+        class_path: Public name of the method that wrote the file.
+
+    Raises:
+        CheckpointError: If it holds no network that can be tuned.
+    """
+    if Path(weights).expanduser().is_dir():
+        loaded = read_folder(weights)
+        return Started(loaded.unet, loaded.scheduler, load_unet(weights))
+    saved, state, _ = read_method_checkpoint(weights, class_path, "weights")
+    network = build_unet(saved["unet"])
+    own = {key.removeprefix(_OWN): value for key, value in state.items() if key.startswith(_OWN)}
+    load_strictly(network, own, network.state_dict(), weights)
+    return Started(dict(saved["unet"]), dict(saved["noise_schedule"]), network)
+
+
+def read_folder(folder: str) -> Loaded:
+    """What stands in a folder that diffusers wrote, without its weights.
+
+    Raises:
+        CheckpointError: If a part is missing, or it is no unconditional or class-conditional picture model.
+    """
+    place = Path(folder).expanduser()
+    index = _json(place / _INDEX) if (place / _INDEX).is_file() else {}
+    if not (place / "unet" / "config.json").is_file():
+        held = ", ".join(sorted(one.name for one in place.iterdir())) if place.is_dir() else "no folder"
+        raise CheckpointError(
+            f"{place} is no folder of a diffusion model: it needs unet/config.json and "
+            f"scheduler/scheduler_config.json, as save_pretrained writes them ({held})"
+        )
+    unet = _json(place / "unet" / "config.json")
+    if unet.get("_class_name") != "UNet2DModel":
+        raise CheckpointError(
+            f"{place} holds a {unet.get('_class_name')}, which is steered by text or other pictures; a UNet2DModel, "
+            "free or with classes, can be tuned"
+        )
+    if not (place / "scheduler" / "scheduler_config.json").is_file():
+        raise CheckpointError(f"{place} lacks scheduler/scheduler_config.json: copy it from where the model was saved")
+    latent = next((name for name in ("vae", "vqvae") if name in index or (place / name).is_dir()), None)
+    autoencoder = None
+    if latent is not None:
+        if not (place / latent / "config.json").is_file():
+            raise CheckpointError(f"{place} works on latents but lacks {latent}/config.json: copy that folder too")
+        autoencoder = {**_json(place / latent / "config.json"), "_folder": latent}
+    return Loaded(unet, _json(place / "scheduler" / "scheduler_config.json"), autoencoder)
+
+
+def load_unet(folder: str) -> nn.Module:
+    """The UNet of a folder, with its weights; nothing is fetched.
+
+    Raises:
+        CheckpointError: If the weights cannot be read.
+    """
+    place = Path(folder).expanduser() / "unet"
+    try:
+        loaded = diffusers().UNet2DModel.from_pretrained(place, local_files_only=True, use_safetensors=True)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise CheckpointError(
+            f"the weights in {place} cannot be read ({' '.join(str(error).split())[:300]})"
+        ) from error
+    return cast(nn.Module, loaded.train())
+
+
+def save_folder(folder: Path, unet: nn.Module, scheduler: Mapping[str, Any]) -> None:
+    """Write a folder that diffusers' `DDIMPipeline` loads."""
+    library = diffusers()
+    pipeline = library.DDIMPipeline(unet=unet, scheduler=library.DDIMScheduler.from_config(dict(scheduler)))
+    pipeline.save_pretrained(folder, safe_serialization=True)
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
+
+
+def _json(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{file} cannot be read ({error})") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{file} holds no object")
+    return content
