@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import logging
 import sys
@@ -45,7 +44,7 @@ from lightning_modules.commands.front.report import (
     newest_checkpoint,
     next_commands,
 )
-from lightning_modules.commands.front.run_folder import claim_run_folder, discard_attempt
+from lightning_modules.commands.front.run_folder import claim_run_folder, discard_attempt, is_numbered, remove_empty
 from lightning_modules.nn.torch_file import allow_numpy_scalars
 
 log = logging.getLogger("appraise")
@@ -232,8 +231,7 @@ class AppraiseCLI(LightningCLI):
             super().instantiate_classes()
             _check_kinds(self.model, self.datamodule)
         except BaseException as error:
-            with contextlib.suppress(OSError):  # holds something after all
-                self.folder.rmdir()
+            remove_empty(self.folder)
             if isinstance(error.__cause__, AppraiseError):  # a link's own error, inside the parser's
                 raise error.__cause__ from None
             missing = diagnosis.missing_package(error)
@@ -293,6 +291,9 @@ class AppraiseCLI(LightningCLI):
             raise CommandLineError("there is nothing to train on: the data module's training loader has no batch")
         for line in end_of_training(self.trainer, self.resumed_at):
             log.info("%s", line)
+        if self.trainer.global_step == self.resumed_at and is_numbered(self.folder):
+            self._name_former(Path(self.config.fit.ckpt_path))
+            return
         # Of a fast_dev_run Lightning names a checkpoint that it did not write.
         best = None if getattr(self.trainer, "fast_dev_run", False) else best_checkpoint(self.trainer)
         if self.config.fit.test_after_fit:
@@ -303,15 +304,27 @@ class AppraiseCLI(LightningCLI):
             for line in next_commands(self.folder, type(self.datamodule).__name__, tested):
                 results.info("%s", line)
 
+    def _name_former(self, given: Path) -> None:
+        """End a training without a step as the one before ended: this one's folder is not kept."""
+        best = given.with_name("best.ckpt")
+        results.info("checkpoint %s", best if best.is_file() else given)
+        former = given.absolute().parent.parent
+        if (former / "config.yaml").is_file():
+            for line in next_commands(former, type(self.datamodule).__name__, tested=False):
+                results.info("%s", line)
+
     def _run_subcommand(self, subcommand: str) -> None:
+        saved = False
         try:
             super()._run_subcommand(subcommand)
         except StoppedBySignal:
+            saved = True
             raise
         except SystemExit:  # Lightning's answer to Ctrl-C, after it has closed everything
             if not self.trainer.interrupted:
                 raise
-            path = newest_checkpoint(self.trainer)
+            stands = self.trainer.global_step == self.resumed_at
+            path = self.config[subcommand].ckpt_path if stands else newest_checkpoint(self.trainer)
             if path:
                 log.info("checkpoint so far: %s; the same command with --ckpt_path resumes from it", path)
             else:
@@ -319,8 +332,9 @@ class AppraiseCLI(LightningCLI):
             raise KeyboardInterrupt from None
         finally:
             loggers.finish(self.trainer.loggers)
-            if subcommand == "fit" and self.trainer.global_step == 0:
-                discard_attempt(self.folder)
+            step = self.trainer.global_step
+            if subcommand == "fit" and not saved and step in (0, self.resumed_at):
+                discard_attempt(self.folder, whole=step == self.resumed_at)
 
     def validate(self, **kwargs: Any) -> None:  # noqa: ANN401  # as inherited
         """Measure on the validation split, a metric a line."""

@@ -58,9 +58,11 @@ def end_of_training(trainer: L.Trainer, resumed_at: int | None) -> list[str]:
         if one.stopped_epoch
     ]
     if resumed_at == trainer.global_step and not lines:
+        epochs = trainer.max_epochs or -1
+        limit, value = ("max_epochs", epochs) if epochs > 0 else ("max_steps", trainer.max_steps)
         lines.append(
-            f"nothing was left to train: the checkpoint stands at step {resumed_at}, and max_epochs is "
-            f"{trainer.max_epochs}; raise --trainer.max_epochs"
+            f"this run is finished, nothing was left to train: its checkpoint stands at step {resumed_at}, and {limit} "
+            f"is {value}; to train longer raise it, as in --trainer.{limit} {2 * value}"
         )
     return lines
 
