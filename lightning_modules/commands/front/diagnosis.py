@@ -155,6 +155,8 @@ def _explain_class(message: str, key: str) -> str | None:
     kind = key.rpartition(".")[2]
     bare = _UNKNOWN_CLASS.search(message)
     if bare:
+        if bare[1].lower() in ("none", "no", "off", "false"):
+            return f'{key}: there is no class "{bare[1]}": null leaves it out'
         return f'{key}: there is no class "{bare[1]}"{did_you_mean(bare[1], known_classes(kind))}'
     missing = _NO_ATTRIBUTE.search(message)
     if missing:

@@ -29,6 +29,7 @@ from callbacks.training.saving.epoch_means import EpochMeans
 from callbacks.training.saving.stop_at_signal import StopAtSignal, StoppedBySignal
 from callbacks.training.terminal_progress import TerminalProgress
 from datamodules.common.errors import AppraiseError
+from lightning_modules.base import Method
 from lightning_modules.commands.front import checkpoint, diagnosis, loggers, resume, slurm
 from lightning_modules.commands.front.config_files import ConfigFile, run_name
 from lightning_modules.commands.front.console import RESULTS, set_up_console
@@ -255,6 +256,7 @@ class AppraiseCLI(LightningCLI):
         if self.command == "fit" and given and not trainer_config.fast_dev_run:
             step = self.resumed_at = resume.step_of(Path(given))
             if step is not None:
+                log.info("goes on from step %d: %s", step, given)
                 loggers.go_on(trainer.loggers, Path(given).parent.parent, step)
         for saver in trainer.checkpoint_callbacks:
             if getattr(saver, "dirpath", "") is None:
@@ -286,6 +288,8 @@ class AppraiseCLI(LightningCLI):
 
     def fit(self, **kwargs: Any) -> None:  # noqa: ANN401  # as inherited
         """Train; then test the best checkpoint if asked, and say where it is and what to do next."""
+        if isinstance(self.model, Method) and not kwargs.get("ckpt_path"):
+            self.model.warn_of_random()
         self.trainer.fit(**kwargs)
         if self.trainer.num_training_batches == 0:
             raise CommandLineError("there is nothing to train on: the data module's training loader has no batch")
@@ -297,6 +301,8 @@ class AppraiseCLI(LightningCLI):
         # Of a fast_dev_run Lightning names a checkpoint that it did not write.
         best = None if getattr(self.trainer, "fast_dev_run", False) else best_checkpoint(self.trainer)
         if self.config.fit.test_after_fit:
+            if best:
+                log.info("test with the weights of %s", best)
             self.test(model=self.model, datamodule=self.datamodule, ckpt_path=best, weights_only=True)
         if best:
             results.info("checkpoint %s", best)
@@ -315,6 +321,9 @@ class AppraiseCLI(LightningCLI):
 
     def _run_subcommand(self, subcommand: str) -> None:
         saved = False
+        given = self.config[subcommand].ckpt_path
+        if given and subcommand != "fit":
+            log.info("weights of %s", given)
         try:
             super()._run_subcommand(subcommand)
         except StoppedBySignal:

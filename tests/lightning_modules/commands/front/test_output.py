@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
 from pathlib import Path
@@ -58,10 +59,18 @@ def test_the_next_command_works(appraise: Command) -> None:
     assert done.out == "test/srcc 0.83\n"
 
 
+def test_libraries_say_nothing_of_limits_processes_and_checkpoints(appraise: Command) -> None:
+    done = appraise("fit", "--config", "toy", "--trainer.limit_train_batches", "1", "--test_after_fit", "true")
+    assert not re.search(r"Trainer\(|the checkpoint at|Initializing", done.err)
+    resumed = appraise("fit", "--run", "runs/toy", "--trainer.max_epochs", "2").err
+    assert "goes on from step 1: " in resumed
+    assert "Restored" not in resumed
+
+
 def test_after_fit_tests_the_best_checkpoint(appraise: Command) -> None:
     done = appraise("fit", "--config", "toy", "--test_after_fit", "true")
     assert done.out.splitlines()[0] == "test/srcc 0.83"
-    assert "Loaded model weights from the checkpoint" in done.err
+    assert "test with the weights of " in done.err
     assert "test/srcc" not in appraise("fit", "--config", "toy").out
 
 
