@@ -73,12 +73,12 @@ _ANNOTATE_OPTIONS = (
 )
 
 _EXTRACT_OPTIONS = (
-    ("SOURCE", "a folder with a folder of videos for each class, a csv video,class, or one file"),
+    ("SOURCE", "a folder of videos, or of a folder for each class; a csv video,class; or one file"),
     ("--output DIR", "folder of the pictures; a run that was stopped goes on in it"),
     ("--every SECONDS", "one frame for so many seconds"),
     ("--count NUMBER", "or so many frames of each video, evenly"),
     ("--size PIXELS", "shorter side of the pictures"),
-    ("--class NAME", "class of one file (default: the name of its folder)"),
+    ("--class NAME", "class of one file or flat folder (default: the folder's name)"),
     ("--root DIR", "folder that the names in a list are relative to (default: the list's)"),
     ("--timeout SECONDS", "for decoding one file (default: 60)"),
     ("--tone-mapping", "show PQ and HLG (high dynamic range) as a usual screen would"),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from lightning_modules.commands.front.config_files import find_config
 from lightning_modules.commands.front.console import set_up_console
 from lightning_modules.commands.front.early.class_arguments import class_arguments
-from lightning_modules.commands.front.early.given_files import check_checkpoint
+from lightning_modules.commands.front.early.given_files import check_checkpoint, check_place
 from lightning_modules.commands.front.early.run_option import checkpoint_for_run
 from lightning_modules.commands.front.early.words import SWITCHES, pairs, value_of
 from lightning_modules.commands.front.errors import CommandLineError, did_you_mean
@@ -17,6 +17,15 @@ _OPTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "evaluate-faces": (("lightning_modules.commands.faces.settings.EvaluationSettings",), ("config", "data", "run")),
     "mentor-loop": (("lightning_modules.commands.mentoring.settings.LoopSettings",), ("config",)),
     "export": ((), ("ckpt_path", "run", "output", "input", "format", "int8", "data", "force")),
+}
+# Commands -> how many words of their own name places that are read; options that do.
+_PLACES: dict[str, tuple[int, tuple[str, ...]]] = {
+    "annotate": (1, ("--truth",)),
+    "extract-frames": (1, ("--root",)),
+    "run-exported": (2, ()),
+    "export": (0, ("--input", "--int8")),
+    "generate": (0, ("--from-image", "--from-list", "--statistics")),
+    "mentor": (0, ("--import", "--root")),
 }
 _ONLY_CHECKPOINT = ("export", "generate", "evaluate-faces")  # of a run they take the checkpoint alone
 _WITH_RUN = ("fit", "validate", "test", "predict", "annotate", *_ONLY_CHECKPOINT)
@@ -38,6 +47,7 @@ def checked_words(command: str, arguments: Sequence[str]) -> list[str]:
         name = word.lstrip("-").partition(".")[0].rstrip("+").replace("-", "_")
         if known and name not in known:
             raise CommandLineError(f"unknown option {word}{did_you_mean(word, [f'--{one}' for one in known])}")
+    _check_places(command, arguments)
     for word, value in given:
         if word == "--ckpt_path" and not (command in _WITH_RUN and value_of("--run", arguments)):
             check_checkpoint(value, runs=command in _WITH_RUN)
@@ -49,6 +59,17 @@ def checked_words(command: str, arguments: Sequence[str]) -> list[str]:
     if command == "export" and not any(word in ("--run", "--ckpt_path") for word, _ in given):
         raise CommandLineError("export needs a trained model: add --run FOLDER or --ckpt_path FILE")
     return checkpoint_for_run(arguments)
+
+
+def _check_places(command: str, arguments: Sequence[str]) -> None:
+    count, options = _PLACES.get(command, (0, ()))
+    words = list(pairs(arguments))
+    alone = [] if "-" in arguments else [word for word, _ in words if not word.startswith("-")]  # "-" has no value
+    for word in alone[:count]:
+        check_place(word)
+    for option, value in words:
+        if option.replace("_", "-") in options and value:
+            check_place(value, option)
 
 
 def _known(command: str) -> set[str]:
