@@ -28,7 +28,7 @@ from datamodules.action.lists.records import ActionVideo, group_of
 from datamodules.action.lists.settings import ActionListSettings
 from datamodules.action.lists.sources import read_videos
 from datamodules.common.atomic_write import BEYOND_UTF8, flush_row, output_name, write_text
-from datamodules.common.errors import AppraiseError, ConfigurationError, VideoError, one_line
+from datamodules.common.errors import AppraiseError, ConfigurationError, VideoError, number_of, one_line
 from datamodules.common.fingerprint import config_digest
 from datamodules.common.progress import file_progress
 from datamodules.common.walking import look_below
@@ -89,7 +89,8 @@ def run(command: str, arguments: Sequence[str]) -> int:
             raise
         raise ConfigurationError(f"{options.output} cannot be written ({error}); give another --output") from error
     failed = f"; {len(errors)} could not be read" if errors else ""
-    sys.stdout.write(f"{extraction.frames} frames of {len(videos) - len(errors)} videos in {options.output}{failed}\n")
+    done = f"{number_of(extraction.frames, 'frame')} of {number_of(len(videos) - len(errors), 'video')}"
+    sys.stdout.write(f"{done} in {options.output}{failed}\n")
     return 1 if len(errors) == len(videos) else 0
 
 

@@ -307,7 +307,8 @@ class AppraiseCLI(LightningCLI):
         if best:
             results.info("checkpoint %s", best)
             tested = bool(self.config.fit.test_after_fit)
-            for line in next_commands(self.folder, type(self.datamodule).__name__, tested):
+            source = getattr(self.datamodule, "example_source", None)
+            for line in next_commands(self.folder, type(self.datamodule).__name__, tested, source):
                 results.info("%s", line)
 
     def _name_former(self, given: Path) -> None:

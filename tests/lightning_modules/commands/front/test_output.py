@@ -49,7 +49,7 @@ def test_a_training_that_never_validated_is_tested_with_its_newest_weights(appra
 def test_a_training_that_was_stopped_early_says_why(appraise: Command) -> None:
     stopper = '{"class_path": "EarlyStopping", "init_args": {"monitor": "val/srcc", "patience": 1}}'
     done = appraise("fit", "--config", "toy", "--trainer.max_epochs", "9", f"--trainer.callbacks+={stopper}")
-    assert "stopped early: val/srcc got no better in 1 validations" in done.err
+    assert "stopped early: val/srcc got no better in 1 validation" in done.err
 
 
 def test_the_next_command_works(appraise: Command) -> None:
@@ -181,6 +181,8 @@ def test_after_a_tested_training_scoring_comes_next(toy: object) -> None:
     assert "--data.path FOLDER_OR_FILE" in lines[1]
     assert next_commands(Path("/x"), "VideoQualityDataModule", tested=False)[0].endswith(" test --run /x")
     assert next_commands(Path("/x"), "SomebodysData", tested=True)[0].endswith(" test --run /x")
+    lines = next_commands(Path("/x"), "ActionDataModule", tested=True, source="/clips/a b.mp4")
+    assert lines[0].endswith(" annotate '/clips/a b.mp4' --run /x")
 
 
 @pytest.mark.parametrize("command", ["fit", "predict"])
