@@ -193,7 +193,7 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(command: str, tmp_path: Pa
 
 
 def test_annotate_says_how_to_name_a_model(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["annotate", "kitchen.mp4"]) == 2
+    assert cli.main(["annotate", "camera:0"]) == 2
     assert "add --run FOLDER or --ckpt_path FILE" in capsys.readouterr().err
 
 
