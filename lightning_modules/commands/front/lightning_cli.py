@@ -333,8 +333,8 @@ class AppraiseCLI(LightningCLI):
         except SystemExit:  # Lightning's answer to Ctrl-C, after it has closed everything
             if not self.trainer.interrupted:
                 raise
-            stands = self.trainer.global_step == self.resumed_at
-            path = self.config[subcommand].ckpt_path if stands else newest_checkpoint(self.trainer)
+            stands = self.resumed_at is not None and self.trainer.global_step in (0, self.resumed_at)
+            path = given if stands else newest_checkpoint(self.trainer)
             if path:
                 log.info("checkpoint so far: %s; the same command with --ckpt_path resumes from it", path)
             else:
@@ -342,9 +342,8 @@ class AppraiseCLI(LightningCLI):
             raise KeyboardInterrupt from None
         finally:
             loggers.finish(self.trainer.loggers)
-            step = self.trainer.global_step
-            if subcommand == "fit" and not saved and step in (0, self.resumed_at):
-                discard_attempt(self.folder, whole=step == self.resumed_at)
+            if subcommand == "fit" and not saved and self.trainer.global_step in (0, self.resumed_at):
+                discard_attempt(self.folder, whole=self.resumed_at is not None)
 
     def validate(self, **kwargs: Any) -> None:  # noqa: ANN401  # as inherited
         """Measure on the validation split, a metric a line."""

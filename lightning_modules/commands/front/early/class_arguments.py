@@ -71,6 +71,25 @@ def class_choices(class_path: str) -> dict[str, tuple[str, ...]]:
     return {name: tuple(choices) for name, choices in found.items() if choices}
 
 
+@cache
+def null_arguments(class_path: str) -> set[str]:
+    """Arguments of a constructor that take null or an object, and no text.
+
+    Example:
+        >>> "augmentation" in null_arguments("datamodules.ActionDataModule")
+        True
+    """
+    return {name for name, one in (_arguments(class_path) or {}).items() if _is_object_or_null(one.kind)}
+
+
+def _is_object_or_null(kind: ast.expr | None) -> bool:
+    if not isinstance(kind, ast.BinOp):
+        return False
+    left, right = kind.left, kind.right
+    of_class = isinstance(left, ast.Name) and left.id[:1].isupper() and left.id != "Any"
+    return of_class and isinstance(right, ast.Constant) and right.value is None
+
+
 def _arguments(class_path: str) -> _Arguments | None:
     package, _, name = class_path.rpartition(".")
     place = PUBLIC.get(package, {}).get(name)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lightning_modules.commands.front.early.class_arguments import class_arguments, class_choices
+from lightning_modules.commands.front.early.class_arguments import class_arguments, class_choices, null_arguments
 from lightning_modules.commands.front.early.stated import PARTS, Statement, class_named
 from lightning_modules.commands.front.errors import CommandLineError, did_you_mean
 
+_NOTHING = ("none", "no", "off", "false")
 TRAINER = "lightning.pytorch.trainer.trainer.Trainer"
 # Options of all four commands, and of one alone; a test holds them against the parser's own.
 COMMON = (
@@ -51,6 +52,8 @@ def check_choice(one: Statement, name: str, owner: str) -> None:
     """
     known = class_choices(owner).get(name, ())
     value = one.value
+    if not known and name in null_arguments(owner) and isinstance(value, str) and value.lower() in _NOTHING:
+        raise CommandLineError(f'{one.place}: "{value}" is no value of it: null leaves it out')
     if not known or not isinstance(value, str) or value in (*known, "null", "") or "${" in value:
         return
     word = value.strip("'\"")

@@ -47,6 +47,7 @@ WRONG = {
     "extract-frames foldr --output x": "foldr: there is no such file or folder: did you mean folder?",
     "export --ckpt_path folder/a.mp4 --output x --input=foldr": "--input foldr: there is no such file or folder",
     "predict --config inspection/mine --data.path nowhere": "--data.path nowhere: there is no such file or folder",
+    "fit --config action/frozen --data.augmentation none": 'augmentation: "none" is no value of it: null leaves it out',
     "fit --outptu x": "did you mean --output?",
     "fit --config video_quality/kvq": "give yours with --data.init_args.root",
     "fit --config inspection/segmenter --data.root folde": "did you mean folder?",
