@@ -232,6 +232,7 @@ class AppraiseCLI(LightningCLI):
             super().instantiate_classes()
             _check_kinds(self.model, self.datamodule)
         except BaseException as error:
+            discard_attempt(self.folder, whole=True)
             remove_empty(self.folder)
             if isinstance(error.__cause__, AppraiseError):  # a link's own error, inside the parser's
                 raise error.__cause__ from None
