@@ -24,6 +24,7 @@ _HIDDEN_LINES = (
     "Restoring states from the checkpoint path at",  # `goes on from step ...` says so
     "Restored all states from the checkpoint at",  # likewise
     "Loaded model weights from the checkpoint at",  # `weights of ...` says so
+    "Running in `fast_dev_run` mode",  # `a trial run ...` says so
     "`Trainer(",  # repeats a limit that was asked for; config.yaml holds it
     "Initializing distributed: GLOBAL_RANK",  # the model's line says how many processes there are
     "-" * 20,  # frames the line on processes, which comes with it

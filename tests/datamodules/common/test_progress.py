@@ -16,6 +16,9 @@ def test_lines_tell_how_long_it_will_take(monkeypatch: pytest.MonkeyPatch, capsy
     lines = capsys.readouterr().err.splitlines()
     assert [line.partition(", about ")[0] for line in lines] == ["Reading: 3 of 12", "Reading: 7 of 12"]
     assert all(line.endswith(" left") for line in lines)
+    with progress.file_progress("Making", 40, percent=True) as advance:
+        advance(10)
+    assert capsys.readouterr().err.startswith("Making: 25 %, about ")
 
 
 def test_short_work_has_no_lines(capsys: pytest.CaptureFixture[str]) -> None:
