@@ -253,7 +253,8 @@ class AppraiseCLI(LightningCLI):
         except ValueError as error:  # Lightning's other way to say it
             raise CommandLineError(" ".join(str(error).split())) from error
         if trainer_config.fast_dev_run:
-            log.info("a trial run of a few steps (fast_dev_run %d): nothing is written", int(trainer_config.fast_dev_run))
+            steps = int(trainer_config.fast_dev_run)
+            log.info("a trial run of a few steps (fast_dev_run %d): nothing is written", steps)
         loggers.quieten(trainer.loggers)
         given = self.config[self.command].ckpt_path
         if self.command == "fit" and given and not trainer_config.fast_dev_run:
