@@ -369,9 +369,9 @@ def chunk_of(batch: StreamBatch) -> StreamChunk:
     """The arrays of a batch."""
     times, selected = batch["times"].cpu().numpy().astype(np.float64), batch["selected"].cpu().numpy().astype(bool)
     if "source" not in batch or "source_times" not in batch:
-        return StreamChunk(times, selected, batch["dropped"])
+        return StreamChunk(times, selected, batch["dropped"], end=batch.get("end", 0.0))
     pictures, picture_times = batch["source"].cpu().numpy(), batch["source_times"].cpu().numpy()
-    return StreamChunk(times, selected, batch["dropped"], pictures, picture_times)
+    return StreamChunk(times, selected, batch["dropped"], pictures, picture_times, end=batch.get("end", 0.0))
 
 
 def writable_folder(folder: Path) -> Path:

@@ -71,6 +71,7 @@ class StreamChunk(NamedTuple):
         dropped: Frames that a live source has dropped so far.
         source: Upright full-size pictures, uint8 ``(N, H, W, 3)``; None where no video is written or shown.
         source_times: Their presentation times, float64 ``(N,)``.
+        end: Time in seconds at which the last frame of the source ends, in its last chunk; 0 where unknown.
     """
 
     times: NDArray[np.float64]
@@ -78,6 +79,7 @@ class StreamChunk(NamedTuple):
     dropped: int = 0
     source: NDArray[np.uint8] | None = None
     source_times: NDArray[np.float64] = np.zeros(0)
+    end: float = 0.0
 
 
 @dataclass
@@ -173,6 +175,7 @@ class SourceAnnotation:
         self._written: list[str] = []
         self._last_times: tuple[float, float] = (math.nan, math.nan)
         self._first_time = math.nan
+        self._end = 0.0
         self._filled = False  # whether any frame's window was full
         self._frames = self._dropped = 0
         self._no_video = ""  # why the annotated video could not be begun
@@ -189,6 +192,7 @@ class SourceAnnotation:
         times, chosen = chunk.times, chunk.selected
         self._frames += len(times)
         self._dropped = chunk.dropped
+        self._end = chunk.end
         if chunk.source is not None:
             self._take_pictures(chunk.source, chunk.source_times)
         else:
@@ -322,10 +326,12 @@ class SourceAnnotation:
             self._last_times = (self._last_times[1], float(times[-1]))
 
     def _end_time(self) -> float:
-        """Time at which the last frame ends: as long as the one before it, or as the container says."""
+        """Time at which the last frame ends: as its packet says, else as long as the one before it or the container."""
         before, last = self._last_times
         if math.isnan(last):
             return 0.0
+        if self._end > last:
+            return self._end
         step = last - before if not math.isnan(before) else (1 / self.info["fps"] if self.info["fps"] > 0 else 0.0)
         duration = self.info["duration"]
         return duration if last < duration < last + step else last + step

@@ -55,6 +55,7 @@ class StreamBatch(TypedDict):
         source_times: Their presentation times in seconds, float64 ``(N,)``.
         info: The source.
         dropped: Frames that a live source has dropped so far.
+        end: Time in seconds at which the last frame of a file ends, in its last chunk; 0 or absent where unknown.
         status: "ok", or "error" when the source could not be opened or broke off (then ``is_last`` is True).
         error: One sentence that names the source; empty when the status is "ok".
     """
@@ -68,6 +69,7 @@ class StreamBatch(TypedDict):
     source_times: NotRequired[Tensor]
     info: StreamInfo
     dropped: int
+    end: NotRequired[float]
     status: Literal["ok", "error"]
     error: str
 

@@ -147,7 +147,7 @@ class ActionStream(IterableDataset[StreamBatch]):
                     builder.add(timed)
             finally:
                 reader.close()
-            yield self._last(builder, info, reader.fault)
+            yield {**self._last(builder, info, reader.fault), "end": reader.end}
 
         pump = Pump(produce, source, ahead=self._queue_chunks, timeout=self._timeout)
         try:

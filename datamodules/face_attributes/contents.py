@@ -14,8 +14,8 @@ from datamodules.summary.training_data import DataSummary, SplitSummary
 def attribute_summary(tables: Mapping[SplitName, LabelTable | None], schema: AttributeSchema) -> DataSummary:
     """Count faces, people and attributes of each split.
 
-    Labels by which no training faces differ are a fault; an attribute that none shows is a warning, since the schemas
-    name more attributes than a small list has.
+    An attribute that is labelled and that no training face shows is a fault: its head would learn to deny it always. An
+    attribute that a list says nothing of is none, since the schemas name more attributes than a small list has.
     """
     splits, findings = [], []
     for split, table in tables.items():
@@ -28,10 +28,12 @@ def attribute_summary(tables: Mapping[SplitName, LabelTable | None], schema: Att
             findings.append(
                 Finding("fault", "attributes", text, "add other faces, or look at how the list says absent")
             )
-        if unseen:  # one of many: the others are learnt all the same
+        if unseen:
             text = f"no labelled face of the {split} split shows {some(unseen)}"
-            remedy = f"add faces that do, or leave them out: exclude_attributes [{', '.join(unseen)}]"
-            findings.append(Finding("warning", "attributes", text, remedy if split == "train" else ""))
+            remedy = "add faces that do, empty their columns so that nothing is learnt of them, or leave them out: "
+            remedy += f"exclude_attributes [{', '.join(unseen)}]"
+            learnt = split == "train"
+            findings.append(Finding("fault" if learnt else "warning", "attributes", text, remedy if learnt else ""))
     return DataSummary("faces", splits, findings)
 
 

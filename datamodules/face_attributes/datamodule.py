@@ -77,8 +77,10 @@ class FaceAttributeDataModule(LightningDataModule):
         if stage == "predict" and (self._paths or self._kind == "images"):
             return
         if stage == "fit":
-            self._check_training(self.label_table("train"))
+            table = self.label_table("train")
+            self._check_training(table)
             announce(self.data_summary())
+            warn_of_rare(table.attributes.numpy(), self._schema)
         learnt: dict[str, SplitName] = {"fit": "train", "validate": self.validate_on}
         self._learnt_from = learnt.get(stage)
         splits: dict[str, SplitName] = {"fit": self.validate_on, "validate": self.validate_on}
@@ -204,7 +206,6 @@ class FaceAttributeDataModule(LightningDataModule):
                 f"nothing is said of the attributes of the {len(table.files)} training faces, so there is nothing to "
                 "learn; name a list by labels, or use predict"
             )
-        warn_of_rare(table.attributes.numpy(), self._schema)
 
     def _splits(self) -> dict[SplitName, FaceList]:
         if self._lists is None:

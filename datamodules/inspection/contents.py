@@ -43,6 +43,11 @@ def parts_summary(lists: ImageLists, settings: InspectionDataSettings, *, needed
         text = f"{number_of(len(pool), 'training image')} of the new domain not trained on (new_training is none)"
         pictures.note(text, "domains")
     remedy = "give labelled images of it, correct the labels or the split, or leave it out of classes"
+    if settings.label_format == "mvtec":
+        remedy = (
+            "label_format mvtec_supervised trains on a part of the test images, mvtec only suits methods that learn "
+        )
+        remedy += "from what is healthy"
     absent = absent_classes(splits, names, remedy, needed=needed)
     return DataSummary("images", splits, [*lists.findings, *pictures.found, *absent])
 

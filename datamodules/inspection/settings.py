@@ -9,7 +9,9 @@ from datamodules.common.settings import argument, settings
 from datamodules.inspection.demo.settings import InspectionDemoSettings
 from datamodules.summary.findings import OnError
 
-LabelFormat = Literal["manifest", "folder", "class_folders", "coco", "yolo", "magnetic_tile", "deeppcb"]
+LabelFormat = Literal[
+    "manifest", "folder", "class_folders", "mvtec", "mvtec_supervised", "coco", "yolo", "magnetic_tile", "deeppcb"
+]
 NewTraining = Literal["none", "mentored", "full"]
 _NEED_LIST: tuple[LabelFormat, ...] = ("manifest", "coco")
 _KNOW_DOMAINS: tuple[LabelFormat, ...] = ("magnetic_tile", "deeppcb")
@@ -55,7 +57,13 @@ class InspectionDataSettings:
             "the folder of the list."
         ),
     )
-    label_format: LabelFormat | None = argument(default=None, help="What root or labels are; never guessed.")
+    label_format: LabelFormat | None = argument(
+        default=None,
+        help=(
+            'What root or labels are; never guessed. "mvtec" trains on what is healthy, as that layout says, and '
+            'validates with a part of its test; "mvtec_supervised" shares its test out, so that defects are trained on.'
+        ),
+    )
     labels: str | None = argument(
         default=None,
         help="List of the images: a manifest, or a COCO file (or a folder of train.json, val.json, test.json).",

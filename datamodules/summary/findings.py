@@ -10,7 +10,7 @@ from datamodules.common.errors import LabelError
 Status = Literal["ok", "note", "warning", "fault"]
 OnError = Literal["raise", "skip"]
 _SHOWN: Final = 10  # findings that an error tells
-_SKIP: Final = "mend it, or leave such entries out with on_error skip"
+_LEFT_OUT: Final = "left out"
 
 
 class Finding(NamedTuple):
@@ -61,7 +61,7 @@ class Findings:
         """Add what is good to know."""
         self._add("note", text, topic)
 
-    def entry(self, text: str, instead: str = "left out") -> None:
+    def entry(self, text: str, instead: str = _LEFT_OUT) -> None:
         """Add an entry of a list that cannot be used, and what happens to it where it is skipped.
 
         Raises:
@@ -72,7 +72,8 @@ class Findings:
         elif self._at_once:
             raise LabelError(text)
         else:
-            self._add("fault", text, "entry", _SKIP)
+            skipped = "such entries are left out" if instead == _LEFT_OUT else instead
+            self._add("fault", text, "entry", f"mend it; with on_error skip {skipped}")
 
     def stop(self) -> None:
         """Stop if there is a fault.

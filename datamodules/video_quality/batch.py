@@ -40,7 +40,7 @@ class VideoRecord(TypedDict):
         width: Width of the upright picture in pixels.
         height: Height of the upright picture in pixels.
         fps: Average frames a second, as the container states it.
-        duration: Duration in seconds, as the container states it.
+        duration: Seconds from the first picture to the end of the last.
         frames_decoded: Frames that the file really holds: the count that the clips were drawn from.
         frames_announced: Frames that the header promises, or duration times rate where it promises none.
         upsampled: True when the picture was enlarged because the grid of fragments did not fit.

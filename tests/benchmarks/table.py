@@ -60,6 +60,12 @@ ROWS = {
         'time of `python -c "import numpy"`',
         at_most=1.0,
     ),
+    "early": Row(
+        "front",
+        "a mistyped option, checkpoint or path of `fit`, until it is named, or its first line: the slowest of them",
+        'time of `python -c "import numpy"`',
+        at_most=1.5,
+    ),
     "page": Row(
         "front",
         "feedback page: from the key to the next image painted, 95th percentile",

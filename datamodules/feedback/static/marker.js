@@ -43,6 +43,7 @@ export class Marker {
     this.box = far < CLICK ? this.around(...this.from) : this.between(this.from, [event.clientX, event.clientY]);
     this.from = null;
     if (!this.box) return;
+    if (this.classes.length === 1) return this.choose(this.classes[0]); // there is nothing to ask
     this.view.draft = this.box;
     this.view.draw();
     this.panel.hint(`which class? Enter: ${this.shown} · Esc cancels`);

@@ -249,7 +249,7 @@ function pickClass(place) {
   const name = session.classes[place];
   if (name === undefined) return;
   if (marker.active) marker.choose(name);
-  else answer("reclass", name);
+  else if (session.classes.length > 1) answer("reclass", name);
 }
 
 const KEYS = {

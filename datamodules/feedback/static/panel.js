@@ -28,10 +28,14 @@ export class Panel {
     );
     if (!pick) return;
     this.rows = new Map();
+    const alone = session.classes.length < 2; // then there is no other, and the card only counts
+    if (alone) byId("classes-title").textContent = "The only class";
+    if (alone) byId("other").remove();
     byId("classes").replaceChildren(
       ...session.classes.map((name, place) => {
         const row = document.createElement("li");
         row.append(this.classButton(name, place, pick));
+        if (alone) Object.assign(row.firstChild, { disabled: true }).querySelector("kbd").textContent = "";
         return row;
       }),
     );

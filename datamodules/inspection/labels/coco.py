@@ -1,7 +1,8 @@
 """Instances in the format of COCO: one JSON file, or a folder of train.json, val.json and test.json.
 
 An annotation has a box ``[x, y, w, h]`` and, optionally, a segmentation (polygons or run lengths). One with ``iscrowd``
-marks an area in which nothing is known. A JSON file has no lines worth naming, so messages name the entry.
+marks an area in which nothing is known. An image that says ``answered: false``, as our own exports mark those that an
+operator has not finished, is unlabelled. A JSON file has no lines worth naming, so messages name the entry.
 """
 
 from __future__ import annotations
@@ -88,7 +89,8 @@ def _read_file(
         name = entry.get("file_name")
         if not isinstance(name, str) or not name:
             raise _wrong(file, "images", entry, "has no file_name; write it")
-        own = annotations[number]
+        answered = entry.get("answered") is not False
+        own = annotations[number] if answered else []
         size = _size(file, entry, folder / name, own, findings) if own else (0, 0)
         objects = [_object(file, annotation, names, size, findings) for annotation in own]
         images.append(
@@ -99,7 +101,13 @@ def _read_file(
                 source=_place(file, "images", entry),
                 split=split,
                 objects=tuple(item for item in objects if item is not None),
+                labelled=answered,
             )
+        )
+    if unfinished := sum(not image.labelled for image in images):
+        findings.note(
+            f"{file}: {unfinished} of {len(images)} images say answered false, so their labels are not complete: they "
+            "train and measure nothing"
         )
     _check_unique(images)
     return images

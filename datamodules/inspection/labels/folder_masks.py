@@ -1,10 +1,12 @@
-"""Folders of images and masks, in two layouts.
+"""Folders of images and masks, in three layouts.
 
 ``folder``: ``images/NAME.*`` and ``masks/NAME.*`` of the same stem, whose pixel v is class v (0 healthy, 255 unknown;
 `mask_rules` says when not); an image without a mask is healthy. ``class_folders``: ``images/CLASS/NAME.*`` and
 ``masks/CLASS/NAME.*`` that mark the pixels of that class; folders named good, healthy, ok, normal or free hold healthy
-images. In both the stem of a mask may end in a word such as ``_mask`` or ``_GT``, a first level ``train``, ``val`` and
-``test`` under ``images`` and ``masks`` names the split, and deeper sub-folders are part of the name.
+images. In both a first level ``train``, ``val`` and ``test`` under ``images`` and ``masks`` names the split, and deeper
+sub-folders are part of the name. ``mvtec``: ``train/good``, ``test/DEFECT`` and ``ground_truth/DEFECT`` of P. Bergmann
+et al., "MVTec AD", CVPR 2019, and of the sets that follow it. In all the stem of a mask may end in a word such as
+``_mask`` or ``_GT``.
 """
 
 from __future__ import annotations
@@ -78,19 +80,64 @@ def read_class_folders(root: str | Path, domain: int | None = None, findings: Fi
                 f"{Path(root) / 'masks'}; move it or add the mask"
             )
             continue
-        found.append(
-            RawImage(
-                path=str(file.absolute()),
-                name=place.as_posix(),
-                domain=ORIGINAL if domain is None else domain,
-                source=str(file),
-                split=split,
-                mask=None if mask is None else str(mask.absolute()),
-                mask_class=None if healthy else folders[0],
-                is_healthy=True if healthy else None,
-            )
-        )
+        found.append(_marked(file, place, split, mask, None if healthy else folders[0], domain))
     return found
+
+
+def read_mvtec(root: str | Path, domain: int | None = None, findings: Findings | None = None) -> list[RawImage]:
+    """Read MVTec's layout: healthy images to train on, defects of each kind with their masks to test on.
+
+    The masks mark the pixels of the kind that their folder names. ``splits`` says what of ``test`` validates or trains.
+
+    Args:
+        root: Folder of one kind of part, which holds ``train``, ``test`` and ``ground_truth``.
+        domain: Domain of every image; None means original.
+        findings: Takes what is wrong with single files; None raises at the first.
+
+    Raises:
+        LabelError: If there is no folder ``test``, or a mask has no image or two images share it.
+    """
+    root, findings = Path(root), findings or Findings(at_once=True)
+    folders = {split: folder_named(root, split) for split in SPLITS}
+    folders["val"] = folders["val"] or folder_named(root, "validation")
+    test = folders["test"]
+    if test is None:
+        raise LabelError(
+            f"{root}: there is no folder test; MVTec's layout has train, test and ground_truth for each kind of part: "
+            f"name the folder of one (the folders of {root} are {some(folders_in(root)) or 'none'})"
+        )
+    masks = _masks(folder_named(root, "ground_truth") or root / "ground_truth", test, set(_by_stem(test)), findings)
+    found = []
+    for split, folder in folders.items():
+        for stem, file in ({} if folder is None else _by_stem(folder)).items():
+            kind = file.relative_to(folder or root).parts[0]
+            healthy = kind.lower() in HEALTHY_FOLDERS or (kind == file.name and split != "test")
+            mask = masks.get(stem) if split == "test" else None
+            if mask is None and not healthy:
+                where = "directly in test" if kind == file.name else f"in the folder {kind!r}"
+                if masks:  # else it was said of all
+                    findings.fault(
+                        f"{file}: an image {where} has no mask of the same stem in ground_truth; move it or add it"
+                    )
+                continue
+            found.append(_marked(file, file.relative_to(root), split, mask, None if healthy else kind, domain))
+    return found
+
+
+def _marked(
+    file: Path, place: Path, split: SplitName | None, mask: Path | None, kind: str | None, domain: int | None
+) -> RawImage:
+    """An image whose mask marks one class; without a class it is healthy."""
+    return RawImage(
+        path=str(file.absolute()),
+        name=place.as_posix(),
+        domain=ORIGINAL if domain is None else domain,
+        source=str(file),
+        split=split,
+        mask=None if mask is None else str(mask.absolute()),
+        mask_class=kind,
+        is_healthy=True if kind is None else None,
+    )
 
 
 def split_of(place: Path) -> SplitName | None:
@@ -103,23 +150,25 @@ def _paired(root: Path, findings: Findings) -> list[tuple[Path, Path, Path | Non
     image_folder = folder_named(root, "images")
     images = {} if image_folder is None else _by_stem(image_folder)
     if image_folder is None or not images:
+        near = folders_in(root)
+        layout = ": this is MVTec's layout, label_format mvtec" if {"train", "test", "ground_truth"} <= {*near} else ""
         raise LabelError(
             f"{root / 'images'}: there is no image; put images there, and masks of the same stem in masks"
-            + (f" (the folders of {root} are {some(folders_in(root))})" if folders_in(root) else "")
+            + (f" (the folders of {root} are {some(near)}{layout})" if near else "")
         )
-    masks = _masks(root, set(images), findings)
+    masks = _masks(folder_named(root, "masks") or root / "masks", root / "images", set(images), findings)
     return [(file, file.relative_to(image_folder), masks.get(stem)) for stem, file in images.items()]
 
 
-def _masks(root: Path, images: set[str], findings: Findings) -> dict[str, Path]:
-    """Masks by the stem of their image; folders and files that match nothing are faults."""
-    folder = folder_named(root, "masks")
-    stems = {} if folder is None else _by_stem(folder)
+def _masks(folder: Path, of: Path, images: set[str], findings: Findings) -> dict[str, Path]:
+    """Masks by the stem of their image in the folder ``of``; folders and files that match nothing are faults."""
+    root, name = folder.parent, folder.name
+    stems = _by_stem(folder) if folder.is_dir() else {}
     if not stems and not all(_is_healthy(stem) for stem in images):
-        what = "there is no folder masks" if folder is None else f"{folder} holds no image"
+        what = f"{folder} holds no image" if folder.is_dir() else f"there is no folder {name}"
         findings.fault(
             f"{root}: {what}, so that none of its {len(images)} images would have a defect; the folders are "
-            f"{some(folders_in(root))}: rename the one that holds the masks to masks"
+            f"{some(folders_in(root))}: rename the one that holds the masks to {name}"
         )
         return {}
     masks: dict[str, Path] = {}
@@ -134,9 +183,7 @@ def _masks(root: Path, images: set[str], findings: Findings) -> dict[str, Path]:
             masks[own] = file
     if lost:
         count = f" ({len(lost)} of {len(stems)} masks have none: {some(lost)})" if len(lost) > 1 else ""
-        findings.fault(
-            f"{stems[lost[0]]}: the mask has no image {root / 'images' / lost[0]}.*{count}; rename it or add the image"
-        )
+        findings.fault(f"{stems[lost[0]]}: the mask has no image {of / lost[0]}.*{count}; rename it or add the image")
     return masks
 
 

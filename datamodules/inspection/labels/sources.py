@@ -14,7 +14,7 @@ from datamodules.inspection.labels import deeppcb, magnetic_tile
 from datamodules.inspection.labels.checks import check_files
 from datamodules.inspection.labels.coco import coco_classes, read_coco
 from datamodules.inspection.labels.deeppcb import read_deeppcb
-from datamodules.inspection.labels.folder_masks import read_class_folders, read_folder
+from datamodules.inspection.labels.folder_masks import read_class_folders, read_folder, read_mvtec
 from datamodules.inspection.labels.magnetic_tile import read_magnetic_tile
 from datamodules.inspection.labels.manifest import read_manifest
 from datamodules.inspection.labels.mask_rules import colour_value, palette_labels
@@ -153,6 +153,8 @@ class ImageSources:
                 return read_folder(_required(root, "root"), domain, self.findings)
             case "class_folders":
                 return read_class_folders(_required(root, "root"), domain, self.findings)
+            case "mvtec" | "mvtec_supervised":
+                return read_mvtec(_required(root, "root"), domain, self.findings)
             case "yolo":
                 classes = tuple(self.settings.classes or ()) or None
                 return read_yolo(_required(root, "root"), domain, classes, self.findings)

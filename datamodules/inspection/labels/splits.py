@@ -21,6 +21,9 @@ def assign_splits(images: Sequence[RawImage], settings: InspectionDataSettings) 
     photographed in and its rarest class) groups are ordered by a hash of the seed and their name, so that rare classes
     reach every split and nothing else counts. A stratum of too few groups stays in training.
 
+    MVTec's layout has its defects in test alone. Where it names no val, groups of its test validate; of
+    ``mvtec_supervised`` others of them train.
+
     Raises:
         LabelError: If only some rows name a split, or one group lies in two splits.
     """
@@ -30,16 +33,19 @@ def assign_splits(images: Sequence[RawImage], settings: InspectionDataSettings) 
         raise LabelError(f"{open_row.source}: no split, but other rows name one; name it in every row or in none")
     given: list[SplitName] = [image.split if image.split is not None else "train" for image in images]
     check_groups((_group(image), split, image.source) for image, split in zip(images, given, strict=True))
-    if "val" in given:
+    supervised = settings.label_format == "mvtec_supervised"
+    if "val" in given and not supervised:
         return given
-    rows = [row for row, split in enumerate(given) if split == "train"]
+    source: SplitName = "test" if supervised or settings.label_format == "mvtec" else "train"
+    rest: SplitName = "train" if supervised else source
+    rows = [row for row, split in enumerate(given) if split == source]
     parts: list[tuple[SplitName, float]] = [("val", settings.val_fraction)]
-    if not named:
+    if not named or supervised:
         parts.append(("test", settings.test_fraction))
     wanted = [(split, fraction) for split, fraction in parts if fraction > 0]
     moved = _cut([images[row] for row in rows], wanted, settings.split_seed)
     for row in rows:
-        given[row] = moved.get(_group(images[row]), "train")
+        given[row] = moved.get(_group(images[row]), rest)
     return given
 
 

@@ -26,9 +26,9 @@ class VideoInfo:
         width: Width of the upright picture in pixels.
         height: Height of the upright picture in pixels.
         fps: Average frames a second of the stream; 0 where the container does not say.
-        duration: Duration in seconds as the container states it, or frames / fps where it does not.
+        duration: Seconds from the first picture to the end of the last.
         frames: Frames that can be read: indices run from 0 to ``frames - 1``.
-        frames_announced: Frames that the header promises, or duration times rate where it promises none.
+        frames_announced: Frames that the header promises, or its duration times rate where it promises none.
         reader: "decord", "pyav" or "pyav (decord: reason)".
         times: When each frame is presented, in seconds from the start of the container, rising, float64 ``(frames,)``;
             NaN where unknown.

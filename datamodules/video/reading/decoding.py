@@ -57,11 +57,13 @@ class StreamDecoder:
             yield packet
 
     def decode(self, packet: _Packet) -> list[av.VideoFrame]:
-        """The frames that one packet brings.
+        """The frames that one packet brings; one that is empty but for a time holds the picture before it.
 
         Raises:
             FFmpegError: If it is damaged.
         """
+        if not packet.size and packet.dts is not None:
+            return []
         if self._leading is not None and packet.size and self._leading.skips(bytes(packet)):
             return []
         return packet.decode()

@@ -107,7 +107,8 @@ def why_not(found: Survey) -> str:
     """Why decord would show other frames of a file than a player; empty where it shows the same.
 
     It takes packets for frames, begins at any key frame and misses it where there is no index or the clock is negative,
-    and knows neither edit lists nor mirrored pictures nor turns that the bit stream asks for.
+    and knows neither edit lists nor mirrored pictures nor turns that the bit stream asks for. It lays the colours of
+    4:2:0 of more than 8 bits half a line too low.
     """
     if found.hidden:
         return f"an edit list cuts away {found.hidden} frames that it would show"
@@ -121,6 +122,8 @@ def why_not(found: Survey) -> str:
         return "pictures look back beyond key frames"
     if found.picture.orientation != Orientation():
         return "the picture is turned or mirrored"
+    if found.picture.deep_halves:
+        return "it misplaces the colours of 4:2:0 of more than 8 bits"
     return ""
 
 

@@ -21,6 +21,26 @@ _IDR = 5  # kind of a unit of H.264: a picture that none after it looks back bey
 _SKIPPED = 12  # bytes; a picture of MPEG-4 that stands for a repeated one, or for one packed with its neighbour
 
 
+class LastLength:
+    """For how long the last picture is shown: as its packet says, and as empty packets behind it hold it.
+
+    Attributes:
+        ticks: That time in units of the stream's time base; 0 where unknown.
+    """
+
+    def __init__(self) -> None:
+        self.ticks = 0
+        self._begin: int | None = None
+
+    def add(self, packet: av.Packet[av.video.stream.VideoStream]) -> None:
+        """Take the next packet of the file."""
+        length = packet.duration or 0
+        if packet.size:
+            self.ticks, self._begin = length, packet.pts
+        elif packet.pts is not None and self._begin is not None:
+            self.ticks = packet.pts - self._begin + length
+
+
 @dataclass
 class PacketTable:
     """What the packets of one stream say, in the order of the file.
@@ -34,6 +54,7 @@ class PacketTable:
         hidden: Packets that an edit list (a trimmed clip) cuts away.
         unsafe: Whether a reader that begins at some key frame shows other pictures than one that began before it: a
             picture looks back beyond it, or the next key frame is decoded before it is shown and may be found instead.
+        last_length: For how long the last one of the file is shown.
         suspicious: Why the packets do not tell the frames, as far as one of them tells; empty where none does.
     """
 
@@ -44,6 +65,7 @@ class PacketTable:
     delayed: bool = False
     hidden: int = 0
     unsafe: bool = False
+    last_length: LastLength = field(default_factory=LastLength)
     suspicious: str = ""
 
     def __post_init__(self) -> None:
@@ -51,9 +73,12 @@ class PacketTable:
         self._units = NalUnits("h264", self.header) if self.codec == "h264" else None
 
     def add(self, packet: av.Packet[av.video.stream.VideoStream]) -> None:
-        """Note one packet that is not empty."""
+        """Note one packet; one that is empty but for a time holds the picture before it."""
         if packet.is_discard:
-            self.hidden += 1
+            self.hidden += bool(packet.size)
+            return
+        self.last_length.add(packet)
+        if not packet.size:
             return
         self.pts.append(packet.pts)
         self.keys.append(packet.is_keyframe)

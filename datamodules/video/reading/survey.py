@@ -26,10 +26,11 @@ from datamodules.video.reading.contract import VideoInfo
 from datamodules.video.reading.decoding import StreamDecoder, decoded
 from datamodules.video.reading.orientation import Orientation, orientation_of
 from datamodules.video.reading.packets import PacketTable
-from datamodules.video.reading.timeline import BestEffort, Timeline, clock_origin, seconds
+from datamodules.video.reading.timeline import ABSURD, BestEffort, Timeline, clock_origin, seconds
 from datamodules.video.reading.transfer import transfer_of
 
 SHORTFALL = 0.05  # part of the announced frames, or of the announced duration, that may be missing
+_BYTE = 8  # bits
 ODD_LETTERS = "replace"  # what becomes of a title that is no UTF-8
 _INDEXED = ("mov", "matroska", "avi")  # parts of FFmpeg's names of containers
 _Stream = av.video.stream.VideoStream
@@ -51,6 +52,7 @@ class Picture:
         orientation: How decoded pictures are laid to be upright.
         transfer: FFmpeg's name of its transfer function; empty where unknown.
         pixel_aspect: Width of an upright pixel by its height.
+        deep_halves: Whether it has more than 8 bits, and half as many lines of colours as of light.
     """
 
     width: int
@@ -58,6 +60,7 @@ class Picture:
     orientation: Orientation
     transfer: str
     pixel_aspect: Fraction
+    deep_halves: bool
 
 
 @dataclass(frozen=True)
@@ -67,8 +70,9 @@ class Survey:
     Attributes:
         stream: Number of the stream in the file.
         fps: Average frames a second; 0 where unknown.
-        duration: Seconds, as the container states them, or frames / fps; 0 where neither is known.
-        announced: Frames that the header promises, or duration times rate where it promises none.
+        duration: Seconds from the first picture to the end of the last, whatever the container says: that may count
+            its sound, or what an edit list cuts away.
+        announced: Frames that the header promises, or the container's duration times rate where it promises none.
         hidden: Packets that an edit list (a trimmed clip) cuts away.
         times: When the frames that are shown are presented, in seconds from the start of the container, rising,
             float64 ``(frames,)``: FFmpeg's best effort, repaired one by one where it does not rise.
@@ -115,7 +119,7 @@ def survey(path: str, deadline: Deadline, *, count: str = "") -> Survey:
         stream = best_stream(container, path)
         known = len(stream.index_entries)
         packets, first = _scan(path, container, stream, deadline)
-        fps, duration, origin = rate_of(stream), _duration(container, stream), clock_origin(container)
+        fps, stated, origin = rate_of(stream), _duration(container, stream), clock_origin(container)
         last = max((pts for pts in packets.pts if pts is not None), default=None)
         end = math.nan if last is None else (seconds(last, stream.time_base) or 0.0) - min(origin, 0.0)
         _check_complete(path, container, stream, packets.count + packets.hidden, known, end, deadline)
@@ -132,8 +136,8 @@ def survey(path: str, deadline: Deadline, *, count: str = "") -> Survey:
         return Survey(
             stream=stream.index,
             fps=fps,
-            duration=duration or (len(times) / fps if fps > 0 else 0.0),
-            announced=stream.frames or round(duration * fps) or len(times),
+            duration=shown_for(times, seconds(packets.last_length.ticks, stream.time_base) or 0.0, fps),
+            announced=stream.frames or round(stated * fps) or len(times),
             hidden=packets.hidden,
             times=times,
             ticks=ticks,
@@ -142,6 +146,20 @@ def survey(path: str, deadline: Deadline, *, count: str = "") -> Survey:
             open_groups=packets.open_groups(),
             picture=_picture(first, stream),
         )
+
+
+def shown_for(times: NDArray[np.float64], last_length: float, fps: float) -> float:
+    """Seconds from the first picture to the end of the last.
+
+    Args:
+        times: When each picture is shown, rising, in seconds, float64 ``(frames,)``, at least one.
+        last_length: Seconds for which the last one is shown; 0 where unknown: as long as the one before it, or as all
+            are on average.
+        fps: Average frames a second; 0 where unknown.
+    """
+    if not 0 < last_length < ABSURD:
+        last_length = float(times[-1] - times[-2]) if len(times) > 1 else 1 / fps if fps > 0 else 0.0
+    return float(times[-1] - times[0]) + last_length
 
 
 def _scan(
@@ -154,8 +172,7 @@ def _scan(
     try:
         for packet in decoder.packets():
             deadline.check()
-            if packet.size:
-                packets.add(packet)
+            packets.add(packet)
             if first is None:
                 first = _first_of(decoder, packet)
     except av.error.FFmpegError as error:
@@ -190,7 +207,10 @@ def _counted(path: str, number: int, timeline: Timeline[None], enough: int, dead
 def _picture(first: av.VideoFrame, stream: _Stream) -> Picture:
     orientation = orientation_of(first)
     width, height = orientation.size(first.width, first.height)
-    return Picture(width, height, orientation, transfer_of(first), pixel_aspect(stream, orientation))
+    deep = any(component.bits > _BYTE for component in first.format.components)
+    halves = first.format.chroma_height(first.height) < first.height
+    aspect = pixel_aspect(stream, orientation)
+    return Picture(width, height, orientation, transfer_of(first), aspect, deep and halves)
 
 
 def pixel_aspect(stream: _Stream, orientation: Orientation) -> Fraction:

@@ -26,6 +26,7 @@ from datamodules.common.errors import VideoError
 from datamodules.video.limits import Deadline
 from datamodules.video.reading.decoding import StreamDecoder, ThreadKind
 from datamodules.video.reading.orientation import Orientation, orientation_of
+from datamodules.video.reading.packets import LastLength
 from datamodules.video.reading.survey import (
     ODD_LETTERS,
     SHORTFALL,
@@ -37,7 +38,7 @@ from datamodules.video.reading.survey import (
     pixel_aspect,
     rate_of,
 )
-from datamodules.video.reading.timeline import BestEffort, Timeline, clock_origin
+from datamodules.video.reading.timeline import ABSURD, BestEffort, Timeline, clock_origin, seconds
 from datamodules.video.reading.tone_mapping import mapping_of
 from datamodules.video.reading.transfer import transfer_of
 from datamodules.video.reading.whole_frames import WholeFrames
@@ -103,6 +104,7 @@ class StreamReader:
         self._origin = 0.0
         self._damaged = 0
         self._last_time = -math.inf
+        self._last_length = LastLength()
         self._live = is_live(source)
         self._container = _open(source, timeout)
         try:
@@ -136,6 +138,12 @@ class StreamReader:
         if self._stream.duration and self._stream.time_base is not None and self._stream.duration > 0:
             return float(self._stream.duration * self._stream.time_base)
         return self._container.duration / 1e6 if self._container.duration else math.nan
+
+    @property
+    def end(self) -> float:
+        """Time in seconds at which the last frame ends, once all were read; 0 where the packets do not say."""
+        length = seconds(self._last_length.ticks, self._stream.time_base) or 0.0
+        return self._last_time + length if self._delivered and 0 < length < ABSURD else 0.0
 
     def facts(self, frame: av.VideoFrame) -> SourceFacts:
         """What is known of the source; ``frame`` is its first one, which carries the display matrix."""
@@ -184,6 +192,8 @@ class StreamReader:
             for packet in self._decoder.packets():
                 progress()
                 self._packets += bool(packet.size)
+                if not packet.is_discard:
+                    self._last_length.add(packet)
                 try:
                     decoded = self._decoder.decode(packet)
                 except av.error.FFmpegError as error:

@@ -82,6 +82,7 @@ class _Source:
         self._plan = ChunkPlan(facts["frame_size"], _CHUNK_BYTES, None, 1, facts["rate"], False, False, mapped)
         self._source, self._timeout = source, facts["decode_timeout"]
         self.fault = ""
+        self.end = 0.0
         self.info: StreamInfo = _unknown(source)
 
     def __iter__(self) -> Iterator[ChunkPart]:
@@ -98,7 +99,7 @@ class _Source:
                     builder.add(timed)
             finally:
                 reader.close()
-                self.fault = reader.fault
+                self.fault, self.end = reader.fault, reader.end
         except VideoError as error:
             self.fault = str(error)
         if builder is not None:
@@ -124,7 +125,8 @@ def _annotate(
         if annotation is None:
             name = free_name(reader.info, others, output)
             annotation = SourceAnnotation(name, reader.info, facts["class_names"], settings, outputs)
-        annotation.add(StreamChunk(part.times, part.selected), _scores(graph, facts, part.frames))
+        chunk = StreamChunk(part.times, part.selected, end=reader.end)
+        annotation.add(chunk, _scores(graph, facts, part.frames))
     if annotation is None:
         name = free_name(reader.info, others, output)
         annotation = SourceAnnotation(name, reader.info, facts["class_names"], settings, outputs)

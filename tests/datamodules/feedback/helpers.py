@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,18 +30,26 @@ CLASSES = [
 START = "import sys; from lightning_modules.commands.mentoring.ask import run; sys.exit(run('mentor', sys.argv[1:]))"
 
 
-def make_store(folder: Path, images: int, each: int = 3, size: tuple[int, int] = (480, 640), seed: int = 7) -> Path:
+def make_store(
+    folder: Path,
+    images: int,
+    each: int = 3,
+    size: tuple[int, int] = (480, 640),
+    seed: int = 7,
+    classes: Sequence[str] = CLASSES,
+) -> Path:
     """A mined store: brushed metal with marks, and a detection on each mark."""
     random = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
     with FeedbackStore(folder / "feedback.sqlite", create=True) as store, store.transaction():
-        run = store.start_run("c" * 64, "d" * 64, dict.fromkeys(CLASSES, 0.5))
+        run = store.start_run("c" * 64, "d" * 64, dict.fromkeys(classes, 0.5))
         for number in range(images):
             picture, regions = surface(random, size, each)
             path = folder / f"part_{number:04}.jpg"
             Image.fromarray(picture).save(path, quality=90)
             image = store.add_image(path, file_sha256(path), size[1], size[0], 1)
-            store.add_detections(run, image, [detection(random, region) for region in regions], CLASSES)
+            found = [detection(random, (kind % len(classes), mask)) for kind, mask in regions]
+            store.add_detections(run, image, found, classes)
     return folder / "feedback.sqlite"
 
 

@@ -13,7 +13,7 @@ from datamodules.inspection.store.feedback import FeedbackStore
 from datamodules.inspection.store.rows import StoredAnswer
 from tests.running import free_port
 
-from .helpers import Server, browser, make_store, new_page, serving, wait_ready, wait_until
+from .helpers import CLASSES, Server, browser, make_store, new_page, serving, wait_ready, wait_until
 
 
 def read(store: Path) -> list[StoredAnswer]:
@@ -289,3 +289,28 @@ def test_an_image_that_changed_cannot_be_answered(tmp_path: Path, chrome: Any) -
         press(page, "y")
         settle(page)
         assert [one.verdict for one in read(store)] == ["skip", "skip", "skip", "confirm"]
+
+
+def test_of_one_class_no_other_is_offered(tmp_path: Path, chrome: Any) -> None:
+    store = make_store(tmp_path, images=2, each=3, classes=CLASSES[:1])
+    with serving(store) as server, new_page(chrome) as page:
+        page.goto(server.address)
+        wait_ready(page)
+        first = painted(page)
+        page.keyboard.press("1")
+        settle(page)
+        assert painted(page) == first
+        title = "document.getElementById('classes-title').textContent"
+        assert page.evaluate(f"[{title}, document.querySelector('#classes .class').disabled]") == [
+            "The only class",
+            True,
+        ]
+        page.keyboard.press("m")
+        page.mouse.click(300, 300)  # is saved without the choice of one
+        wait_until(page, "document.getElementById('n-missed').textContent === '1'")
+        assert page.locator("#chooser").is_hidden()
+        assert press_all(page)
+        background = page.evaluate("getComputedStyle(document.getElementById('done')).backgroundColor")
+        assert background == "rgb(7, 9, 12)"  # nothing shines through
+        settle(page)
+    assert next(iter(read(store))).truth == CLASSES[0]

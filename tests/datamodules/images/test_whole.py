@@ -26,10 +26,9 @@ def test_a_picture_that_is_cut_off_is_told_by_its_ends(suffix: str, tmp_path: Pa
     Image.fromarray(noise).save(path)
     content = path.read_bytes()
     assert broken_picture(path) is None
-    if suffix != ".tif":  # a TIFF may have its directory anywhere
-        for share in (0.3, 0.9):
-            path.write_bytes(content[: int(share * len(content))])
-            assert "cannot be read" in str(broken_picture(path, "list, line 2"))
+    for share in (0.3, 0.9):
+        path.write_bytes(content[: int(share * len(content))])
+        assert "cannot be read" in str(broken_picture(path, "list, line 2"))
     path.write_bytes(content + b"\0" * 500)  # as cameras write more after the end
     assert broken_picture(path) is None
 

@@ -72,7 +72,7 @@ SAID: dict[str, tuple[Made, list[str]]] = {
         [
             "train: 3 faces; ",
             "all labelled training faces have the same",
-            "no labelled face of the train split shows Bald",
+            "fault   attributes   no labelled face of the train split shows Bald",
             "exclude_attributes [Bald]",
         ],
     ),

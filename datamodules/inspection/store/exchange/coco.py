@@ -28,6 +28,7 @@ from datamodules.inspection.store.exchange.parts import (
     well_formed,
 )
 from datamodules.inspection.store.exchange.regions import (
+    Point,
     Size,
     box_of,
     counts_of,
@@ -199,20 +200,29 @@ def _detection(
 
 
 def _place(one: Json, size: Size, name: str, bad: BadEntries) -> tuple[Box, str | None]:
-    """Box, and region where it is not the box itself; a box stands in for a region that is bad."""
-    box = None if one.get("bbox") is None else _box(one["bbox"], size)
+    """Box, and region where it is not the box itself; each stands in for the other where that is bad."""
+    box = region = wrong_box = None
     try:
-        region = _region(one.get("segmentation"), size)
-        around = None if region is None else box_of(region, size)
-        if region is not None and around is None:
-            raise ValueError("the segmentation is empty")
+        box = None if one.get("bbox") is None else _box(one["bbox"], size)
+    except (ValueError, TypeError) as error:
+        wrong_box = str(error)
+    try:
+        region, wrong = _region(one.get("segmentation"), size)
     except (ValueError, TypeError, LookupError) as error:
+        wrong = str(error)
+    around = None if region is None else box_of(region, size)
+    if around is None:
+        wrong = wrong or (None if region is None else "the segmentation is empty")
         if box is None:
-            raise
-        bad.found.append(f"{name}: {error}; its box stands in")
+            raise ValueError(wrong_box or wrong or "it has neither bbox nor segmentation")
+        if wrong is not None:
+            bad.mended.append((f"{name}: {wrong}", "its box stands in"))
         return box, None
-    if box is None:
-        box = rounded(around) if around is not None else _box(one["bbox"], size)
+    if wrong is not None:
+        bad.mended.append((f"{name}: {wrong}", "its other polygons are kept"))
+    if wrong_box is not None:
+        bad.mended.append((f"{name}: {wrong_box}", "the bounds of its region stand in"))
+    box = box or rounded(around)
     return box, None if _is_box(one.get("segmentation"), box) else region
 
 
@@ -227,23 +237,37 @@ def _box(value: object, size: Size) -> Box:
     return rounded((x, y, x + width, y + height))
 
 
-def _region(value: object, size: Size) -> str | None:
-    """A segmentation of polygons or run lengths, plain or compressed, as a compressed string; None without one."""
+def _region(value: object, size: Size) -> tuple[str | None, str | None]:
+    """A segmentation of polygons or run lengths as a compressed string, None without one; and what is wrong with it.
+
+    Raises:
+        ValueError: If nothing of it can be used.
+    """
     if isinstance(value, dict):
         if list(value.get("size", [])) != [size[1], size[0]]:
             raise ValueError(f"the segmentation has size {value.get('size')}, its image {[size[1], size[0]]}")
         counts = value.get("counts")
-        return require_region(counts, size) if isinstance(counts, str) else rle_of_counts(list(counts or ()), size)
+        if isinstance(counts, str):
+            return require_region(counts, size), None
+        return rle_of_counts(list(counts or ()), size), None
     if value is not None and not isinstance(value, list):
         raise ValueError(f"a segmentation is a list of polygons or run lengths, not {value!r:.40}")
-    parts = [part for part in value or () if part != []]
-    if not parts:
-        return None
-    if any(not isinstance(part, list) or len(part) % 2 for part in parts):
+    good: list[list[Point]] = []
+    rle = wrong = None
+    for part in value or ():
+        try:
+            points = _points(part)
+            rle = polygons([points], size)
+            good.append(points)
+        except (ValueError, TypeError) as error:
+            wrong = wrong or str(error)
+    return polygons(good, size) if len(good) > 1 else rle, wrong
+
+
+def _points(part: object) -> list[Point]:
+    if not isinstance(part, list) or len(part) % 2:
         raise ValueError("a polygon is a list of x and y in turn")
-    return polygons(
-        [[(float(x), float(y)) for x, y in zip(part[::2], part[1::2], strict=True)] for part in parts], size
-    )
+    return [(float(x), float(y)) for x, y in zip(part[::2], part[1::2], strict=True)]
 
 
 def _is_box(value: object, box: Box) -> bool:

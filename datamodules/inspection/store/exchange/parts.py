@@ -106,12 +106,18 @@ class BadEntries:
     Args:
         source: The file.
         on_error: ``fail`` takes nothing over where one is bad; ``skip`` leaves them out.
+
+    Attributes:
+        found: Entries that cannot be taken over.
+        mended: Entries of which something can, and what of them is taken.
+        notes: Lines that are said whether entries are bad or not.
     """
 
     def __init__(self, source: Path, on_error: OnError) -> None:
         self.source = source
         self.on_error = on_error
         self.found: list[str] = []
+        self.mended: list[tuple[str, str]] = []
         self.notes: list[str] = []
 
     @contextmanager
@@ -129,16 +135,26 @@ class BadEntries:
         Raises:
             LabelError: If entries are bad and none may be left out.
         """
-        if not self.found:
-            return self.notes
-        count = f"{len(self.found)} {'entry' if len(self.found) == 1 else 'entries'}"
-        listed = "; ".join(self.found[:_SHOWN]) + ("; ..." if len(self.found) > _SHOWN else "")
         if self.on_error == "skip":
-            return [*self.notes, f"{self.source}: {count} left out: {listed}"]
-        raise LabelError(
-            f"{self.source}: {count} cannot be taken over, so nothing was: {listed}; mend them, or leave them out with "
-            "--on-error skip"
-        )
+            taken = [f"{text} ({instead})" for text, instead in self.mended]
+            said = {"left out": self.found, "taken in another way": taken}
+            return self.notes + [
+                f"{self.source}: {_count(bad)} {how}: {_some(bad)}" for how, bad in said.items() if bad
+            ]
+        if bad := self.found + [text for text, _ in self.mended]:
+            raise LabelError(
+                f"{self.source}: {_count(bad)} cannot be taken over, so nothing was: {_some(bad)}; mend them, or take "
+                "over what can be with --on-error skip"
+            )
+        return self.notes
+
+
+def _count(bad: Sequence[str]) -> str:
+    return f"{len(bad)} {'entry' if len(bad) == 1 else 'entries'}"
+
+
+def _some(bad: Sequence[str]) -> str:
+    return "; ".join(bad[:_SHOWN]) + ("; ..." if len(bad) > _SHOWN else "")
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -230,6 +231,29 @@ def test_a_folder_for_each_class(tmp_path: Path) -> None:
     assert boxes_of(dent) == [([10, 4, 16, 9], 1)]
     assert boxes_of(crack) == [([10, 4, 16, 9], 0)]
     assert (good.is_healthy, good.mask, good.split) == (True, None, "train")
+
+
+def test_the_layout_of_mvtec(tmp_path: Path) -> None:
+    files: Files = {f"train/good/{number}.png": grey() for number in range(3)} | {"test/good/0.png": grey()}
+    files |= {f"test/{kind}/{number}.png": grey() for kind in ("crack", "dent") for number in range(8)}
+    files |= {f"ground_truth/{kind}/{number}_mask.png": spot(255) for kind in ("crack", "dent") for number in range(8)}
+    options: dict[str, Any] = {"root": str(write(tmp_path, files)), "classes": ("crack", "dent")}
+    images = load(label_format="mvtec", **options)
+    assert unsplit(root=str(tmp_path), label_format="mvtec").class_names() == ["crack", "dent"]
+    assert all(image.is_healthy and image.mask is None for image in images if image.split == "train")
+    count = Counter((image.split, image.mask_values) for image in images)
+    of_kinds = {(split, kind): n for split, n in (("val", 1), ("test", 7)) for kind in (0, 1)}
+    assert count == {("train", None): 3, ("test", None): 1, **of_kinds}
+    assert boxes_of(next(image for image in images if image.mask_values == 1)) == [([10, 4, 16, 9], 1)]
+    count = Counter((image.split, image.mask_values) for image in load(label_format="mvtec_supervised", **options))
+    assert [count[split, 0] for split in ("train", "val", "test")] == [6, 1, 1]
+    with pytest.raises(LabelError, match="this is MVTec's layout, label_format mvtec"):
+        load(label_format="class_folders", **options)
+    with pytest.raises(LabelError, match=r"no folder test; .*name the folder of one \(the folders of .* are bottle"):
+        load(label_format="mvtec", root=str(write(tmp_path / "all", {"bottle/test/good/0.png": grey()})))
+    (tmp_path / "ground_truth/dent/3_mask.png").unlink()
+    with pytest.raises(LabelError, match=r"dent/3.png: an image in the folder 'dent' has no mask .* in ground_truth"):
+        load(label_format="mvtec", **options)
 
 
 @pytest.mark.parametrize(

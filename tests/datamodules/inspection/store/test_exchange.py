@@ -15,6 +15,8 @@ from cli import COMMANDS
 from datamodules.common.errors import ConfigurationError, LabelError, StoreError
 from datamodules.common.fingerprint import file_sha256
 from datamodules.inspection.batch import Detection
+from datamodules.inspection.labels.sources import ImageSources
+from datamodules.inspection.settings import InspectionDataSettings
 from datamodules.inspection.store.exchange.formats import export_store, import_into
 from datamodules.inspection.store.exchange.regions import rectangle, rle_of
 from datamodules.inspection.store.feedback import FeedbackStore
@@ -48,6 +50,15 @@ def store(tmp_path: Path) -> Iterator[FeedbackStore]:
         opened.add_missed(client_id="m", run_id=run, image_id=2, class_name="pit", box=(1, 2, 11, 12), annotator="anna")
         opened.answer(client_id="h", run_id=run, image_id=3, verdict="healthy", annotator="anna")
         yield opened
+
+
+def test_images_that_are_not_answered_yet_are_no_background_of_a_training(store: FeedbackStore, tmp_path: Path) -> None:
+    (file,) = export_store(store, "coco", tmp_path / "out")
+    sources = ImageSources(InspectionDataSettings(labels=str(file), label_format="coco"))
+    images = sources.load(sources.class_names() or ())
+    assert {Path(image.path).name: image.labelled for image in images} == {"0.png": True, "1.png": False, "2.png": True}
+    assert [finding.status for finding in sources.findings.found] == ["note"]
+    assert "1 of 3 images say answered false" in sources.findings.found[0].text
 
 
 def test_a_table_of_answers_is_checked_and_safe_in_a_spreadsheet(tmp_path: Path) -> None:

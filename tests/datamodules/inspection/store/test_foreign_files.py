@@ -211,15 +211,26 @@ def test_bad_entries_are_named_together_and_left_out_where_asked(store: Feedback
         {"bbox": good["bbox"], "category_id": 9},
         {"bbox": good["bbox"], "image_id": 7},
         {"bbox": "everywhere"},
+        {"bbox": [80, 30, 12, 9], "segmentation": [[]]},
+        {"bbox": [150, 40, 8, 9], "segmentation": [[150, 40], [150, 40, 158, 40, 158, 49]]},
+        {"bbox": [0, 0, 0, 0], "segmentation": [[20, 50, 60, 50, 60, 80, 20, 80]]},
     ]
     content = coco(good, *bad)
-    with pytest.raises(LabelError, match="9 entries cannot be taken over, so nothing was") as caught:
+    with pytest.raises(LabelError, match="12 entries cannot be taken over, so nothing was") as caught:
         take(store, folder, content)
-    assert all(f"annotations id {number}:" in str(caught.value) for number in range(2, 11))
+    assert all(f"annotations id {number}:" in str(caught.value) for number in range(4, 11))
+    assert "stands in" not in str(caught.value)
     assert store.runs() == []
     said = take(store, folder, content, on_error="skip")
-    assert "9 entries left out" in said
-    assert sorted(drawn(store)["a.png"]) == [(20, 10, 60, 40, None), (120, 30, 132, 39, None)]  # the box stands in
+    assert "8 entries left out" in said
+    assert "4 entries taken in another way: annotations id 3: a polygon of 2 points (its box stands in); " in said
+    assert sorted(drawn(store)["a.png"]) == [
+        (20, 10, 60, 40, None),
+        (20, 50, 60, 80, None),
+        (80, 30, 92, 39, None),
+        (120, 30, 132, 39, None),
+        (150, 40, 158, 49, pytest.approx(36, abs=8)),
+    ]
 
 
 def test_a_yolo_set_of_another_tool_is_read(store: FeedbackStore, folder: Path) -> None:

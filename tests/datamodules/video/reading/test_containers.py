@@ -96,6 +96,26 @@ def test_key_frames_closer_than_the_delay_of_decoding(tmp_path: Path) -> None:
     assert differences(path) == []
 
 
+def test_a_duration_is_that_of_the_pictures(folder: Path) -> None:
+    for container, change in (("mp4", "trimmed"), ("mkv", "offset")):
+        path = Recipe("h264", container, change, sound=True).make(folder)  # its sound is longer
+        first, *_, last = (time for time in truth_of(path).times if time is not None)
+        for reader in READERS:
+            info = read_video(str(path), KeepFrames(np.array([0])), reader=reader)
+            assert info.duration == pytest.approx(last - first + 1 / 25, abs=1e-3), (path, reader)
+        stream = StreamReader(str(path))
+        assert len(list(stream.frames())) == len(truth_of(path).times)
+        assert stream.end == pytest.approx(last + 1 / 25, abs=1e-3), path
+
+
+def test_packets_without_content_hold_the_picture_before_them(tmp_path: Path) -> None:
+    path = tmp_path / "held.ogv"  # Theora's packet of a picture that did not change is empty
+    ffmpeg("-f", "lavfi", "-i", "color=red:s=64x48:r=25:d=2", "-c:v", "libtheora", path)
+    assert truth_of(path).frames < 20
+    assert differences(path) == []
+    assert read_video(str(path), KeepFrames(), reader="pyav").duration == pytest.approx(2.0, abs=0.05)
+
+
 @pytest.mark.parametrize("container", ["ts", "mkv"])
 def test_field_coded_mpeg2(tmp_path: Path, container: str) -> None:
     path = tmp_path / f"fields.{container}"

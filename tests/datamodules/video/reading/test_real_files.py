@@ -19,6 +19,7 @@ NOT_FOR_DECORD = {
     "test.avi": "frames must be counted by decoding, since it holds pictures without content",
     "h265_video.mp4": "pictures look back beyond key frames",
     "video_90.mov": "the picture is turned or mirrored",
+    "h264_10bits.mp4": "it misplaces the colours of 4:2:0 of more than 8 bits",
 }
 
 
@@ -55,8 +56,7 @@ def test_both_readers_agree_on_every_file(shared_dir: Path) -> None:
         assert first.shape == second.shape, file
         assert frames["decord"].times().tolist() == frames["pyav"].times().tolist(), file
         worst[file.name] = float(np.abs(first - second).mean(axis=(1, 2, 3)).max())
-    assert {name: round(value, 2) for name, value in worst.items() if value >= 2} == {}
-    assert {name for name, value in worst.items() if value > 0.01} <= {"h264_10bits.mp4"}
+    assert {name: round(value, 3) for name, value in worst.items() if value > 0.01} == {}
 
 
 @pytest.mark.parametrize("reader", BOTH)

@@ -75,7 +75,7 @@ def test_readers_say_what_they_find_and_map_it_where_asked(tmp_path: Path, trans
     level = round(GREY * 255)
     tags = ["-colorspace", "bt2020nc", "-color_primaries", "bt2020", "-color_trc", transfer]
     scene = f"color=c=0x{level:02x}{level:02x}{level:02x}:size=64x48:rate=25:duration=0.2,format=gbrp"
-    shades = ["-vf", "scale=out_color_matrix=bt2020", "-pix_fmt", "yuv420p10le"]
+    shades = ["-vf", "scale=out_color_matrix=bt2020", "-pix_fmt", "yuv444p10le"]
     ffmpeg("-f", "lavfi", "-i", scene, *shades, "-c:v", "libx264", "-qp", "4", *tags, path)
     for mapped, right in ((False, float(level)), (True, expected(level / 255, transfer))):
         for reader in ("decord", "pyav"):
