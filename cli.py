@@ -156,12 +156,11 @@ def _version() -> str:
 def _run(command: str, arguments: list[str]) -> int:
     from datamodules.common.errors import AppraiseError
     from lightning_modules.commands.front import bare_options, errors
-    from lightning_modules.commands.front.early.any_command import check_words
+    from lightning_modules.commands.front.early.any_command import checked_words
 
     name = f"appraise {command}"
     try:
-        words = bare_options.words_at_home(arguments)
-        check_words(command, words)
+        words = checked_words(command, bare_options.words_at_home(arguments))
         return int(import_module(COMMANDS[command][0]).run(command, words))
     except AppraiseError as error:
         if os.environ.get("APPRAISE_DEBUG") == "1":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import math
 import os
 import warnings
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance  # any dataclass, to type checkers alone
 
 Stage = Literal["train", "val", "test"]
+
+log = logging.getLogger(__name__)
 
 
 def warmup_cosine(step: int, warmup_steps: int, total_steps: int) -> float:
@@ -114,6 +117,7 @@ class Method(L.LightningModule):
         self._scheduler_interval: Literal["step", "epoch"] = scheduler_interval
         self._warmup_epochs = warmup_epochs
         self._left_random: tuple[str, ...] = ()
+        self._warned_of_random = False
 
     @classmethod
     def class_path(cls) -> str:
@@ -131,6 +135,17 @@ class Method(L.LightningModule):
         marks = {"_class_path": self.class_path(), "_free": free_names(settings)}
         # Lightning would look for the arguments among the variables of the constructors that called: there are none.
         self.save_hyperparameters(marks | saved_values(settings) | resolved, frame=_outermost_frame())
+
+    def random_and_frozen(self) -> str | None:
+        """Sentence on what is frozen and filled by nothing, so that it stays random for ever; None where nothing is."""
+        return None
+
+    def warn_of_random(self) -> None:
+        """Say that sentence, once: before any data are read where the caller can, else when a training begins."""
+        text = None if self._warned_of_random else self.random_and_frozen()
+        if text is not None:
+            self._warned_of_random = True
+            log.warning("warning: %s", text)
 
     def left_random(self, parts: Sequence[str]) -> None:
         """Remember parts into which the named weights brought nothing: what they say means nothing until they learn.

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from datamodules.common.atomic_write import write_text
+from datamodules.common.errors import number_of
 from datamodules.faces.schema import MISSING
 from datamodules.tables.csv import csv_text
 
@@ -70,7 +71,7 @@ def write_answers(folder: Path, names: Sequence[str], answers: Sequence[FaceAnsw
         log.info("empty, since no training face had a label for them: %s", ", ".join(empty))
     failed = sum(map(bool, errors))
     told = f", {failed} not readable" if failed else ""
-    log.info("%d faces%s: %s", len(answers) - failed, told, folder / DECISIONS)
+    log.info("%s%s: %s", number_of(len(answers) - failed, "face"), told, folder / DECISIONS)
 
 
 def list_text(

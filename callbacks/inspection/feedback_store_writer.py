@@ -14,7 +14,7 @@ from torch import Tensor
 
 from callbacks.figures.prediction_writer import PredictionWriter, of_all_processes
 from callbacks.figures.run_key import weights_digest
-from datamodules.common.errors import StoreError
+from datamodules.common.errors import StoreError, number_of
 from datamodules.common.fingerprint import config_digest, file_sha256
 from datamodules.inspection.batch import NEW, ORIGINAL, InspectionBatch
 from datamodules.inspection.store.feedback import FeedbackStore
@@ -101,7 +101,8 @@ class FeedbackStoreWriter(PredictionWriter[InspectionBatch]):
         self._take_over(store)
         if self._run_id is not None:
             found = store.detections(self._run_id)
-            text = f"{len(found)} detections in {len({one.image_id for one in found})} of {read} images{failed}"
+            where = f"{len({one.image_id for one in found})} of {number_of(read, 'image')}"
+            text = f"{number_of(len(found), 'detection')} in {where}{failed}"
             log.info("%s, run %d of %s", text, self._run_id, store.path)
             if found:
                 log.info("next: appraise mentor --store %s", shlex.quote(str(store.path)))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import re
 import shutil
-import time
 from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -15,8 +14,6 @@ import lightning as L
 import torch
 from filelock import FileLock
 from lightning.pytorch.callbacks import Callback
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -25,12 +22,11 @@ from datamodules.common.atomic_write import atomic_path
 from datamodules.common.cache_folder import cache_folder
 from datamodules.common.errors import AppraiseError, CheckpointError, ConfigurationError
 from datamodules.common.fingerprint import config_digest
+from datamodules.common.progress import file_progress
 
 log = logging.getLogger(__name__)
 
 SPLITS = ("train", "val", "test")
-_LINES = 4  # lines of progress in a file
-_SILENT = 2.0  # seconds until the first of them
 
 
 @runtime_checkable
@@ -177,7 +173,7 @@ class FeatureCache(Callback):
             return
         loaders = [data.frame_batches(split) for split, _, _ in missing]
         numbers = [len(cast(Sized, loader.dataset)) for loader in loaders]
-        with _progress("Features of frames", sum(numbers)) as advance, _evaluating(trainer, module):
+        with file_progress("Features of frames", sum(numbers)) as advance, _evaluating(trainer, module):
             for (_, view, name), loader, rows in zip(missing, loaders, numbers, strict=True):
                 features = computed(cast(FrameModel, module), shown(loader, module.device, data, view))
                 width = write_shard(folder.file(name), features, rows, self.dtype, advance)
@@ -307,25 +303,3 @@ def _evaluating(trainer: L.Trainer, module: L.LightningModule) -> Iterator[None]
         yield
     for part, mode in modes:
         part.training = mode
-
-
-@contextmanager
-def _progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Give a function to call with the number of rows that were done."""
-    console = Console(stderr=True)
-    if console.is_terminal:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=console) as bar:
-            task = bar.add_task(title, total=total)
-            yield lambda rows: bar.advance(task, rows)
-        return
-    count, started = 0, time.monotonic()
-
-    def report(rows: int) -> None:
-        nonlocal count
-        before, count = count, count + rows
-        soon = time.monotonic() - started < _SILENT
-        if not soon and count * _LINES // total > before * _LINES // total:
-            console.print(f"{title}: {count} of {total}", highlight=False)
-
-    yield report

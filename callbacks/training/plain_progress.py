@@ -12,6 +12,8 @@ from lightning.pytorch.utilities.types import STEP_OUTPUT
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from datamodules.common.progress import duration
+
 log = logging.getLogger(__name__)
 
 
@@ -45,7 +47,7 @@ class PlainProgress(ProgressBar):
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Say how large the model is."""
-        self._say(model_size(pl_module))
+        self._say(model_size(pl_module, trainer.world_size))
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: STEP_OUTPUT, batch: object, batch_idx: int
@@ -127,12 +129,13 @@ class PlainProgress(ProgressBar):
             log.info("%s", text)
 
 
-def model_size(module: L.LightningModule) -> str:
-    """Name and number of parameters."""
+def model_size(module: L.LightningModule, processes: int = 1) -> str:
+    """Name and number of parameters, and of the processes that train them where there are several."""
     total = sum(parameter.numel() for parameter in module.parameters())
     trained = sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
     share = "all" if trained == total else f"{trained:,}"
-    return f"{type(module).__name__}: {total:,} parameters, {share} of them trained"
+    together = f", in {processes} processes" if processes > 1 else ""
+    return f"{type(module).__name__}: {total:,} parameters, {share} of them trained{together}"
 
 
 def counted(done: int, total: int, loader: object) -> str:
@@ -155,18 +158,6 @@ def counted(done: int, total: int, loader: object) -> str:
         return f"{done} of {total} steps"
     samples = min(len(sampler), total * size)
     return f"{min(done * size, samples)} of {samples} {getattr(loader.dataset, 'unit', 'samples')}"
-
-
-def duration(seconds: float) -> str:
-    """Seconds, minutes or hours, rounded to what an estimate is worth.
-
-    Example:
-        >>> duration(42), duration(600), duration(9000)
-        ('42 s', '10 min', '2.5 h')
-    """
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def shown_metrics(metrics: Mapping[str, Tensor | float]) -> str:

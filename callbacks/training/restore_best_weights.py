@@ -56,7 +56,7 @@ class RestoreBestWeights(Callback):
         pl_module.load_state_dict(checkpoint["state_dict"])
         score = saver.best_model_score
         reached = "" if score is None else f" ({saver.monitor} {float(score):.4g})"
-        log.info("restored the weights of epoch %s%s: %s", checkpoint.get("epoch"), reached, path)
+        log.info("restored the weights of epoch %s%s: %s", checkpoint.get("epoch"), reached, Path(path).name)
 
     def saver(self, trainer: L.Trainer) -> ModelCheckpoint:
         """The ModelCheckpoint that says which weights are best.

@@ -32,7 +32,7 @@ class TerminalProgress(RichProgressBar):
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Say how large the model is."""
         if trainer.is_global_zero:
-            log.info("%s", model_size(pl_module))
+            log.info("%s", model_size(pl_module, trainer.world_size))
 
     def configure_columns(self, trainer: L.Trainer) -> list[ProgressColumn]:
         """Lightning's columns, with seconds a step in the place of no steps a second."""

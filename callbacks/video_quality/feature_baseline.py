@@ -65,7 +65,7 @@ class FeatureBaseline(Callback):
         terminal = Console(stderr=True)
         for video in track(videos, "hand-made features", console=terminal, disable=not terminal.is_terminal):
             kept = EvenFrames(self.frames)
-            read_video(str(video.path), kept)
+            read_video(str(video.path), kept, again=True)
             rows.append(handmade_features(kept.frames()))
         return {name: torch.tensor([row[name] for row in rows], dtype=torch.float64) for name in rows[0]}
 

@@ -74,7 +74,7 @@ class RegionOverlay(PredictionWriter[VideoQualityBatch]):
         target.parent.mkdir(parents=True, exist_ok=True)
         group = outputs["frame_group"].cpu()
         kept = KeepFrames(batch["frame_index"][position, 0].cpu().numpy())
-        read_video(record["path"], kept)
+        read_video(record["path"], kept, again=True)
         decoded = torch.from_numpy(kept.frames())
         windows = window_boxes(
             outputs["region_index"][position, 0].cpu(),

@@ -15,7 +15,7 @@ from callbacks.figures.prediction_writer import PredictionWriter
 from callbacks.figures.run_key import run_key
 from callbacks.video_quality.score_rows import SCORES, append_score, read_rows, score_row, write_rows
 from datamodules.common.atomic_write import BEYOND_UTF8
-from datamodules.common.errors import VideoError
+from datamodules.common.errors import VideoError, number_of
 from datamodules.common.fingerprint import config_digest, file_key
 from datamodules.video_quality.batch import VideoQualityBatch, VideoRecord
 
@@ -53,7 +53,7 @@ class ScoreWriter(PredictionWriter[VideoQualityBatch]):
         trainer.strategy.barrier()
         if data is not None and self._rows:
             data.exclude(list(self._rows))
-            log.info("%d videos were scored before and are reused from %s", len(self._rows), folder)
+            log.info("%s scored before, reused from %s", number_of(len(self._rows), "video"), folder)
 
     def on_predict_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Open this process's files, beginning with the reused rows."""
@@ -118,7 +118,9 @@ class ScoreWriter(PredictionWriter[VideoQualityBatch]):
         for shard in shards:
             shard.unlink()
         failed = [row["status"] for row in rows.values()].count("error")
-        log.info("%d videos scored, %d not readable: %s", len(rows) - failed, failed, folder / "scores.csv")
+        log.info(
+            "%s scored, %d not readable: %s", number_of(len(rows) - failed, "video"), failed, folder / "scores.csv"
+        )
         return 0 < failed == len(rows)
 
     def _reusable_rows(self, path: Path) -> dict[str, dict[str, Any]]:

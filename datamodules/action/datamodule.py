@@ -52,6 +52,11 @@ class ActionDataModule(FrameDataModule):
         return None if self._only_path else self._frames.class_names
 
     @property
+    def example_source(self) -> str | None:
+        """What to try a trained model on: a video that it did not learn from, or the folder of the demo's long ones."""
+        return next((path for path in self._predict_paths() if Path(path).exists()), None)
+
+    @property
     def score_options(self) -> dict[str, object]:
         """Every option that can change a frame's score in ``predict``, plain values."""
         names = ("rate", "compare_rate", "tone_mapping")

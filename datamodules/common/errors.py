@@ -20,6 +20,16 @@ def one_line(text: str) -> str:
     return _UNSEEN.sub(_escape, text)
 
 
+def number_of(count: int, noun: str) -> str:
+    """A number and what it counts, in the singular where it is one.
+
+    Example:
+        >>> number_of(1, "training image"), number_of(0, "video"), number_of(2, "face")
+        ('1 training image', '0 videos', '2 faces')
+    """
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def _escape(found: re.Match[str]) -> str:
     letter = found[0]
     if "\udc80" <= letter <= "\udcff":  # a byte

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-_LINES = 4  # lines of progress in a file
+_FIRST = 2.0  # seconds without a line at the beginning; the next waits twice as long, and so on
+_LONGEST = 60.0  # seconds without a line
 
 
 @contextmanager
@@ -28,13 +30,29 @@ def file_progress(title: str, total: int, done: int = 0, *, percent: bool = Fals
             task = bar.add_task(title, total=total, completed=done)
             yield lambda weight=1: bar.advance(task, weight)
         return
-    count = done
+    count, wait = done, _FIRST
+    started = said_at = time.monotonic()
 
     def report(weight: int = 1) -> None:
-        nonlocal count
-        before, count = count, count + weight
-        if total >= _LINES and count * _LINES // total > before * _LINES // total:
+        nonlocal count, wait, said_at
+        count += weight
+        now = time.monotonic()
+        if count < total and now - said_at >= wait:
+            wait, said_at = min(2 * wait, _LONGEST), now
             said = f"{100 * count // total} %" if percent else f"{count} of {total}"
-            console.print(f"{title}: {said}", highlight=False)
+            left = duration((now - started) / (count - done) * (total - count))
+            console.print(f"{title}: {said}, about {left} left", highlight=False, soft_wrap=True)
 
     yield report
+
+
+def duration(seconds: float) -> str:
+    """Seconds, minutes or hours, rounded to what an estimate is worth.
+
+    Example:
+        >>> duration(42), duration(600), duration(9000)
+        ('42 s', '10 min', '2.5 h')
+    """
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

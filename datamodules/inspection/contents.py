@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
+from datamodules.common.errors import number_of
 from datamodules.common.splits import SPLITS
 from datamodules.inspection.batch import NEW, ORIGINAL
 from datamodules.inspection.labels.images_by_split import ImageLists
@@ -39,7 +40,7 @@ def parts_summary(lists: ImageLists, settings: InspectionDataSettings, *, needed
         check_pictures([image.path for image in learnt], [image.source for image in learnt], pictures)
     pool = [image for image in lists.known("predict") if image.domain == NEW]  # the test images where there is none
     if settings.new_training == "none" and settings.path is None and pool:
-        text = f"{len(pool)} training images of the new domain are not trained on (new_training is none)"
+        text = f"{number_of(len(pool), 'training image')} of the new domain not trained on (new_training is none)"
         pictures.note(text, "domains")
     remedy = "give labelled images of it, correct the labels or the split, or leave it out of classes"
     if settings.label_format == "mvtec":

@@ -201,8 +201,8 @@ class InspectionDataSettings:
     def _check_sources(self) -> None:
         if self.has_lists and self.label_format is None:
             raise ConfigurationError(
-                f"root or labels are given without label_format; name it ({', '.join(get_args(LabelFormat))}), it is "
-                "never guessed"
+                "root or labels are given without label_format, which is never guessed: name it with "
+                f"--data.init_args.label_format ({', '.join(get_args(LabelFormat))})"
             )
         if (self.new_root or self.new_labels) and not (self.root or self.labels):
             raise ConfigurationError("new_root or new_labels are given without the original domain's root or labels")

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from datamodules.common.errors import LabelError
+from datamodules.common.errors import LabelError, number_of
 from datamodules.common.progress import file_progress
 from datamodules.images.levels import Levels, white_of
 from datamodules.images.upright import picture_levels
@@ -62,7 +62,8 @@ def _findings(levels: Sequence[Levels], white: float, given: float | None) -> li
     highest = max(one.highest for one in levels)
     stated = all(one.stated is not None for one in levels)
     how = "as given" if given is not None else "by the metadata of the files" if stated else "guessed"
-    text = f"{len(levels)} training images have more than 8 bits, up to {highest:g}; white is {white:g}, {how}"
+    deep = f"{number_of(len(levels), 'training image')} {'has' if len(levels) == 1 else 'have'} more than 8 bits"
+    text = f"{deep}, up to {highest:g}; white is {white:g}, {how}"
     hint = "name another as white_level" if how == "guessed" else ""
     found = [Finding("note", "white", text + (f": {hint} if the camera has" if hint else ""))]
     reached = int(highest / white * 256) if white else 0

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, runtime_checkable
 
+from datamodules.common.errors import number_of
 from datamodules.summary.findings import Finding
 
 _CLASSES: Final = 12  # classes that a line tells
@@ -76,7 +77,8 @@ class DataSummary:
 
     def _line(self, split: SplitSummary) -> str:
         without = split.samples - split.labelled
-        parts = [f"{split.samples} {self.unit}" + (f", {without} without labels" if without else "")]
+        held = number_of(split.samples, self.unit.removesuffix("s"))
+        parts = [held + (f", {without} without labels" if without else "")]
         parts += list(split.facts)
         if split.classes:
             parts.append(_counted(split.classes))

@@ -76,8 +76,8 @@ class VideoListSettings:
             raise ConfigurationError("labels is one list that is split; give either labels or train/val/test_labels")
         if self.has_lists and self.label_format is None:
             raise ConfigurationError(
-                "label lists are given without label_format; name it (kvq, duration_fps_mos, ksvqe, divide or "
-                "manifest), it is never guessed"
+                "label lists are given without label_format, which is never guessed: name it with "
+                "--data.init_args.label_format (kvq, duration_fps_mos, ksvqe, divide or manifest)"
             )
         if self.root is not None and not self.has_lists:
             raise ConfigurationError(

@@ -100,14 +100,19 @@ class FrameAveragingActionRecognizer(StreamMethod):
         """Fetch pretrained weights, unless a training goes on, and take the weights of the classes from the data."""
         self._fetch_backbone()
         self.expect_frozen(self._backbone)
-        if self._random_backbone and self.backbone_is_frozen:
-            log.warning(
-                "The backbone %s is frozen with random weights, so that it tells little: set pretrained, name a file "
-                "as backbone_weights, or let it learn with train_backbone all.",
-                self.config.backbone,
-            )
+        self.warn_of_random()
         if self.config.class_weighting == "balanced":
             self.class_weight.copy_(balanced_weights(torch.as_tensor(self._class_counts())))
+
+    def random_and_frozen(self) -> str | None:
+        """A frozen backbone without weights."""
+        if not self._random_backbone or self.config.pretrained or not self.backbone_is_frozen:
+            return None
+        return (
+            f"the backbone {self.config.backbone} is frozen with random weights, so that it tells little: add "
+            "--model.init_args.pretrained true, name a file with --model.init_args.backbone_weights FILE, or let it "
+            "learn with --model.init_args.train_backbone all"
+        )
 
     def _fetch_backbone(self) -> None:
         if self._random_backbone and self.config.pretrained:

@@ -6,11 +6,14 @@ from collections.abc import Sequence
 
 from lightning_modules.commands.front.bare_options import ASKING, argument_of, option_words, split_options
 from lightning_modules.commands.front.early.class_arguments import class_arguments
+from lightning_modules.commands.front.early.known_options import check_choice
+from lightning_modules.commands.front.early.stated import Statement
 from lightning_modules.commands.front.errors import CommandLineError
 from lightning_modules.commands.trainer import run as run_trainer
 
 CONFIG = "action/annotate"
 _LEGACY_CONFIG = "action/annotate_legacy"
+_WRITER = "callbacks.SegmentWriter"
 USAGE = "appraise annotate SOURCE --ckpt_path FILE [--action NAME] [--show] [--output DIR]"
 
 # Options of the stream that may be given by their bare names.
@@ -63,6 +66,9 @@ def predict_arguments(arguments: Sequence[str]) -> list[str]:
     legacy = [option for option in options if option.name == "legacy" and option.value in (None, "true")]
     options = [option for option in options if option not in legacy]
     own = [option for option in options if option.name in owners]
+    for option in own:
+        if owners[option.name] == "trainer.callbacks":
+            check_choice(Statement(option.name, option.value, f"--{option.name}"), option.name, _WRITER)
     rest = [option for option in options if option not in own]
     shows = any(option.name == "show" and option.value in (None, "true") for option in own)
     paced = shows and not given & {"chunk_frames", "data.chunk_frames", "data.init_args.chunk_frames"}
@@ -80,7 +86,7 @@ def predict_arguments(arguments: Sequence[str]) -> list[str]:
 
 def _writer_arguments() -> dict[str, object]:
     """The writer's arguments with their defaults; the run's own ``--output`` names its folder."""
-    arguments = class_arguments("callbacks.SegmentWriter") or {}
+    arguments = class_arguments(_WRITER) or {}
     return {name: default for name, default in arguments.items() if name != "output"}
 
 

@@ -24,15 +24,17 @@ from PIL import Image
 from datamodules.action.frames.chosen import wanted_frames
 from datamodules.action.frames.sampling import FrameSampling
 from datamodules.action.lists.class_folders import FRAME_COLUMNS, FRAME_LIST, OPTIONAL_FRAME_COLUMNS
-from datamodules.action.lists.records import ActionVideo
+from datamodules.action.lists.records import ActionVideo, group_of
 from datamodules.action.lists.settings import ActionListSettings
 from datamodules.action.lists.sources import read_videos
 from datamodules.common.atomic_write import BEYOND_UTF8, flush_row, output_name, write_text
-from datamodules.common.errors import AppraiseError, ConfigurationError, VideoError, one_line
+from datamodules.common.errors import AppraiseError, ConfigurationError, VideoError, number_of, one_line
 from datamodules.common.fingerprint import config_digest
 from datamodules.common.progress import file_progress
+from datamodules.common.walking import look_below
 from datamodules.tables.csv import CsvRows, csv_text
 from datamodules.tables.rows import read_rows
+from datamodules.video.finding import VIDEO_SUFFIXES
 from datamodules.video.reading.contract import FrameChunk, VideoInfo
 from datamodules.video.reading.reader import read_video
 from lightning_modules.commands.front.bare_options import SentenceParser
@@ -87,7 +89,8 @@ def run(command: str, arguments: Sequence[str]) -> int:
             raise
         raise ConfigurationError(f"{options.output} cannot be written ({error}); give another --output") from error
     failed = f"; {len(errors)} could not be read" if errors else ""
-    sys.stdout.write(f"{extraction.frames} frames of {len(videos) - len(errors)} videos in {options.output}{failed}\n")
+    done = f"{number_of(extraction.frames, 'frame')} of {number_of(len(videos) - len(errors), 'video')}"
+    sys.stdout.write(f"{done} in {options.output}{failed}\n")
     return 1 if len(errors) == len(videos) else 0
 
 
@@ -102,7 +105,8 @@ def listed_videos(source: str, root: str | None, label: str | None) -> list[Acti
     if not path.exists():
         raise CommandLineError(f"{source} does not exist; give a folder of class folders, a list or a video")
     if path.is_dir():
-        videos = read_videos(ActionListSettings(root=source, label_format="videos"))
+        flat = flat_videos(path, label)
+        videos = flat or read_videos(ActionListSettings(root=source, label_format="videos"))
     elif path.suffix.lower() in (".csv", ".txt"):
         videos = read_videos(ActionListSettings(root=root, labels=source))
     else:
@@ -115,6 +119,21 @@ def listed_videos(source: str, root: str | None, label: str | None) -> list[Acti
                 "or name another one with --class where SOURCE is one file"
             )
     return videos
+
+
+def flat_videos(folder: Path, label: str | None) -> list[ActionVideo]:
+    """Videos that lie in a folder without class folders, all of one class: the given one, or the folder's name.
+
+    Nothing where videos lie deeper: then the folders name the classes.
+    """
+    found = [Path(file) for file in look_below(folder, VIDEO_SUFFIXES).files]
+    if not found or any(file.parent.absolute() != folder.absolute() for file in found):
+        return []
+    name = label or folder.absolute().name or "video"
+    return [
+        ActionVideo(str(file.absolute()), file.name, name, group_of(file.stem, file.name), source=str(folder))
+        for file in sorted(found)
+    ]
 
 
 class Extraction:

@@ -241,8 +241,8 @@ def _fill(backbone: Backbone, name: str, state: Mapping[str, Tensor], origin: st
     inner = backbone.features if isinstance(backbone, TimmBackbone) else getattr(backbone, "levels", None)
     if not isinstance(inner, nn.Module) or isinstance(inner, _SmallLevels):
         raise ConfigurationError(
-            f"The backbone {name!r} has no pretrained weights: set pretrained to false and leave backbone_weights out, "
-            "or choose a network of timm."
+            f"The backbone {name!r} has no pretrained weights: leave backbone_weights out and add "
+            "--model.init_args.pretrained false, or choose a network of timm."
         )
     # Feature extraction renames: some levels' names are joined by "_", some networks sit below "model.".
     given = {key.replace(".", "_"): value for key, value in state.items()}

@@ -149,8 +149,8 @@ def pretrained_state(name: str, pooled_size: int | None = None) -> dict[str, Ten
     except (RuntimeError, OSError) as error:
         reason = " ".join(str(error).split())
         raise ConfigurationError(
-            f"No pretrained weights of {name!r} can be had ({reason}): set pretrained to false, or name a file as "
-            "backbone_weights."
+            f"No pretrained weights of {name!r} can be had ({reason}): begin from random weights with "
+            "--model.init_args.pretrained false, or name a file with --model.init_args.backbone_weights FILE."
         ) from error
     return network.state_dict()
 

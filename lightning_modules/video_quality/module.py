@@ -78,12 +78,18 @@ class KSVQE(Method):
 
     def on_fit_start(self) -> None:
         """Warn of frozen parts that nothing was loaded into."""
-        if self._random_parts and self.trainer.ckpt_path is None:
-            log.warning(
-                "The %s extractor is frozen with random weights, so that it tells nothing: name a file of weights "
-                "(content_weights, distortion_weights or weights) or begin from a checkpoint.",
-                " and the ".join(self._random_parts),
-            )
+        if self.trainer.ckpt_path is None:
+            self.warn_of_random()
+
+    def random_and_frozen(self) -> str | None:
+        """Extractors that are frozen, without weights."""
+        if not self._random_parts:
+            return None
+        return (
+            f"the {' and the '.join(self._random_parts)} extractor is frozen with random weights, so that it tells "
+            "nothing: name a file of weights, with --model.init_args.content_weights, distortion_weights or weights, "
+            "or begin from a checkpoint"
+        )
 
     def default_optimizer(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
         """AdamW as in section 4.2 of the supplement."""

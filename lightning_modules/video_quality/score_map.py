@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from datamodules.common.errors import ConfigurationError
+from datamodules.common.errors import ConfigurationError, number_of
 
 _log = logging.getLogger(__name__)
 
@@ -135,7 +135,7 @@ def explain_fit(scores: Tensor, mos: Tensor) -> tuple[LogisticParameters, str]:
     pairs = _Standardised(*_standardised(x[order]), *_standardised(y[order]))
     line = _straight(pairs)
     if len(x) < _MINIMUM:
-        return line, f"{len(x)} videos are fewer than the {_MINIMUM} that four parameters need."
+        return line, f"{number_of(len(x), 'video')}, fewer than the {_MINIMUM} that four parameters need."
     if x.min() == x.max():
         return line, f"all {len(x)} scores are equal to {x[0]:.6g}."
     if y.min() == y.max():

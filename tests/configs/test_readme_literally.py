@@ -70,7 +70,7 @@ def run_section(section: str, folder: Path, skipped: str = "nothing of it") -> N
         if skipped in line:
             continue
         out = typed(line, folder, smaller.get(command, []))
-        for following in re.findall(r"^next: (appraise (?:test|predict) .*)$", out, flags=re.MULTILINE):
+        for following in re.findall(r"^next: (appraise (?:test|predict|annotate) .*)$", out, flags=re.MULTILINE):
             typed(following, folder, [])
 
 
@@ -87,6 +87,7 @@ def answer_all(line: str, folder: Path) -> None:
         own: dict[str, Any] = {"run_id": run.id, "image_id": found.image_id, "detection_id": found.id}
         store.answer(client_id=f"c{number}", annotator="me", verdict=verdict, **own)
     page.send_signal(signal.SIGINT)
+    assert page.stdout.read().splitlines()[-1].startswith(f"stopped: {len(store.answers())} answers stored in ")
     assert page.wait(30) == 0
 
 

@@ -61,7 +61,7 @@ CASES: dict[Callable[..., object], list[Case]] = {
         ({"root": ".", "label_format": "demo"}, "label_format is demo but root"),
         ({"root": "nowhere"}, "root nowhere is no folder"),
         ({"root": ".", "label_format": "lfw"}, "holds no list of lfw"),
-        ({"root": ".", "label_format": "list"}, "holds no list of PubFig, LFW or CelebA; name the list as labels"),
+        ({"root": ".", "label_format": "list"}, "holds no list of PubFig, LFW or CelebA; name it with --data"),
     ],
     FaceAugmentation: [({"flip": 1.5}, r"flip is 1\.5, but must be in 0\.\.1")],
     InspectionDataModule: [
@@ -74,7 +74,7 @@ CASES: dict[Callable[..., object], list[Case]] = {
         ({"test_fraction": -0.1}, "fraction"),
         ({"val_fraction": 0.6, "test_fraction": 0.4}, "fraction"),
         ({"new_training": "mentored"}, "no store is given"),
-        ({"root": "x"}, r"without label_format; name it \(manifest, folder"),
+        ({"root": "x"}, r"name it with --data.init_args.label_format \(manifest, folder"),
         ({"new_root": "x", "label_format": "folder"}, "without the original domain's"),
         ({"root": "x", "label_format": "manifest"}, "label_format manifest needs labels"),
         ({"labels": "x", "label_format": "folder"}, "label_format folder needs root"),

@@ -129,7 +129,7 @@ class BestAndLast(ModelCheckpoint):
         if before != here and trainer.is_global_zero:
             if before.is_file():
                 with atomic_path(here) as temporary:
-                    shutil.copyfile(before, temporary)
+                    shutil.copy2(before, temporary)  # its time too: it is no newer than the run before
             else:
                 log.warning(
                     "The best checkpoint so far, %s (%s %.4g), is gone: a new one is written once a better is found.",

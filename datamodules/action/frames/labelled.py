@@ -98,7 +98,8 @@ class LabelledFrames:
         Raises:
             LabelError: Naming the classes without a training frame.
         """
-        check_classes(self.splits(), self.class_names)
+        told = {} if self._settings.split_by == "frame" else {one.name: one.classes for one in self.summary().splits}
+        check_classes(self.splits(), self.class_names, told)
         if self._settings.split_by == "frame":
             _log.warning("split_by is frame: neighbouring frames lie on both sides, so that accuracy measures memory")
         if self._settings.val_is_test:

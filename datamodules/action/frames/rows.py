@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -100,8 +100,15 @@ def _rows(
     )
 
 
-def check_classes(rows: dict[SplitName, FrameRows], class_names: Sequence[str]) -> None:
+def check_classes(
+    rows: dict[SplitName, FrameRows], class_names: Sequence[str], told: Mapping[str, Mapping[str, int]]
+) -> None:
     """Stop where a class has nothing to train on; say where it has nothing to be measured on.
+
+    Args:
+        rows: Frames of each split.
+        class_names: The classes.
+        told: Videos of each class in the splits that are summed up already: a class without one was named there.
 
     Raises:
         LabelError: Naming the classes that no training frame shows.
@@ -117,4 +124,5 @@ def check_classes(rows: dict[SplitName, FrameRows], class_names: Sequence[str]) 
                 f"no readable frame of {shown} is in the training split; add videos of it, correct the list's splits, "
                 "or leave it out by classes"
             )
-        _log.warning("no frame of %s is in the %s split", shown, split)
+        if split not in told or any(told[split].get(name) for name in absent):
+            _log.warning("no readable frame of %s is in the %s split", shown, split)

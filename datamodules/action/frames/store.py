@@ -26,7 +26,7 @@ from datamodules.action.frames.sampling import DEFAULT_FRAMES
 from datamodules.action.frames.settings import ActionFrameSettings
 from datamodules.action.lists.records import ActionVideo
 from datamodules.common.cache_folder import cache_folder
-from datamodules.common.errors import VideoError
+from datamodules.common.errors import VideoError, number_of
 from datamodules.common.fingerprint import config_digest, file_key
 from datamodules.common.progress import file_progress
 
@@ -243,7 +243,8 @@ def _report(store: FrameStore) -> None:
     for error in errors[:_NAMED]:
         _log.warning("skipped: %s", error)
     if len(errors) > _NAMED:
-        _log.warning("skipped: %d more files that cannot be read", len(errors) - _NAMED)
+        _log.warning("skipped: %s more that cannot be read", number_of(len(errors) - _NAMED, "file"))
     count = len(store.frames)
     size = count * 3 * store.size**2 / 1e6
-    _log.info("%d frames of %d videos are kept in %s (%.0f MB)", count, len(store.videos), store.folder, size)
+    held = f"{number_of(count, 'frame')} of {number_of(len(store.videos), 'video')}"
+    _log.info("%s: kept in %s (%.0f MB)", held, store.folder, size)

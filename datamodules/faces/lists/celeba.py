@@ -65,8 +65,12 @@ def read_celeba(
     report_lacking(path, absent, len(records), f"is below {root}; {sought}", f"are not below {root}")
     known = _read_boxes(boxes) if boxes is not None else None
     kept = [place for place, file in enumerate(files) if file is not None]
-    boxed = [place for place in kept if known is None or plain_name(records[place][1]) in known]
-    bare = [records[place][1] for place in kept if known is not None and plain_name(records[place][1]) not in known]
+    boxed = [place for place in kept if known is None or known.get(plain_name(records[place][1])) is not None]
+    bare = [
+        records[place][1]
+        for place in kept
+        if known is not None and (not boxed or plain_name(records[place][1]) not in known)
+    ]
     report_lacking(path, bare, len(kept), f"has a face box in {boxes}", f"have no face box in {boxes} and are left out")
     names = [records[place][1] for place in boxed]
     return FaceList(
@@ -178,9 +182,13 @@ def _labels(values: NDArray[np.float32], places: list[int | None], zero: int) ->
     return np.where(np.isnan(chosen), MISSING, labels).astype(np.int8)
 
 
-def _read_boxes(path: str | Path) -> dict[str, Box]:
-    """Read ``list_bbox_celeba``: picture, x_1, y_1, width, height; boxes of zeros are named and left out."""
-    boxes: dict[str, Box] = {}
+def _read_boxes(path: str | Path) -> dict[str, Box | None]:
+    """Read ``list_bbox_celeba``: picture, x_1, y_1, width, height; boxes of zeros are named, and None stands for them.
+
+    Raises:
+        LabelError: If a line is malformed, or no box encloses anything.
+    """
+    boxes: dict[str, Box | None] = {}
     repeats, empty = Repeats(path), EmptyBoxes(path)
     for number, line in enumerate(read_lines(path), start=1):
         fields = _fields(line, next((mark for mark in "\t;," if mark in line), None))
@@ -192,10 +200,10 @@ def _read_boxes(path: str | Path) -> dict[str, Box]:
         if width < 0 or height < 0:
             raise fail(path, number, f"the box has width {width:g} and height {height:g}; none may be below 0")
         box, name = (left, top, left + width, top + height), plain_name(fields[0])
-        if repeats.is_new(number, name, fields[0], box=box) and not empty.adds(number, box, fields[0]):
-            boxes[name] = box
+        if repeats.is_new(number, name, fields[0], box=box):
+            boxes[name] = None if empty.adds(number, box, fields[0]) else box
     repeats.report()
-    empty.report(any_full=bool(boxes))
+    empty.report(any_full=any(boxes.values()))
     if not boxes:
         raise LabelError(f"{path}: the list holds no box; it needs image_id, x_1, y_1, width and height a line")
     return boxes

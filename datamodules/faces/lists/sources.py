@@ -75,7 +75,7 @@ def _with_list(settings: FaceListSettings) -> tuple[KnownFormat, FaceListSetting
             return kind, replace(settings, labels=str(Path(settings.root) / name))
     if settings.label_format != "auto":
         kinds = "PubFig, LFW or CelebA" if settings.label_format == "list" else settings.label_format
-        raise ConfigurationError(f"root {settings.root} holds no list of {kinds}; name the list as labels")
+        raise ConfigurationError(f"root {settings.root} holds no list of {kinds}; name it with --data.init_args.labels")
     return "images", settings
 
 

@@ -8,7 +8,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from datamodules.common.atomic_write import atomic_path
-from datamodules.common.errors import StoreError
+from datamodules.common.errors import StoreError, number_of
 from datamodules.inspection.store.file import StoreFile
 from datamodules.inspection.store.schema import clear_errors
 
@@ -39,7 +39,8 @@ def backup(store: StoreFile, target: Path) -> str:
     if maps.is_dir():
         shutil.copytree(maps, Path(f"{target}.maps"), dirs_exist_ok=True)
     images, _, detections, answers = counts
-    return f"{target} holds all {images} images, {detections} detections and {answers} answers of {store.path}"
+    held = f"{number_of(detections, 'detection')} and {number_of(answers, 'answer')}"
+    return f"{target} holds all of {number_of(images, 'image')}, {held} of {store.path}"
 
 
 def recover(path: Path, target: Path) -> list[str]:

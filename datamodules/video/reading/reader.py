@@ -52,6 +52,7 @@ def read_video(
     timeout: float = 60.0,
     threads: int = 0,
     tone_mapping: bool = False,
+    again: bool = False,
 ) -> VideoInfo:
     """Read the frames that ``consumer`` wants from one file.
 
@@ -62,6 +63,8 @@ def read_video(
         timeout: Seconds that opening and decoding may take, for each reader that tries.
         threads: Decoding threads; 0 lets FFmpeg choose.
         tone_mapping: Whether pictures of high dynamic range (``VideoInfo.transfer`` says so) are mapped to BT.709.
+
+        again: The file was read before, so that nothing is said once more of the reader that was taken.
 
     Returns:
         What the file holds; ``info.reader`` tells which reader delivered.
@@ -79,7 +82,7 @@ def read_video(
         except VideoError as error:
             reasons.append(f"{name}: {_reason(error, path)}")
             continue
-        if info.reader.startswith("pyav (decord: ") and decord_available():
+        if not again and info.reader.startswith("pyav (decord: ") and decord_available():
             _log.info("%s: read by PyAV (%s)", path, reasons[0])
         return info
     raise VideoError(f"{path}: cannot be read ({'; '.join(reasons)}); repair or remove the file")

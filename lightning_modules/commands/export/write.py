@@ -52,7 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
         prog="appraise export", description="Write a trained network as one graph, checked against torch on your files."
     )
     add = parser.add_argument
-    add("--ckpt_path", required=True, metavar="FILE", help="checkpoint that `fit` wrote")
+    add("--ckpt_path", required=True, metavar="FILE", help="that `fit` wrote; --run FOLDER stands for a run's best")
     add("--output", type=Path, required=True, metavar="DIR", help="new folder of the export")
     add("--format", choices=tuple(GRAPHS), default="onnx", help="what the graph is (default: onnx)")
     add("--input", metavar="PLACE", help="files to compare the graph with torch on (default: the run's test split)")

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from datamodules.common.errors import ImageError
+from datamodules.common.errors import ImageError, number_of
 from datamodules.common.fingerprint import file_sha256
 from datamodules.images.finding import images_at
 from datamodules.images.upright import read_picture
@@ -92,7 +92,8 @@ def run(graph: Graph, manifest: Manifest, place: str, output: Path, sha256: str)
     finally:
         store.close()
     unread = f", {failed} of {len(paths)} not readable" if failed else ""
-    log.info("%d detections in %d of %d images%s: %s", found, hit, len(paths) - failed, unread, store.path)
+    seen = number_of(len(paths) - failed, "image")
+    log.info("%s in %d of %s%s: %s", number_of(found, "detection"), hit, seen, unread, store.path)
     return Outcome(len(paths) - failed, failed)
 
 

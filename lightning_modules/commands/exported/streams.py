@@ -14,7 +14,7 @@ from callbacks.action.frame_states import SegmentSettings
 from callbacks.action.source_annotation import Outputs, SourceAnnotation, SourceResult, StreamChunk
 from callbacks.action.source_names import free_name, sentence
 from callbacks.action.summary import append_result, read_results, write_results
-from datamodules.common.errors import ConfigurationError, VideoError
+from datamodules.common.errors import ConfigurationError, VideoError, number_of
 from datamodules.common.fingerprint import config_digest, file_key
 from datamodules.video.streaming.chunks import ChunkBuilder, ChunkPart, ChunkPlan
 from datamodules.video.streaming.info import StreamInfo
@@ -70,7 +70,7 @@ def run(graph: Graph, manifest: Manifest, place: str, output: Path, sha256: str)
     kept = [one for place, one in earlier.items() if place not in results]
     write_results(output, [*kept, *results.values()], {})
     failed = sum(1 for one in results.values() if one.status == "error")
-    log.info("%d videos, %d with errors: %s", len(results), failed, output)
+    log.info("%s, %d with errors: %s", number_of(len(results), "video"), failed, output)
     return Outcome(sum(1 for one in results.values() if one.frames), failed)
 
 

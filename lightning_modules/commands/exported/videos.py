@@ -14,7 +14,7 @@ import numpy as np
 
 from callbacks.video_quality.score_rows import append_score, read_rows, score_row, write_rows
 from datamodules.common.atomic_write import BEYOND_UTF8
-from datamodules.common.errors import VideoError
+from datamodules.common.errors import VideoError, number_of
 from datamodules.common.fingerprint import config_digest, file_key
 from datamodules.video.finding import find_videos
 from datamodules.video.numpy_resizing import enlarge, resize_whole
@@ -54,7 +54,7 @@ def run(graph: Graph, manifest: Manifest, place: str, output: Path, sha256: str)
     earlier = {row["file"]: row for row in read_rows(output / "scores.jsonl") if row["status"] == "ok"}
     kept = {file: row for file, row in earlier.items() if row.get("key") == _key(key, file)}
     if kept:
-        log.info("%d videos were scored before and are reused from %s", len(kept), output)
+        log.info("%s scored before, reused from %s", number_of(len(kept), "video"), output)
     rows = dict(kept)
     write_rows(output, list(rows.values()))
     with (
@@ -66,7 +66,7 @@ def run(graph: Graph, manifest: Manifest, place: str, output: Path, sha256: str)
                 rows[file] = _row(graph, manifest.facts, file, _key(key, file))
                 append_score((table, lines), rows[file])
     failed = sum(1 for row in rows.values() if row["status"] == "error")
-    log.info("%d videos scored, %d not readable: %s", len(rows) - failed, failed, output / "scores.csv")
+    log.info("%s scored, %d not readable: %s", number_of(len(rows) - failed, "video"), failed, output / "scores.csv")
     return Outcome(len(rows) - failed, failed)
 
 

@@ -21,10 +21,18 @@ _HIDDEN_LINES = (
     "TPU available:",
     "HPU available:",
     "Loading `train_dataloader` to estimate number of stepping batches",  # how a schedule learns its length
-    "Restoring states from the checkpoint path at",  # the line after it says that they were restored
+    "Restoring states from the checkpoint path at",  # `goes on from step ...` says so
+    "Restored all states from the checkpoint at",  # likewise
+    "Loaded model weights from the checkpoint at",  # `weights of ...` says so
+    "Running in `fast_dev_run` mode",  # `a trial run ...` says so
+    "`Trainer(",  # repeats a limit that was asked for; config.yaml holds it
+    "Initializing distributed: GLOBAL_RANK",  # the model's line says how many processes there are
+    "-" * 20,  # frames the line on processes, which comes with it
+    "distributed_backend=",  # config.yaml holds the strategy
     "Seed set to",  # run.json and config.yaml hold the seed
     "Trainer already configured with model summary callbacks",  # our own choice of summary, see `bars_and_summary`
     "`Trainer.fit` stopped: `max_epochs=",  # the normal end
+    "`Trainer.fit` stopped: `max_steps=",  # likewise
     "Using bfloat16 Automatic Mixed Precision",  # what was asked for; config.yaml holds it
     "Using 16bit Automatic Mixed Precision",  # likewise
 )
@@ -42,6 +50,7 @@ _HIDDEN_WARNINGS = (
     r".*It is recommended to use .*sync_dist=True.* when logging on epoch level.*",  # metric objects do it themselves
     r".*callbacks used to create the checkpoint need to be provided.*",  # a prediction has other callbacks than a fit
     r"Total length of `DataLoader` across ranks is zero.*",  # a resumed prediction with nothing left to do
+    r".*torch\.distributed\.nn\.functional\.all_gather is deprecated.*",  # torch's own advice to whoever calls it
     r"Glyph \d+ .* missing from font.*",  # our own line names the characters, and what to install
     r"The dirpath has changed from.*",  # a resumed run, and a test, write to a folder of their own
 )

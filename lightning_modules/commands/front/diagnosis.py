@@ -47,6 +47,7 @@ _NOT_SUBCLASS = re.compile(
 )
 _WRONG_TYPE = re.compile(r"Expected a (<class '[\w.]+'>|typing\.\w+\[.*\])\. Got value: (.*)")
 _UNION = re.compile(r"Subtypes: \[(.*)\]")
+_LITERAL = re.compile(r"Literal\[([^\[\]]*)\]")
 _GIVEN = re.compile(r"Given value: (.*)")
 _NESTED_VALUE = re.compile(r"NestedArg\(key='[^']*', val=(.*)\)$")
 _REQUIRED = re.compile(r"the following arguments are required: (.*)")
@@ -154,6 +155,8 @@ def _explain_class(message: str, key: str) -> str | None:
     kind = key.rpartition(".")[2]
     bare = _UNKNOWN_CLASS.search(message)
     if bare:
+        if bare[1].lower() in ("none", "no", "off", "false"):
+            return f'{key}: there is no class "{bare[1]}": null leaves it out'
         return f'{key}: there is no class "{bare[1]}"{did_you_mean(bare[1], known_classes(kind))}'
     missing = _NO_ATTRIBUTE.search(message)
     if missing:
@@ -199,7 +202,9 @@ def _explain_value(message: str, key: str) -> str | None:
         return f"{key}: expected {_readable(kind)}, got {value}"
     unions, given = _UNION.findall(message), _given(message)
     if unions and given:
-        return f"{key}: expected {_readable(unions[-1])}, got {given}"
+        choices = [choice.strip("'") for listed in _LITERAL.findall(unions[-1]) for choice in listed.split(", ")]
+        near = did_you_mean(given, choices) if choices else ""
+        return f"{key}: expected {_readable(unions[-1])}, got {given}{near if near.endswith('?') else ''}"
     return None
 
 
@@ -228,9 +233,9 @@ def _readable(union: str) -> str:
     """
     plain = re.sub(r"<class '(?:[\w.]*\.)?(\w+)'>", r"\1", union).replace("NoneType", "null")
     plain = re.sub(r"\b(?:\w+\.)+(\w+)", r"\1", plain)
-    choice = re.fullmatch(r"Literal\[([^\[\]]*)\](, null)?", plain)
+    choice = re.fullmatch(r"((?:Literal\[[^\[\]]*\](?:, )?)+)(null)?", plain)
     if choice:
-        return f"one of {choice[1]}{' or null' if choice[2] else ''}"
+        return f"one of {', '.join(_LITERAL.findall(choice[1]))}{' or null' if choice[2] else ''}"
     return plain if "[" in plain else " or ".join(part.strip() for part in plain.split(","))
 
 

@@ -57,6 +57,7 @@ _LOOP_OPTIONS = (
 _ANNOTATE_OPTIONS = (
     ("SOURCE", "a video, a folder of videos, an address, camera:0, or - for standard input"),
     ("--ckpt_path FILE", "a trained checkpoint; class names and frame size come from it"),
+    ("--run FOLDER", "or a run: its best checkpoint"),
     ("--action NAME", "look for one class alone"),
     ("--seconds NUMBER", "window of the rolling average; --window NUMBER counts frames instead"),
     ("--mode MODE", "trailing (live), centred (files, no delay) or exponential"),
@@ -72,12 +73,12 @@ _ANNOTATE_OPTIONS = (
 )
 
 _EXTRACT_OPTIONS = (
-    ("SOURCE", "a folder with a folder of videos for each class, a csv video,class, or one file"),
+    ("SOURCE", "a folder of videos, or of a folder for each class; a csv video,class; or one file"),
     ("--output DIR", "folder of the pictures; a run that was stopped goes on in it"),
     ("--every SECONDS", "one frame for so many seconds"),
     ("--count NUMBER", "or so many frames of each video, evenly"),
     ("--size PIXELS", "shorter side of the pictures"),
-    ("--class NAME", "class of one file (default: the name of its folder)"),
+    ("--class NAME", "class of one file or flat folder (default: the folder's name)"),
     ("--root DIR", "folder that the names in a list are relative to (default: the list's)"),
     ("--timeout SECONDS", "for decoding one file (default: 60)"),
     ("--tone-mapping", "show PQ and HLG (high dynamic range) as a usual screen would"),
@@ -85,6 +86,7 @@ _EXTRACT_OPTIONS = (
 
 _GENERATE_OPTIONS = (
     ("--ckpt_path FILE", "a trained face classifier, or a generator that holds its statistics"),
+    ("--run FOLDER", "or the folder that `validate --config face_attributes/statistics` wrote"),
     ("--statistics FILE", "statistics.safetensors of that classifier, which `validate` wrote"),
     ("--attributes TEXT", 'what the faces shall show, as in "Smiling, Eyeglasses, no Bangs"'),
     ("--count NUMBER", "faces, each from noise of its own"),
@@ -99,7 +101,7 @@ _GENERATE_OPTIONS = (
 
 _EVALUATE_OPTIONS = (
     ("--config FILE", "a file, or the name of a shipped one (face_attributes/evaluate)"),
-    ("--ckpt_path FILE", "a generator, or a classifier with --statistics FILE"),
+    ("--ckpt_path FILE", "a generator, or a classifier with --statistics FILE; or --run FOLDER"),
     ("--judges FILE FILE", "classifiers that had no part in making the faces"),
     ("--modes MODE ...", "how targets are made; each with equal settings"),
     ("--requests NUMBER", "faces a mode and kind of request"),
@@ -138,6 +140,7 @@ _SWEEP_OPTIONS = (
 
 _EXPORT_OPTIONS = (
     ("--ckpt_path FILE", "checkpoint that `fit` wrote"),
+    ("--run FOLDER", "or a run: its best checkpoint"),
     ("--output DIR", "new folder of the export"),
     ("--input PLACE", "files to compare the graph with torch on (default: the run's test split)"),
     ("--format FORMAT", "onnx (default) or torch_export"),
@@ -180,7 +183,7 @@ _OWN_OPTIONS = {
 }
 
 _USAGE = {
-    "export": "--ckpt_path FILE --output DIR [--NAME VALUE ...]",
+    "export": "--run FOLDER | --ckpt_path FILE --output DIR [--NAME VALUE ...]",
     "run-exported": "FOLDER INPUT --output DIR [--NAME VALUE ...]",
     "submit": "--config FILE | --sweep ID | --run FOLDER [--NAME VALUE ...] [-- options of fit]",
     "status": "FOLDER",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import logging
 import sys
@@ -30,6 +29,7 @@ from callbacks.training.saving.epoch_means import EpochMeans
 from callbacks.training.saving.stop_at_signal import StopAtSignal, StoppedBySignal
 from callbacks.training.terminal_progress import TerminalProgress
 from datamodules.common.errors import AppraiseError
+from lightning_modules.base import Method
 from lightning_modules.commands.front import checkpoint, diagnosis, loggers, resume, slurm
 from lightning_modules.commands.front.config_files import ConfigFile, run_name
 from lightning_modules.commands.front.console import RESULTS, set_up_console
@@ -45,7 +45,7 @@ from lightning_modules.commands.front.report import (
     newest_checkpoint,
     next_commands,
 )
-from lightning_modules.commands.front.run_folder import claim_run_folder, discard_attempt
+from lightning_modules.commands.front.run_folder import claim_run_folder, discard_attempt, is_numbered, remove_empty
 from lightning_modules.nn.torch_file import allow_numpy_scalars
 
 log = logging.getLogger("appraise")
@@ -232,8 +232,8 @@ class AppraiseCLI(LightningCLI):
             super().instantiate_classes()
             _check_kinds(self.model, self.datamodule)
         except BaseException as error:
-            with contextlib.suppress(OSError):  # holds something after all
-                self.folder.rmdir()
+            discard_attempt(self.folder, whole=True)
+            remove_empty(self.folder)
             if isinstance(error.__cause__, AppraiseError):  # a link's own error, inside the parser's
                 raise error.__cause__ from None
             missing = diagnosis.missing_package(error)
@@ -252,11 +252,15 @@ class AppraiseCLI(LightningCLI):
             trainer = super().instantiate_trainer(**kwargs)
         except ValueError as error:  # Lightning's other way to say it
             raise CommandLineError(" ".join(str(error).split())) from error
+        if trainer_config.fast_dev_run:
+            steps = int(trainer_config.fast_dev_run)
+            log.info("a trial run of a few steps (fast_dev_run %d): nothing is written", steps)
         loggers.quieten(trainer.loggers)
         given = self.config[self.command].ckpt_path
         if self.command == "fit" and given and not trainer_config.fast_dev_run:
             step = self.resumed_at = resume.step_of(Path(given))
             if step is not None:
+                log.info("goes on from step %d: %s", step, given)
                 loggers.go_on(trainer.loggers, Path(given).parent.parent, step)
         for saver in trainer.checkpoint_callbacks:
             if getattr(saver, "dirpath", "") is None:
@@ -288,30 +292,53 @@ class AppraiseCLI(LightningCLI):
 
     def fit(self, **kwargs: Any) -> None:  # noqa: ANN401  # as inherited
         """Train; then test the best checkpoint if asked, and say where it is and what to do next."""
+        if isinstance(self.model, Method) and not kwargs.get("ckpt_path"):
+            self.model.warn_of_random()
         self.trainer.fit(**kwargs)
         if self.trainer.num_training_batches == 0:
             raise CommandLineError("there is nothing to train on: the data module's training loader has no batch")
         for line in end_of_training(self.trainer, self.resumed_at):
             log.info("%s", line)
+        if self.trainer.global_step == self.resumed_at and is_numbered(self.folder):
+            self._name_former(Path(self.config.fit.ckpt_path))
+            return
         # Of a fast_dev_run Lightning names a checkpoint that it did not write.
         best = None if getattr(self.trainer, "fast_dev_run", False) else best_checkpoint(self.trainer)
         if self.config.fit.test_after_fit:
+            if best:
+                log.info("test with the weights of %s", best)
             self.test(model=self.model, datamodule=self.datamodule, ckpt_path=best, weights_only=True)
         if best:
             results.info("checkpoint %s", best)
             tested = bool(self.config.fit.test_after_fit)
-            for line in next_commands(self.folder, type(self.datamodule).__name__, tested):
+            source = getattr(self.datamodule, "example_source", None)
+            for line in next_commands(self.folder, type(self.datamodule).__name__, tested, source):
+                results.info("%s", line)
+
+    def _name_former(self, given: Path) -> None:
+        """End a training without a step as the one before ended: this one's folder is not kept."""
+        best = given.with_name("best.ckpt")
+        results.info("checkpoint %s", best if best.is_file() else given)
+        former = given.absolute().parent.parent
+        if (former / "config.yaml").is_file():
+            for line in next_commands(former, type(self.datamodule).__name__, tested=False):
                 results.info("%s", line)
 
     def _run_subcommand(self, subcommand: str) -> None:
+        saved = False
+        given = self.config[subcommand].ckpt_path
+        if given and subcommand != "fit":
+            log.info("weights of %s", given)
         try:
             super()._run_subcommand(subcommand)
         except StoppedBySignal:
+            saved = True
             raise
         except SystemExit:  # Lightning's answer to Ctrl-C, after it has closed everything
             if not self.trainer.interrupted:
                 raise
-            path = newest_checkpoint(self.trainer)
+            stands = self.resumed_at is not None and self.trainer.global_step in (0, self.resumed_at)
+            path = given if stands else newest_checkpoint(self.trainer)
             if path:
                 log.info("checkpoint so far: %s; the same command with --ckpt_path resumes from it", path)
             else:
@@ -319,8 +346,8 @@ class AppraiseCLI(LightningCLI):
             raise KeyboardInterrupt from None
         finally:
             loggers.finish(self.trainer.loggers)
-            if subcommand == "fit" and self.trainer.global_step == 0:
-                discard_attempt(self.folder)
+            if subcommand == "fit" and not saved and self.trainer.global_step in (0, self.resumed_at):
+                discard_attempt(self.folder, whole=self.resumed_at is not None)
 
     def validate(self, **kwargs: Any) -> None:  # noqa: ANN401  # as inherited
         """Measure on the validation split, a metric a line."""

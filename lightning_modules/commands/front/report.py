@@ -9,6 +9,7 @@ from pathlib import Path
 
 import lightning as L
 
+from datamodules.common.errors import number_of
 from lightning_modules.commands.front.early.run_option import PREDICT_CONFIGS
 from lightning_modules.commands.front.early.words import program
 
@@ -51,30 +52,39 @@ def end_of_training(trainer: L.Trainer, resumed_at: int | None) -> list[str]:
         trainer: The one that trained.
         resumed_at: Step of the checkpoint that it went on from; None where it began anew.
     """
-    lines = [
-        f"stopped early: {one.monitor} "
-        + (f"got no better in {one.wait_count} validations" if one.wait_count >= one.patience else "reached its limit")
-        for one in trainer.early_stopping_callbacks
-        if one.stopped_epoch
-    ]
+    lines = []
+    for one in trainer.early_stopping_callbacks:
+        waited = f"got no better in {number_of(one.wait_count, 'validation')}"
+        if one.stopped_epoch:
+            reason = waited if one.wait_count >= one.patience else "reached its limit"
+            lines.append(f"stopped early: {one.monitor} {reason}")
     if resumed_at == trainer.global_step and not lines:
+        epochs = trainer.max_epochs or -1
+        limit, value = ("max_epochs", epochs) if epochs > 0 else ("max_steps", trainer.max_steps)
         lines.append(
-            f"nothing was left to train: the checkpoint stands at step {resumed_at}, and max_epochs is "
-            f"{trainer.max_epochs}; raise --trainer.max_epochs"
+            f"this run is finished, nothing was left to train: its checkpoint stands at step {resumed_at}, and {limit} "
+            f"is {value}; to train longer raise it, as in --trainer.{limit} {2 * value}"
         )
     return lines
 
 
-def next_commands(folder: Path, data: str, tested: bool) -> list[str]:
+def next_commands(folder: Path, data: str, tested: bool, source: str | None = None) -> list[str]:
     """What to try after a training: a command that works as it stands, and what to add for other files.
 
     Args:
         folder: Folder of the run.
         data: Name of the class of its data module.
         tested: Whether the run has tested its checkpoint.
+        source: A video to annotate, or a folder of them, of a run that learnt actions.
     """
     command = "predict" if tested and data in PREDICT_CONFIGS else "test"
-    lines = [f"next: {program()} {command} --run {shlex.quote(_short(str(folder)))}"]
+    run = f"--run {shlex.quote(_short(str(folder)))}"
+    if command == "predict" and source is not None:
+        return [
+            f"next: {program()} annotate {shlex.quote(_short(source))} {run}",
+            "      or with a video, a folder or camera:0 of your own in its place, and --output DIR",
+        ]
+    lines = [f"next: {program()} {command} {run}"]
     if command == "predict":
         lines.append("      with --data.path FOLDER_OR_FILE --output DIR for files of your own")
     return lines

@@ -14,6 +14,7 @@ RUN_FOLDER = "APPRAISE_RUN"  # set by the script of a job: the run's folder, the
 HANDED_DOWN = "APPRAISE_RUN_FOLDER"  # tells the processes that a run starts which folder it has claimed
 # Written before the first step of a run.
 _RECORDS = {"config.yaml", "run.json", "metrics.csv", "hparams.yaml", "tensorboard", "checkpoints"}
+_made: dict[Path, list[Path]] = {}  # run folder -> those above it that this process made, the lowest first
 
 
 def claim_run_folder(base: Path, numbered: bool) -> Path:
@@ -38,6 +39,7 @@ def claim_run_folder(base: Path, numbered: bool) -> Path:
     if handed and is_child_process():
         return Path(handed)
     folder = base.expanduser().absolute()
+    above = [one for one in (*([folder] if numbered else []), *folder.parents) if not one.exists()]
     try:
         if numbered:
             job = _job_name()
@@ -49,21 +51,38 @@ def claim_run_folder(base: Path, numbered: bool) -> Path:
             "--output DIR"
         ) from error
     os.environ[HANDED_DOWN] = str(folder)
+    _made[folder] = above
     return folder
 
 
-def discard_attempt(folder: Path) -> None:
+def is_numbered(folder: Path) -> bool:
+    """Whether a run's folder got its number from this process, for this run alone."""
+    own = folder.name.startswith("version_") and own_folder() is None
+    return own and not is_child_process() and is_first_process() and folder.is_dir()
+
+
+def discard_attempt(folder: Path, *, whole: bool = False) -> None:
     """Give a run's number back where no step was taken: only the records that every run begins with are removed.
 
     Args:
         folder: The run's folder; one that holds anything else stays, and so does one that this process did not number.
+        whole: What it holds is what an earlier run's folder holds too: it goes, whatever that is.
     """
-    numbered = folder.name.startswith("version_") and own_folder() is None
-    if not numbered or is_child_process() or not is_first_process() or not folder.is_dir():
+    if not is_numbered(folder):
         return
     with contextlib.suppress(OSError):
-        if {path.name for path in folder.iterdir()} <= _RECORDS and not any(folder.glob("checkpoints/*")):
+        bare = {path.name for path in folder.iterdir()} <= _RECORDS and not any(folder.glob("checkpoints/*"))
+        if whole or bare:
             shutil.rmtree(folder)
+            remove_empty(folder)
+
+
+def remove_empty(folder: Path) -> None:
+    """Remove a run's folder that is empty or gone, and those above it that were made for it alone."""
+    with contextlib.suppress(OSError):  # one holds something after all
+        for one in (folder, *_made.pop(folder, [])):
+            if one.exists():
+                one.rmdir()
 
 
 def own_folder() -> Path | None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from datamodules.common.errors import ConfigurationError, StoreError
+from datamodules.common.errors import ConfigurationError, StoreError, number_of
 from datamodules.inspection.store.copies import backup, recover
 from datamodules.inspection.store.feedback import FeedbackStore
 from datamodules.inspection.store.order import ORDERS
@@ -132,7 +132,8 @@ def serve(store: FeedbackStore, options: argparse.Namespace) -> int:
         sys.stdout.flush()
         config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
         uvicorn.Server(config).run(sockets=[listener])
-    return 0
+    stored = number_of(len(store.answers()), "answer")
+    return _say([f"stopped: {stored} stored in {store.path}; the same command goes on with the open questions"])
 
 
 def page_address(host: str, port: int, token: str | None) -> str:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import packages_distributions
 from importlib.resources import files
+from importlib.util import find_spec
 from keyword import iskeyword
 from pathlib import Path
 
@@ -64,7 +65,8 @@ def run(command: str, arguments: Sequence[str]) -> int:
         sys.stdout.write(f"{folder / file}\n")
     tests = " ".join(file for file in written if file.startswith("test_"))
     before = "" if folder == Path() else f"cd {shlex.quote(str(folder))} && "
-    for line in (*following, f"python -m pytest {tests}"):
+    install = "" if find_spec("pytest") else "pip install pytest && "
+    for line in (*following, f"{install}python -m pytest {tests}"):
         sys.stdout.write(f"next: {before}{line}\n")
     return 0
 

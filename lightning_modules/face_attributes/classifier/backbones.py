@@ -112,7 +112,7 @@ def download_backbone(network: nn.Module, name: str, image_size: int) -> None:
     if isinstance(network, VGG):
         raise ConfigurationError(
             f"No weights of {name} are fetched by themselves: name a local file of VGG-Face or torchvision as "
-            "backbone_weights, and set pretrained to false."
+            "--model.init_args.backbone_weights, and add --model.init_args.pretrained false."
         )
     fill_from_timm(network, _timm_name(name), image_size)
 

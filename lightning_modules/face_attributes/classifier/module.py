@@ -146,14 +146,18 @@ class FaceAttributeClassifier(Method):
         if self._random_backbone and self.config.pretrained:
             download_backbone(backbone.module, self.config.backbone, self.config.side)
             self._random_backbone = False
-        if self._random_backbone and self.config.freeze_below != "none":
-            log.warning(
-                "The backbone %s is frozen below %s with random weights, which tell little: name a file as "
-                "backbone_weights, or set freeze_below to none.",
-                self.config.backbone,
-                self.config.freeze_below,
-            )
+        self.warn_of_random()
         self.expect_frozen(backbone)
+
+    def random_and_frozen(self) -> str | None:
+        """A backbone that is partly frozen, without weights."""
+        if not self._random_backbone or self.config.pretrained or self.config.freeze_below == "none":
+            return None
+        return (
+            f"the backbone {self.config.backbone} is frozen below {self.config.freeze_below} with random weights, "
+            "which tell little: name a file with --model.init_args.backbone_weights FILE, or let it learn with "
+            "--model.init_args.freeze_below none"
+        )
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Know that the backbone's weights and the mean image are there: a checkpoint holds all of them."""

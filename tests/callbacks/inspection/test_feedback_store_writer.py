@@ -83,7 +83,7 @@ def test_images_that_cannot_be_read_are_listed_beside_the_store(
     with caplog.at_level("INFO"):
         writer.on_predict_batch_end(trainer, module, found, {"error": ["torn", *[""] * (len(paths) - 1)]}, 0)
         writer.on_predict_end(trainer, module)
-    assert "detections in 1 of 2 images, 1 of 3 not readable" in caplog.text
+    assert "in 1 of 2 images, 1 of 3 not readable" in caplog.text
     assert f"next: appraise mentor --store {store}" in caplog.text
     assert csv_rows(store.parent / "unreadable.csv") == [{"file": paths[0], "error": "torn"}]
 

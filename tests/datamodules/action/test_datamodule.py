@@ -191,6 +191,17 @@ def test_a_class_without_training_frames(root: Path, tmp_path: Path) -> None:
         data.test_dataloader()
 
 
+def test_a_class_that_validation_lacks_is_named_once(
+    root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = ["cooking/cooking0.mp4,cooking,train", "drinking/drinking0.mp4,drinking,train"]
+    path = tmp_path / "list.csv"
+    path.write_text("\n".join(["video,class,split", *rows, "cooking/cooking1.mp4,cooking,val"]))
+    caplog.set_level("WARNING")
+    module(root, labels=str(path)).setup("fit")
+    assert caplog.text.count("of drinking is in the val split") == 1
+
+
 def test_unreadable_videos_are_counted_again(root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     shutil.copytree(root, tmp_path / "videos")
     (tmp_path / "videos" / "cooking" / "broken.mp4").write_bytes(b"no video")

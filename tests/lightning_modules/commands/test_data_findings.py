@@ -57,16 +57,16 @@ SAID: dict[str, tuple[Made, list[str]]] = {
     "inspection": (
         parts,
         [
-            "train original: 1 images; 0 healthy; dent 1, scratch 0",
-            "val new: 1 images; 0 healthy; dent 1, scratch 0",
+            "train original: 1 image; 0 healthy; dent 1, scratch 0",
+            "val new: 1 image; 0 healthy; dent 1, scratch 0",
             "fault   labels       list.csv, line 6: there is no image",
             "boxes.csv, line 3: box 1,1,99,5 lies outside",
             "fault   classes      no example of scratch is in the train split -> give labelled images",
-            "1 training images of the new domain are not trained on",
+            "1 training image of the new domain not trained on",
         ],
     ),
     "video quality": (videos, ["train: 2 videos; scores 3 to 3, mean 3", "all 2 training videos have the score 3"]),
-    "action": (actions, ["train: 1 videos; cooking 0, drinking 1", "no example of cooking is in the train split"]),
+    "action": (actions, ["train: 1 video; cooking 0, drinking 1", "no example of cooking is in the train split"]),
     "faces": (
         faces,
         [
@@ -121,7 +121,7 @@ def test_without_a_new_line_none_is_spoken_of(
     (tmp_path / "list.csv").write_text("image,split\na.png,train\nb.png,val\nd.png,test\n")
     (tmp_path / "boxes.csv").write_text("image,x1,y1,x2,y2,class\na.png,1,1,5,5,dent\n")
     done = appraise("doctor", *arguments)
-    assert "test: 1 images" in done.out, done.out + done.err
+    assert "test: 1 image" in done.out, done.out + done.err
     assert "new domain" not in done.out
 
 

@@ -184,3 +184,9 @@ def test_names_that_are_long_or_differ_in_case_alone(make_clip: MakeClip, tmp_pa
     assert {"a_b_00001.jpg", "c__00001.jpg"} <= set(names)
     assert extract(tmp_path / "in", "--output", tmp_path / "out", "--count", 1) == 0  # the list can be read again
     assert len(pictures(tmp_path / "out")) == 5
+
+
+@pytest.mark.parametrize(("more", "label"), [([], "drinking"), (["--class", "tea"], "tea")])
+def test_a_folder_of_videos_without_class_folders(more: list[str], label: str, source: Path, tmp_path: Path) -> None:
+    assert extract(source / "drinking", "--output", tmp_path / "out", "--count", 1, *more) == 0
+    assert pictures(tmp_path / "out") == [f"{label}/b_00001.jpg"]

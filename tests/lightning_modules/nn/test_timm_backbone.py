@@ -102,5 +102,7 @@ def test_weights_that_cannot_be_fetched(monkeypatch: pytest.MonkeyPatch) -> None
         raise OSError("no network")
 
     monkeypatch.setattr(timm, "create_model", offline)
-    with pytest.raises(ConfigurationError, match=r"'resnet18' can be had \(no network\): set pretrained to false"):
+    with pytest.raises(
+        ConfigurationError, match=r"'resnet18' can be had \(no network\): begin .* --model.init_args.pretrained false"
+    ):
         pretrained_state("resnet18")

@@ -82,8 +82,8 @@ def test_a_straight_line_is_followed() -> None:
     [
         ([], [], "no video"),
         ([math.nan, 1.0], [1.0, math.nan], "no video"),
-        ([1.0], [3.0], "1 videos are fewer than the 4"),
-        ([1.0, 2.0, 3.0], [1.0, 2.0, 3.0], "3 videos are fewer than the 4"),
+        ([1.0], [3.0], "1 video, fewer than the 4"),
+        ([1.0, 2.0, 3.0], [1.0, 2.0, 3.0], "3 videos, fewer than the 4"),
         ([0.5] * 6, [1.0, 2.0, 3.0, 4.0, 5.0, 1.0], "all 6 scores are equal to 0.5"),
         ([1.0, 2.0, 3.0, 4.0, 5.0], [2.0] * 5, "all 5 opinion scores are equal to 2"),
         ([5.0, 4.0, 3.0, 2.0, 1.0], [1.0, 2.0, 3.0, 4.0, 5.0], "do not rise"),

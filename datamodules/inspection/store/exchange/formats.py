@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
-from datamodules.common.errors import LabelError
+from datamodules.common.errors import LabelError, number_of
 from datamodules.inspection.store.exchange import coco, csv, label_studio, yolo
 from datamodules.inspection.store.exchange.finding import ImageFinder
 from datamodules.inspection.store.exchange.incoming import add_imported
@@ -113,7 +113,8 @@ def import_into(
         add_imported(store, source, images, classes, annotator)
         bad.notes = notes
     detections = sum(len(store.detections(run.id)) for run in store.runs())
-    held = f"{store.path} holds {len(store.runs())} runs, {detections} detections and {len(store.answers())} answers"
+    counts = [number_of(len(store.runs()), "run"), number_of(detections, "detection")]
+    held = f"{store.path} holds {', '.join(counts)} and {number_of(len(store.answers()), 'answer')}"
     agreement = store.agreement()
     shared = f"{agreement.questions} questions answered by two or more, {agreement.unanimous} of them alike"
     return "\n".join([*bad.notes, held, *([shared] if agreement.questions else [])])

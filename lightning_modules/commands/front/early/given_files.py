@@ -93,18 +93,33 @@ def _is_there(value: str, root: Statement | None) -> bool:
     return any(place.exists() for place in places)
 
 
-def _refuse(option: Statement, name: str, value: str) -> None:
+def check_place(value: str, option: str = "") -> None:
+    """Refuse one place that is not there, given behind an option or as a word of its own.
+
+    Raises:
+        CommandLineError: With the nearest names beside it.
+    """
+    if not _is_there(value, None):
+        given = f"{option} {value}" if option else value
+        raise CommandLineError(f"{given}: there is no such file or folder: {_nearest(value)}")
+
+
+def _nearest(value: str) -> str:
+    """What else is there, where a place is not."""
     place = Path(value).expanduser()
     parent = next((one for one in place.parents if one.is_dir()), Path())
     missing = place.relative_to(parent).parts[0] if place.is_relative_to(parent) else place.name
     names = list(_names(parent))
     near = get_close_matches(missing, names, n=3, cutoff=0.6)
-    hint = f"did you mean {' or '.join(str(parent / one) for one in near)}?" if near else f"{parent}/ has no {missing}"
     if cut := [one for one in names if one.startswith(f"{missing} ")]:
-        hint = f'did you mean "{parent / min(cut)}"? A name with spaces needs quotes'
+        return f'did you mean "{parent / min(cut)}"? A name with spaces needs quotes'
+    shown = [f'"{parent / one}"' if " " in one else str(parent / one) for one in near]
+    return f"did you mean {' or '.join(shown)}?" if near else f"{parent}/ has no {missing}"
+
+
+def _refuse(option: Statement, name: str, value: str) -> None:
     if option.place.startswith("-"):
-        given = value if name in _SOURCES else f"{option.place} {value}"
-        raise CommandLineError(f"{given}: there is no such file or folder: {hint}")
+        raise CommandLineError(f"{option.place} {value}: there is no such file or folder: {_nearest(value)}")
     raise CommandLineError(
         f"there is no {value}, which {option.place} names as data.init_args.{name}: give yours with "
         f"--data.init_args.{name}"

@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -21,6 +22,7 @@ PREDICT_CONFIGS = {
     "FaceAttributeDataModule": "face_attributes/predict",
 }
 _CHOICES = ("best", "last")
+GENERATOR_FILE = "generator.ckpt"  # what a run of statistics writes into its folder
 
 log = logging.getLogger("appraise")
 
@@ -45,10 +47,31 @@ def expand_run(command: str, arguments: Sequence[str]) -> list[str]:
         inserted += _predict_config(folder)
     if wanted is None or wanted in _CHOICES:
         words = without("--ckpt_path", words)
-        inserted.append(f"--ckpt_path={checkpoint_of(folder, wanted or ('last' if command == 'fit' else 'best'))}")
+        chosen = newest_state(folder) if command == "fit" and wanted is None else None
+        inserted.append(f"--ckpt_path={chosen or checkpoint_of(folder, wanted or 'best')}")
     if command != "fit":
         inserted.append(f"--output={folder / command}")
     return [*inserted, *words]
+
+
+def checkpoint_for_run(arguments: Sequence[str]) -> list[str]:
+    """Replace ``--run FOLDER`` by the run's checkpoint, for commands that take no configuration of it.
+
+    It is the generator of a run of statistics, else the best one, or that which ``--ckpt_path best`` or ``last`` names.
+
+    Raises:
+        CommandLineError: If the folder is no run, or has no checkpoint.
+    """
+    given = value_of("--run", arguments)
+    if given is None:
+        return list(arguments)
+    words = without("--run", arguments)
+    wanted = value_of("--ckpt_path", words)
+    if wanted is not None and wanted not in _CHOICES:
+        raise CommandLineError(f"--run {given} and --ckpt_path {wanted} both name a checkpoint: leave one of them out")
+    generator = Path(given).expanduser() / GENERATOR_FILE
+    chosen = generator if generator.is_file() else checkpoint_of(run_folder(given), wanted or "best")
+    return [f"--ckpt_path={chosen}", *without("--ckpt_path", words)]
 
 
 def run_folder(given: str) -> Path:
@@ -91,10 +114,36 @@ def checkpoint_of(folder: Path, wanted: str) -> Path:
     return files[-1]
 
 
-def _predict_config(folder: Path) -> list[str]:
+def newest_state(folder: Path) -> Path:
+    """Checkpoint that a training goes on from: ``last.ckpt``, or the one that the run itself went on from.
+
+    A run that was resumed holds the best checkpoint of the one before from the start, and ``last.ckpt`` from its first
+    epoch on; stopped before, it stands where it began.
+
+    Raises:
+        CommandLineError: If there is no checkpoint.
+    """
+    if (folder / "checkpoints/last.ckpt").is_file():
+        return folder / "checkpoints/last.ckpt"
+    before = _settings(folder).get("ckpt_path")
+    former = Path(before).expanduser() if isinstance(before, str) else None
+    own = sorted((folder / "checkpoints").glob("*.ckpt"), key=os.path.getmtime)
+    if former is None or not former.is_file() or (own and own[-1].stat().st_mtime > former.stat().st_mtime):
+        return checkpoint_of(folder, "last")
+    log.info("%s ended before it wrote last.ckpt, so it goes on from where it began: %s", folder, former)
+    return former
+
+
+def _settings(folder: Path) -> dict[str, Any]:
+    """What a run's configuration says; nothing where it cannot be read, which the parser says."""
     try:
         settings = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-        name = str(settings["data"]["class_path"]).rpartition(".")[2]
-    except (OSError, ValueError, yaml.YAMLError, TypeError, KeyError):
-        return []  # the parser says what is wrong with it
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+    return settings if isinstance(settings, dict) else {}
+
+
+def _predict_config(folder: Path) -> list[str]:
+    data = _settings(folder).get("data")
+    name = str(data.get("class_path")).rpartition(".")[2] if isinstance(data, dict) else ""
     return [f"--config={config_folder() / PREDICT_CONFIGS[name]}.yaml"] if name in PREDICT_CONFIGS else []

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from lightning_modules.commands.front.config_files import ConfigFile, describe, resolve_config_options
 from lightning_modules.commands.front.console import set_up_console
+from lightning_modules.commands.front.early.class_names import check_classes
+from lightning_modules.commands.front.early.data_values import check_data_values
 from lightning_modules.commands.front.early.given_files import check_files
 from lightning_modules.commands.front.early.known_options import check_options
 from lightning_modules.commands.front.early.run_option import expand_run
@@ -38,10 +40,12 @@ def begin(command: str, arguments: Sequence[str]) -> tuple[list[str], list[Confi
     stated = statements(resolved, configs)
     check_options(command, stated)
     if not any(one.option.partition(".")[0] in _ASKING or one.option.endswith(".help") for one in stated):
+        check_classes(stated)
         check_files(stated)
         if not configs:
             log.info("config none: options alone")  # a sign of life, for what follows takes seconds
         _check_weights(command, stated)
+        check_data_values(stated)
     return resolved, configs
 
 

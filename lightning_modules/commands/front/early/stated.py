@@ -57,11 +57,17 @@ def _add(one: Statement, found: list[Statement]) -> None:
 
 def class_named(part: str, stated: Sequence[Statement]) -> str | None:
     """Path of the class that is named last for ``model`` or ``data``; None where none is named."""
+    last = class_written(part, stated)
+    return last if last is None or "." in last else f"{_OWN_PACKAGE[part]}.{last}"
+
+
+def class_written(part: str, stated: Sequence[Statement]) -> str | None:
+    """The same as it is written: a path, or a bare name."""
     named = [one.value for one in stated if one.option in (part, f"{part}.class_path")]
     last = named[-1] if named else None
     if not isinstance(last, str) or any(letter in last for letter in "{/ \n") or last.endswith((".yaml", ".yml")):
         return None
-    return last if "." in last else f"{_OWN_PACKAGE[part]}.{last}"
+    return last
 
 
 def _full(option: str) -> str:

@@ -173,7 +173,7 @@ def test_a_long_video_shows_each_class_before_any_comes_again(tmp_path: Path) ->
     assert [one["label"] for one in truth["annotations"]][:4] == ["idle", "raising", "lowering", "idle"]
 
 
-def test_a_making_goes_on_where_it_stopped(folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_making_goes_on_where_it_stopped(folder: Path, tmp_path: Path) -> None:
     settings = small(tmp_path)
     partial = action_demo_folder(settings).with_suffix(".partial")
     room = partial / "clips" / "idle"
@@ -182,7 +182,6 @@ def test_a_making_goes_on_where_it_stopped(folder: Path, tmp_path: Path, capfd: 
     (room / ".idle_001.x.partial.mp4").write_bytes(b"torn")
     kept = (room / "idle_002.mp4").stat().st_mtime_ns
     again = make_action_demo(settings)
-    assert "100 %" in capfd.readouterr().err
     assert (again / "clips" / "idle" / "idle_002.mp4").stat().st_mtime_ns == kept
     assert {p.name for p in (again / "clips" / "idle").iterdir()} == {f"idle_{n:03d}.mp4" for n in range(4)}
     for path in folder.rglob("*"):

@@ -284,6 +284,7 @@ def test_a_box_of_zeros_costs_its_own_face(tmp_path: Path, caplog: pytest.LogCap
     boxes.write_text("\n".join(["3", "image_id x_1 y_1 width height", *rows]))
     assert _load(labels, boxes=str(boxes)).names == ["000001.jpg", "000003.jpg"]
     assert "000002.jpg (line 4)" in caplog.text
+    assert caplog.text.count("000002.jpg") == 1
 
 
 def test_celeba_of_zeros_and_ones(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def test_a_store_that_is_copied_while_open_is_whole(tmp_path: Path) -> None:
             store.add_image("/b.png", "s" * 64, 640, 480, 1)
             with FeedbackStore(store.path) as reader:
                 said = backup(reader, tmp_path / "backup.sqlite")
-        assert said.startswith(f"{tmp_path / 'backup.sqlite'} holds all 1 images, 25 detections and 25 answers")
+        assert said.startswith(f"{tmp_path / 'backup.sqlite'} holds all of 1 image, 25 detections and 25 answers")
         with pytest.raises(StoreError, match="is there already"):
             backup(store, tmp_path / "backup.sqlite")
     for name in ("plain", "backup"):

@@ -219,7 +219,7 @@ def test_the_command(store: FeedbackStore, tmp_path: Path, capsys: pytest.Captur
     assert capsys.readouterr().out.strip().endswith("answers.csv")
     new = ["--store", str(tmp_path / "new.sqlite")]
     assert mentor_command.run("mentor", [*new, "--import", str(store.path)]) == 0
-    assert "1 runs, 10 detections and 7 answers" in capsys.readouterr().out
+    assert "1 run, 10 detections and 7 answers" in capsys.readouterr().out
     assert mentor_command.run("mentor", [*options, "--agreement"]) == 0
     assert "0 questions answered by two or more" in capsys.readouterr().out
     with pytest.raises(StoreError, match="there is no feedback store"):

@@ -202,16 +202,21 @@ def test_a_trimmed_clip_is_read_as_it_is_shown(tmp_path: Path, make_clip: MakeCl
 
 
 @needs_decord
-def test_pyav_takes_over_when_decord_fails_on_the_way(make_clip: MakeClip, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pyav_takes_over_when_decord_fails_on_the_way(
+    make_clip: MakeClip, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     from datamodules.video.reading import decord as decord_reader
 
     def fail(self: object, indices: NDArray[np.int64]) -> Iterator[FrameChunk]:
         raise VideoError(f"{self.path}: frame 9 cannot be decoded")  # type: ignore[attr-defined]
 
     monkeypatch.setattr(decord_reader.DecordVideo, "chunks", fail)
+    caplog.set_level("INFO")
     info, frames = read(make_clip(frames=24), "decord", [0, 5])
     assert info.reader == "pyav (decord: frame 9 cannot be decoded)"
     assert len(frames.frames()) == 2
+    read_video(str(make_clip(frames=24)), frames, again=True)
+    assert caplog.text.count("read by PyAV") == 1
 
 
 def test_without_decord_pyav_serves(make_clip: MakeClip, monkeypatch: pytest.MonkeyPatch) -> None:

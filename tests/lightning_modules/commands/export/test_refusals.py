@@ -86,7 +86,8 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(
     said = sentence(capsys, *export(made, tmp_path / "out"))
     assert f'{package} is not installed, which ONNX needs: pip install -c constraints.txt -e ".[export]"' in said
     if package == "onnxruntime":
-        assert "pip install" in sentence(capsys, "run-exported", str(made.folder), "x", f"--output={tmp_path}")
+        words = [str(made.folder), str(tmp_path), f"--output={tmp_path}"]
+        assert "pip install" in sentence(capsys, "run-exported", *words)
 
 
 def test_files_that_cannot_be_read_are_no_input(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
 from pathlib import Path
@@ -48,7 +49,7 @@ def test_a_training_that_never_validated_is_tested_with_its_newest_weights(appra
 def test_a_training_that_was_stopped_early_says_why(appraise: Command) -> None:
     stopper = '{"class_path": "EarlyStopping", "init_args": {"monitor": "val/srcc", "patience": 1}}'
     done = appraise("fit", "--config", "toy", "--trainer.max_epochs", "9", f"--trainer.callbacks+={stopper}")
-    assert "stopped early: val/srcc got no better in 1 validations" in done.err
+    assert "stopped early: val/srcc got no better in 1 validation" in done.err
 
 
 def test_the_next_command_works(appraise: Command) -> None:
@@ -58,10 +59,18 @@ def test_the_next_command_works(appraise: Command) -> None:
     assert done.out == "test/srcc 0.83\n"
 
 
+def test_libraries_say_nothing_of_limits_processes_and_checkpoints(appraise: Command) -> None:
+    done = appraise("fit", "--config", "toy", "--trainer.limit_train_batches", "1", "--test_after_fit", "true")
+    assert not re.search(r"Trainer\(|the checkpoint at|Initializing", done.err)
+    resumed = appraise("fit", "--run", "runs/toy", "--trainer.max_epochs", "2").err
+    assert "goes on from step 1: " in resumed
+    assert "Restored" not in resumed
+
+
 def test_after_fit_tests_the_best_checkpoint(appraise: Command) -> None:
     done = appraise("fit", "--config", "toy", "--test_after_fit", "true")
     assert done.out.splitlines()[0] == "test/srcc 0.83"
-    assert "Loaded model weights from the checkpoint" in done.err
+    assert "test with the weights of " in done.err
     assert "test/srcc" not in appraise("fit", "--config", "toy").out
 
 
@@ -172,6 +181,8 @@ def test_after_a_tested_training_scoring_comes_next(toy: object) -> None:
     assert "--data.path FOLDER_OR_FILE" in lines[1]
     assert next_commands(Path("/x"), "VideoQualityDataModule", tested=False)[0].endswith(" test --run /x")
     assert next_commands(Path("/x"), "SomebodysData", tested=True)[0].endswith(" test --run /x")
+    lines = next_commands(Path("/x"), "ActionDataModule", tested=True, source="/clips/a b.mp4")
+    assert lines[0].endswith(" annotate '/clips/a b.mp4' --run /x")
 
 
 @pytest.mark.parametrize("command", ["fit", "predict"])
@@ -182,7 +193,7 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(command: str, tmp_path: Pa
 
 
 def test_annotate_says_how_to_name_a_model(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["annotate", "kitchen.mp4"]) == 2
+    assert cli.main(["annotate", "camera:0"]) == 2
     assert "add --run FOLDER or --ckpt_path FILE" in capsys.readouterr().err
 
 

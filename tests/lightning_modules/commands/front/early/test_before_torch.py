@@ -24,6 +24,30 @@ WRONG = {
     "fit --config video_quality/demo --model.learning_rat 3": "did you mean learning_rate?",
     "fit --config video_quality/demo --data.init_args.batchsize 3": "did you mean batch_size?",
     "fit --model KSVEQ": "did you mean KSVQE?",
+    "fit --model lightning_modules.Nope": 'no class "Nope": known are AttributeFaceGenerator',
+    "fit --model Nope": 'no class "Nope": known are AttributeFaceGenerator',
+    "fit --config nope.yaml": 'no class "KSVEQ": did you mean KSVQE?',
+    "fit --model lightning_modules.action.modul.A": "did you mean module?",
+    "fit --model mine.KSVEQ": "mine has no class",
+    "fit --model mien.KSVEQ": 'no module "mien": did you mean mine?',
+    "fit --data ActionDataModul": "did you mean ActionDataModule",
+    "fit --trainer.callbacks+=EarlyStoping": "did you mean EarlyStopping?",
+    "fit --config inspection/segmenter --data.root folder": "name it with --data.init_args.label_format (manifest",
+    "fit --config inspection/segmenter --data.root folder --data.label_format foldr": "did you mean folder?",
+    "fit --config inspection/segmenter --data.root folder --data.label_format coco": "(each is an option: --data.in",
+    "fit --model KSVQE --data VideoQualityDataModule --data.labels folder/a.mp4": "--data.init_args.label_format (kvq",
+    "fit --config action/frozen --data.label_format csv": "but no list is given",
+    "fit --config face_attributes/imagenet --data.labels folder": "there is no such file",
+    "annotate folder/a.mp4 --mode center --model A": '--mode: "center" is none of its values: did you mean centred?',
+    "fit --model KSVQE --model.preset ofcial": "did you mean official?",
+    "export --run nowhere --output x": "--run nowhere: there is no such folder",
+    "export --output x": "add --run FOLDER or --ckpt_path FILE",
+    "run-exported folder new --output x": 'did you mean "new parts"? A name with spaces needs quotes',
+    "run-exported foldr folder --output x": "foldr: there is no such file or folder: did you mean folder?",
+    "extract-frames foldr --output x": "foldr: there is no such file or folder: did you mean folder?",
+    "export --ckpt_path folder/a.mp4 --output x --input=foldr": "--input foldr: there is no such file or folder",
+    "predict --config inspection/mine --data.path nowhere": "--data.path nowhere: there is no such file or folder",
+    "fit --config action/frozen --data.augmentation none": 'augmentation: "none" is no value of it: null leaves it out',
     "fit --outptu x": "did you mean --output?",
     "fit --config video_quality/kvq": "give yours with --data.init_args.root",
     "fit --config inspection/segmenter --data.root folde": "did you mean folder?",
@@ -57,6 +81,8 @@ def test_nothing_heavy_is_imported_for_a_mistake(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "new parts").mkdir()
     (tmp_path / "folder/a.mp4").touch()
+    (tmp_path / "mine.py").write_text("class Finder: ...")
+    (tmp_path / "nope.yaml").write_text("model: {class_path: lightning_modules.KSVEQ}")
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM], input=json.dumps(list(WRONG)), cwd=tmp_path, env=environment,
