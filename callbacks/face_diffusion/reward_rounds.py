@@ -16,7 +16,7 @@ from torch import Tensor
 from callbacks.training.parameter_ema import ParameterEMA
 from datamodules.common.errors import ConfigurationError
 from datamodules.common.fingerprint import config_digest, tensors_digest
-from datamodules.common.progress import file_progress
+from datamodules.common.progress import duration, file_progress
 from datamodules.common.seeded_draws import key_of
 from lightning_modules import RewardTunedDiffusion
 from lightning_modules.face_diffusion.losses import check_rewards
@@ -177,10 +177,9 @@ class RewardRounds(L.Callback):
     def _draw_parts(self, module: RewardTunedDiffusion, folder: RoundFolder, number: int, parts: list[int]) -> None:
         mode = module.training
         module.eval()
-        title = f"Drawing round {number}"
-        with file_progress(title, sum(len(folder.rows(part)) for part in parts)) as done:
-            for place, part in enumerate(parts):
-                began = time.monotonic()
+        self._announce(module, number, [len(folder.rows(part)) for part in parts])
+        with file_progress(f"Drawing round {number}", sum(len(folder.rows(part)) for part in parts)) as done:
+            for part in parts:
                 rows = torch.tensor(list(folder.rows(part)))
                 labels = module.labels_for(rows)
                 samples = module.sample(key_of(self.seed, number, rows), labels)
@@ -188,13 +187,21 @@ class RewardRounds(L.Callback):
                     scored = self.reward.score(samples)
                 folder.write(part, samples, labels, scored)
                 done(len(rows))
-                if place == 0:
-                    self._announce(number, (time.monotonic() - began) * (len(parts) - 1))
         module.train(mode)
 
-    def _announce(self, number: int, left: float) -> None:
-        if left > _SAID:
-            log.info("round %d: %d samples, about %d s more", number, self.samples, round(left))
+    def _announce(self, module: RewardTunedDiffusion, number: int, sizes: list[int]) -> None:
+        """Say what a round will cost, by one pass of the network."""
+        if not sizes:
+            return
+        labels = module.labels_for(torch.arange(sizes[0])).to(module.device)
+        noisy = torch.zeros(sizes[0], *module.sample_shape, device=module.device)
+        began = time.monotonic()
+        with torch.no_grad():
+            module.predictor(labels)(noisy, torch.zeros(sizes[0], dtype=torch.int64, device=module.device)).cpu()
+        cost = (time.monotonic() - began) / sizes[0] * sum(sizes) * module.config.sampling_steps
+        if cost > _SAID:
+            steps = module.config.sampling_steps
+            log.info("round %d: %d samples of %d steps, about %s", number, sum(sizes), steps, duration(cost))
 
     def _take(self, module: RewardTunedDiffusion, folder: RoundFolder, number: int) -> None:
         samples, labels, scored = folder.read()

@@ -124,10 +124,15 @@ class RewardTunedDiffusion(Method):
     def rewarded_losses(self, keys: Tensor) -> Tensor:
         """Loss times reward of a sample of the round for each key, ``(B,)``."""
         assert self.round is not None  # training has begun
-        rows = (uniforms(keys, ["row of the round"])[:, 0] * len(self.round)).long().cpu()
+        rows = self.rows_of(keys)
         samples, labels = self.round.samples[rows].to(self.device), self.round.labels[rows].to(self.device)
         rewards = self.round.rewards[rows].to(self.device)
         return rewards * self.losses(samples, labels, ~keys)
+
+    def rows_of(self, keys: Tensor) -> Tensor:
+        """Row of the round that each key takes, int64 ``(B,)``: each row as likely as any other."""
+        assert self.round is not None  # training has begun
+        return (uniforms(keys, ["row of the round"])[:, 0] * len(self.round)).long().cpu()
 
     # Evaluation.
 
