@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ from lightning_modules.face_diffusion.rounds import Round, RoundFolder, remove_r
 log = logging.getLogger(__name__)
 
 Source = Literal["frozen", "on_policy"]
+_FOLDER = "rounds"  # of a run
 _SAID = 5.0  # seconds of a round that are announced
 
 
@@ -137,12 +139,27 @@ class RewardRounds(L.Callback):
     # A round.
 
     def _folder(self, trainer: L.Trainer) -> Path:
-        return Path(self.place).expanduser() if self.place else Path(trainer.default_root_dir) / "rounds"
+        return Path(self.place).expanduser() if self.place else Path(trainer.default_root_dir) / _FOLDER
+
+    def _round(self, trainer: L.Trainer, number: int, facts: dict[str, Any]) -> RoundFolder:
+        samples = min(self.samples, self.batch_size) if getattr(trainer, "fast_dev_run", False) else self.samples
+        return RoundFolder(round_folder(self._folder(trainer), number), facts, samples, self.batch_size)
+
+    def _of_checkpoint(self, trainer: L.Trainer, number: int, facts: dict[str, Any]) -> RoundFolder | None:
+        """The same round in the folder of the run that the checkpoint is of."""
+        if not trainer.ckpt_path:
+            return None
+        folder = Path(str(trainer.ckpt_path)).absolute().parents[1] / _FOLDER
+        return RoundFolder(round_folder(folder, number), facts, self.samples, self.batch_size)
 
     def _go_on(self, trainer: L.Trainer, module: RewardTunedDiffusion, number: int, facts: dict[str, Any]) -> None:
         """Take the round that the checkpoint was in; the weights that drew it are gone."""
-        folder = RoundFolder(round_folder(self._folder(trainer), number), facts, self.samples, self.batch_size)
-        if not folder.is_of() or folder.missing():
+        folder = self._round(trainer, number, facts)
+        before = self._of_checkpoint(trainer, number, facts)
+        if before is not None and not folder.is_whole() and before.is_whole() and trainer.is_global_zero:
+            shutil.copytree(before.folder, folder.folder, dirs_exist_ok=True)
+        trainer.strategy.barrier()
+        if not folder.is_whole():
             raise ConfigurationError(
                 f"the training goes on inside round {number}, whose samples are not in {folder.folder}, and the "
                 "weights that drew them are gone: resume in the run's own folder, or tune anew from its weights"
@@ -152,7 +169,7 @@ class RewardRounds(L.Callback):
     def _draw(self, trainer: L.Trainer, module: RewardTunedDiffusion, number: int) -> None:
         with averaged_weights(trainer, module):
             facts = self._facts(module, number)
-            folder = RoundFolder(round_folder(self._folder(trainer), number), facts, self.samples, self.batch_size)
+            folder = self._round(trainer, number, facts)
             if trainer.is_global_zero:
                 folder.begin()
             trainer.strategy.barrier()

@@ -91,6 +91,10 @@ class RoundFolder:
         """Parts that are yet to be drawn."""
         return [part for part in self.parts if not self._file(part).is_file()]
 
+    def is_whole(self) -> bool:
+        """Whether all parts of this very round are there."""
+        return self.is_of() and not self.missing()
+
     def write(self, part: int, samples: Tensor, labels: Tensor, scored: Scored) -> None:
         """Keep a part."""
         tensors = {"samples": samples, "labels": labels, "reward": scored.reward}

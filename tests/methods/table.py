@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
@@ -29,6 +29,7 @@ class Method:
         noiseless: Options that turn off the noise inside the network.
         samples: Of a training epoch.
         predicted: The files that a prediction is made for.
+        rounds: Options of `RewardRounds` in place of the configuration's.
         refuses: What two processes are told where a prediction needs one.
     """
 
@@ -40,6 +41,7 @@ class Method:
     predicted: tuple[str, ...]
     samples: int
     noiseless: tuple[str, ...] = ()
+    rounds: dict[str, object] = field(default_factory=dict)
     refuses: str = ""
 
     def training(self, data: Path) -> list[str]:
@@ -56,6 +58,9 @@ class Method:
             callbacks = yaml.safe_load((CONFIGS / f"{self.config}.yaml").read_text())["trainer"]["callbacks"]
             saver = next(one for one in callbacks if one["class_path"] == "callbacks.BestAndLast")
             saver.setdefault("init_args", {})["every_minutes"] = 1e-4
+            for one in callbacks:
+                if one["class_path"] == "callbacks.RewardRounds":
+                    one["init_args"] |= self.rounds
             callbacks.append({"class_path": "tests.cluster.pace.Pace"})
             file.write_text(yaml.safe_dump({"trainer": {"callbacks": callbacks}}))
         return file
@@ -148,4 +153,22 @@ FACES = Method(
     predicted=("attributes.csv", "probabilities.csv"),
     samples=39,
 )
-METHODS = (KSVQE, SEGMENTER, DETECTOR, FRAMES, FACES)
+DIFFUSION = Method(
+    name="diffusion",
+    config="face_diffusion/tune",
+    data=(
+        *_options("data.init_args.demo", **FACE_COUNTS),
+        *_data(batch_size=4),
+    ),
+    fit=_model(channels="[8,16]", attention_levels="[1]", sampling_steps=3, eta=0.5),
+    predict=("predict", "--config=face_diffusion/sample", *_data(samples=9, batch_size=4)),
+    predicted=("samples.csv",),
+    samples=39,
+    rounds={
+        "samples": 10,
+        "every": 7,
+        "batch_size": 4,
+        "reward": {"class_path": "tests.lightning_modules.face_diffusion.bright.Bright"},
+    },
+)
+METHODS = (KSVQE, SEGMENTER, DETECTOR, FRAMES, FACES, DIFFUSION)
