@@ -6,10 +6,15 @@ import sys
 import warnings
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec
 from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from importlib.abc import Loader, MetaPathFinder
+else:  # at each start, the real ones would import what reads resources
+    Loader = MetaPathFinder = object
 
 # old folder, new folder, names of modules: "old=new" where the name changed too
 _MOVES = (

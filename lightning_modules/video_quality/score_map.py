@@ -118,7 +118,7 @@ def explain_fit(scores: Tensor, mos: Tensor) -> tuple[LogisticParameters, str]:
 
     Example:
         >>> explain_fit(torch.tensor([0.0, 1.0]), torch.tensor([1.0, 5.0]))[1]
-        '2 videos are fewer than the 4 that four parameters need.'
+        '2 videos, fewer than the 4 that four parameters need.'
     """
     if scores.shape != mos.shape:
         raise ConfigurationError(

@@ -64,7 +64,7 @@ ROWS = {
         "front",
         "a mistyped option, checkpoint or path of `fit`, until it is named, or its first line: the slowest of them",
         'time of `python -c "import numpy"`',
-        at_most=1.5,
+        at_most=2.0,
     ),
     "page": Row(
         "front",

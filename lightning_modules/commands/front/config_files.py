@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.resources
 import os
-import subprocess
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -12,7 +10,6 @@ from typing import NamedTuple
 
 from datamodules.common.errors import LabelError
 from datamodules.tables.text import is_utf8, read_text
-from datamodules.tables.yaml import check_keys
 from lightning_modules.commands.front.errors import CommandLineError
 
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -36,7 +33,9 @@ class ConfigFile(NamedTuple):
 
 def config_folder() -> Path:
     """Folder of the shipped configuration files, in the working tree or in the installed package."""
-    return Path(str(importlib.resources.files("configs")))
+    import configs
+
+    return Path(str(configs.__file__)).parent
 
 
 def config_names(parts: bool = False) -> list[str]:
@@ -124,6 +123,8 @@ def _check(config: ConfigFile) -> None:
         return
     try:
         text = read_text(config.path, "cannot be read ({}); name a configuration file")
+        from datamodules.tables.yaml import check_keys  # a start that reads no configuration needs no YAML
+
         check_keys(text, str(config.path))
     except LabelError as error:
         raise CommandLineError(str(error)) from error
@@ -171,6 +172,8 @@ def printed_config(command: Sequence[str], otherwise: str) -> str:
     Raises:
         CommandLineError: With that process's own sentence, if it cannot run.
     """
+    import subprocess
+
     done = subprocess.run([*command, "--print_config"], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         said = done.stderr.strip().splitlines() or [f"--print_config ended with {done.returncode}"]

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lightning_modules.commands.front.config_files import find_config
-from lightning_modules.commands.front.console import set_up_console
-from lightning_modules.commands.front.early.class_arguments import class_arguments
 from lightning_modules.commands.front.early.given_files import check_checkpoint, check_place
 from lightning_modules.commands.front.early.run_option import checkpoint_for_run
 from lightning_modules.commands.front.early.words import SWITCHES, pairs, value_of
@@ -55,6 +53,8 @@ def checked_words(command: str, arguments: Sequence[str]) -> list[str]:
             find_config(value)
     if command not in _ONLY_CHECKPOINT:
         return list(arguments)
+    from lightning_modules.commands.front.console import set_up_console
+
     set_up_console()  # the run that is taken is named
     if command == "export" and not any(word in ("--run", "--ckpt_path") for word, _ in given):
         raise CommandLineError("export needs a trained model: add --run FOLDER or --ckpt_path FILE")
@@ -73,8 +73,12 @@ def _check_places(command: str, arguments: Sequence[str]) -> None:
 
 
 def _known(command: str) -> set[str]:
-    classes, more = _OPTIONS.get(command, ((), ()))
+    if command not in _OPTIONS:
+        return set()
+    from lightning_modules.commands.front.early.class_arguments import class_arguments
+
+    classes, more = _OPTIONS[command]
     arguments = [class_arguments(one) for one in classes]
-    if command not in _OPTIONS or None in arguments:
+    if None in arguments:
         return set()
     return {*more, *(name for one in arguments for name in one or ())}

@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from lightning_modules.commands.front.config_files import config_folder
 from lightning_modules.commands.front.early.words import value_of, without
 from lightning_modules.commands.front.errors import CommandLineError
@@ -136,6 +134,8 @@ def newest_state(folder: Path) -> Path:
 
 def _settings(folder: Path) -> dict[str, Any]:
     """What a run's configuration says; nothing where it cannot be read, which the parser says."""
+    import yaml
+
     try:
         settings = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError):

@@ -282,7 +282,7 @@ def test_a_timm_backbone_is_filled_from_a_file(tmp_path: Path) -> None:
 
 
 def test_weights_that_nobody_publishes_are_not_fetched() -> None:
-    with pytest.raises(ConfigurationError, match="name a local file of VGG-Face or torchvision as backbone_weights"):
+    with pytest.raises(ConfigurationError, match=r"torchvision as --model\.init_args\.backbone_weights"):
         download_backbone(VGG(TINY, 16), "vgg16", 16)
     assert normalisation_of("resnet18", "backbone").mean == IMAGENET.mean
     assert normalisation_of("vgg16", "vgg_face") == VGG_FACE
