@@ -90,6 +90,11 @@ class RewardRounds(L.Callback):
 
     # Lightning.
 
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Read the reward's networks, where something is to be tuned."""
+        if stage == "fit":
+            self.reward.load()
+
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Let the reward look at the training pictures, and draw the first round, or take that of the checkpoint."""
         if not isinstance(pl_module, RewardTunedDiffusion):

@@ -41,7 +41,7 @@ class Method:
     predicted: tuple[str, ...]
     samples: int
     noiseless: tuple[str, ...] = ()
-    rounds: dict[str, object] = field(default_factory=dict)
+    rounds: dict[str, object] = field(default_factory=dict, hash=False)
     refuses: str = ""
 
     def training(self, data: Path) -> list[str]:

@@ -59,7 +59,15 @@ class ShareReward(Reward):
         if len(self.classes) > 1 and offset is None:
             self.offset = 1 / len(self.classes)
         self.confusion = None if confusion is None else _confusion(confusion, len(self.target))
-        self._columns = judge.columns(self.classes)
+
+    def load(self) -> None:
+        """Read the judge, and find the classes among what it says.
+
+        Raises:
+            CheckpointError: If it does not know one.
+        """
+        super().load()
+        self._columns = self.judge.columns(self.classes)
 
     def score(self, pictures: Tensor) -> Scored:
         """A reward of 1 for each picture, and what the judge says: its worth depends on the others."""

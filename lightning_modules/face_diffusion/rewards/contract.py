@@ -38,6 +38,13 @@ class TrainingPictures(Protocol):
         """How many pictures."""
 
 
+class Loadable(nn.Module):
+    """A network that a reward asks, whose files are read when a training begins, and never elsewhere."""
+
+    def load(self) -> None:
+        """Read the files; nothing by default."""
+
+
 class Reward(ABC, nn.Module):
     """Base of rewards: write `score`.
 
@@ -48,6 +55,12 @@ class Reward(ABC, nn.Module):
         >>> Brightness().score(torch.full((1, 3, 8, 8), 51, dtype=torch.uint8)).reward.tolist()
         [0.20000000298023224]
     """
+
+    def load(self) -> None:
+        """Read what the reward's networks are made of; called once, before a training."""
+        for part in list(self.modules()):
+            if isinstance(part, Loadable):
+                part.load()
 
     def begin(self, training: TrainingPictures) -> None:
         """Look at the training pictures, before the first round; nothing by default."""

@@ -10,13 +10,13 @@ from typing import Any, cast
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from datamodules.common.atomic_write import write_with
 from datamodules.common.errors import CheckpointError
 from datamodules.common.fingerprint import config_digest, file_sha256
-from lightning_modules.face_diffusion.rewards.contract import TrainingPictures
+from lightning_modules.face_diffusion.rewards.contract import Loadable, TrainingPictures
 from lightning_modules.face_diffusion.rewards.judges import StandardInput
 from lightning_modules.face_diffusion.rewards.trained import face_classifier
 from lightning_modules.nn.timm_backbone import (
@@ -30,7 +30,7 @@ from lightning_modules.nn.timm_backbone import (
 log = logging.getLogger(__name__)
 
 
-class Embedder(ABC, nn.Module):
+class Embedder(ABC, Loadable):
     """Base of embedders.
 
     Attributes:
@@ -78,11 +78,17 @@ class TimmEmbedder(Embedder):
 
     def __init__(self, name: str, weights: str, image_size: int = 224) -> None:
         super().__init__()
-        self._network, _ = build_pooled(name, image_size, "image_size")
-        fill_from_file(self._network, name, weights)
-        self._network.requires_grad_(False).eval()
+        self.name = name
+        self.weights = weights
+        self.image_size = image_size
         self._input = StandardInput(image_size, *statistics_or_imagenet(name))
-        self.identity = f"timm {name} {file_sha256(weights)} {image_size}"
+
+    def load(self) -> None:
+        """Build and fill the network."""
+        self._network, _ = build_pooled(self.name, self.image_size, "image_size")
+        fill_from_file(self._network, self.name, self.weights)
+        self._network.requires_grad_(False).eval()
+        self.identity = f"timm {self.name} {file_sha256(self.weights)} {self.image_size}"
 
     def features(self, pictures: Tensor) -> Tensor:
         """Pooled features."""
@@ -98,8 +104,12 @@ class FaceLayerEmbedder(Embedder):
 
     def __init__(self, checkpoint: str) -> None:
         super().__init__()
-        self._model = cast(Any, face_classifier(checkpoint, "checkpoint"))  # known by its checkpoint alone
-        self.identity = f"face layer {file_sha256(Path(checkpoint).expanduser())}"
+        self.checkpoint = checkpoint
+
+    def load(self) -> None:
+        """Build the classifier."""
+        self._model = cast(Any, face_classifier(self.checkpoint, "checkpoint"))  # known by its checkpoint alone
+        self.identity = f"face layer {file_sha256(Path(self.checkpoint).expanduser())}"
 
     def features(self, pictures: Tensor) -> Tensor:
         """fc7, or pooled features."""
@@ -116,7 +126,17 @@ class CopyDetector(Embedder):
 
     def __init__(self, file: str, image_size: int = 320) -> None:
         super().__init__()
-        path = Path(file).expanduser()
+        self.file = file
+        self.image_size = image_size
+        self._input = StandardInput(image_size, IMAGENET_MEAN, IMAGENET_STD)
+
+    def load(self) -> None:
+        """Read the archive.
+
+        Raises:
+            CheckpointError: If it is missing, or none.
+        """
+        path = Path(self.file).expanduser()
         if not path.is_file():
             raise CheckpointError(f"There is no TorchScript file at {path}: check the path.")
         try:
@@ -126,8 +146,7 @@ class CopyDetector(Embedder):
         except (RuntimeError, ValueError, OSError) as error:
             raise CheckpointError(f"{path} is no TorchScript archive ({str(error).splitlines()[0]})") from error
         self._network = loaded.requires_grad_(False).eval()
-        self._input = StandardInput(image_size, IMAGENET_MEAN, IMAGENET_STD)
-        self.identity = f"torchscript {file_sha256(path)} {image_size}"
+        self.identity = f"torchscript {file_sha256(path)} {self.image_size}"
 
     def features(self, pictures: Tensor) -> Tensor:
         """Descriptors."""

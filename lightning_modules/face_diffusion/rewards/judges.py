@@ -12,11 +12,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from datamodules.common.errors import ConfigurationError
+from lightning_modules.face_diffusion.rewards.contract import Loadable
 from lightning_modules.face_diffusion.rewards.trained import face_classifier, need_names
+from lightning_modules.nn.checkpoint_loading import load_strictly
 from lightning_modules.nn.timm_backbone import check_name, read_state, statistics_or_imagenet
 
 
-class Judge(ABC, nn.Module):
+class Judge(ABC, Loadable):
     """Base of judges.
 
     Attributes:
@@ -47,7 +49,12 @@ class FaceJudge(Judge):
 
     def __init__(self, checkpoint: str) -> None:
         super().__init__()
-        self._model = cast(Any, face_classifier(checkpoint, "checkpoint"))  # known by its checkpoint alone
+        self.checkpoint = checkpoint
+        self.names = []
+
+    def load(self) -> None:
+        """Build the classifier."""
+        self._model = cast(Any, face_classifier(self.checkpoint, "checkpoint"))  # known by its checkpoint alone
         self.names = list(self._model.schema.attributes)
 
     def forward(self, pictures: Tensor) -> Tensor:
@@ -68,14 +75,19 @@ class TimmJudge(Judge):
 
     def __init__(self, name: str, weights: str, classes: Sequence[str], image_size: int = 224) -> None:
         super().__init__()
-        import timm
-
         check_name(name)
-        self._network = timm.create_model(name, num_classes=len(classes))
-        self._network.load_state_dict(read_state(weights))
-        self._network.requires_grad_(False).eval()
+        self.name = name
+        self.weights = weights
         self._input = StandardInput(image_size, *statistics_or_imagenet(name))
         self.names = list(classes)
+
+    def load(self) -> None:
+        """Build and fill the network."""
+        import timm
+
+        self._network = timm.create_model(self.name, num_classes=len(self.names))
+        load_strictly(self._network, read_state(self.weights), self._network.state_dict(), self.weights)
+        self._network.requires_grad_(False).eval()
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Probabilities of the classes."""

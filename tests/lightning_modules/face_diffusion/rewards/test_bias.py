@@ -18,7 +18,9 @@ def said(pictures: Tensor) -> Tensor:
 
 
 def reward(classes: list[str], names: list[str] | None = None, **options: object) -> ShareReward:
-    return ShareReward(FunctionJudge(f"{__name__}.said", names or classes), classes, **options)  # type: ignore[arg-type]
+    made = ShareReward(FunctionJudge(f"{__name__}.said", names or classes), classes, **options)  # type: ignore[arg-type]
+    made.load()
+    return made
 
 
 def settled(one: ShareReward, probabilities: Tensor) -> Tensor:
