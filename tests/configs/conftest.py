@@ -19,7 +19,7 @@ from datamodules.faces.renderer.settings import FaceDemoSettings
 from datamodules.faces.schema import DEFAULT_SCHEMA, AttributeSchema
 from datamodules.inspection.store.feedback import FeedbackStore
 from datamodules.video.writing.encode import encode_video
-from tests.configs.shipped import CONFIGS, trained_shortly
+from tests.configs.shipped import CONFIGS, SMALL_DIFFUSION, SMALL_PICTURES, trained_shortly
 from tests.running import threads
 
 REFERENCES = 5
@@ -70,6 +70,13 @@ def smallest_network() -> list[str]:
         "--model.init_args.distortion_weights=null",
         "--model.init_args.contrastive_tokens=64",
     ]
+
+
+@pytest.fixture(scope="session")
+def diffusion_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Checkpoint of the smallest diffusion model, shortly trained on drawn faces."""
+    folder = tmp_path_factory.mktemp("diffusion")
+    return trained_shortly(folder, "--config=face_diffusion/demo", *SMALL_DIFFUSION, *SMALL_PICTURES)
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,17 @@ SMALL_CLIPS = {
     "segments": 2,
 }
 SMALL_PARTS = {f"{domain}_{split}": 8 for domain in ("original", "new") for split in ("train", "val", "test")}
+# Pictures and network of diffusion at their smallest.
+SMALL_PICTURES = [
+    *(f"--data.init_args.demo.{split}={number}" for split, number in (("train", 24), ("val", 8), ("test", 8))),
+    "--data.init_args.batch_size=8",
+    "--trainer.accelerator=cpu",
+    "--trainer.max_epochs=1",
+    "--trainer.check_val_every_n_epoch=1",
+]
+SMALL_DIFFUSION = [
+    f"--model.init_args.{option}" for option in ("channels=[8,16]", "attention_levels=[1]", "sampling_steps=2")
+]
 
 
 def configs_of(domain: str) -> list[Path]:

@@ -18,7 +18,10 @@ METHODS = ROOT / "lightning_modules"
 PAGES = (
     ROOT / "README.md",
     ROOT / ".readme" / "developing.md",
-    *(METHODS / name / "README.md" for name in ("video_quality", "inspection", "action", "face_attributes")),
+    *(
+        METHODS / name / "README.md"
+        for name in ("video_quality", "inspection", "action", "face_attributes", "face_diffusion")
+    ),
 )
 PROGRAM = re.compile(r"^(?:.*&& )?(?:appraise|(?:\.venv/bin/)?python cli\.py) (.*)$")
 
@@ -50,6 +53,7 @@ def test_command_runs(
     face_tree: Path,
     face_classifier: Path,
     face_generator: Path,
+    diffusion_model: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -60,6 +64,11 @@ def test_command_runs(
     words = [re.sub(r"^(FOLDER|DIR)(?=/|$)", str(folder), word) for word in command]
     if words[0] in ("validate", "generate") or (words[0] == "predict" and "face_attributes/predict" in words):
         run_on_faces(words, face_tree, face_classifier, face_generator, tmp_path)
+        return
+    if words[0] == "predict" and "face_diffusion/sample" in words:
+        words[words.index("--output") + 1] = str(tmp_path / "made")
+        assert cli.main([*with_checkpoint(words, diffusion_model), "--trainer.accelerator=cpu"]) == 0
+        assert (tmp_path / "made" / "sheet.png").is_file()
         return
     if words[0] == "predict" and "inspection/mine" in words:
         words = with_checkpoint(words, deployed[1])
