@@ -17,7 +17,7 @@ import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
-from torchmetrics import Metric
+from torchmetrics import Metric, MetricCollection
 
 from datamodules.common.errors import CheckpointError, ConfigurationError
 from datamodules.common.settings import argument, free_names, saved_values, settings
@@ -207,7 +207,7 @@ class Method(L.LightningModule):
         else:
             self.log_dict(named, batch_size=batch_size, on_step=False, on_epoch=True, sync_dist=True)
 
-    def log_metrics(self, stage: Stage, metrics: Metric) -> None:
+    def log_metrics(self, stage: Stage, metrics: Metric | MetricCollection) -> None:
         """Log what was collected in an epoch, and forget it."""
         self.log_stage(stage, metrics.compute())
         metrics.reset()

@@ -7,12 +7,13 @@ from typing import Any, cast
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
+from torchmetrics import MeanMetric, MetricCollection
 
 from datamodules.common.errors import ConfigurationError
 from datamodules.common.seeded_draws import uniforms
 from datamodules.common.settings import takes
 from datamodules.face_diffusion.batch import DiffusionBatch, SampleBatch
-from lightning_modules.base import Method, Stage
+from lightning_modules.base import Method
 from lightning_modules.face_diffusion.losses import Predict, anchored, denoising_losses
 from lightning_modules.face_diffusion.network import build_unet, predict_by, unet_config
 from lightning_modules.face_diffusion.preprocess import to_pictures, to_signal
@@ -69,6 +70,8 @@ class RewardTunedDiffusion(Method):
             noise_schedule=dict(self.schedule.config),
             image_size=self.image_size,
         )
+        self.val_metrics = MetricCollection({"loss": MeanMetric()})
+        self.test_metrics = MetricCollection({"loss": MeanMetric()})
         self.round: Round | None = None
 
     @property
@@ -136,19 +139,25 @@ class RewardTunedDiffusion(Method):
 
     # Evaluation.
 
-    def _evaluate(self, batch: DiffusionBatch, stage: Stage) -> None:
+    def _evaluate(self, batch: DiffusionBatch, metrics: MetricCollection) -> None:
         losses = self.losses(batch["image"], batch["label"], batch["noise_key"])
-        valid = batch["valid"]
-        if bool(valid.any()):
-            self.log_stage(stage, {"loss": losses[valid].mean()}, int(valid.sum()))
+        metrics.update(losses[batch["valid"]])
 
     def validation_step(self, batch: DiffusionBatch, batch_idx: int) -> None:
-        """Loss on held-out pictures, each always with the same noise."""
-        self._evaluate(batch, "val")
+        """Collect the losses of held-out pictures, each always with the same noise."""
+        self._evaluate(batch, self.val_metrics)
 
     def test_step(self, batch: DiffusionBatch, batch_idx: int) -> None:
-        """Loss on test pictures."""
-        self._evaluate(batch, "test")
+        """Collect the losses of test pictures."""
+        self._evaluate(batch, self.test_metrics)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the mean loss of all held-out pictures."""
+        self.log_metrics("val", self.val_metrics)
+
+    def on_test_epoch_end(self) -> None:
+        """Log the mean loss of all test pictures."""
+        self.log_metrics("test", self.test_metrics)
 
     # Sampling.
 
