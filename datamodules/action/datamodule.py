@@ -72,7 +72,7 @@ class ActionDataModule(FrameDataModule):
     def setup(self, stage: str) -> None:
         """Read lists and frames; in ``fit``, stop where a class has nothing to train on."""
         if stage == "fit":
-            announce(self.data_summary())
+            announce(self.data_summary(), generated=self.settings.is_demo)
             self._frames.check_training()
         elif stage != "predict":
             self._frames.splits()

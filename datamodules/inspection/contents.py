@@ -10,7 +10,7 @@ from datamodules.common.errors import number_of
 from datamodules.common.splits import SPLITS
 from datamodules.inspection.batch import NEW, ORIGINAL
 from datamodules.inspection.labels.images_by_split import ImageLists
-from datamodules.inspection.labels.records import LabelledImage
+from datamodules.inspection.labels.records import IGNORED_CLASS, LabelledImage
 from datamodules.inspection.settings import InspectionDataSettings
 from datamodules.summary.checks import absent_classes, check_pictures
 from datamodules.summary.findings import Findings
@@ -69,9 +69,12 @@ def _summary(name: str, images: Sequence[LabelledImage], class_names: Sequence[s
     counts: Counter[int] = Counter()
     for image in images:
         counts.update(image.classes)
-    healthy = [image for image in images if image.is_healthy or (image.labelled and not image.classes)]
+    plain = [one for one in images if one.is_healthy or (one.labelled and not one.classes)]
+    healthy = [one for one in plain if one.is_healthy or IGNORED_CLASS not in one.box_classes]
     bare = [one for one in healthy if one.is_healthy is None and one.mask is None and not one.boxes]
     facts = [f"{len(healthy)} healthy" + (f" ({len(bare)} because no label names them)" if bare else "")]
+    if unclear := len(plain) - len(healthy):
+        facts.append(f"{unclear} with an area of which nothing is known, and no defect beside it")
     if answers := sum(len(image.answers) for image in images):
         facts.append(f"{answers} answers")
     return SplitSummary(

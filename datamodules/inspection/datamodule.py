@@ -76,7 +76,7 @@ class InspectionDataModule(LightningDataModule):
         """Read what a stage needs, so that errors come before any work; in ``fit``, say what the lists hold."""
         self._on_error = "skip" if stage != "fit" else self.settings.on_error
         if stage == "fit":
-            announce(self.data_summary())
+            announce(self.data_summary(), generated=self.settings.is_demo)
             self.white_level = self._white.level
         for split in SPLITS_OF_STAGE.get(stage, ()):
             self.images(split)

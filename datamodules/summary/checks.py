@@ -41,12 +41,18 @@ def absent_classes(
     return found
 
 
-def announce(summary: DataSummary) -> None:
+def announce(summary: DataSummary, *, generated: bool) -> None:
     """Log what the data hold and what is odd with them, then stop if something is wrong.
+
+    Args:
+        summary: Of all splits.
+        generated: The data are the demo, made by the package.
 
     Raises:
         LabelError: Naming all faults.
     """
+    if generated:
+        _log.info("data: generated %s, since none are named", summary.unit)
     for line in summary.lines():
         _log.info("data %s", line)
     said: Counter[tuple[Status, str]] = Counter()

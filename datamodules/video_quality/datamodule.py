@@ -84,7 +84,8 @@ class VideoQualityDataModule(LightningDataModule):
             folder = self._demo_folder() if self.settings.is_demo else None
             read_rank_pairs(self.settings.rank_pairs, self._sources.listed_names(folder))
         if stage == "fit":
-            announce(self._summary(("train", "val")))  # the test list is not read to train
+            summary = self._summary(("train", "val"))  # the test list is not read to train
+            announce(summary, generated=self.settings.is_demo)
 
     def data_summary(self) -> DataSummary:
         """Videos and scores of the splits that are given; equal training scores are a fault.

@@ -68,6 +68,7 @@ class AudioTrack:
         self._waiting: Packet[AudioStream] | None = None
         self._tracks: dict[int, _Track] = {}
         self._origin = 0.0
+        self._begins_at_zero = True
         self._source: av.container.InputContainer | None = None
         try:
             self._source = av.open(path, metadata_errors=ODD_LETTERS)
@@ -115,6 +116,8 @@ class AudioTrack:
         if len(streams) < len(source.streams.audio):
             self._notes.append("sound of which nothing is known is left out")
         self._origin = clock_origin(source)
+        pictures = (stream for stream in source.streams.video if stream.start_time is not None and stream.time_base)
+        self._begins_at_zero = all(cast(int, stream.start_time) >= 0 for stream in pictures)
         for stream in streams:
             track = self._track(stream)
             if track is not None:
@@ -126,7 +129,7 @@ class AudioTrack:
     def _track(self, stream: AudioStream) -> _Track | None:
         holds = self._output.supported_codecs
         if self._way == "copied" and stream.codec_context.codec.canonical_name in holds and not self._raw(stream):
-            return _Copied(self._output.add_stream_from_template(stream), stream)
+            return _Copied(self._output.add_stream_from_template(stream), stream, self._begins_at_zero)
         if "aac" in holds:
             self._notes.append(f"its sound ({stream.codec_context.name}) is encoded as AAC")
             rates = [rate for rate in Codec("aac", "w").audio_rates or () if rate >= stream.codec_context.sample_rate]
@@ -176,15 +179,21 @@ class _Copied:
 
     AAC as MPEG-TS has it, each packet with a header of its own, loses these headers; FFmpeg's muxers do that by
     themselves, but not where their header is written late.
+
+    Args:
+        stream: Of the output.
+        source: Of the file.
+        begins_at_zero: Whether no picture comes before the clock's zero, so that sound before it is never heard.
     """
 
-    def __init__(self, stream: AudioStream, source: AudioStream) -> None:
+    def __init__(self, stream: AudioStream, source: AudioStream, begins_at_zero: bool) -> None:
         self._stream = stream
+        self._begins_at_zero = begins_at_zero
         headed = source.codec_context.name == "aac" and not source.codec_context.extradata
         self._filter = BitStreamFilterContext("aac_adtstoasc", source) if headed else None
 
     def convert(self, packet: Packet[AudioStream], origin: float) -> Iterator[Packet[AudioStream]]:
-        if packet.pts is not None and packet.pts + (packet.duration or 0) <= 0:
+        if self._begins_at_zero and packet.pts is not None and packet.pts + (packet.duration or 0) <= 0:
             return  # an encoder's run-up, which is never heard: it would shift all other times
         if packet.time_base is not None and origin:
             shift = round(origin / float(packet.time_base))

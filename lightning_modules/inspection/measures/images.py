@@ -29,14 +29,16 @@ class ImageTruth(NamedTuple):
 def image_truth(batch: InspectionBatch) -> ImageTruth:
     """Read off the labels whether each image shows a defect.
 
-    A row is known when it is labelled completely, flagged as healthy, or holds an answer that names a class. Rows that
-    pad the processes are unknown.
+    A row is known when it is labelled completely, flagged as healthy, or holds an answer that names a class. Where no
+    defect is labelled and nothing is known of a part, a defect may be there: the row is unknown, as are those that pad
+    the processes.
     """
     mask = batch["class_mask"]
     labelled = ((mask > 0) & (mask != IGNORE)).flatten(1).any(1) | (batch["box_class"] >= 0).any(1)
     confirmed = (batch["answer_truth"] >= 0).any(1)
     defective = (labelled & batch["labelled"]) | confirmed
-    known = (batch["labelled"] | batch["is_healthy"] | confirmed) & batch["valid"]
+    unclear = (mask == IGNORE).flatten(1).any(1) & ~labelled
+    known = ((batch["labelled"] & ~unclear) | batch["is_healthy"] | confirmed) & batch["valid"]
     return ImageTruth(defective, known)
 
 

@@ -225,3 +225,9 @@ def test_a_broken_picture_stops_a_training_before_it_begins_and_no_test(listed: 
     data.setup("validate")  # as the collection of statistics does
     (batch,) = data.val_dataloader()
     assert int(batch["valid"].sum()) == 11
+
+
+def test_generated_faces_are_said_to_be(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        FaceAttributeDataModule(demo=FaceDemoSettings(train=4, val=4, test=4), image_size=32).setup("fit")
+    assert caplog.records[0].message == "data: generated faces, since none are named"

@@ -53,8 +53,8 @@ def write(images: Sequence[ExchangedImage], classes: Sequence[str], folder: Path
     content["categories"] = [
         {"id": number, "name": name, "supercategory": ""} for number, name in enumerate(classes, 1)
     ]
-    held = [one for one in map(_held, images) if one.detections or one.healthy_by]
-    for number, image in enumerate(held, 1):
+    kept = [one for one in map(held, images) if one.detections or one.healthy_by]
+    for number, image in enumerate(kept, 1):
         content["images"].append(
             {
                 "id": number,
@@ -75,14 +75,19 @@ def write(images: Sequence[ExchangedImage], classes: Sequence[str], folder: Path
     return [folder / NAME]
 
 
-def _held(image: ExchangedImage) -> ExchangedImage:
-    """What the format can say of an image: of a drawing that is disputed nothing is known, one that is not, is not."""
+def held(image: ExchangedImage) -> ExchangedImage:
+    """What the format can say of an image.
+
+    Of a drawing that is disputed nothing is known, one that is not, is not; an image is no healthy one for some as long
+    as others see a defect.
+    """
     kept = [
         replace(one, is_unknown=one.is_unknown or (one.score is None and one.verdict is None))
         for one in image.detections
         if one.score is not None or one.verdict != "reject"
     ]
-    return replace(image, detections=kept)
+    disputed = any(one.score is not None and one.verdict is None for one in kept)
+    return replace(image, detections=kept, healthy_by=() if disputed else image.healthy_by)
 
 
 def _group(one: ExchangedDetection) -> str:

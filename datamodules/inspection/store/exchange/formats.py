@@ -56,7 +56,7 @@ def export_store(store: FeedbackStore, form: Format, folder: Path, run_ids: Sequ
     if form == "csv":
         return [csv.write(store, folder / "answers.csv", run_ids)]
     images, classes = answered_images(store, run_ids)
-    open_ = sum(not one.is_answered for one in images)
+    open_ = sum(not one.is_answered for one in (map(coco.held, images) if form == "coco" else images))
     if open_:
         _log.warning(
             "%d of %d images hold detections that nobody answered, or that people disagree on: %s",

@@ -15,6 +15,8 @@ import pytest
 from PIL import Image
 
 from datamodules.common.errors import AppraiseError, LabelError
+from datamodules.inspection.labels.sources import ImageSources
+from datamodules.inspection.settings import InspectionDataSettings
 from datamodules.inspection.store.exchange.formats import export_store, import_into
 from datamodules.inspection.store.exchange.regions import brush_of, mask_of, rectangle
 from datamodules.inspection.store.feedback import FeedbackStore
@@ -114,7 +116,9 @@ def test_rectangles_turn_about_their_first_corner(
     assert drawn(store)["a.png"] == [expected]
 
 
-def test_what_one_marks_and_another_does_not_is_disputed(store: FeedbackStore, folder: Path) -> None:
+def test_what_one_marks_and_another_does_not_is_disputed(
+    store: FeedbackStore, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     alike = [[box(10, 10, 10, 10, name="p")], [box(10.5, 10, 10, 11, name="q")]]
     said = take(
         store,
@@ -132,6 +136,15 @@ def test_what_one_marks_and_another_does_not_is_disputed(store: FeedbackStore, f
     assert (agreement.questions, agreement.unanimous, len(agreement.disputed)) == (3, 1, 2)
     assert [len(found) for found in drawn(store).values()] == [1, 1, 1]
     assert [Path(one.path).name for one in store.mentored_images() if one.is_healthy] == ["c.png"]
+    (file,) = export_store(store, "coco", folder / "out")
+    images = json.loads(file.read_text())["images"]
+    assert [one["answered"] for one in images] == [True] * 4  # a disputed drawing is a crowd, and no question
+    assert not [record for record in caplog.records if "answered: false" in record.message]
+    sources = ImageSources(
+        InspectionDataSettings(labels=str(file), label_format="coco", val_fraction=0, test_fraction=0)
+    )
+    listed = {Path(one.path).name: one for one in sources.load(sources.class_names() or ())}
+    assert listed["a.png"].box_classes == (-1,)
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from datamodules.video.streaming.reader import PictureConverter, StreamReader
 from datamodules.video.writing.annotated import AnnotatedVideoWriter
 from datamodules.video.writing.picture_encoder import PLAYS_UNFINISHED, PictureEncoder
 from tests.datamodules.samples import decode
+from tests.datamodules.video.reading.containers import Recipe, needs_ffmpeg
 
 INFO: StreamInfo = {
     "name": "clip.mp4",
@@ -208,6 +209,16 @@ def test_sound_is_heard_from_an_mp4(tmp_path: Path, name: str, codec: str, rate:
     assert found == held
     assert len(wave) / held == pytest.approx(1.0, abs=0.1)
     assert np.abs(wave[held // 4 : held // 2]).max() == pytest.approx(9000 / 32768, rel=0.1)
+
+
+@needs_ffmpeg
+def test_sound_before_the_zero_of_a_clock_that_wraps_is_kept(tmp_path: Path) -> None:
+    source = Recipe("h264", "ts", "wraps", sound=True).make(tmp_path)
+    write(tmp_path / "out.mp4", [0.1 * index for index in range(20)], audio_from=str(source))
+    _, moments, _ = sound(tmp_path / "out.mp4")
+    assert float(moments[0]) == pytest.approx(0, abs=0.1)
+    assert float(moments[-1]) == pytest.approx(2.2, abs=0.1)
+    assert len(heard(tmp_path / "out.mp4")[1]) / heard(tmp_path / "out.mp4")[0] == pytest.approx(2.2, abs=0.1)
 
 
 def test_broken_packets_of_sound_cost_themselves(tmp_path: Path) -> None:

@@ -64,6 +64,16 @@ def test_truth_of_images_is_read_off_all_kinds_of_labels() -> None:
     assert truth.defective[truth.known].tolist() == [False, True, True, True, False]
 
 
+def test_no_defect_beside_an_area_of_which_nothing_is_known_says_nothing() -> None:
+    batch = make_batch(3)
+    batch["class_mask"][:, 0, 0] = 255
+    batch["class_mask"][1, 3, 3] = 2
+    batch["is_healthy"][2] = True
+    truth = image_truth(batch)
+    assert truth.known.tolist() == [False, True, True]
+    assert truth.defective[1:].tolist() == [True, False]
+
+
 def _detection(box: tuple[float, float, float, float], score: float, class_index: int = 0) -> Detection:
     return Detection(class_index, score, box, margin=score - 0.5, entropy=0.1)
 
