@@ -71,7 +71,7 @@ class FaceAttributeDataModule(LightningDataModule):
         if stage == "fit":
             table = self.label_table("train")
             self._check_training(table)
-            announce(self.data_summary(), generated=self._kind == "demo")
+            announce(self.data_summary(), generated=self._sources.kind == "demo")
             warn_of_rare(table.attributes.numpy(), self._schema)
         learnt: dict[str, SplitName] = {"fit": "train", "validate": self.validate_on}
         self._learnt_from = learnt.get(stage)

@@ -60,7 +60,7 @@ class FaceDiffusionDataModule(LightningDataModule):
             return
         self._sources.on_error = "skip" if stage != "fit" else self.settings.on_error
         if stage == "fit":
-            announce(self.data_summary())
+            announce(self.data_summary(), generated=self._sources.kind == "demo")
         wanted: dict[str, list[SplitName]] = {"fit": ["train", "val"], "validate": ["val"], "test": ["test"]}
         for split in wanted.get(stage, []):
             self.pictures(split)

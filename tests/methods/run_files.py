@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 # Host, command line and clock of a run, by design its own.
@@ -56,6 +57,8 @@ def content(path: Path) -> Any:
             return [{name: number(value) for name, value in row.items()} for row in csv.DictReader(stream)]
     if path.suffix == ".json":
         return json.loads(path.read_text("utf-8"))
+    if path.suffix == ".safetensors":
+        return {name: tensor.tolist() for name, tensor in load_file(path).items()}
     if path.suffix == ".jsonl":
         return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     if path.suffix == ".sqlite":
