@@ -1,0 +1,104 @@
+"""What a tuning begins from: folders of diffusers that come back the same, and those that cannot be tuned."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import lightning as L
+import pytest
+import torch
+
+from callbacks.face_diffusion.diffusers_folder import DiffusersFolder
+from datamodules.common.errors import CheckpointError, ConfigurationError
+from datamodules.common.seeded_draws import key_of
+from lightning_modules import RewardTunedDiffusion
+from lightning_modules.face_diffusion.starting import load_model
+
+KEYS = key_of(0, torch.arange(3))
+NONE = torch.full((3,), -1)
+
+
+def small(**options: object) -> RewardTunedDiffusion:
+    torch.manual_seed(1)
+    arguments = {"image_size": 8, "channels": (8, 16), "attention_levels": (1,), "sampling_steps": 3} | options
+    return RewardTunedDiffusion(**arguments)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("folder")
+    trainer = L.Trainer(
+        accelerator="cpu", logger=False, enable_checkpointing=False, default_root_dir=place, max_epochs=0
+    )
+    DiffusersFolder().on_fit_end(trainer, small())
+    return place / "diffusers"
+
+
+def test_a_folder_gives_the_same_samples_and_opens_in_diffusers(folder: Path) -> None:
+    from diffusers import DDIMPipeline
+
+    model = small()
+    again = small(weights=str(folder))
+    assert torch.equal(again.eval().sample(KEYS, NONE), model.eval().sample(KEYS, NONE))
+    assert again.hparams["unet"]["block_out_channels"] == [8, 16]
+    pipeline = DDIMPipeline.from_pretrained(folder, local_files_only=True)
+    assert pipeline.scheduler.config.prediction_type == "v_prediction"
+    assert pipeline.scheduler.config.timestep_spacing == "trailing"
+
+
+def test_a_model_with_classes_makes_what_it_is_told() -> None:
+    model = small(class_names=["a", "b"]).eval()
+    one, two = (model.sample(KEYS, torch.full((3,), label)) for label in (0, 1))
+    assert not torch.equal(one, two)
+    assert model.labels_for(torch.arange(5)).tolist() == [0, 1, 0, 1, 0]
+
+
+def changed(folder: Path, copy: Path, name: str, content: str | None) -> Path:
+    shutil.copytree(folder, copy)
+    if content is None:
+        (copy / name).unlink()
+    else:
+        (copy / name).parent.mkdir(exist_ok=True)
+        (copy / name).write_text(content)
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("unet/config.json", None, "is no folder of a diffusion model"),
+        ("unet/config.json", json.dumps({"_class_name": "UNet2DConditionModel"}), "holds a UNet2DConditionModel"),
+        ("unet/config.json", "{", "cannot be read"),
+        ("scheduler/scheduler_config.json", None, "lacks scheduler/scheduler_config.json"),
+        ("vae/diffusion_pytorch_model.safetensors", "", "works on latents but lacks vae/config.json"),
+        ("unet/diffusion_pytorch_model.safetensors", "nothing", "the weights in .* cannot be read"),
+    ],
+)
+def test_a_folder_that_lacks_a_part_is_named(
+    folder: Path, tmp_path: Path, name: str, content: str | None, message: str
+) -> None:
+    with pytest.raises(CheckpointError, match=message):
+        load_model(str(changed(folder, tmp_path / "copy", name, content)), "lightning_modules.RewardTunedDiffusion")
+
+
+def test_without_diffusers_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "diffusers", None)
+    with pytest.raises(ConfigurationError, match=r"pip install 'appraise\[diffusion\]'"):
+        small()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"image_size": 10, "channels": (8, 8, 8)}, "pictures of 10 pixels cannot be halved 2 times"),
+        ({"channels": (8, 12)}, "each must be a multiple of 8"),
+        ({"weights": "nowhere.ckpt"}, "There is no checkpoint at nowhere.ckpt"),
+        ({"weights": "x", "unet": {}}, "brings its own network and schedule"),
+    ],
+)
+def test_networks_that_cannot_be_are_refused(options: dict[str, object], message: str) -> None:
+    with pytest.raises((ConfigurationError, CheckpointError), match=message):
+        small(**options)
