@@ -110,6 +110,7 @@ def time_of(uniform: Tensor, steps: int) -> Tensor:
     """Time steps from numbers in [0, 1), int64 of the same shape.
 
     Example:
+        >>> import torch
         >>> time_of(torch.tensor([0.0, 0.4999, 0.9999]), 10).tolist()
         [0, 4, 9]
     """

@@ -13,7 +13,15 @@ import lightning_modules
 from lightning_modules.commands.sweep.plan import Plan, read_plan
 from lightning_modules.commands.sweep.points import metric_values
 from lightning_modules.commands.sweep.space import Values
-from tests.configs.shipped import CONFIGS, SMALL_CLIPS, SMALL_PARTS, configs_of, name_of
+from tests.configs.shipped import (
+    CONFIGS,
+    SMALL_CLIPS,
+    SMALL_DIFFUSION,
+    SMALL_PARTS,
+    SMALL_PICTURES,
+    configs_of,
+    name_of,
+)
 from tests.tables import csv_rows
 
 SWEEPS = configs_of("sweeps")
@@ -38,6 +46,7 @@ def small(
             "--data.init_args.frame_size=32",
         ],
         "face_attributes": faces,
+        "diffusion": [*SMALL_DIFFUSION, *SMALL_PICTURES],
         "face_freeze": [
             *(option for option in faces if ".demo." not in option),
             f"--data.init_args.labels={face_tree / 'pubfig_attributes.txt'}",

@@ -48,7 +48,7 @@ CASES: dict[Callable[..., object], list[Case]] = {
     ],
     FaceAttributeDataModule: [
         ({"batch_size": 0}, "batch_size is 0, but must be at least 1"),
-        ({"image_size": 512}, r"image_size is 512; it must be 32\.\.256 for the generated faces"),
+        ({"image_size": 512}, r"image_size is 512; it must be 8\.\.256 for the generated faces"),
         ({"crop_margin": -0.1}, r"crop_margin is -0\.1"),
         ({"exclude_attributes": ["Mail"]}, 'no attribute "Mail": did you mean Male'),
         ({"attribute_schema": "nowhere.yaml"}, r"nowhere\.yaml: cannot be read"),
