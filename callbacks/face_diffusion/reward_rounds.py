@@ -240,7 +240,7 @@ class RewardRounds(L.Callback):
 @contextmanager
 def averaged_weights(trainer: L.Trainer, module: L.LightningModule) -> Iterator[None]:
     """The averaged weights in the module, where `ParameterEMA` keeps some; the trained ones come back."""
-    average = next((one for one in trainer.callbacks if isinstance(one, ParameterEMA)), None)  # type: ignore[attr-defined]  # untyped
+    average = next((one for one in trainer.callbacks if isinstance(one, ParameterEMA)), None)  # type: ignore[attr-defined]  # Lightning sets it where no checker sees it
     if average is None:
         yield
         return

@@ -72,7 +72,12 @@ class ShareReward(Reward):
     def score(self, pictures: Tensor) -> Scored:
         """A reward of 1 for each picture, and what the judge says: its worth depends on the others."""
         said = self.judge(pictures).float()[:, self._columns].cpu()
-        shown = torch.cat([said, 1 - said], dim=1) if len(self.classes) == 1 else said / said.sum(1, keepdim=True)
+        if wrong := int((~((said >= 0) & (said <= 1))).any(dim=1).sum()):
+            raise ConfigurationError(
+                f"{type(self.judge).__name__} says of {wrong} of {len(said)} pictures what is no probability; it "
+                "must give numbers in 0..1"
+            )
+        shown = torch.cat([said, 1 - said], dim=1) if len(self.classes) == 1 else _shared(said)
         return Scored(torch.ones(len(shown)), {"probability": shown})
 
     def settle(self, scored: Scored) -> Tensor:
@@ -102,7 +107,9 @@ class ShareReward(Reward):
         """Weights of the classes for each picture, ``(N, K)``."""
         if self.soft:
             return probability
-        return torch.nn.functional.one_hot(probability.argmax(dim=1), len(self.target)).float()
+        chosen = torch.nn.functional.one_hot(probability.argmax(dim=1), len(self.target)).float()
+        unsure = probability.amax(dim=1, keepdim=True) <= probability.amin(dim=1, keepdim=True) + 1e-6
+        return torch.where(unsure, probability, chosen)  # no class is preferred where the judge prefers none
 
     def shares(self, shown: Tensor) -> Tensor:
         """Shares of the classes among all pictures, corrected by the judge's confusion, ``(K,)``."""
@@ -116,6 +123,12 @@ class ShareReward(Reward):
     def names(self) -> list[str]:
         """Names of the K classes."""
         return self.classes if len(self.classes) > 1 else [self.classes[0], f"no {self.classes[0]}"]
+
+
+def _shared(said: Tensor) -> Tensor:
+    """Probabilities that add up to 1; equal ones where the judge sees none of the classes."""
+    total = said.sum(dim=1, keepdim=True)
+    return torch.where(total > 0, said / total.clamp(min=1e-12), torch.full((), 1 / said.shape[1]))
 
 
 def _target(classes: Sequence[str], target: float | Sequence[float] | None) -> Tensor:

@@ -88,7 +88,7 @@ class TimmEmbedder(Embedder):
         self._network, _ = build_pooled(self.name, self.image_size, "image_size")
         fill_from_file(self._network, self.name, self.weights)
         self._network.requires_grad_(False).eval()
-        self.identity = f"timm {self.name} {file_sha256(self.weights)} {self.image_size}"
+        self.identity = f"timm {self.name} {file_sha256(Path(self.weights).expanduser())} {self.image_size}"
 
     def features(self, pictures: Tensor) -> Tensor:
         """Pooled features."""

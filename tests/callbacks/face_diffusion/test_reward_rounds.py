@@ -11,7 +11,7 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
-from callbacks.face_diffusion.reward_rounds import RewardRounds
+from callbacks.face_diffusion.reward_rounds import RewardRounds, Source
 from callbacks.training.parameter_ema import ParameterEMA
 from datamodules.common.errors import ConfigurationError
 from lightning_modules.face_diffusion.rewards.bias import ShareReward
@@ -80,9 +80,10 @@ def test_a_loss_counts_as_much_as_its_reward() -> None:
 
 
 def test_frozen_draws_once_and_on_policy_every_so_many_steps(tmp_path: Path) -> None:
-    for source, rounds in (("frozen", 1), ("on_policy", 3)):
+    expected: dict[Source, int] = {"frozen": 1, "on_policy": 3}
+    for source, rounds in expected.items():
         reward = Constant()
-        callback = RewardRounds(reward, source, samples=20, every=3, batch_size=8)  # type: ignore[arg-type]
+        callback = RewardRounds(reward, source, samples=20, every=3, batch_size=8)
         trainer(tmp_path / source, 8, callback).fit(tuned(0.0), datamodule=data())
         assert reward.asked == 20 * rounds
         assert [fact["round"] for fact in callback.history] == list(range(rounds))

@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import pytest
@@ -21,10 +22,15 @@ KEYS = key_of(0, torch.arange(3))
 NONE = torch.full((3,), -1)
 
 
-def small(**options: object) -> RewardTunedDiffusion:
+def small(**options: Any) -> RewardTunedDiffusion:
     torch.manual_seed(1)
-    arguments = {"image_size": 8, "channels": (8, 16), "attention_levels": (1,), "sampling_steps": 3} | options
-    return RewardTunedDiffusion(**arguments)  # type: ignore[arg-type]
+    arguments: dict[str, Any] = {
+        "image_size": 8,
+        "channels": (8, 16),
+        "attention_levels": (1,),
+        "sampling_steps": 3,
+    } | options
+    return RewardTunedDiffusion(**arguments)
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +105,6 @@ def test_without_diffusers_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPa
         ({"weights": "x", "unet": {}}, "brings its own network and schedule"),
     ],
 )
-def test_networks_that_cannot_be_are_refused(options: dict[str, object], message: str) -> None:
+def test_networks_that_cannot_be_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises((ConfigurationError, CheckpointError), match=message):
         small(**options)

@@ -60,10 +60,9 @@ def checkpoint_for_run(arguments: Sequence[str]) -> list[str]:
     Raises:
         CommandLineError: If the folder is no run, or has no checkpoint.
     """
-    given = value_of("--run", arguments)
+    given, words = value_of("--run", arguments), without("--run", arguments)
     if given is None:
         return list(arguments)
-    words = without("--run", arguments)
     wanted = value_of("--ckpt_path", words)
     if wanted is not None and wanted not in _CHOICES:
         raise CommandLineError(f"--run {given} and --ckpt_path {wanted} both name a checkpoint: leave one of them out")

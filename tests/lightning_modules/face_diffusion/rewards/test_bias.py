@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -17,21 +19,14 @@ def said(pictures: Tensor) -> Tensor:
     return pictures
 
 
-def reward(classes: list[str], names: list[str] | None = None, **options: object) -> ShareReward:
-    made = ShareReward(FunctionJudge(f"{__name__}.said", names or classes), classes, **options)  # type: ignore[arg-type]
+def reward(classes: list[str], names: list[str] | None = None, **options: Any) -> ShareReward:
+    made = ShareReward(FunctionJudge(f"{__name__}.said", names or classes), classes, **options)
     made.load()
     return made
 
 
 def settled(one: ShareReward, probabilities: Tensor) -> Tensor:
     return one.settle(one.score(probabilities))
-
-
-@pytest.fixture(autouse=True)
-def importable(monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
-
-    monkeypatch.setitem(sys.modules, __name__, sys.modules[__name__])
 
 
 def test_the_deck_s_exponents_only_choose() -> None:
@@ -71,6 +66,15 @@ def test_soft_labels_weigh_by_probability_and_stay_numbers() -> None:
     torch.testing.assert_close(rewards, 1.5 + (2 * probability[:, 0] - 1) * 0.0)
 
 
+def test_a_judge_that_is_unsure_counts_for_all_classes_alike_and_one_that_says_no_number_is_named() -> None:
+    unsure = torch.tensor([[0.0, 0.0], [0.5, 0.5], [1.0, 0.0], [0.0, 1.0]])
+    both = reward(["a", "b"])
+    assert both.measures(both.score(unsure)) == {"share of a": 0.5, "share of b": 0.5}
+    torch.testing.assert_close(settled(both, unsure), torch.full((4,), 1.5))
+    with pytest.raises(ConfigurationError, match="says of 1 of 2 pictures what is no probability"):
+        both.score(torch.tensor([[float("nan"), 0.5], [1.0, 0.0]]))
+
+
 def test_a_confusion_corrects_the_shares() -> None:
     confusion = [[0.9, 0.1], [0.2, 0.8]]
     one = reward(["glasses"], confusion=confusion)
@@ -89,10 +93,10 @@ def test_a_confusion_corrects_the_shares() -> None:
         ({"classes": ["a"], "confusion": [[0.5, 0.5], [0.5, 0.5]]}, "tells the classes apart"),
     ],
 )
-def test_what_cannot_be_wanted_is_refused(options: dict[str, object], message: str) -> None:
+def test_what_cannot_be_wanted_is_refused(options: dict[str, Any], message: str) -> None:
     judge = FunctionJudge(f"{__name__}.said", ["a", "b"])
     with pytest.raises(ConfigurationError, match=message):
-        ShareReward(judge, **options)  # type: ignore[arg-type]
+        ShareReward(judge, **options)
 
 
 def test_an_unknown_attribute_and_a_class_that_is_never_made_are_named() -> None:
