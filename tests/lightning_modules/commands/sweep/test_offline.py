@@ -207,6 +207,8 @@ def begun(workdir: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
             yield process, training
         finally:
             process.kill()
+            for left in filter(is_alive, starts(workdir / "swept" / "point_0")[:1]):
+                os.kill(left, signal.SIGKILL)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
