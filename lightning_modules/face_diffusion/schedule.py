@@ -93,6 +93,21 @@ class NoiseSchedule:
             return (noisy - rest * predicted) / signal
         return signal * noisy - rest * predicted
 
+    def with_slope(self, predicted: Tensor, slope: Tensor, time: int, least_signal: float = 1e-3) -> Tensor:
+        """A prediction whose noise is changed by ``-sqrt(1 - abar) * slope``, slope that of a log probability in x_t.
+
+        Args:
+            predicted: Noise or velocity, ``(B, ...)``.
+            slope: Of the same shape.
+            time: Of the samples.
+            least_signal: sqrt(abar) that the velocity's change is divided by, at least.
+        """
+        kept = self._forward.alphas_cumprod[time].to(predicted)
+        change = (1 - kept).sqrt() * slope
+        if self._forward.config.prediction_type == "epsilon":
+            return predicted - change
+        return predicted - change / kept.sqrt().clamp(min=least_signal)
+
 
 def schedule_config(
     prediction_type: PredictionType, beta_schedule: BetaSchedule, steps: int, clip_sample: bool
