@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, Protocol, cast
 
@@ -102,11 +103,11 @@ class NoiseSchedule:
             time: Of the samples.
             least_signal: sqrt(abar) that the velocity's change is divided by, at least.
         """
-        kept = self._forward.alphas_cumprod[time].to(predicted)
-        change = (1 - kept).sqrt() * slope
+        kept = float(self._forward.alphas_cumprod[time])
+        change = math.sqrt(1 - kept) * slope
         if self._forward.config.prediction_type == "epsilon":
             return predicted - change
-        return predicted - change / kept.sqrt().clamp(min=least_signal)
+        return predicted - change / max(math.sqrt(kept), least_signal)
 
 
 def schedule_config(

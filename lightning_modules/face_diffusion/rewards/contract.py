@@ -29,7 +29,9 @@ class Scored:
 class TrainingPictures(Protocol):
     """Pictures that a model learns from."""
 
-    fingerprint: str  # changes with any of them
+    @property
+    def fingerprint(self) -> str:
+        """Changes with any of them."""
 
     def __iter__(self) -> Iterator[Tensor]:
         """Batches, uint8 ``(B, 3, S, S)``, in the order of their rows."""
