@@ -10,7 +10,7 @@ import pytest
 import cli
 from datamodules.inspection.store.feedback import FeedbackStore
 from lightning_modules.commands.mentoring.loop import Loop, parse
-from lightning_modules.commands.mentoring.tasks import option_arguments
+from lightning_modules.commands.rows.results import option_arguments
 from tests.configs.shipped import SMALL_PARTS, command_words, configs_of, name_of, tried
 
 INSPECTION = configs_of("inspection")

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-import multiprocessing
 from argparse import ArgumentError
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -22,24 +19,22 @@ from lightning_modules.commands.front.console import RESULTS, set_up_console
 from lightning_modules.commands.front.errors import CommandLineError
 from lightning_modules.commands.front.parser import namespace_at_home
 from lightning_modules.commands.mentoring import figures as loop_figures
-from lightning_modules.commands.mentoring import table as loop_table
-from lightning_modules.commands.mentoring.settings import LoopSettings, OptionValue
-from lightning_modules.commands.mentoring.tasks import (
-    STORE,
-    Mining,
-    Result,
-    Training,
-    mine,
-    read_result,
-    set_up_process,
-    train,
-)
+from lightning_modules.commands.mentoring.settings import LoopSettings
+from lightning_modules.commands.mentoring.table import COLUMNS
+from lightning_modules.commands.mentoring.tasks import STORE, Mining, Training, mine, train
+from lightning_modules.commands.rows.estimates import markdown, per_seed_csv
+from lightning_modules.commands.rows.processes import work_through
+from lightning_modules.commands.rows.results import OptionValue, Result, filled, read_result
 
 log = logging.getLogger("appraise")
 results = logging.getLogger(RESULTS)
 
 Task = Training | Mining
-_SIGN_OF_LIFE = 30.0  # seconds of silence
+
+
+def work(task: Task) -> Result:
+    """Do a piece of work, in a process of its own."""
+    return mine(task) if isinstance(task, Mining) else train(task)
 
 
 def run(command: str, arguments: Sequence[str]) -> int:
@@ -140,28 +135,8 @@ class Loop:
 
     def work(self) -> bool:
         """Do all that can be done; whether nothing is left."""
-        running: dict[Future[Result], Task] = {}
-        pool = ProcessPoolExecutor(
-            self.settings.processes,
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=set_up_process,
-            initargs=(self.settings.threads,),
-        )
-        try:
-            while True:
-                begun = {task.folder for task in running.values()}
-                waiting = [task for task in self.ready() if task.folder not in begun]
-                for task in waiting[: self.settings.processes - len(running)]:
-                    running[pool.submit(mine, task) if isinstance(task, Mining) else pool.submit(train, task)] = task
-                if not running:
-                    break
-                done = wait(running, timeout=_SIGN_OF_LIFE, return_when=FIRST_COMPLETED).done
-                for future in done:
-                    self._tell(running.pop(future), future)
-                if not done:
-                    self._tell_where(running.values())
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+        settings = self.settings
+        work_through(self.ready, work, self._tell, self.folder, settings.processes, settings.threads)
         left = [folder for folder in self.folders() if read_result(folder) is None]
         for seed in self.settings.seeds if left else ():
             self._ask(seed)
@@ -221,7 +196,7 @@ class Loop:
             self.row_folder(seed, turn, row),
             self.settings.fit,
             self._options(seed)
-            | {name: _fill(value, names) for name, value in self.settings.rows[row].options.items()},
+            | {name: filled(value, names) for name, value in self.settings.rows[row].options.items()},
             self._first_baseline(seed),
             sheet=row == self.settings.figures.false_positives,
         )
@@ -262,27 +237,12 @@ class Loop:
 
     # Telling
 
-    def _tell_where(self, tasks: Iterable[Task]) -> None:
-        """Say what the trainings at work said last, for a loop that is silent for minutes else."""
-        for task in tasks:
-            file = task.folder / "log.txt"
-            lines = file.read_text(encoding="utf-8", errors="replace").split("\n") if file.is_file() else []
-            said = next((line for line in reversed(lines) if line.strip()), "begins")
-            log.info("%s: %s", task.folder.relative_to(self.folder), said)
-
-    def _tell(self, task: Task, future: Future[Result]) -> None:
-        place = task.folder.relative_to(self.folder)
-        error = future.exception()
-        if isinstance(error, BrokenProcessPool):
-            raise CommandLineError(
-                f"a process of {place} was killed (out of memory?): lower `processes`; the same command goes on"
-            ) from error
-        if error is not None:
-            log.warning("%s failed; what it said is in %s", place, task.folder / "log.txt")
-            raise error
-        values = future.result().values
+    def _tell(self, task: Task, result: Result) -> None:
         done = sum(read_result(folder) is not None for folder in self.folders())
-        shown = [f"{header} {values[name]:.{digits}f}" for header, name, digits in loop_table.COLUMNS if name in values]
+        shown = [
+            f"{header} {result.values[name]:.{digits}f}" for header, name, digits in COLUMNS if name in result.values
+        ]
+        place = task.folder.relative_to(self.folder)
         log.info("%d of %d: %s: %s", done, len(self.folders()), place, ", ".join(shown))
 
     def report(self) -> None:
@@ -291,9 +251,9 @@ class Loop:
         for turn in range(1, last + 1):
             rows = self.row_values(turn)
             name = "table" if turn == last else f"table_round_{turn}"
-            write_text(self.folder / f"{name}.md", loop_table.markdown(rows) + "\n")
-            write_text(self.folder / f"{name}.csv", loop_table.per_seed_csv(rows, self.settings.seeds))
-        results.info("%s", loop_table.markdown(self.row_values(last)))
+            write_text(self.folder / f"{name}.md", markdown(rows, COLUMNS) + "\n")
+            write_text(self.folder / f"{name}.csv", per_seed_csv(rows, self.settings.seeds))
+        results.info("%s", markdown(self.row_values(last), COLUMNS))
         for picture in self._pictures(last):
             results.info("%s", picture)
 
@@ -336,11 +296,3 @@ class Loop:
 _DECISIVE = (
     "fit", "mine", "root", "seed_options", "options", "mine_options", "rounds", "deploy", "answers", "operator",
 )  # fmt: skip
-
-
-def _fill(value: OptionValue, names: dict[str, str]) -> OptionValue:
-    if not isinstance(value, str):
-        return value
-    for name, text in names.items():
-        value = value.replace(f"{{{name}}}", text)
-    return value

@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from lightning_modules.commands.front.errors import CommandLineError
-
-OptionValue = str | int | float | bool | list[int] | list[float] | list[str] | None
+from lightning_modules.commands.rows.results import OptionValue
 
 
 @dataclass

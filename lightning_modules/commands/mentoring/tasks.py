@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import json
-import math
-import os
 import shlex
-import threading
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 import yaml
 
 from datamodules.common.atomic_write import write_text
 from datamodules.common.fingerprint import file_sha256
 from lightning_modules.commands.front.config_files import find_config
-from lightning_modules.commands.mentoring.settings import OperatorSettings, OptionValue
+from lightning_modules.commands.mentoring.settings import OperatorSettings
+from lightning_modules.commands.rows.processes import logged
+from lightning_modules.commands.rows.results import OptionValue, Result, option_arguments, write_result
 
-DONE = "result.json"  # the last file that a piece of work writes
 STORE = "feedback.sqlite"
 
 
@@ -70,60 +65,6 @@ class Mining:
     operator: OperatorSettings | None
 
 
-@dataclass(frozen=True)
-class Result:
-    """What a piece of work ends with.
-
-    Attributes:
-        values: Metrics and counts by name.
-        checkpoint: Checkpoint of a training; empty for a mining.
-    """
-
-    values: dict[str, float] = field(default_factory=dict)
-    checkpoint: str = ""
-
-
-def read_result(folder: Path) -> Result | None:
-    """The result of a piece of work that is done; None where it is not."""
-    file = folder / DONE
-    if not file.is_file():
-        return None
-    content = json.loads(file.read_text(encoding="utf-8"))
-    values = {name: math.nan if value is None else float(value) for name, value in content["values"].items()}
-    return Result(values, content["checkpoint"])
-
-
-def write_result(folder: Path, result: Result) -> Result:
-    """Record that a piece of work is done."""
-    values = {name: None if math.isnan(value) else value for name, value in result.values.items()}
-    write_text(folder / DONE, json.dumps({"values": values, "checkpoint": result.checkpoint}, indent=1) + "\n")
-    return result
-
-
-def option_arguments(options: Mapping[str, OptionValue]) -> list[str]:
-    """Options as arguments of a command line.
-
-    Example:
-        >>> option_arguments({"model.init_args.omnia_epsilon": 0.01, "output": "a"})
-        ['--model.init_args.omnia_epsilon=0.01', '--output=a']
-    """
-    texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in options.items()}
-    return [f"--{name}={text}" for name, text in texts.items()]
-
-
-def set_up_process(threads: int) -> None:
-    """Give a process of the pool its share of the cores, and let it end with the loop, however that ends."""
-    torch.set_num_threads(threads)
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
-
-
-def _end_with(parent: int) -> None:
-    """End this process once ``parent`` is gone: a killed loop must not go on training beside the next one."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
-
-
 def train(task: Training) -> Result:
     """Fit and test one row; the command can be repeated by hand from ``command.txt``."""
     from lightning_modules.commands.front.lightning_cli import launch
@@ -136,7 +77,7 @@ def train(task: Training) -> Result:
         )
     write_text(task.folder / "command.txt", shlex.join(["appraise", "fit", *arguments]) + "\n")
     began = time.monotonic()
-    with _logged(task.folder):
+    with logged(task.folder):
         cli = launch("fit", arguments)
     values = {name: float(value) for name, value in cli.trainer.callback_metrics.items()}
     values["seconds"] = time.monotonic() - began
@@ -167,7 +108,7 @@ def mine(task: Mining) -> Result:
     arguments += [f"--ckpt_path={task.checkpoint}", f"--output={task.store.parent}"]
     arguments += option_arguments(task.options)
     write_text(task.folder / "command.txt", shlex.join(["appraise", "predict", *arguments]) + "\n")
-    with _logged(task.folder):
+    with logged(task.folder):
         cli = launch("predict", arguments)
     store = FeedbackStore(task.store)
     run = max(store.runs(), key=lambda run: run.id)
@@ -195,15 +136,3 @@ def mine(task: Mining) -> Result:
         "operator_minutes": session.minutes,
     }
     return write_result(task.folder, Result(values))
-
-
-@contextlib.contextmanager
-def _logged(folder: Path) -> Iterator[None]:
-    """Send what a command says to ``log.txt``: several run at a time."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (
-        (folder / "log.txt").open("a", encoding="utf-8") as stream,
-        contextlib.redirect_stdout(stream),
-        contextlib.redirect_stderr(stream),
-    ):
-        yield

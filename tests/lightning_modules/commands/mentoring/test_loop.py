@@ -115,7 +115,7 @@ def test_two_loops_never_share_a_folder(tmp_path: Path, capsys: pytest.CaptureFi
 def test_workers_end_with_a_killed_loop(tmp_path: Path) -> None:
     program = (
         "import multiprocessing, sys, time\n"
-        "from lightning_modules.commands.mentoring.tasks import set_up_process\n"
+        "from lightning_modules.commands.rows.processes import set_up_process\n"
         "def work():\n"
         "    set_up_process(1); print(multiprocessing.current_process().pid, flush=True); time.sleep(120)\n"
         "if __name__ == '__main__':\n"

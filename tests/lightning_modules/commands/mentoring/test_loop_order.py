@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from lightning_modules.commands.front.errors import CommandLineError
-from lightning_modules.commands.mentoring import table as loop_table
 from lightning_modules.commands.mentoring.loop import Loop, parse
 from lightning_modules.commands.mentoring.settings import LoopSettings, OperatorSettings, RowSettings
-from lightning_modules.commands.mentoring.tasks import Mining, Result, Training, read_result, write_result
+from lightning_modules.commands.mentoring.tasks import Mining, Training
+from lightning_modules.commands.rows.estimates import estimate, per_seed_csv
+from lightning_modules.commands.rows.results import Result, read_result, write_result
 
 
 def make_loop(folder: Path, **changes: object) -> Loop:
@@ -102,13 +103,13 @@ def test_nan_survives_the_record(tmp_path: Path) -> None:
 
 
 def test_interval_is_student_t() -> None:
-    found = loop_table.estimate([0.1, 0.2, 0.6])
+    found = estimate([0.1, 0.2, 0.6])
     assert found.mean == pytest.approx(0.3)
     assert found.half_width == pytest.approx(4.302653 * 0.2645751 / math.sqrt(3), rel=1e-5)
-    assert loop_table.estimate([0.5]).text(2) == "0.50"
-    assert loop_table.estimate([math.nan]).text(2) == "-"
+    assert estimate([0.5]).text(2) == "0.50"
+    assert estimate([math.nan]).text(2) == "-"
 
 
 def test_csv_holds_every_seed() -> None:
-    text = loop_table.per_seed_csv({"a": [{"m": 1.0}, {"m": 2.0}], "b": [{"n": 3.0}, {}]}, [0, 1])
+    text = per_seed_csv({"a": [{"m": 1.0}, {"m": 2.0}], "b": [{"n": 3.0}, {}]}, [0, 1])
     assert text.splitlines() == ["row,seed,m,n", "a,0,1.0,", "a,1,2.0,", "b,0,,3.0", "b,1,,"]
