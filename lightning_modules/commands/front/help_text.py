@@ -108,6 +108,28 @@ _EVALUATE_OPTIONS = (
     ("--output DIR", "folder of the table, the figure and the sheets"),
 )
 
+_MEASURE_OPTIONS = (
+    ("--generated DIR", "made pictures or videos; several as --generated before=DIR --generated after=DIR"),
+    ("--training DIR", "the pictures that the model learnt from"),
+    (
+        "--held_out DIR",
+        "real ones that it did not learn from: how alike strangers are, and what realism is held against",
+    ),
+    ("--embedder CLASS", "PixelEmbedder (default), TimmEmbedder, FaceLayerEmbedder, CopyDetector; may be given again"),
+    ("--embedder.NAME VALUE", "its arguments, such as --embedder.weights FILE"),
+    ("--flips true", "look for mirrored copies too; --regions N and --parts N for copies of a part"),
+    ("--judge CLASS", "who says what pictures show: FaceJudge, TimmJudge, FunctionJudge; --judge.NAME VALUE"),
+    ("--classes NAME ...", "one attribute (with, without), or several of which a picture shows one"),
+    ("--target SHARE ...", "their wanted shares (default: equal)"),
+    ("--attributes FILE", "list of what the training (and made) pictures show; also tells how often the judge errs"),
+    ("--intersections NAME NAME", "count combinations of attributes too"),
+    ("--neighbours NUMBER", "of precision and recall (default: 3)"),
+    ("--frames NUMBER", "of each video (default: 8)"),
+    ("--on_error skip", "leave out pictures that cannot be read, and name them"),
+    ("--config FILE", "any of these as a file"),
+    ("--output DIR", "folder of page.html, measures.json, measures.csv, nearest.csv and figures"),
+)
+
 _SUBMIT_OPTIONS = (
     ("--config FILE", "configuration of the training, as `fit` takes it"),
     ("--sweep ID", "trials of a sweep of W&B, one a job: ID or ENTITY/PROJECT/ID"),
@@ -172,6 +194,7 @@ _OWN_OPTIONS = {
     "submit": _SUBMIT_OPTIONS,
     "sweep": _SWEEP_OPTIONS,
     "evaluate-faces": _EVALUATE_OPTIONS,
+    "measure-generated": _MEASURE_OPTIONS,
     "generate": _GENERATE_OPTIONS,
     "annotate": _ANNOTATE_OPTIONS,
     "extract-frames": _EXTRACT_OPTIONS,
@@ -189,6 +212,7 @@ _USAGE = {
     "status": "FOLDER",
     "sweep": "FILE [--NAME VALUE ...] [-- options of fit]",
     "evaluate-faces": "--config FILE [--NAME VALUE ...]",
+    "measure-generated": "--generated DIR --training DIR [--held_out DIR] [--NAME VALUE ...]",
     "generate": "--ckpt_path FILE --attributes TEXT [--NAME VALUE ...]",
     "annotate": "SOURCE --ckpt_path FILE [--NAME VALUE ...]",
     "extract-frames": "SOURCE --output DIR [--NAME VALUE ...]",
@@ -238,6 +262,11 @@ _EXAMPLES = {
         "--config face_attributes/evaluate --ckpt_path FILE --judges FILE FILE --output judged",
         "--config face_attributes/evaluate --ckpt_path FILE --judges FILE FILE --requests 20 --output judged",
     ),
+    "measure-generated": (
+        "--generated made --training FOLDER --held_out FOLDER --output measured",
+        "--generated before=DIR --generated after=DIR --training FOLDER --judge FaceJudge --judge.checkpoint FILE "
+        "--classes Sunglasses --output measured",
+    ),
     "mentor": (
         "--store mined/feedback.sqlite",
         "--store mined/feedback.sqlite --order margin --annotator second",
@@ -271,6 +300,18 @@ _EXAMPLES = {
 }
 
 
+_ASKS = {
+    "evaluate-faces": (
+        "It asks whether each made face shows what was asked for; `measure-generated` asks of a whole set of made",
+        "pictures whether it copies its training set, and whom it shows.",
+    ),
+    "measure-generated": (
+        "It asks of a whole set of made pictures, of any model, whether it copies its training set, whom it shows and",
+        "how real it looks; `evaluate-faces` asks whether each made face shows what was asked for.",
+    ),
+}
+
+
 def command_help(command: str, summary: str) -> str:
     """Text of ``appraise COMMAND --help``, with its line in the table of commands.
 
@@ -280,6 +321,8 @@ def command_help(command: str, summary: str) -> str:
     """
     usage = _USAGE.get(command, "[--config FILE] [--NAME VALUE ...]")
     lines = [f"usage: appraise {command} {usage}".rstrip(), "", f"{summary[0].upper()}{summary[1:]}.", ""]
+    if command in _ASKS:
+        lines[-1:] = [*_ASKS[command], ""]
     if command not in _USAGE or command in _OWN_OPTIONS:
         common = [*_MODEL_OPTIONS[:-2], *(_FIT_OPTIONS if command == "fit" else ()), *_MODEL_OPTIONS[-2:]]
         options = list(_OWN_OPTIONS.get(command, common))

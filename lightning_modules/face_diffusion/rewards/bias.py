@@ -54,11 +54,11 @@ class ShareReward(Reward):
         self.classes = list(classes)
         self.form: Form = form
         self.soft = soft
-        self.target = _target(self.classes, target)
+        self.target = wanted_shares(self.classes, target)
         self.offset = float(self.target[0]) if offset is None else offset
         if len(self.classes) > 1 and offset is None:
             self.offset = 1 / len(self.classes)
-        self.confusion = None if confusion is None else _confusion(confusion, len(self.target))
+        self.confusion = None if confusion is None else checked_confusion(confusion, len(self.target))
 
     def load(self) -> None:
         """Read the judge, and find the classes among what it says.
@@ -131,7 +131,12 @@ def _shared(said: Tensor) -> Tensor:
     return torch.where(total > 0, said / total.clamp(min=1e-12), torch.full((), 1 / said.shape[1]))
 
 
-def _target(classes: Sequence[str], target: float | Sequence[float] | None) -> Tensor:
+def wanted_shares(classes: Sequence[str], target: float | Sequence[float] | None) -> Tensor:
+    """Wanted share of each class, ``(K,)``; of one attribute with and without, and equal ones where none are given.
+
+    Raises:
+        ConfigurationError: If they are no distribution, or not one for each class.
+    """
     if not classes:
         raise ConfigurationError("classes is empty; name an attribute, or the classes of which a picture shows one")
     number = max(2, len(classes))
@@ -147,7 +152,12 @@ def _target(classes: Sequence[str], target: float | Sequence[float] | None) -> T
     return torch.tensor(wanted)
 
 
-def _confusion(rows: Sequence[Sequence[float]], number: int) -> Tensor:
+def checked_confusion(rows: Sequence[Sequence[float]], number: int) -> Tensor:
+    """What a judge says of pictures of known classes as shares, float64 ``(K, K)``, rows that add up to 1.
+
+    Raises:
+        ConfigurationError: If it has another shape, or cannot be undone.
+    """
     matrix = torch.tensor(rows, dtype=torch.float64)
     fits = matrix.shape == (number, number) and bool((matrix >= 0).all()) and bool((matrix.sum(1) > 0).all())
     if not fits or torch.linalg.cond(matrix / matrix.sum(1, keepdim=True)) > 1e3:
