@@ -24,6 +24,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "mentor-loop": ("lightning_modules.commands.mentoring.loop", "baseline, mining, answers, every way to learn"),
     "generate": ("lightning_modules.commands.faces.generate", "make faces from attributes with a trained classifier"),
     "evaluate-faces": ("lightning_modules.commands.faces.evaluate", "judge made faces: agreement, realism, diversity"),
+    "measure-generated": (
+        "lightning_modules.commands.measures.command",
+        "say whether made pictures are copies, and whom they show",
+    ),
+    "reward-study": (
+        "lightning_modules.commands.reward_study.study",
+        "train and tune generators in many ways: one table",
+    ),
     "export": ("lightning_modules.commands.export.write", "write a network as a graph that runs without PyTorch"),
     "run-exported": ("lightning_modules.commands.exported.predict", "score files with an exported network"),
     "submit": ("lightning_modules.commands.cluster.submit", "train on a Slurm cluster, from one command"),

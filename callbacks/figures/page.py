@@ -92,8 +92,9 @@ class Page:
         *,
         digits: int | Sequence[int] = 3,
         marked: Sequence[int] = (),
+        still: bool = False,
     ) -> None:
-        """Add a table that sorts by a click on a heading and filters by words.
+        """Add a table that sorts by a click on a heading and filters by words; a ``still`` one does neither.
 
         Numbers with a fraction are shown with so many digits, in all columns or in each; sorting knows all of them.
         ``marked`` rows stand out.
@@ -104,15 +105,20 @@ class Page:
         if wrong := next((row for row in rows if len(row) != len(columns)), None):
             raise ValueError(f"a row has {len(wrong)} cells, but the table has {len(columns)} columns: {wrong}")
         each = [digits] * len(columns) if isinstance(digits, int) else digits
-        head = "".join(f'<th scope="col"><button type="button">{_plain(column)}</button></th>' for column in columns)
+        names = [_plain(column) for column in columns]
+        names = names if still else [f'<button type="button">{name}</button>' for name in names]
+        head = "".join(f'<th scope="col">{name}</th>' for name in names)
         lines = []
         for number, row in enumerate(rows):
             look = ' class="marked"' if number in marked else ""
             lines.append(f"<tr{look}>{''.join(map(_cell, row, each))}</tr>")
+        table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
+        if still:
+            self._parts.append(f'<div class="wide">{table}</div>')
+            return
         self._parts.append(
             '<div class="table"><input type="search" placeholder="filter" aria-label="filter rows"><output></output>'
-            f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
-            "</div>"
+            f'<div class="wide">{table}</div></div>'
         )
 
     def add_picture(self, picture: bytes | Path, caption: str) -> None:

@@ -10,8 +10,9 @@ from torch import Tensor
 from datamodules.common.errors import ConfigurationError
 from datamodules.common.seeded_draws import uniforms
 from lightning_modules.face_diffusion.losses import Predict
+from lightning_modules.face_diffusion.rewards.bias import wanted_shares
 from lightning_modules.face_diffusion.rewards.contract import Loadable
-from lightning_modules.face_diffusion.rewards.judges import Judge, wanted_shares
+from lightning_modules.face_diffusion.rewards.judges import Judge
 from lightning_modules.face_diffusion.sampling import Guide
 from lightning_modules.face_diffusion.schedule import NoiseSchedule
 

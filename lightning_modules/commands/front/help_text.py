@@ -50,7 +50,16 @@ _LOOP_OPTIONS = (
     ("--config FILE", "a file, or the name of a shipped one (inspection/loop)"),
     ("--seeds [0,1,2]", "one whole loop for each"),
     ("--processes NUMBER", "trainings at a time"),
-    ("--output DIR", "folder of everything; the same command goes on there (default: runs/sweeps/FILE)"),
+    ("--output DIR", "folder of everything; the same command goes on there (default: runs/inspection/loop)"),
+    ("--NAME VALUE", "any other key of the configuration"),
+)
+
+_STUDY_OPTIONS = (
+    ("--config FILE", "a file, or the name of a shipped one (face_diffusion/study)"),
+    ("--seeds [0,1,2]", "everything anew for each"),
+    ("--samples NUMBER", "pictures of a row"),
+    ("--processes NUMBER", "pieces of work at a time"),
+    ("--output DIR", "folder of everything; the same command goes on there (default: runs/face_diffusion/study)"),
     ("--NAME VALUE", "any other key of the configuration"),
 )
 
@@ -106,6 +115,28 @@ _EVALUATE_OPTIONS = (
     ("--modes MODE ...", "how targets are made; each with equal settings"),
     ("--requests NUMBER", "faces a mode and kind of request"),
     ("--output DIR", "folder of the table, the figure and the sheets"),
+)
+
+_MEASURE_OPTIONS = (
+    ("--generated DIR", "made pictures or videos; several as --generated before=DIR --generated after=DIR"),
+    ("--training DIR", "the pictures that the model learnt from"),
+    (
+        "--held_out DIR",
+        "real ones that it did not learn from: how alike strangers are, and what realism is held against",
+    ),
+    ("--embedder CLASS", "PixelEmbedder (default), TimmEmbedder, FaceLayerEmbedder, CopyDetector; may be given again"),
+    ("--embedder.NAME VALUE", "its arguments, such as --embedder.weights FILE"),
+    ("--flips true", "look for mirrored copies too; --regions N and --parts N for copies of a part"),
+    ("--judge CLASS", "who says what pictures show: FaceJudge, TimmJudge, FunctionJudge; --judge.NAME VALUE"),
+    ("--classes NAME ...", "one attribute (with, without), or several of which a picture shows one"),
+    ("--target SHARE ...", "their wanted shares (default: equal)"),
+    ("--attributes FILE", "list of what the training (and made) pictures show; also tells how often the judge errs"),
+    ("--intersections NAME NAME", "count combinations of attributes too"),
+    ("--neighbours NUMBER", "of precision and recall (default: 3)"),
+    ("--frames NUMBER", "of each video (default: 8)"),
+    ("--on_error skip", "leave out pictures that cannot be read, and name them"),
+    ("--config FILE", "any of these as a file"),
+    ("--output DIR", "folder of page.html, measures.json, measures.csv, nearest.csv and figures"),
 )
 
 _SUBMIT_OPTIONS = (
@@ -172,11 +203,13 @@ _OWN_OPTIONS = {
     "submit": _SUBMIT_OPTIONS,
     "sweep": _SWEEP_OPTIONS,
     "evaluate-faces": _EVALUATE_OPTIONS,
+    "measure-generated": _MEASURE_OPTIONS,
     "generate": _GENERATE_OPTIONS,
     "annotate": _ANNOTATE_OPTIONS,
     "extract-frames": _EXTRACT_OPTIONS,
     "mentor": _MENTOR_OPTIONS,
     "mentor-loop": _LOOP_OPTIONS,
+    "reward-study": _STUDY_OPTIONS,
     "runs": _RUNS_OPTIONS,
     "new": _NEW_OPTIONS,
     "doctor": _DOCTOR_OPTIONS,
@@ -189,11 +222,13 @@ _USAGE = {
     "status": "FOLDER",
     "sweep": "FILE [--NAME VALUE ...] [-- options of fit]",
     "evaluate-faces": "--config FILE [--NAME VALUE ...]",
+    "measure-generated": "--generated DIR --training DIR [--held_out DIR] [--NAME VALUE ...]",
     "generate": "--ckpt_path FILE --attributes TEXT [--NAME VALUE ...]",
     "annotate": "SOURCE --ckpt_path FILE [--NAME VALUE ...]",
     "extract-frames": "SOURCE --output DIR [--NAME VALUE ...]",
     "mentor": "--store FILE [--NAME VALUE ...]",
     "mentor-loop": "--config FILE [--NAME VALUE ...]",
+    "reward-study": "--config FILE [--NAME VALUE ...]",
     "new": "method | data NAME [--NAME VALUE ...]",
     "runs": "[FOLDER ...] [--NAME VALUE ...]",
     "list": "[methods | data | callbacks | configs | parts]",
@@ -238,6 +273,11 @@ _EXAMPLES = {
         "--config face_attributes/evaluate --ckpt_path FILE --judges FILE FILE --output judged",
         "--config face_attributes/evaluate --ckpt_path FILE --judges FILE FILE --requests 20 --output judged",
     ),
+    "measure-generated": (
+        "--generated made --training FOLDER --held_out FOLDER --output measured",
+        "--generated before=DIR --generated after=DIR --training FOLDER --judge FaceJudge --judge.checkpoint FILE "
+        "--classes Sunglasses --output measured",
+    ),
     "mentor": (
         "--store mined/feedback.sqlite",
         "--store mined/feedback.sqlite --order margin --annotator second",
@@ -246,6 +286,10 @@ _EXAMPLES = {
     "mentor-loop": (
         "--config inspection/loop",
         "--config inspection/loop --seeds [0] --output runs/try",
+    ),
+    "reward-study": (
+        "--config face_diffusion/study",
+        "--config face_diffusion/study --seeds [0,1,2] --output runs/try",
     ),
     "submit": (
         "--config video_quality/kvq --gpus-per-node 4 --time 8:00:00 -- --data.init_args.root FOLDER",
@@ -271,6 +315,18 @@ _EXAMPLES = {
 }
 
 
+_ASKS = {
+    "evaluate-faces": (
+        "It asks whether each made face shows what was asked for; `measure-generated` asks of a whole set of made",
+        "pictures whether it copies its training set, and whom it shows.",
+    ),
+    "measure-generated": (
+        "It asks of a whole set of made pictures, of any model, whether it copies its training set, whom it shows and",
+        "how real it looks; `evaluate-faces` asks whether each made face shows what was asked for.",
+    ),
+}
+
+
 def command_help(command: str, summary: str) -> str:
     """Text of ``appraise COMMAND --help``, with its line in the table of commands.
 
@@ -280,6 +336,8 @@ def command_help(command: str, summary: str) -> str:
     """
     usage = _USAGE.get(command, "[--config FILE] [--NAME VALUE ...]")
     lines = [f"usage: appraise {command} {usage}".rstrip(), "", f"{summary[0].upper()}{summary[1:]}.", ""]
+    if command in _ASKS:
+        lines[-1:] = [*_ASKS[command], ""]
     if command not in _USAGE or command in _OWN_OPTIONS:
         common = [*_MODEL_OPTIONS[:-2], *(_FIT_OPTIONS if command == "fit" else ()), *_MODEL_OPTIONS[-2:]]
         options = list(_OWN_OPTIONS.get(command, common))

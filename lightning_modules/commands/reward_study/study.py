@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from argparse import ArgumentError
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -155,12 +155,13 @@ class Study:
                 if row.fit is not None and name not in checkpoints and folder not in offered:
                     offered.add(folder)
                     yield self._training(name, seed, checkpoints)
-                if row.title and self.settings.trained(name) in checkpoints and self._can_measure(name, checkpoints):
-                    if read_result(self.measured_folder(name, seed)) is None:
-                        yield self._measuring(name, seed, checkpoints)
+                waits = row.title and read_result(self.measured_folder(name, seed)) is None
+                if waits and self._can_measure(name, checkpoints):
+                    yield self._measuring(name, seed, checkpoints)
 
-    def _can_measure(self, name: str, checkpoints: dict[str, str]) -> bool:
-        return names_in(self.settings.rows[name].sampling) | names_in(self.settings.measure) <= checkpoints.keys()
+    def _can_measure(self, name: str, checkpoints: Mapping[str, str]) -> bool:
+        needs = names_in(self.settings.rows[name].sampling) | names_in(self.settings.measure)
+        return needs | {self.settings.trained(name)} <= checkpoints.keys()
 
     def _checkpoints(self, seed: int) -> dict[str, str]:
         """Checkpoints of the rows that are trained."""
@@ -201,7 +202,9 @@ class Study:
 
     def _tell(self, task: Training | Measuring, result: Result) -> None:
         done = sum(read_result(folder) is not None for folder in self.folders())
-        shown = [f"{header} {result.values[name]:.{digits}f}" for header, name, digits in COLUMNS if name in result.values]
+        shown = [
+            f"{header} {result.values[name]:.{digits}f}" for header, name, digits in COLUMNS if name in result.values
+        ]
         log.info("%d of %d: %s: %s", done, len(self.folders()), task.folder.relative_to(self.folder), ", ".join(shown))
 
     def report(self) -> None:

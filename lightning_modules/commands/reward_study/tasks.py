@@ -18,7 +18,7 @@ from datamodules.face_diffusion.dataset import Pictures
 from lightning_modules.commands.rows.processes import logged
 from lightning_modules.commands.rows.results import OptionValue, Result, option_arguments, write_result
 
-# Value of a result -> measure, and class, of `measure-generated`; the share and its interval are those of the first class.
+# Measures of `measure-generated` that a result holds, beside the share of the first class with its interval.
 MEASURES = (
     "kid", "class_kid", "fid", "precision", "recall", "spread", "pixel_spread", "copies", "near_copies", "similar",
     "similarity_mean", "total_variation", "amplification",

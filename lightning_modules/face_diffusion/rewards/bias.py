@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from datamodules.common.errors import ConfigurationError
 from lightning_modules.face_diffusion.rewards.contract import Reward, Scored
-from lightning_modules.face_diffusion.rewards.judges import Judge, wanted_shares
+from lightning_modules.face_diffusion.rewards.judges import Judge
 
 Form = Literal["difference", "ratio"]
 
@@ -57,7 +58,7 @@ class ShareReward(Reward):
         self.offset = float(self.target[0]) if offset is None else offset
         if len(self.classes) > 1 and offset is None:
             self.offset = 1 / len(self.classes)
-        self.confusion = None if confusion is None else _confusion(confusion, len(self.target))
+        self.confusion = None if confusion is None else checked_confusion(confusion, len(self.target))
 
     def load(self) -> None:
         """Read the judge, and find the classes among what it says.
@@ -130,7 +131,33 @@ def _shared(said: Tensor) -> Tensor:
     return torch.where(total > 0, said / total.clamp(min=1e-12), torch.full((), 1 / said.shape[1]))
 
 
-def _confusion(rows: Sequence[Sequence[float]], number: int) -> Tensor:
+def wanted_shares(classes: Sequence[str], target: float | Sequence[float] | None) -> Tensor:
+    """Wanted share of each class, ``(K,)``; of one attribute with and without, and equal ones where none are given.
+
+    Raises:
+        ConfigurationError: If they are no distribution, or not one for each class.
+    """
+    if not classes:
+        raise ConfigurationError("classes is empty; name an attribute, or the classes of which a picture shows one")
+    number = max(2, len(classes))
+    if target is None:
+        return torch.full((number,), 1 / number)
+    single = [target] if isinstance(target, int | float) else list(target)
+    wanted = [*single, 1 - single[0]] if len(classes) == 1 and len(single) == 1 else single
+    if len(wanted) != number or min(wanted) < 0 or not math.isclose(sum(wanted), 1, abs_tol=1e-3):
+        raise ConfigurationError(
+            f"target is {target}; give a share in 0..1 for one attribute, or one for each of {len(classes)} classes "
+            "that add up to 1"
+        )
+    return torch.tensor(wanted)
+
+
+def checked_confusion(rows: Sequence[Sequence[float]], number: int) -> Tensor:
+    """What a judge says of pictures of known classes as shares, float64 ``(K, K)``, rows that add up to 1.
+
+    Raises:
+        ConfigurationError: If it has another shape, or cannot be undone.
+    """
     matrix = torch.tensor(rows, dtype=torch.float64)
     fits = matrix.shape == (number, number) and bool((matrix >= 0).all()) and bool((matrix.sum(1) > 0).all())
     if not fits or torch.linalg.cond(matrix / matrix.sum(1, keepdim=True)) > 1e3:

@@ -145,7 +145,9 @@ class CopyDetector(Embedder):
                 loaded = torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]  # torch has no types here
         except (RuntimeError, ValueError, OSError) as error:
             raise CheckpointError(f"{path} is no TorchScript archive ({str(error).splitlines()[0]})") from error
-        self._network = loaded.requires_grad_(False).eval()
+        for weight in loaded.parameters():  # a script takes no requires_grad_ of its own
+            weight.requires_grad_(False)
+        self._network = loaded.eval()
         self.identity = f"torchscript {file_sha256(path)} {self.image_size}"
 
     def features(self, pictures: Tensor) -> Tensor:

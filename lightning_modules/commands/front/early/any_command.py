@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from lightning_modules.commands.front.config_files import find_config
 from lightning_modules.commands.front.early.given_files import check_checkpoint, check_place
@@ -13,7 +14,9 @@ from lightning_modules.commands.front.errors import CommandLineError, did_you_me
 # Commands whose module takes seconds to import -> classes whose arguments are their options, and more options.
 _OPTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "evaluate-faces": (("lightning_modules.commands.faces.settings.EvaluationSettings",), ("config", "data", "run")),
+    "measure-generated": (("lightning_modules.commands.measures.settings.MeasureSettings",), ("config",)),
     "mentor-loop": (("lightning_modules.commands.mentoring.settings.LoopSettings",), ("config",)),
+    "reward-study": (("lightning_modules.commands.reward_study.settings.StudySettings",), ("config",)),
     "export": ((), ("ckpt_path", "run", "output", "input", "format", "int8", "data", "force")),
 }
 # Commands -> how many words of their own name places that are read; options that do.
@@ -23,11 +26,12 @@ _PLACES: dict[str, tuple[int, tuple[str, ...]]] = {
     "run-exported": (2, ()),
     "export": (0, ("--input", "--int8")),
     "generate": (0, ("--from-image", "--from-list", "--statistics")),
+    "measure-generated": (0, ("--training", "--held-out", "--attributes", "--generated")),
     "mentor": (0, ("--import", "--root")),
 }
 _ONLY_CHECKPOINT = ("export", "generate", "evaluate-faces")  # of a run they take the checkpoint alone
 _WITH_RUN = ("fit", "validate", "test", "predict", "annotate", *_ONLY_CHECKPOINT)
-_WITH_CONFIG = ("evaluate-faces", "mentor-loop", "generate", "annotate", "submit")
+_WITH_CONFIG = ("evaluate-faces", "measure-generated", "mentor-loop", "generate", "annotate", "submit", "reward-study")
 
 
 def checked_words(command: str, arguments: Sequence[str]) -> list[str]:
@@ -68,8 +72,9 @@ def _check_places(command: str, arguments: Sequence[str]) -> None:
     for word in alone[:count]:
         check_place(word)
     for option, value in words:
-        if option.replace("_", "-") in options and value:
-            check_place(value, option)
+        if option.replace("_", "-") in options and value and not value.startswith("["):
+            name, equals, folder = value.partition("=")  # NAME=DIR
+            check_place(folder if equals and "/" not in name and not Path(value).exists() else value, option)
 
 
 def _known(command: str) -> set[str]:
