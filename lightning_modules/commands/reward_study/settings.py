@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from datamodules import FaceDiffusionDataModule
 from lightning_modules.commands.front.errors import CommandLineError, did_you_mean
 from lightning_modules.commands.rows.results import OptionValue, names_in
 
@@ -79,7 +78,7 @@ class StudySettings:
     sample: str = "face_diffusion/sample"
     samples: int = 2560
     measure: dict[str, OptionValue] = field(default_factory=dict)
-    held_out: FaceDiffusionDataModule | None = None
+    held_out: dict[str, OptionValue] | None = None
     compare: list[str] = field(default_factory=list)
     figure: StudyFigure = field(default_factory=StudyFigure)
     processes: int = 2

@@ -8,10 +8,12 @@ from argparse import ArgumentError
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import cast
 
 from filelock import FileLock, Timeout
 from jsonargparse import ArgumentParser
 
+from datamodules import FaceDiffusionDataModule
 from datamodules.common.atomic_write import write_text
 from datamodules.common.errors import AppraiseError
 from datamodules.common.fingerprint import file_sha256
@@ -22,7 +24,7 @@ from lightning_modules.commands.front.parser import namespace_at_home
 from lightning_modules.commands.measures.command import parse as parse_measures
 from lightning_modules.commands.measures.measuring import measured_whole
 from lightning_modules.commands.reward_study.figures import draw
-from lightning_modules.commands.reward_study.settings import StudySettings
+from lightning_modules.commands.reward_study.settings import StudyFigure, StudyRow, StudySettings
 from lightning_modules.commands.reward_study.table import COLUMNS
 from lightning_modules.commands.reward_study.tasks import (
     Measuring,
@@ -66,14 +68,37 @@ def parse(arguments: Sequence[str]) -> StudySettings:
     """
     parser = ArgumentParser(prog="appraise reward-study", exit_on_error=False)
     parser.add_argument("--config", action="config", help="configuration file")
-    parser.add_class_arguments(StudySettings, as_group=False)
+    parser.add_class_arguments(StudySettings, as_group=False, skip={"held_out"})
+    parser.add_subclass_arguments(FaceDiffusionDataModule, "held_out", required=False)
     try:
-        parsed = parser.instantiate_classes(namespace_at_home(parser.parse_args(list(arguments))))
+        parsed = namespace_at_home(parser.parse_args(list(arguments)))
+        # Classes among the options are those of other commands, and are not built here.
+        plain = parsed.clone(with_meta=False).as_dict()
     except AppraiseError:
         raise
     except (ArgumentError, TypeError, KeyError, ValueError) as error:  # jsonargparse, by the kind of mistake
         raise CommandLineError(" ".join(str(error).split())) from error
-    return StudySettings(**{name: value for name, value in vars(parsed).items() if name != "config"})
+    plain.pop("config", None)
+    rows = {name: StudyRow(**row) for name, row in plain.pop("rows").items()}
+    return StudySettings(rows=rows, figure=StudyFigure(**plain.pop("figure")), **plain)
+
+
+def built(config: Mapping[str, object]) -> FaceDiffusionDataModule:
+    """The data that a configuration names, read.
+
+    Raises:
+        CommandLineError: If it cannot be built.
+    """
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(FaceDiffusionDataModule, "held_out")
+    try:
+        made = parser.instantiate(parser.parse_object({"held_out": dict(config)}))
+    except (ArgumentError, TypeError, KeyError, ValueError) as error:
+        raise CommandLineError(f"held_out: {' '.join(str(error).split())}") from error
+    data = cast(FaceDiffusionDataModule, made.held_out)
+    data.prepare_data()
+    data.setup("fit")
+    return data
 
 
 class Study:
@@ -95,10 +120,11 @@ class Study:
             CommandLineError: If what decides results differs from what the folder was begun with.
         """
         settings = self.settings
-        own = {name: getattr(settings, name) for name in ("seed_options", "options", "sample", "samples", "measure")}
+        own = {name: getattr(settings, name) for name in _DECISIVE}
         own |= {f"row {name}": _decisive(asdict(row)) for name, row in settings.rows.items()}
         configs = {settings.sample, *(row.fit for row in settings.rows.values() if row.fit is not None)}
         own |= {f"file {name}": file_sha256(find_config(name).path) for name in configs}
+        own = json.loads(json.dumps(own))  # as the file holds it
         file = self.folder / "study.json"
         begun = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
         different = [name for name in own if name in begun and begun[name] != own[name]]
@@ -127,9 +153,8 @@ class Study:
         """Do all that is left."""
         settings = self.settings
         if settings.held_out is not None:
-            settings.held_out.prepare_data()
-            settings.held_out.setup("fit")
-            self._held_out = write_pictures(settings.held_out.training_pictures(), self.folder / "held_out")
+            pictures = built(settings.held_out).training_pictures()
+            self._held_out = write_pictures(pictures, self.folder / "held_out")
         work_through(self.ready, work, self._tell, self.folder, settings.processes, settings.threads)
 
     def folders(self) -> list[Path]:
@@ -235,6 +260,10 @@ class Study:
         made = {task.title: task.samples for task in tasks if task.training == tasks[0].training}
         measured_whole(parse_measures(measure_arguments(tasks[0], made, self.folder / "page")))
         return self.folder / "page" / "page.html"
+
+
+# Settings that decide what a result is, beside the rows; the others may change when a study goes on.
+_DECISIVE = ("seed_options", "options", "sample", "samples", "measure", "held_out")
 
 
 def _decisive(row: dict[str, OptionValue]) -> dict[str, OptionValue]:

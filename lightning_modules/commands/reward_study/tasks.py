@@ -15,13 +15,14 @@ from PIL import Image
 from datamodules import FaceDiffusionDataModule
 from datamodules.common.atomic_write import atomic_folder, write_text
 from datamodules.face_diffusion.dataset import Pictures
+from lightning_modules import RewardTunedDiffusion
 from lightning_modules.commands.rows.processes import logged
 from lightning_modules.commands.rows.results import OptionValue, Result, option_arguments, write_result
 
 # Measures of `measure-generated` that a result holds, beside the share of the first class with its interval.
 MEASURES = (
     "kid", "class_kid", "fid", "precision", "recall", "spread", "pixel_spread", "copies", "near_copies", "similar",
-    "similarity_mean", "total_variation", "amplification",
+    "similarity_mean", "total_variation",
 )  # fmt: skip
 
 
@@ -89,7 +90,10 @@ def train(task: Training) -> Result:
     arguments = ["--config", task.config, f"--output={task.folder}", *option_arguments(task.options)]
     write_text(task.folder / "command.txt", shlex.join(["appraise", "fit", *arguments]) + "\n")
     cli = launch("fit", arguments)
-    checkpoint = str(getattr(cli.trainer.checkpoint_callback, "last_model_path", ""))
+    saved = cli.trainer.checkpoint_callback
+    # A tuning is meant to leave the data, so that the loss on them says nothing of its best epoch.
+    tuned = isinstance(cli.model, RewardTunedDiffusion)
+    checkpoint = str(getattr(saved, "last_model_path" if tuned else "best_model_path", ""))
     if isinstance(cli.datamodule, FaceDiffusionDataModule):
         folder = write_pictures(cli.datamodule.training_pictures(), task.pictures)
         write_text(task.folder / TRAINING, f"{folder.name}\n")
@@ -132,10 +136,11 @@ def measure_samples(task: Measuring) -> Result:
     launch("predict", arguments)
     [measured] = measure(parse(measure_arguments(task, {task.title: task.samples}, task.folder / "measures")))
     values = {name: math.nan if (found := measured.number(name)) is None else found.value for name in MEASURES}
-    shares = [row for row in measured.rows if row.measure == "share"]
-    if shares:
-        values |= {"share": shares[0].estimate.value, "share_low": shares[0].estimate.low}
-        values["share_high"] = shares[0].estimate.high
+    first = next((row for row in measured.rows if row.measure == "share"), None)
+    if first is not None:
+        share, more = first.estimate, measured.number("amplification", first.of)
+        values |= {"share": share.value, "share_low": share.low, "share_high": share.high}
+        values["amplification"] = math.nan if more is None else more.value
     return Result(values, task.checkpoint)
 
 
