@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
@@ -14,6 +14,7 @@ from datamodules.common.seeded_draws import uniforms
 from datamodules.common.settings import takes
 from datamodules.face_diffusion.batch import DiffusionBatch, SampleBatch
 from lightning_modules.base import Method
+from lightning_modules.face_diffusion.adapters import learn_only
 from lightning_modules.face_diffusion.losses import Predict, anchored, denoising_losses
 from lightning_modules.face_diffusion.network import build_unet, predict_by, unet_config
 from lightning_modules.face_diffusion.preprocess import to_pictures, to_signal
@@ -60,6 +61,7 @@ class RewardTunedDiffusion(Method):
                 config.prediction_type, config.beta_schedule, config.noise_steps, clip_sample=True
             )
             self.unet = build_unet(unet)
+        self._frozen = learn_only(self.unet, config.train_only, config.adapters)
         self.unet = self.unet.to(memory_format=torch.channels_last)
         self.schedule = NoiseSchedule(noise)
         self.image_size = int(unet["sample_size"])
@@ -73,6 +75,13 @@ class RewardTunedDiffusion(Method):
         self.val_metrics = MetricCollection({"loss": MeanMetric()})
         self.test_metrics = MetricCollection({"loss": MeanMetric()})
         self.round: Round | None = None
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode; frozen parts of the network stay in evaluation mode."""
+        super().train(mode)
+        for name in self._frozen:
+            self.unet.get_submodule(name).train(False)
+        return self
 
     @property
     def takes_classes(self) -> bool:
@@ -88,6 +97,10 @@ class RewardTunedDiffusion(Method):
         return self.build_optimizer() if self._make_scheduler is None else super().configure_optimizers()
 
     # Training.
+
+    def on_fit_start(self) -> None:
+        """Frozen parts are meant to be."""
+        self.expect_frozen(self.unet)
 
     def on_train_start(self) -> None:
         """Refuse a tuning without rewards."""

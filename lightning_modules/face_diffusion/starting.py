@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, cast
 from torch import nn
 
 from datamodules.common.errors import CheckpointError
+from lightning_modules.face_diffusion.adapters import Adapters, add_adapters, without_adapters
 from lightning_modules.face_diffusion.library import diffusers
 from lightning_modules.face_diffusion.network import build_unet
 from lightning_modules.nn.checkpoint_loading import load_strictly
@@ -62,9 +63,11 @@ def load_model(weights: str, class_path: str) -> Started:
         return Started(loaded.unet, loaded.scheduler, load_unet(weights))
     saved, state, _ = read_method_checkpoint(weights, class_path, "weights")
     network = build_unet(saved["unet"])
+    if saved.get("adapter_rank") is not None:
+        add_adapters(network, Adapters(*(saved[f"adapter_{name}"] for name in Adapters._fields)))
     own = {key.removeprefix(_OWN): value for key, value in state.items() if key.startswith(_OWN)}
     load_strictly(network, own, network.state_dict(), weights)
-    return Started(dict(saved["unet"]), dict(saved["noise_schedule"]), network)
+    return Started(dict(saved["unet"]), dict(saved["noise_schedule"]), without_adapters(network))
 
 
 def read_folder(folder: str) -> Loaded:
@@ -115,9 +118,10 @@ def load_unet(folder: str) -> nn.Module:
 
 
 def save_folder(folder: Path, unet: nn.Module, scheduler: Mapping[str, Any]) -> None:
-    """Write a folder that diffusers' `DDIMPipeline` loads."""
+    """Write a folder that diffusers' `DDIMPipeline` loads; adapters are merged into their layers."""
     library = diffusers()
-    pipeline = library.DDIMPipeline(unet=unet, scheduler=library.DDIMScheduler.from_config(dict(scheduler)))
+    plain = without_adapters(unet)
+    pipeline = library.DDIMPipeline(unet=plain, scheduler=library.DDIMScheduler.from_config(dict(scheduler)))
     pipeline.save_pretrained(folder, safe_serialization=True)
 
 
