@@ -38,8 +38,9 @@ class RewardRounds(L.Callback):
     ``frozen`` draws one round from the starting weights: a single tilt of the distribution by the reward. ``on_policy``
     draws another one every so many steps, from the averaged weights where `ParameterEMA` keeps some, and values it
     anew. A sample's noise follows from seed, round and its number, so that any number of processes draws the same
-    round, of which each draws its part. Samples, rewards and what the reward noted lie in ``rounds`` of the run's
-    folder: a run that was killed while it drew goes on with the samples that are missing.
+    round, of which each draws its part. Samples (pictures, or the latents of a latent model), rewards and what the
+    reward noted lie in ``rounds`` of the run's folder: a run that was killed while it drew goes on with the samples
+    that are missing.
 
     Args:
         reward: Values samples.
@@ -193,6 +194,7 @@ class RewardRounds(L.Callback):
             "eta": config.eta,
             "schedule": config_digest({k: v for k, v in module.schedule.config.items() if not k.startswith("_")}),
             "weights": tensors_digest(module.unet.state_dict()),
+            "autoencoder": None if module.autoencoder is None else module.autoencoder.identity,
             "reward": self.reward.digest(),
         }
 
@@ -204,9 +206,9 @@ class RewardRounds(L.Callback):
             for part in parts:
                 rows = torch.tensor(list(folder.rows(part)))
                 labels = module.labels_for(rows)
-                samples = module.sample(key_of(self.seed, number, rows), labels)
+                samples = module.drawn(key_of(self.seed, number, rows), labels)
                 with torch.no_grad():
-                    scored = self.reward.score(samples)
+                    scored = self.reward.score(module.pictures(samples))
                 folder.write(part, samples, labels, scored)
                 done(len(rows))
         module.train(mode)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, Protocol, cast
 
@@ -9,6 +10,8 @@ from torch import Tensor
 
 from datamodules.common.errors import ConfigurationError
 from lightning_modules.face_diffusion.library import diffusers
+
+log = logging.getLogger(__name__)
 
 PredictionType = Literal["v_prediction", "epsilon"]
 BetaSchedule = Literal["linear", "scaled_linear", "squaredcos_cap_v2"]
@@ -92,6 +95,13 @@ class NoiseSchedule:
         if self._forward.config.prediction_type == "epsilon":
             return (noisy - rest * predicted) / signal
         return signal * noisy - rest * predicted
+
+
+def without_clipping(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A schedule that cuts nothing off, for latents, which lie outside of -1..1; diffusers clips unless it is told."""
+    if config.get("clip_sample", True) or config.get("thresholding", False):
+        log.info("the schedule clips samples to -1..1, beyond which latents lie: clip_sample is turned off")
+    return {**config, "clip_sample": False, "thresholding": False}
 
 
 def schedule_config(

@@ -44,6 +44,18 @@ class DiffusionSettings(MethodSettings):
     noise_schedule: dict[str, Any] | None = argument(
         default=None, help="A whole configuration of a diffusers scheduler, likewise."
     )
+    autoencoder: str | None = argument(
+        default=None,
+        help=(
+            "Folder of diffusers' AutoencoderKL or VQModel: the network denoises its latents. A model in weights that "
+            "works on latents brings its own."
+        ),
+        saved=False,
+    )
+    autoencoder_config: dict[str, Any] | None = argument(
+        default=None,
+        help="Its whole configuration, in place of a folder: one with random weights, for a checkpoint to fill.",
+    )
     train_only: list[str] | None = argument(
         default=None,
         help=(
@@ -96,6 +108,11 @@ class DiffusionSettings(MethodSettings):
         if self.weights is not None and (self.unet is not None or self.noise_schedule is not None):
             raise ConfigurationError(
                 f"weights {self.weights} brings its own network and schedule; leave unet and noise_schedule out"
+            )
+        if self.autoencoder_config is not None and (self.weights is not None or self.autoencoder is not None):
+            raise ConfigurationError(
+                "autoencoder_config makes an autoencoder with random weights, in the place of that of weights or "
+                "autoencoder: leave it out"
             )
         if self.train_only == [] or (self.adapter_rank is not None and not self.adapter_targets):
             empty = "train_only" if self.train_only == [] else "adapter_targets"

@@ -24,9 +24,9 @@ from tests.lightning_modules.face_diffusion.test_starting import KEYS, NONE, sma
 ADAPTERS: dict[str, Any] = {"adapter_rank": 2, "adapter_targets": ["*.to_q", "*.conv1"]}
 
 
-def fitted(model: RewardTunedDiffusion, folder: Path, *callbacks: L.Callback) -> Path:
+def fitted(model: RewardTunedDiffusion, folder: Path, *callbacks: L.Callback, image_size: int = 8) -> Path:
     """Checkpoint of a training of four steps."""
-    data = FaceDiffusionDataModule(image_size=8, batch_size=4, demo=FaceDemoSettings(train=8, val=4, test=4))
+    data = FaceDiffusionDataModule(image_size=image_size, batch_size=4, demo=FaceDemoSettings(train=8, val=4, test=4))
     trainer = L.Trainer(
         max_steps=4, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
         enable_model_summary=False, default_root_dir=folder, callbacks=list(callbacks), limit_val_batches=0,
