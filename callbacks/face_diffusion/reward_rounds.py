@@ -107,7 +107,7 @@ class RewardRounds(L.Callback):
             )
         self.reward.to(pl_module.device).eval()
         training = getattr(getattr(trainer, "datamodule", None), "training_pictures", None)
-        if training is not None:
+        if training is not None and self.reward.compares:
             self.reward.begin(training())
         if self._held is None:
             self._draw(trainer, pl_module, 0)

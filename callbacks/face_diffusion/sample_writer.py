@@ -9,6 +9,7 @@ from typing import Any
 
 import lightning as L
 import numpy as np
+import torch
 from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
@@ -18,11 +19,19 @@ from callbacks.figures.run_key import run_key
 from callbacks.figures.sheet import Picture, SheetFace, as_picture, draw_sheet
 from datamodules import FaceDiffusionDataModule
 from datamodules.common.atomic_write import atomic_path, write_text
+from datamodules.common.fingerprint import config_digest
+from datamodules.common.seeded_draws import key_of, uniforms
 from datamodules.face_diffusion.batch import SampleBatch
 from datamodules.tables.csv import csv_text
+from lightning_modules import RewardTunedDiffusion
+from lightning_modules.face_diffusion.guidance import ShareGuidance
+from lightning_modules.face_diffusion.losses import check_rewards
+from lightning_modules.face_diffusion.rewards.contract import Reward, digest_of, joined
 
 log = logging.getLogger(__name__)
 
+_REJECTED = "rejected"
+_CHUNK = 256  # pictures that are judged together
 _HEADER = ("file", "seed", "index", "class")
 
 
@@ -33,16 +42,31 @@ class SampleWriter(PredictionWriter[SampleBatch]):
     ``samples.csv`` and ``sheet.png``. The same command goes on with a folder: a picture that these weights and options
     made before is not made again.
 
+    Two ways to other shares without a tuning: ``guidance`` leads each sample to a class while it is drawn, and
+    ``accept`` keeps a picture with the probability reward / largest reward, so that those that are kept are of the
+    density r p / E[r] that a tuning by the reward aims at. The others go to ``rejected``.
+
     Args:
         output: Folder; None takes the run's.
         columns: Pictures in a row of the sheet.
         sheet_pictures: Pictures of the sheet, the first ones.
+        guidance: Leads the samples; None leaves them to the model.
+        accept: What pictures are kept by; None keeps all.
     """
 
-    def __init__(self, output: str | None = None, columns: int = 16, sheet_pictures: int = 128) -> None:
+    def __init__(
+        self,
+        output: str | None = None,
+        columns: int = 16,
+        sheet_pictures: int = 128,
+        guidance: ShareGuidance | None = None,
+        accept: Reward | None = None,
+    ) -> None:
         super().__init__(output)
         self.columns = columns
         self.sheet_pictures = sheet_pictures
+        self.guidance = guidance
+        self.accept = accept
         self._key = ""
         self._kept = 0
 
@@ -52,6 +76,11 @@ class SampleWriter(PredictionWriter[SampleBatch]):
         if stage != "predict" or not isinstance(data, FaceDiffusionDataModule):
             return
         self._key = run_key(trainer, pl_module, data)
+        if self.guidance is not None:
+            self.guidance.load()
+            self._key = config_digest({"run": self._key, "guidance": digest_of(self.guidance)})
+        if self.accept is not None:
+            self.accept.load()
         folder = self.folder(trainer)
         done = [number for number in range(data.settings.samples) if self._is_done(folder / _name(data, number))]
         trainer.strategy.barrier()  # nobody writes before all have looked
@@ -61,6 +90,17 @@ class SampleWriter(PredictionWriter[SampleBatch]):
             log.info("%d of %d samples are in %s already", len(done), data.settings.samples, folder)
         if len(done) == data.settings.samples and trainer.is_global_zero:
             self._finish(folder, data)  # nothing is predicted, so that no later hook is called
+
+    def on_predict_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Let the guidance lead what is predicted."""
+        super().on_predict_start(trainer, pl_module)
+        if self.guidance is not None and isinstance(pl_module, RewardTunedDiffusion):
+            pl_module.guidance = self.guidance.to(pl_module.device).eval()
+
+    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Leave the model as it was."""
+        if self.guidance is not None and isinstance(pl_module, RewardTunedDiffusion):
+            pl_module.guidance = None
 
     def write(
         self, trainer: L.Trainer, module: L.LightningModule, outputs: Mapping[str, Any], batch: SampleBatch
@@ -88,19 +128,44 @@ class SampleWriter(PredictionWriter[SampleBatch]):
         names = [_name(data, number) for number in range(data.settings.samples)]
         labels = data.sample_labels().tolist()
         words = [data.class_names[label] if data.class_names and label >= 0 else "" for label in labels]
+        kept = names if self.accept is None else self._accepted(folder, names, data)
         rows = [
             (name, data.settings.sample_seed, number, word)
             for number, (name, word) in enumerate(zip(names, words, strict=True))
+            if name in set(kept)
         ]
         write_text(folder / "samples.csv", csv_text(_HEADER, rows))
-        shown = names[: self.sheet_pictures]
-        faces = [SheetFace((np.asarray(Image.open(folder / name).convert("RGB")),), "") for name in shown]
+        faces = [SheetFace((_pixels(folder / name),), "") for name in kept[: self.sheet_pictures]]
         write_image(draw_sheet(faces, self.columns), folder / "sheet.png")
-        log.info("%d samples, %d of them from before: %s", len(names), self._kept, folder / "samples.csv")
+        log.info("%d samples, %d of them from before: %s", len(kept), self._kept, folder / "samples.csv")
+
+    def _accepted(self, folder: Path, names: list[str], data: FaceDiffusionDataModule) -> list[str]:
+        """Names of the pictures that are kept, in the folder; the others are put away."""
+        assert self.accept is not None  # the caller asked
+        for name in names:
+            if not (folder / name).is_file():
+                (folder / _REJECTED / name).rename(folder / name)
+        if self.accept.compares:
+            self.accept.begin(data.training_pictures())
+        scored = []
+        for start in range(0, len(names), _CHUNK):
+            pictures = np.stack([_pixels(folder / name) for name in names[start : start + _CHUNK]])
+            scored.append(self.accept.score(torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous()))
+        rewards = self.accept.settle(joined(scored))
+        check_rewards(rewards, type(self.accept).__name__)
+        chance = uniforms(key_of(data.settings.sample_seed, "accepted", torch.arange(len(names))), ["kept"])[:, 0]
+        kept = (chance * rewards.max() < rewards).tolist()
+        (folder / _REJECTED).mkdir(exist_ok=True)
+        for name, stays in zip(names, kept, strict=True):
+            if not stays:
+                (folder / name).rename(folder / _REJECTED / name)
+        log.info("%d of %d samples are kept, the others are in %s", sum(kept), len(names), folder / _REJECTED)
+        return [name for name, stays in zip(names, kept, strict=True) if stays]
 
     def _is_done(self, file: Path) -> bool:
+        away = file.parent / _REJECTED / file.name
         try:
-            with Image.open(file) as picture:
+            with Image.open(away if away.is_file() and not file.is_file() else file) as picture:
                 return bool(picture.info.get("run") == self._key)
         except (OSError, UnidentifiedImageError):
             return False
@@ -122,3 +187,8 @@ def _write_png(picture: Picture, file: Path, facts: Mapping[str, object]) -> Non
         info.add_text(name, str(value))
     with atomic_path(file) as temporary:
         Image.fromarray(picture).save(temporary, format="PNG", pnginfo=info)
+
+
+def _pixels(file: Path) -> Picture:
+    with Image.open(file) as picture:
+        return np.asarray(picture.convert("RGB"))

@@ -82,9 +82,13 @@ class Autoencoder(Freezable):
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
         """Pictures, uint8 ``(B, 3, S, S)``, of latents."""
+        return to_pictures(self.shown(latents))
+
+    def shown(self, latents: Tensor) -> Tensor:
+        """Pictures as float32 around -1..1, with their gradient."""
         with torch.autocast(latents.device.type, enabled=False):
             said = cast(Any, self.network).decode(latents.float() / self.scale + self.shift)
-        return to_pictures(said.sample)
+        return cast(Tensor, said.sample)
 
     @cached_property
     def identity(self) -> str:

@@ -16,6 +16,7 @@ from datamodules.face_diffusion.batch import DiffusionBatch, SampleBatch
 from lightning_modules.base import Method
 from lightning_modules.face_diffusion.adapters import learn_only
 from lightning_modules.face_diffusion.autoencoder import Autoencoder
+from lightning_modules.face_diffusion.guidance import ShareGuidance
 from lightning_modules.face_diffusion.losses import Predict, anchored, denoising_losses
 from lightning_modules.face_diffusion.network import build_unet, predict_by, side_of, unet_config
 from lightning_modules.face_diffusion.preprocess import to_pictures, to_signal
@@ -38,6 +39,7 @@ class RewardTunedDiffusion(Method):
 
     Attributes:
         round: The samples that the loss takes; `RewardRounds` sets it.
+        guidance: What leads the pictures that are predicted; `SampleWriter` sets it.
 
     References:
         Patel, "Towards Responsible and Trustworthy Biometrics" (IAPR/IEEE Winter School 2025), mitigating replication
@@ -66,6 +68,7 @@ class RewardTunedDiffusion(Method):
         self.val_metrics = MetricCollection({"loss": MeanMetric()})
         self.test_metrics = MetricCollection({"loss": MeanMetric()})
         self.round: Round | None = None
+        self.guidance: ShareGuidance | None = None
 
     def train(self, mode: bool = True) -> Self:
         """Set the mode; frozen parts of the network stay in evaluation mode."""
@@ -226,7 +229,11 @@ class RewardTunedDiffusion(Method):
         Returns:
             ``image`` uint8 ``(B, 3, S, S)``; ``index``, ``label`` and ``valid`` of the batch.
         """
-        made = self.sample(batch["noise_key"].cpu(), batch["label"])
+        keys = batch["noise_key"].cpu()
+        with torch.inference_mode(False):  # a guide needs gradients
+            shown = None if self.autoencoder is None else self.autoencoder.shown
+            guide = None if self.guidance is None else self.guidance.guide(self.schedule, keys, shown)
+            made = self.sample(keys.clone(), batch["label"].clone(), guide)
         return {"image": made, **{name: batch[name] for name in ("index", "label", "valid")}}
 
 

@@ -11,7 +11,7 @@ from datamodules.common.seeded_draws import normals
 from lightning_modules.face_diffusion.losses import Predict
 from lightning_modules.face_diffusion.schedule import NoiseSchedule
 
-Guide = Callable[[Tensor, int, Tensor], Tensor]  # noisy samples, their time and a prediction, to another prediction
+Guide = Callable[[Predict, Tensor, int], Tensor]  # the network, noisy samples and their time, to a prediction
 
 
 @torch.no_grad()
@@ -34,7 +34,7 @@ def draw(
         shape: Of a sample.
         steps: Network passes.
         eta: 0 draws no noise on the way, 1 as much as DDPM.
-        guide: Changes each prediction, towards what is wanted; None leaves them.
+        guide: Predicts in place of the network, towards what is wanted; None leaves it alone.
         device: Of the network.
 
     Returns:
@@ -43,9 +43,11 @@ def draw(
     sampler = schedule.sampler(steps)
     noisy = normals(keys, "start", shape).to(device)
     for number, time in enumerate(sampler.timesteps.tolist()):
-        predicted = predict(noisy, torch.full((len(noisy),), time, device=noisy.device)).float()
-        if guide is not None:
-            predicted = guide(noisy, time, predicted)
+        predicted = (guide or _unguided)(predict, noisy, time)
         noise = normals(keys, f"step {number}", shape).to(noisy) if eta > 0 else None
         noisy = sampler.step(predicted, time, noisy, eta=eta, variance_noise=noise).prev_sample
     return noisy
+
+
+def _unguided(predict: Predict, noisy: Tensor, time: int) -> Tensor:
+    return predict(noisy, torch.full((len(noisy),), time, device=noisy.device)).float()

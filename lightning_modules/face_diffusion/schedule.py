@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, Protocol, cast
 
@@ -95,6 +96,21 @@ class NoiseSchedule:
         if self._forward.config.prediction_type == "epsilon":
             return (noisy - rest * predicted) / signal
         return signal * noisy - rest * predicted
+
+    def with_slope(self, predicted: Tensor, slope: Tensor, time: int, least_signal: float = 1e-3) -> Tensor:
+        """A prediction whose noise is changed by ``-sqrt(1 - abar) * slope``, slope that of a log probability in x_t.
+
+        Args:
+            predicted: Noise or velocity, ``(B, ...)``.
+            slope: Of the same shape.
+            time: Of the samples.
+            least_signal: sqrt(abar) that the velocity's change is divided by, at least.
+        """
+        kept = float(self._forward.alphas_cumprod[time])
+        change = math.sqrt(1 - kept) * slope
+        if self._forward.config.prediction_type == "epsilon":
+            return predicted - change
+        return predicted - change / max(math.sqrt(kept), least_signal)
 
 
 def without_clipping(config: Mapping[str, Any]) -> dict[str, Any]:

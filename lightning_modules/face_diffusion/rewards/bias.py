@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -11,7 +10,7 @@ from torch import Tensor
 
 from datamodules.common.errors import ConfigurationError
 from lightning_modules.face_diffusion.rewards.contract import Reward, Scored
-from lightning_modules.face_diffusion.rewards.judges import Judge
+from lightning_modules.face_diffusion.rewards.judges import Judge, wanted_shares
 
 Form = Literal["difference", "ratio"]
 
@@ -54,7 +53,7 @@ class ShareReward(Reward):
         self.classes = list(classes)
         self.form: Form = form
         self.soft = soft
-        self.target = _target(self.classes, target)
+        self.target = wanted_shares(self.classes, target)
         self.offset = float(self.target[0]) if offset is None else offset
         if len(self.classes) > 1 and offset is None:
             self.offset = 1 / len(self.classes)
@@ -129,22 +128,6 @@ def _shared(said: Tensor) -> Tensor:
     """Probabilities that add up to 1; equal ones where the judge sees none of the classes."""
     total = said.sum(dim=1, keepdim=True)
     return torch.where(total > 0, said / total.clamp(min=1e-12), torch.full((), 1 / said.shape[1]))
-
-
-def _target(classes: Sequence[str], target: float | Sequence[float] | None) -> Tensor:
-    if not classes:
-        raise ConfigurationError("classes is empty; name an attribute, or the classes of which a picture shows one")
-    number = max(2, len(classes))
-    if target is None:
-        return torch.full((number,), 1 / number)
-    single = [target] if isinstance(target, int | float) else list(target)
-    wanted = [*single, 1 - single[0]] if len(classes) == 1 and len(single) == 1 else single
-    if len(wanted) != number or min(wanted) < 0 or not math.isclose(sum(wanted), 1, abs_tol=1e-3):
-        raise ConfigurationError(
-            f"target is {target}; give a share in 0..1 for one attribute, or one for each of {len(classes)} classes "
-            "that add up to 1"
-        )
-    return torch.tensor(wanted)
 
 
 def _confusion(rows: Sequence[Sequence[float]], number: int) -> Tensor:

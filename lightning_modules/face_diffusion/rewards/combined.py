@@ -24,6 +24,11 @@ class _Combined(Reward):
         """The rewards."""
         return [part for part in self.rewards if isinstance(part, Reward)]
 
+    @property
+    def compares(self) -> bool:
+        """Whether one of them does."""
+        return any(part.compares for part in self.parts)
+
     def begin(self, training: TrainingPictures) -> None:
         """Let each look at the training pictures."""
         for part in self.parts:

@@ -29,7 +29,9 @@ class Scored:
 class TrainingPictures(Protocol):
     """Pictures that a model learns from."""
 
-    fingerprint: str  # changes with any of them
+    @property
+    def fingerprint(self) -> str:
+        """Changes with any of them."""
 
     def __iter__(self) -> Iterator[Tensor]:
         """Batches, uint8 ``(B, 3, S, S)``, in the order of their rows."""
@@ -62,6 +64,11 @@ class Reward(ABC, nn.Module):
             if isinstance(part, Loadable):
                 part.load()
 
+    @property
+    def compares(self) -> bool:
+        """Whether it looks at the training pictures in `begin`."""
+        return False
+
     def begin(self, training: TrainingPictures) -> None:
         """Look at the training pictures, before the first round; nothing by default."""
 
@@ -90,14 +97,7 @@ class Reward(ABC, nn.Module):
 
     def digest(self) -> str:
         """Changes with the reward's plain attributes and its networks' weights."""
-        plain = {
-            f"{name}.{key}": value
-            for name, part in self.named_modules()
-            for key, value in vars(part).items()
-            if isinstance(value, str | int | float | bool | list) and not key.startswith("_") and key != "training"
-        }
-        classes = [type(part).__qualname__ for part in self.modules()]
-        return config_digest({"classes": classes, "plain": plain, "weights": tensors_digest(self.state_dict())})
+        return digest_of(self)
 
 
 def joined(parts: Iterable[Scored]) -> Scored:
@@ -108,3 +108,15 @@ def joined(parts: Iterable[Scored]) -> Scored:
         torch.cat([part.reward for part in every]),
         {name: torch.cat([part.notes[name] for part in every]) for name in names},
     )
+
+
+def digest_of(network: nn.Module) -> str:
+    """Changes with the plain attributes of a network and its parts, and with their weights."""
+    plain = {
+        f"{name}.{key}": value
+        for name, part in network.named_modules()
+        for key, value in vars(part).items()
+        if isinstance(value, str | int | float | bool | list) and not key.startswith("_") and key != "training"
+    }
+    classes = [type(part).__qualname__ for part in network.modules()]
+    return config_digest({"classes": classes, "plain": plain, "weights": tensors_digest(network.state_dict())})

@@ -28,6 +28,11 @@ class ReplicationReward(Reward):
         self.chunk = chunk
         self._training: Tensor | None = None
 
+    @property
+    def compares(self) -> bool:
+        """It does."""
+        return True
+
     def begin(self, training: TrainingPictures) -> None:
         """Embed the training pictures, or read them from the cache."""
         self._training = embedded_training(self.embedder, training, None if self.cache is None else Path(self.cache))

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 from callbacks.face_diffusion.sample_writer import SampleWriter
 from datamodules import FaceDiffusionDataModule
 from lightning_modules import RewardTunedDiffusion
+from lightning_modules.face_diffusion.guidance import ShareGuidance
+from lightning_modules.face_diffusion.rewards.bias import ShareReward
+from lightning_modules.face_diffusion.rewards.judges import Judge
 from tests.tables import csv_rows
 
 
@@ -22,10 +27,12 @@ def model() -> RewardTunedDiffusion:
     return RewardTunedDiffusion(image_size=8, channels=(8, 16), attention_levels=(), sampling_steps=3, eta=0.5)
 
 
-def predict(model: RewardTunedDiffusion, folder: Path, samples: int, batch_size: int = 4, seed: int = 0) -> None:
+def predict(
+    model: RewardTunedDiffusion, folder: Path, samples: int, batch_size: int = 4, seed: int = 0, **options: Any
+) -> None:
     data = FaceDiffusionDataModule(image_size=8, samples=samples, batch_size=batch_size, sample_seed=seed)
     trainer = L.Trainer(
-        accelerator="cpu", logger=False, enable_progress_bar=False, callbacks=[SampleWriter(str(folder))]
+        accelerator="cpu", logger=False, enable_progress_bar=False, callbacks=[SampleWriter(str(folder), **options)]
     )
     trainer.predict(model, data, return_predictions=False)
 
@@ -64,3 +71,48 @@ def test_a_picture_of_other_weights_or_options_is_made_anew(model: RewardTunedDi
     other = RewardTunedDiffusion(image_size=8, channels=(8, 16), attention_levels=(), sampling_steps=3, eta=0.5)
     predict(other, tmp_path, 2)
     assert (pixels(tmp_path / "seed0_000001.png") != before).any()
+
+
+class Red(Judge):
+    """Says how red a picture is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names = ["red"]
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        colours = pictures.float().mean(dim=(2, 3)) / 255
+        return (20 * (colours[:, :1] - colours[:, 1:].mean(dim=1, keepdim=True))).sigmoid()
+
+
+def test_accepted_samples_have_the_wanted_shares_and_the_others_are_put_away(
+    model: RewardTunedDiffusion, tmp_path: Path
+) -> None:
+    predict(model, tmp_path / "all", 64, 64)
+    reward = ShareReward(Red(), ["red"], target=0.05, form="ratio")
+    for samples in (32, 64, 64):  # gone on with, then nothing is left to make
+        predict(model, tmp_path / "kept", samples, 64, accept=reward)
+    kept = [row["file"] for row in csv_rows(tmp_path / "kept" / "samples.csv")]
+    away = sorted(file.name for file in (tmp_path / "kept" / "rejected").iterdir())
+    assert sorted(kept) == sorted(file.name for file in (tmp_path / "kept").glob("seed*.png"))
+    assert sorted([*kept, *away]) == sorted(file.name for file in (tmp_path / "all").glob("seed*.png"))
+    every = torch.stack([torch.from_numpy(pixels(tmp_path / "all" / name)).permute(2, 0, 1) for name in kept + away])
+    red = (Red()(every)[:, 0] > 0.5).float()
+    assert red.mean() > 0.15
+    ratio = torch.where(red > 0, 0.05 / red.mean(), 0.95 / (1 - red.mean()))
+    assert len(kept) == pytest.approx(float(64 / ratio.max()), abs=12)
+    assert red[: len(kept)].mean() < red.mean() - 0.05
+
+
+def test_guided_samples_go_where_they_are_led(model: RewardTunedDiffusion, tmp_path: Path) -> None:
+    predict(model, tmp_path / "led", 32, 8, guidance=ShareGuidance(Red(), ["red"], target=1.0, scale=3.0))
+    predict(model, tmp_path / "free", 32, 8, guidance=ShareGuidance(Red(), ["red"], target=1.0, scale=0.0))
+    assert model.guidance is None
+    predict(model, tmp_path / "plain", 32, 8)
+    led, free, plain = (
+        np.stack([pixels(tmp_path / name / f"seed0_{number:06d}.png") for number in range(32)])
+        for name in ("led", "free", "plain")
+    )
+    assert np.abs(free - plain).max() <= 1
+    reds = [(values[..., 0] - values[..., 1:].mean(axis=-1)).mean() for values in (led, plain)]
+    assert reds[0] > reds[1] + 5
