@@ -236,7 +236,23 @@ class RewardRounds(L.Callback):
         facts |= {"greatest": settled.max().item(), **self.reward.measures(scored)}
         if not self.history or self.history[-1]["round"] != number:
             self.history.append(facts)
-        log.info("round %d: %s", number, ", ".join(f"{name} {value:.4g}" for name, value in list(facts.items())[1:]))
+        log.info("round %d: %s", number, _told(facts))
+
+
+def _told(facts: Mapping[str, float]) -> str:
+    """Facts of a round in a line, intervals in brackets.
+
+    Example:
+        >>> _told({"round": 0.0, "share": 0.5, "share low": 0.4, "share high": 0.6})
+        'share 0.5 (0.4..0.6)'
+    """
+    words = []
+    for name, value in facts.items():
+        ends = [f"{facts[f'{name} {end}']:.3g}" for end in ("low", "high") if f"{name} {end}" in facts]
+        interval = f" ({'..'.join(ends)})" if ends else ""
+        if name != "round" and name.rpartition(" ")[0] not in facts:
+            words.append(f"{name} {value:.4g}{interval}")
+    return ", ".join(words)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import Tensor
 
 from callbacks.face_diffusion.diffusers_folder import DiffusersFolder
 from callbacks.face_diffusion.reward_rounds import RewardRounds
@@ -19,6 +20,8 @@ from datamodules.common.errors import CheckpointError, ConfigurationError
 from datamodules.common.seeded_draws import normals
 from lightning_modules import RewardTunedDiffusion
 from lightning_modules.face_diffusion.autoencoder import Autoencoder
+from lightning_modules.face_diffusion.guidance import ShareGuidance
+from lightning_modules.face_diffusion.rewards.judges import Judge
 from lightning_modules.face_diffusion.starting import save_folder
 from tests.lightning_modules.face_diffusion.bright import Bright
 from tests.lightning_modules.face_diffusion.test_adapters import copied, fitted, moved
@@ -143,6 +146,28 @@ def test_a_tuning_keeps_latents_and_leaves_the_autoencoder(tmp_path: Path) -> No
         small(weights=str(tmp_path / "diffusers")),
     ):
         assert torch.equal(again.eval().sample(KEYS, NONE), made)
+
+
+class Shine(Judge):
+    """Says whether a picture is bright."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names = ["bright"]
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        return torch.sigmoid((pictures.float().mean(dim=(1, 2, 3)) - 127) / 8)[:, None]
+
+
+def test_guidance_looks_at_decoded_pictures() -> None:
+    model = latent().eval()
+    guidance = ShareGuidance(Shine(), ["bright"], target=1.0, scale=20.0)
+    guidance.load()
+    batch = {"noise_key": KEYS, "label": NONE, "index": torch.arange(3), "valid": torch.ones(3, dtype=torch.bool)}
+    plain = model.predict_step(batch, 0)["image"]
+    model.guidance = guidance
+    led = model.predict_step(batch, 0)["image"]
+    assert bool((led.float().mean(dim=(1, 2, 3)) > plain.float().mean(dim=(1, 2, 3)) + 1).all())
 
 
 def changed(config: dict[str, Any], **values: Any) -> dict[str, Any]:
