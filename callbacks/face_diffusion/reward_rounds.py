@@ -20,7 +20,7 @@ from datamodules.common.fingerprint import config_digest, tensors_digest
 from datamodules.common.progress import duration, file_progress
 from datamodules.common.seeded_draws import key_of
 from lightning_modules import RewardTunedDiffusion
-from lightning_modules.face_diffusion.losses import check_rewards
+from lightning_modules.face_diffusion.losses import check_rewards, check_values
 from lightning_modules.face_diffusion.rewards.contract import Reward
 from lightning_modules.face_diffusion.rewards.shaping import Normalise, Shaping
 from lightning_modules.face_diffusion.rounds import Round, RoundFolder, remove_rounds_before, round_folder
@@ -87,6 +87,7 @@ class RewardRounds(L.Callback):
         self.seed = seed
         self.place = folder
         self.history: list[dict[str, float]] = []
+        self._told = False  # that a reward prefers nothing
         self._held: tuple[int, dict[str, Any]] | None = None  # the round that a checkpoint was in
 
     # Lightning.
@@ -209,6 +210,7 @@ class RewardRounds(L.Callback):
                 samples = module.drawn(key_of(self.seed, number, rows), labels)
                 with torch.no_grad():
                     scored = self.reward.score(module.pictures(samples))
+                check_values(scored.reward, len(rows), type(self.reward).__name__)
                 folder.write(part, samples, labels, scored)
                 done(len(rows))
         module.train(mode)
@@ -230,7 +232,15 @@ class RewardRounds(L.Callback):
     def _take(self, module: RewardTunedDiffusion, folder: RoundFolder, number: int) -> None:
         samples, labels, scored = folder.read()
         settled = self.reward.settle(scored)
-        check_rewards(settled, type(self.reward).__name__)
+        name = type(self.reward).__name__
+        check_values(settled, len(samples), name)
+        check_rewards(settled, name)
+        if not self._told and bool((settled == settled[0]).all()):
+            self._told = True
+            log.info(
+                "round %d: %s finds all %d samples worth the same (%.4g): this is plain training on own samples",
+                number, name, len(samples), settled[0].item(),
+            )  # fmt: skip
         module.round = Round(number, samples, self.shaping(settled), scored, labels)
         facts = {"round": float(number), "reward": settled.mean().item(), "least": settled.min().item()}
         facts |= {"greatest": settled.max().item(), **self.reward.measures(scored)}

@@ -56,6 +56,7 @@ class RewardTunedDiffusion(Method):
         self._frozen = learn_only(self.unet, config.train_only, config.adapters)
         self.unet = self.unet.to(memory_format=torch.channels_last)
         self.schedule = NoiseSchedule(started.schedule)
+        self.schedule.check_steps(config.sampling_steps)
         self.image_size = side_of(started.unet, self.autoencoder, config.weights or "the configuration")
         self.keep(
             settings,
@@ -80,7 +81,12 @@ class RewardTunedDiffusion(Method):
     @property
     def takes_classes(self) -> bool:
         """Whether the network is told what to make."""
-        return getattr(cast(Any, self.unet).config, "num_class_embeds", None) is not None
+        return self.classes > 0
+
+    @property
+    def classes(self) -> int:
+        """Number of classes that the network is told; 0 for none."""
+        return int(getattr(getattr(self.unet, "config", None), "num_class_embeds", None) or 0)
 
     def default_optimizer(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
         """AdamW."""
@@ -93,16 +99,24 @@ class RewardTunedDiffusion(Method):
     # Training.
 
     def setup(self, stage: str) -> None:
-        """Refuse pictures of another side than the network's: a model in ``weights`` has its own.
+        """Refuse data that do not fit the network: a model in ``weights`` has its own side and classes.
 
         Raises:
-            ConfigurationError: If the data are of another side.
+            ConfigurationError: If the data are of another side, or tell other classes.
         """
-        side = getattr(getattr(self.trainer, "datamodule", None), "image_size", self.image_size)
-        if stage != "predict" and side != self.image_size:
+        data = getattr(self.trainer, "datamodule", None)
+        if stage == "predict" or data is None:
+            return
+        if (side := getattr(data, "image_size", self.image_size)) != self.image_size:
             raise ConfigurationError(
                 f"the data give pictures of {side} pixels, but the model makes them of {self.image_size}: state "
                 f"--data.init_args.image_size {self.image_size}, or begin from other weights"
+            )
+        told = len(data.class_names or ()) if hasattr(data, "class_names") else self.classes
+        if told != self.classes:
+            raise ConfigurationError(
+                f"the data tell the model {told or 'no'} classes, but it takes {self.classes or 'none'}: conditional "
+                "and classes of the data say what is told, weights (or class_names) what is taken"
             )
 
     def on_fit_start(self) -> None:
@@ -193,11 +207,23 @@ class RewardTunedDiffusion(Method):
         side = self.image_size if self.autoencoder is None else self.image_size // self.autoencoder.factor
         return int(cast(Any, self.unet).config.in_channels), side, side
 
-    def labels_for(self, numbers: Tensor) -> Tensor:
-        """Class that a sample of a round is made for, by its number: all classes equally often; -1 without classes."""
-        if not self.takes_classes:
+    def labels_for(self, numbers: Tensor, asked: Tensor | None = None) -> Tensor:
+        """Class that each sample is made for, int64 ``(B,)``; -1 without classes.
+
+        Args:
+            numbers: Of the samples; where no class is asked for, all classes are taken in turns by it.
+            asked: Classes that are asked for, -1 for none; None asks for none.
+
+        Raises:
+            ConfigurationError: If the network is not told such a class.
+        """
+        if asked is not None and bool((asked >= self.classes).any()):
+            allowed = f"0..{self.classes - 1}" if self.classes else "none: leave sample_class out"
+            raise ConfigurationError(f"class {int(asked.max())} is asked for; the model's classes are {allowed}")
+        if not self.classes:
             return torch.full_like(numbers, -1)
-        return numbers % int(cast(Any, self.unet).config.num_class_embeds)
+        turns = numbers % self.classes
+        return turns if asked is None else torch.where(asked >= 0, asked, turns)
 
     def sample(self, keys: Tensor, labels: Tensor, guide: Guide | None = None) -> Tensor:
         """Pictures, uint8 ``(B, 3, S, S)``, which follow from their keys alone."""
@@ -233,8 +259,9 @@ class RewardTunedDiffusion(Method):
         with torch.inference_mode(False):  # a guide needs gradients
             shown = None if self.autoencoder is None else self.autoencoder.shown
             guide = None if self.guidance is None else self.guidance.guide(self.schedule, keys, shown)
-            made = self.sample(keys.clone(), batch["label"].clone(), guide)
-        return {"image": made, **{name: batch[name] for name in ("index", "label", "valid")}}
+            labels = self.labels_for(batch["index"], batch["label"]).clone()
+            made = self.sample(keys.clone(), labels, guide)
+        return {"image": made, "index": batch["index"], "label": labels, "valid": batch["valid"]}
 
 
 def _started(config: DiffusionSettings, class_path: str) -> Started:

@@ -14,7 +14,7 @@ from lightning_modules.face_diffusion.adapters import Adapters, add_adapters, wi
 from lightning_modules.face_diffusion.autoencoder import KINDS, Autoencoder
 from lightning_modules.face_diffusion.library import diffusers
 from lightning_modules.face_diffusion.network import build_unet
-from lightning_modules.nn.checkpoint_loading import load_strictly
+from lightning_modules.nn.checkpoint_loading import load_strictly, raise_for_keys
 from lightning_modules.nn.method_checkpoint import read_method_checkpoint
 
 _INDEX = "model_index.json"
@@ -138,12 +138,22 @@ def load_autoencoder(folder: str) -> Autoencoder:
 
 
 def _pretrained(kind: str, place: Path) -> nn.Module:
+    if not any(place.glob("*.safetensors")):
+        pickled = sorted(one.name for one in place.glob("*.bin"))
+        why = f"it has {', '.join(pickled)} alone, and such a file can hold code" if pickled else "it has none"
+        raise CheckpointError(
+            f"the weights of {place} are wanted as safetensors, but {why}: save it again with diffusers' "
+            "save_pretrained, which writes safetensors"
+        )
     try:
-        loaded = getattr(diffusers(), kind).from_pretrained(place, local_files_only=True, use_safetensors=True)
+        loaded, said = getattr(diffusers(), kind).from_pretrained(
+            place, local_files_only=True, use_safetensors=True, output_loading_info=True
+        )
     except (OSError, ValueError, RuntimeError) as error:
         raise CheckpointError(
             f"the weights in {place} cannot be read ({' '.join(str(error).split())[:300]})"
         ) from error
+    raise_for_keys(str(place), missing=said["missing_keys"], unexpected=said["unexpected_keys"])
     return cast(nn.Module, loaded)
 
 

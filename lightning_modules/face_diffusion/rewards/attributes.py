@@ -93,6 +93,11 @@ class Attributes:
             shown = (shown[:, :, None] * (one if soft else _decided(one))[:, None]).flatten(1)
         return shown
 
+    def prefers_nothing(self, probability: Tensor) -> bool:
+        """Whether all classes are alike in all pictures, of `probabilities`."""
+        parts = torch.split(probability, [len(names) for names in self._said], dim=1)
+        return all(bool(_unsure(one).all()) for one in parts)
+
     def single_shares(self, shares: Tensor) -> dict[str, float]:
         """Shares of what each of several crossed attributes shows, by name; none of one attribute."""
         if len(self._groups) == 1:
@@ -127,5 +132,8 @@ def _shared(said: Tensor) -> Tensor:
 
 def _decided(probability: Tensor) -> Tensor:
     chosen = torch.nn.functional.one_hot(probability.argmax(dim=1), probability.shape[1]).float()
-    unsure = probability.amax(dim=1, keepdim=True) <= probability.amin(dim=1, keepdim=True) + 1e-6
-    return torch.where(unsure, probability, chosen)  # no class is preferred where the judge prefers none
+    return torch.where(_unsure(probability), probability, chosen)  # no class is preferred where the judge prefers none
+
+
+def _unsure(probability: Tensor) -> Tensor:
+    return probability.amax(dim=1, keepdim=True) <= probability.amin(dim=1, keepdim=True) + 1e-6

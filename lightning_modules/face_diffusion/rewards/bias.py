@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Literal
 
@@ -13,6 +14,8 @@ from lightning_modules.face_diffusion.rewards.attributes import Attributes
 from lightning_modules.face_diffusion.rewards.contract import Reward, Scored
 from lightning_modules.face_diffusion.rewards.judges import Judge
 from lightning_modules.nn.estimate import NORMAL, Estimate, wilson
+
+log = logging.getLogger(__name__)
 
 Form = Literal["difference", "ratio"]
 
@@ -61,6 +64,7 @@ class ShareReward(Reward):
         self.target = self.attributes.wanted(target)
         self.offset = offset if offset is not None else _offset(self.attributes, self.target)
         self.confusion = None if confusion is None else _confusion(confusion, len(self.attributes))
+        self._warned = False
 
     def load(self) -> None:
         """Read the judge, and find the classes among what it says.
@@ -89,6 +93,7 @@ class ShareReward(Reward):
         """
         shown = self.shown(scored)
         shares = self.shares(shown)
+        self._warn(scored.notes["probability"], shares)
         if self.form == "difference":
             return 1 + self.offset + shown @ (self.target - shares)
         missing = [name for name, p, pi in zip(self.classes, shares, self.target, strict=True) if p <= 0 < pi]
@@ -98,6 +103,23 @@ class ShareReward(Reward):
                 "present one has no value and no reward can raise it: draw more, or train on pictures that show it"
             )
         return shown @ torch.where(shares > 0, self.target / shares.clamp(min=1e-12), torch.zeros(()))
+
+    def _warn(self, probability: Tensor, shares: Tensor) -> None:
+        """Say once what no reward can mend: a class that is not made, and a judge that prefers nothing."""
+        if self._warned:
+            return
+        judge, number = type(self.judge).__name__, len(probability)
+        missing = [name for name, p, pi in zip(self.classes, shares, self.target, strict=True) if p <= 0 < pi]
+        if self.attributes.prefers_nothing(probability):
+            log.warning("warning: %s prefers no class in any of %d pictures: it says nothing of them", judge, number)
+        elif missing and self.form == "difference":
+            log.warning(
+                "warning: %s sees %s in not one of %d pictures, and no reward raises what is never made: only real "
+                "pictures, by gamma, can", judge, ", ".join(missing), number,
+            )  # fmt: skip
+        else:
+            return
+        self._warned = True
 
     def measures(self, scored: Scored) -> dict[str, float]:
         """Share of each class with the ends of its 95 % interval; of several attributes the share of each too."""

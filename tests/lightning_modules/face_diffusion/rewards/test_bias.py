@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import pytest
@@ -75,6 +76,21 @@ def test_a_judge_that_is_unsure_counts_for_all_classes_alike_and_one_that_says_n
     torch.testing.assert_close(settled(both, unsure), torch.full((4,), 1.5))
     with pytest.raises(ConfigurationError, match="says of 1 of 2 pictures what is no probability"):
         both.score(torch.tensor([[float("nan"), 0.5], [1.0, 0.0]]))
+
+
+def test_what_no_reward_can_mend_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    said_of = {"sees glasses in not one of 3 pictures": [[0.0]] * 3, "prefers no class in any of 3": [[0.5]] * 3}
+    for words, pictures in said_of.items():
+        caplog.clear()
+        one = reward(["glasses"])
+        with caplog.at_level(logging.WARNING):
+            assert len(set(settled(one, torch.tensor(pictures)).tolist())) == 1
+            settled(one, torch.tensor(pictures))
+        assert [words in record.getMessage() for record in caplog.records] == [True]
+    caplog.clear()
+    settled(reward(["glasses"], target=0.0), torch.tensor([[0.0]] * 3))
+    settled(reward(["glasses"]), torch.tensor([[0.0], [0.5]]))
+    assert not caplog.records  # of what is not wanted none is missed, and an unsure judge counts half
 
 
 def test_a_confusion_corrects_the_shares() -> None:
