@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 class DiffusersFolder(L.Callback):
     """Write ``diffusers`` into the run's folder: what `DDIMPipeline.from_pretrained` and ``weights`` load.
 
+    That of a latent model is for `LDMPipeline`, or has the ``vae`` that it came with.
+
     The averaged weights are saved where `ParameterEMA` keeps some.
 
     Args:
@@ -38,5 +40,5 @@ class DiffusersFolder(L.Callback):
             return
         place = Path(self.folder).expanduser() if self.folder else Path(trainer.default_root_dir) / "diffusers"
         with atomic_folder(place) as temporary:
-            save_folder(temporary, pl_module.unet, pl_module.schedule.config)
+            save_folder(temporary, pl_module.unet, pl_module.schedule.config, pl_module.autoencoder)
         log.info("diffusers' folder: %s", place)

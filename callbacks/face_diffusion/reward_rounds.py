@@ -20,7 +20,7 @@ from datamodules.common.fingerprint import config_digest, tensors_digest
 from datamodules.common.progress import duration, file_progress
 from datamodules.common.seeded_draws import key_of
 from lightning_modules import RewardTunedDiffusion
-from lightning_modules.face_diffusion.losses import check_rewards
+from lightning_modules.face_diffusion.losses import check_rewards, check_values
 from lightning_modules.face_diffusion.rewards.contract import Reward
 from lightning_modules.face_diffusion.rewards.shaping import Normalise, Shaping
 from lightning_modules.face_diffusion.rounds import Round, RoundFolder, remove_rounds_before, round_folder
@@ -38,8 +38,9 @@ class RewardRounds(L.Callback):
     ``frozen`` draws one round from the starting weights: a single tilt of the distribution by the reward. ``on_policy``
     draws another one every so many steps, from the averaged weights where `ParameterEMA` keeps some, and values it
     anew. A sample's noise follows from seed, round and its number, so that any number of processes draws the same
-    round, of which each draws its part. Samples, rewards and what the reward noted lie in ``rounds`` of the run's
-    folder: a run that was killed while it drew goes on with the samples that are missing.
+    round, of which each draws its part. Samples (pictures, or the latents of a latent model), rewards and what the
+    reward noted lie in ``rounds`` of the run's folder: a run that was killed while it drew goes on with the samples
+    that are missing.
 
     Args:
         reward: Values samples.
@@ -86,6 +87,7 @@ class RewardRounds(L.Callback):
         self.seed = seed
         self.place = folder
         self.history: list[dict[str, float]] = []
+        self._told = False  # that a reward prefers nothing
         self._held: tuple[int, dict[str, Any]] | None = None  # the round that a checkpoint was in
 
     # Lightning.
@@ -193,6 +195,7 @@ class RewardRounds(L.Callback):
             "eta": config.eta,
             "schedule": config_digest({k: v for k, v in module.schedule.config.items() if not k.startswith("_")}),
             "weights": tensors_digest(module.unet.state_dict()),
+            "autoencoder": None if module.autoencoder is None else module.autoencoder.identity,
             "reward": self.reward.digest(),
         }
 
@@ -204,9 +207,10 @@ class RewardRounds(L.Callback):
             for part in parts:
                 rows = torch.tensor(list(folder.rows(part)))
                 labels = module.labels_for(rows)
-                samples = module.sample(key_of(self.seed, number, rows), labels)
+                samples = module.drawn(key_of(self.seed, number, rows), labels)
                 with torch.no_grad():
-                    scored = self.reward.score(samples)
+                    scored = self.reward.score(module.pictures(samples))
+                check_values(scored.reward, len(rows), type(self.reward).__name__)
                 folder.write(part, samples, labels, scored)
                 done(len(rows))
         module.train(mode)
@@ -228,13 +232,37 @@ class RewardRounds(L.Callback):
     def _take(self, module: RewardTunedDiffusion, folder: RoundFolder, number: int) -> None:
         samples, labels, scored = folder.read()
         settled = self.reward.settle(scored)
-        check_rewards(settled, type(self.reward).__name__)
+        name = type(self.reward).__name__
+        check_values(settled, len(samples), name)
+        check_rewards(settled, name)
+        if not self._told and bool((settled == settled[0]).all()):
+            self._told = True
+            log.info(
+                "round %d: %s finds all %d samples worth the same (%.4g): this is plain training on own samples",
+                number, name, len(samples), settled[0].item(),
+            )  # fmt: skip
         module.round = Round(number, samples, self.shaping(settled), scored, labels)
         facts = {"round": float(number), "reward": settled.mean().item(), "least": settled.min().item()}
         facts |= {"greatest": settled.max().item(), **self.reward.measures(scored)}
         if not self.history or self.history[-1]["round"] != number:
             self.history.append(facts)
-        log.info("round %d: %s", number, ", ".join(f"{name} {value:.4g}" for name, value in list(facts.items())[1:]))
+        log.info("round %d: %s", number, _told(facts))
+
+
+def _told(facts: Mapping[str, float]) -> str:
+    """Facts of a round in a line, intervals in brackets.
+
+    Example:
+        >>> _told({"round": 0.0, "share": 0.5, "share low": 0.4, "share high": 0.6})
+        'share 0.5 (0.4..0.6)'
+    """
+    words = []
+    for name, value in facts.items():
+        ends = [f"{facts[f'{name} {end}']:.3g}" for end in ("low", "high") if f"{name} {end}" in facts]
+        interval = f" ({'..'.join(ends)})" if ends else ""
+        if name != "round" and name.rpartition(" ")[0] not in facts:
+            words.append(f"{name} {value:.4g}{interval}")
+    return ", ".join(words)
 
 
 @contextmanager

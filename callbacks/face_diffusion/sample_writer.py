@@ -68,6 +68,8 @@ class SampleWriter(PredictionWriter[SampleBatch]):
         self.guidance = guidance
         self.accept = accept
         self._key = ""
+        self._labels: list[int] = []  # class of each sample
+        self._words: list[str] = []  # in words
         self._kept = 0
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
@@ -75,6 +77,8 @@ class SampleWriter(PredictionWriter[SampleBatch]):
         data = getattr(trainer, "datamodule", None)
         if stage != "predict" or not isinstance(data, FaceDiffusionDataModule):
             return
+        self._labels = _labels(pl_module, data)
+        self._words = _words(pl_module, data, self._labels)
         self._key = run_key(trainer, pl_module, data)
         if self.guidance is not None:
             self.guidance.load()
@@ -82,7 +86,11 @@ class SampleWriter(PredictionWriter[SampleBatch]):
         if self.accept is not None:
             self.accept.load()
         folder = self.folder(trainer)
-        done = [number for number in range(data.settings.samples) if self._is_done(folder / _name(data, number))]
+        done = [
+            number
+            for number in range(data.settings.samples)
+            if self._is_done(folder / _name(data, number), self._labels[number])
+        ]
         trainer.strategy.barrier()  # nobody writes before all have looked
         data.exclude(done)
         self._kept = len(done)
@@ -126,12 +134,10 @@ class SampleWriter(PredictionWriter[SampleBatch]):
 
     def _finish(self, folder: Path, data: FaceDiffusionDataModule) -> None:
         names = [_name(data, number) for number in range(data.settings.samples)]
-        labels = data.sample_labels().tolist()
-        words = [data.class_names[label] if data.class_names and label >= 0 else "" for label in labels]
         kept = names if self.accept is None else self._accepted(folder, names, data)
         rows = [
             (name, data.settings.sample_seed, number, word)
-            for number, (name, word) in enumerate(zip(names, words, strict=True))
+            for number, (name, word) in enumerate(zip(names, self._words, strict=True))
             if name in set(kept)
         ]
         write_text(folder / "samples.csv", csv_text(_HEADER, rows))
@@ -162,11 +168,11 @@ class SampleWriter(PredictionWriter[SampleBatch]):
         log.info("%d of %d samples are kept, the others are in %s", sum(kept), len(names), folder / _REJECTED)
         return [name for name, stays in zip(names, kept, strict=True) if stays]
 
-    def _is_done(self, file: Path) -> bool:
+    def _is_done(self, file: Path, label: int) -> bool:
         away = file.parent / _REJECTED / file.name
         try:
             with Image.open(away if away.is_file() and not file.is_file() else file) as picture:
-                return bool(picture.info.get("run") == self._key)
+                return picture.info.get("run") == self._key and picture.info.get("class") == str(label)
         except (OSError, UnidentifiedImageError):
             return False
 
@@ -175,6 +181,19 @@ def _data(trainer: L.Trainer) -> FaceDiffusionDataModule:
     data = getattr(trainer, "datamodule", None)
     assert isinstance(data, FaceDiffusionDataModule)  # the front door pairs them
     return data
+
+
+def _labels(module: L.LightningModule, data: FaceDiffusionDataModule) -> list[int]:
+    """Class that each sample is made for; -1 for none."""
+    asked = data.sample_labels()
+    return (
+        module.labels_for(torch.arange(len(asked)), asked) if isinstance(module, RewardTunedDiffusion) else asked
+    ).tolist()
+
+
+def _words(module: L.LightningModule, data: FaceDiffusionDataModule, labels: list[int]) -> list[str]:
+    names = data.class_names or (module.config.class_names if isinstance(module, RewardTunedDiffusion) else None)
+    return [names[label] if names and label >= 0 else "" for label in labels]
 
 
 def _name(data: FaceDiffusionDataModule, number: int) -> str:

@@ -10,7 +10,7 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from datamodules.common.errors import ConfigurationError
+from datamodules.common.errors import ConfigurationError, LabelError
 from datamodules.common.resuming import ResumableLoader
 from datamodules.common.sampler import PaddedDistributedSampler, only
 from datamodules.common.settings import takes
@@ -89,6 +89,20 @@ class FaceDiffusionDataModule(LightningDataModule):
                 )
         return DataSummary("pictures", splits, findings.found)
 
+    def _check_labels(self, split: SplitName, labels: Tensor) -> None:
+        """Refuse pictures without a class where the model is told one.
+
+        Raises:
+            LabelError: If there are some.
+        """
+        unknown = int((labels == UNKNOWN).sum())
+        if self.settings.conditional and unknown:
+            raise LabelError(
+                f"conditional tells the model the class of each picture, but of {unknown} of {len(labels)} pictures of "
+                f"{split} it is not known which of {', '.join(self._names)} they show: label them, leave them out of "
+                "the list, or leave conditional out"
+            )
+
     @property
     def _names(self) -> list[str]:
         return class_names(self.settings.classes) if self.settings.classes else []
@@ -98,10 +112,12 @@ class FaceDiffusionDataModule(LightningDataModule):
 
         Raises:
             ConfigurationError: If it is empty, or smaller than the subset.
+            LabelError: If the model is told classes, and those of some pictures are not known.
         """
         if split not in self._splits:
             rows = self._rows(split)
             labels = self._labels(split)[rows]
+            self._check_labels(split, labels)
             weights = torch.ones(len(rows))
             if self.settings.target is not None and split == "train":
                 weights = class_weights(labels, self.settings.target)
@@ -145,8 +161,8 @@ class FaceDiffusionDataModule(LightningDataModule):
             ConfigurationError: If the class is unknown.
         """
         number, wanted = self.settings.samples, self.settings.sample_class
-        if self.class_names is None:
-            return torch.full((number,), UNKNOWN)
+        if self.class_names is None:  # the model may know some
+            return torch.full((number,), UNKNOWN if wanted == "all" else wanted)
         if wanted == "all":
             return torch.arange(number) % len(self.class_names)
         if not 0 <= wanted < len(self.class_names):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -10,9 +10,8 @@ from torch import Tensor
 from datamodules.common.errors import ConfigurationError
 from datamodules.common.seeded_draws import uniforms
 from lightning_modules.face_diffusion.losses import Predict
-from lightning_modules.face_diffusion.rewards.bias import wanted_shares
 from lightning_modules.face_diffusion.rewards.contract import Loadable
-from lightning_modules.face_diffusion.rewards.judges import Judge
+from lightning_modules.face_diffusion.rewards.judges import Judge, wanted_shares
 from lightning_modules.face_diffusion.sampling import Guide
 from lightning_modules.face_diffusion.schedule import NoiseSchedule
 
@@ -31,7 +30,8 @@ class ShareGuidance(Loadable):
         judge: Says what a picture shows; it must have a gradient.
         classes: One name: whether that attribute is shown. Several: which of them.
         target: Wanted share of the attribute, or of each class; None wants equal ones.
-        scale: How hard it leads; 0 leaves the samples as they are.
+        scale: How hard it leads; 0 leaves the samples as they are. By the book it is 1, for a judge that is never so
+            sure that it has no slope.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class ShareGuidance(Loadable):
         judge: Judge,
         classes: Sequence[str],
         target: float | Sequence[float] | None = None,
-        scale: float = 1.0,
+        scale: float = 0.5,
     ) -> None:
         super().__init__()
         if scale < 0:
@@ -58,8 +58,14 @@ class ShareGuidance(Loadable):
         """Class that each sample is led to, int64 ``(B,)``: by its key, in the wanted shares."""
         return torch.searchsorted(self.target.double().cumsum(0)[:-1], uniforms(keys, ["wanted class"])[:, 0].cpu())
 
-    def guide(self, schedule: NoiseSchedule, keys: Tensor) -> Guide:
-        """What changes the predictions of these samples."""
+    def guide(self, schedule: NoiseSchedule, keys: Tensor, shown: Callable[[Tensor], Tensor] | None = None) -> Guide:
+        """What changes the predictions of these samples.
+
+        Args:
+            schedule: Of the model.
+            keys: Of the samples.
+            shown: From samples to pictures in -1..1, where they are latents; None for pictures.
+        """
         wanted = self.wanted(keys)
 
         def guided(predict: Predict, noisy: Tensor, time: int) -> Tensor:
@@ -67,7 +73,8 @@ class ShareGuidance(Loadable):
                 start = noisy.clone().requires_grad_()
                 predicted = predict(start, torch.full((len(start),), time, device=start.device)).float()
                 clean = schedule.clean_estimate(start, predicted, time)
-                likely = self._likely((clean + 1) * 127.5, wanted)
+                pictures = clean if shown is None else shown(clean)
+                likely = self._likely((pictures + 1) * 127.5, wanted)
                 slope = torch.autograd.grad(likely.sum(), start)[0]
             return schedule.with_slope(predicted.detach(), self.scale * slope, time, _LEAST_SIGNAL)
 

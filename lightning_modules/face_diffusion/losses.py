@@ -45,12 +45,22 @@ def anchored(rewarded: Tensor, real: Tensor, gamma: float | None) -> Tensor:
     return real if gamma is None else rewarded + gamma * real
 
 
-def check_rewards(rewards: Tensor, name: str) -> None:
-    """Refuse rewards that cannot weigh a loss.
+def check_values(rewards: Tensor, number: int, name: str) -> None:
+    """Refuse what cannot be rewards of some samples.
+
+    Args:
+        rewards: The rewards.
+        number: Of the samples.
+        name: Of what gave them.
 
     Raises:
-        ConfigurationError: If one is not a finite number, is negative, or all are zero.
+        ConfigurationError: If it is not one finite number of 0 or more for each.
     """
+    if rewards.shape != (number,):
+        raise ConfigurationError(
+            f"{name} gave rewards of shape {tuple(rewards.shape)} for {number} samples: give one number for each, "
+            f"({number},)"
+        )
     if not rewards.isfinite().all():
         wrong = int((~rewards.isfinite()).sum())
         raise ConfigurationError(
@@ -61,6 +71,15 @@ def check_rewards(rewards: Tensor, name: str) -> None:
             f"{name} gave a sample the reward {rewards.min().item():g}, and a squared error with a negative weight has "
             "no least value: give rewards of 0 or more (add an offset, or clip at 0)."
         )
+
+
+def check_rewards(rewards: Tensor, name: str) -> None:
+    """Refuse rewards of a round that cannot weigh a loss.
+
+    Raises:
+        ConfigurationError: If one is not a finite number, is negative, or all are zero.
+    """
+    check_values(rewards, len(rewards), name)
     if not (rewards > 0).any():
         raise ConfigurationError(
             f"{name} gave all {len(rewards)} samples the reward 0, so that there is nothing to learn from: soften it, "

@@ -1,7 +1,7 @@
 """A round of made samples with their rewards, on disk by parts, so that a killed run goes on where it was.
 
 A folder holds ``round.json``, what decides every sample of the round, and for each part ``part-000000.safetensors``:
-the samples (pictures as uint8), their rewards before they were settled, and what the reward noted.
+the samples (pictures as uint8, or latents), their rewards before they were settled, and what the reward noted.
 """
 
 from __future__ import annotations

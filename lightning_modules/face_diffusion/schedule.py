@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, Protocol, cast
@@ -10,6 +11,8 @@ from torch import Tensor
 
 from datamodules.common.errors import ConfigurationError
 from lightning_modules.face_diffusion.library import diffusers
+
+log = logging.getLogger(__name__)
 
 PredictionType = Literal["v_prediction", "epsilon"]
 BetaSchedule = Literal["linear", "scaled_linear", "squaredcos_cap_v2"]
@@ -41,12 +44,17 @@ class NoiseSchedule:
             step of "leading", the noisiest one, is never visited.
 
     Raises:
-        ConfigurationError: If the configuration predicts neither noise nor velocity.
+        ConfigurationError: If the configuration cannot be, or predicts neither noise nor velocity.
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self.config = {"timestep_spacing": "trailing", **config}
-        self._forward = diffusers().DDPMScheduler.from_config(self.config)
+        try:
+            self._forward = diffusers().DDPMScheduler.from_config(self.config)
+        except (NotImplementedError, TypeError, ValueError) as error:
+            raise ConfigurationError(
+                f"the scheduler's configuration makes no noise ({' '.join(str(error).split())[:300]}): correct it"
+            ) from error
         if self._forward.config.prediction_type not in _PREDICTED:
             raise ConfigurationError(
                 f"The scheduler's prediction_type is {self._forward.config.prediction_type!r}, and "
@@ -80,11 +88,19 @@ class NoiseSchedule:
         Raises:
             ConfigurationError: If there are more than the training has.
         """
-        if not 1 <= steps <= self.steps:
-            raise ConfigurationError(f"sampling_steps is {steps}; the model was made for 1..{self.steps}")
+        self.check_steps(steps)
         sampler = diffusers().DDIMScheduler.from_config(self.config)
         sampler.set_timesteps(steps)
         return cast(Sampler, sampler)
+
+    def check_steps(self, steps: int) -> None:
+        """Refuse a sampling of more steps than the training has.
+
+        Raises:
+            ConfigurationError: If there are more, or none.
+        """
+        if not 1 <= steps <= self.steps:
+            raise ConfigurationError(f"sampling_steps is {steps}; the model was made for 1..{self.steps}: correct it")
 
     def clean_estimate(self, noisy: Tensor, predicted: Tensor, time: int) -> Tensor:
         """The x0 that a prediction speaks of, ``(B, ...)``."""
@@ -108,6 +124,13 @@ class NoiseSchedule:
         if self._forward.config.prediction_type == "epsilon":
             return predicted - change
         return predicted - change / max(math.sqrt(kept), least_signal)
+
+
+def without_clipping(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A schedule that cuts nothing off, for latents, which lie outside of -1..1; diffusers clips unless it is told."""
+    if config.get("clip_sample", True) or config.get("thresholding", False):
+        log.info("the schedule clips samples to -1..1, beyond which latents lie: clip_sample is turned off")
+    return {**config, "clip_sample": False, "thresholding": False}
 
 
 def schedule_config(

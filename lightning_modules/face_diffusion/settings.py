@@ -8,6 +8,7 @@ from typing import Any
 from datamodules.common.errors import ConfigurationError
 from datamodules.common.settings import argument, settings
 from lightning_modules.base import MethodSettings
+from lightning_modules.face_diffusion.adapters import Adapters
 from lightning_modules.face_diffusion.schedule import BetaSchedule, PredictionType
 
 
@@ -43,6 +44,37 @@ class DiffusionSettings(MethodSettings):
     noise_schedule: dict[str, Any] | None = argument(
         default=None, help="A whole configuration of a diffusers scheduler, likewise."
     )
+    autoencoder: str | None = argument(
+        default=None,
+        help=(
+            "Folder of diffusers' AutoencoderKL or VQModel: the network denoises its latents. A model in weights that "
+            "works on latents brings its own."
+        ),
+        saved=False,
+    )
+    autoencoder_config: dict[str, Any] | None = argument(
+        default=None,
+        help="Its whole configuration, in place of a folder: one with random weights, for a checkpoint to fill.",
+    )
+    train_only: list[str] | None = argument(
+        default=None,
+        help=(
+            "Patterns of the parts of the network that learn, such as mid_block or *.attentions; the others stay as "
+            "they are, bit for bit. None: all learn, or with adapters nothing but these."
+        ),
+    )
+    adapter_rank: int | None = argument(
+        default=None,
+        help="Learn low-rank adapters of this rank beside frozen layers (LoRA); saved folders have them merged.",
+        low=1,
+    )
+    adapter_targets: tuple[str, ...] = argument(
+        default=("*.to_q", "*.to_k", "*.to_v", "*.to_out"),
+        help="Patterns of the linear or convolutional layers with an adapter: by default what attention projects by.",
+    )
+    adapter_alpha: float | None = argument(
+        default=None, help="Scale of the adapters times their rank; None takes the rank, a scale of 1.", low=0
+    )
     gamma: float | None = argument(
         default=None,
         help=(
@@ -64,9 +96,24 @@ class DiffusionSettings(MethodSettings):
         """Whether samples of its own take part in the loss."""
         return self.gamma is not None and not math.isinf(self.gamma)
 
+    @property
+    def adapters(self) -> Adapters | None:
+        """Adapters that learn; None for none."""
+        if self.adapter_rank is None:
+            return None
+        return Adapters(self.adapter_rank, self.adapter_alpha, self.adapter_targets)
+
     def check(self) -> None:
-        """Refuse two sources of one network."""
+        """Refuse two sources of one network, and a network of which nothing learns."""
         if self.weights is not None and (self.unet is not None or self.noise_schedule is not None):
             raise ConfigurationError(
                 f"weights {self.weights} brings its own network and schedule; leave unet and noise_schedule out"
             )
+        if self.autoencoder_config is not None and (self.weights is not None or self.autoencoder is not None):
+            raise ConfigurationError(
+                "autoencoder_config makes an autoencoder with random weights, in the place of that of weights or "
+                "autoencoder: leave it out"
+            )
+        if self.train_only == [] or (self.adapter_rank is not None and not self.adapter_targets):
+            empty = "train_only" if self.train_only == [] else "adapter_targets"
+            raise ConfigurationError(f"{empty} is empty, so that nothing would learn: name parts, or leave it out")

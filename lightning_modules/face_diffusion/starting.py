@@ -10,13 +10,15 @@ from typing import Any, NamedTuple, cast
 from torch import nn
 
 from datamodules.common.errors import CheckpointError
+from lightning_modules.face_diffusion.adapters import Adapters, add_adapters, without_adapters
+from lightning_modules.face_diffusion.autoencoder import KINDS, Autoencoder
 from lightning_modules.face_diffusion.library import diffusers
 from lightning_modules.face_diffusion.network import build_unet
-from lightning_modules.nn.checkpoint_loading import load_strictly
+from lightning_modules.nn.checkpoint_loading import load_strictly, raise_for_keys
 from lightning_modules.nn.method_checkpoint import read_method_checkpoint
 
 _INDEX = "model_index.json"
-_OWN = "unet."  # beginning of the network's keys in a checkpoint
+_LATENT = ("vae", "vqvae")  # folders of autoencoders
 
 
 class Loaded(NamedTuple):
@@ -40,11 +42,13 @@ class Started(NamedTuple):
         unet: Its configuration.
         schedule: Configuration of its noise.
         network: The network with its weights.
+        autoencoder: In front of it; None where it works on pixels.
     """
 
     unet: dict[str, Any]
     schedule: dict[str, Any]
     network: nn.Module
+    autoencoder: Autoencoder | None
 
 
 def load_model(weights: str, class_path: str) -> Started:
@@ -59,12 +63,20 @@ def load_model(weights: str, class_path: str) -> Started:
     """
     if Path(weights).expanduser().is_dir():
         loaded = read_folder(weights)
-        return Started(loaded.unet, loaded.scheduler, load_unet(weights))
+        autoencoder = None
+        if loaded.autoencoder is not None:
+            autoencoder = load_autoencoder(str(Path(weights) / loaded.autoencoder["_folder"]))
+        return Started(loaded.unet, loaded.scheduler, load_unet(weights), autoencoder)
     saved, state, _ = read_method_checkpoint(weights, class_path, "weights")
     network = build_unet(saved["unet"])
-    own = {key.removeprefix(_OWN): value for key, value in state.items() if key.startswith(_OWN)}
-    load_strictly(network, own, network.state_dict(), weights)
-    return Started(dict(saved["unet"]), dict(saved["noise_schedule"]), network)
+    if saved.get("adapter_rank") is not None:
+        add_adapters(network, Adapters(*(saved[f"adapter_{name}"] for name in Adapters._fields)))
+    autoencoder = None if saved.get("autoencoder_config") is None else Autoencoder(saved["autoencoder_config"])
+    for prefix, part in (("unet.", network), ("autoencoder.", autoencoder)):
+        if part is not None:
+            own = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+            load_strictly(part, own, part.state_dict(), weights)
+    return Started(dict(saved["unet"]), dict(saved["noise_schedule"]), without_adapters(network), autoencoder)
 
 
 def read_folder(folder: str) -> Loaded:
@@ -89,7 +101,7 @@ def read_folder(folder: str) -> Loaded:
         )
     if not (place / "scheduler" / "scheduler_config.json").is_file():
         raise CheckpointError(f"{place} lacks scheduler/scheduler_config.json: copy it from where the model was saved")
-    latent = next((name for name in ("vae", "vqvae") if name in index or (place / name).is_dir()), None)
+    latent = next((name for name in _LATENT if name in index or (place / name).is_dir()), None)
     autoencoder = None
     if latent is not None:
         if not (place / latent / "config.json").is_file():
@@ -104,25 +116,70 @@ def load_unet(folder: str) -> nn.Module:
     Raises:
         CheckpointError: If the weights cannot be read.
     """
-    place = Path(folder).expanduser() / "unet"
+    return _pretrained("UNet2DModel", Path(folder).expanduser() / "unet").train()
+
+
+def load_autoencoder(folder: str) -> Autoencoder:
+    """The autoencoder of a folder, with its weights; nothing is fetched.
+
+    Raises:
+        CheckpointError: If it holds none, or the weights cannot be read.
+    """
+    place = Path(folder).expanduser()
+    if not (place / "config.json").is_file():
+        raise CheckpointError(
+            f"autoencoder {place} holds no config.json: name the folder that an autoencoder's save_pretrained wrote, "
+            f"such as {' or '.join(_LATENT)} of a whole model"
+        )
+    config = _json(place / "config.json")
+    name = place.name if place.name in _LATENT else _LATENT[-1]
+    kind = str(config.get("_class_name"))
+    return Autoencoder({**config, "_folder": name}, _pretrained(kind, place) if kind in KINDS else None)
+
+
+def _pretrained(kind: str, place: Path) -> nn.Module:
+    if not any(place.glob("*.safetensors")):
+        pickled = sorted(one.name for one in place.glob("*.bin"))
+        why = f"it has {', '.join(pickled)} alone, and such a file can hold code" if pickled else "it has none"
+        raise CheckpointError(
+            f"the weights of {place} are wanted as safetensors, but {why}: save it again with diffusers' "
+            "save_pretrained, which writes safetensors"
+        )
     try:
-        loaded = diffusers().UNet2DModel.from_pretrained(place, local_files_only=True, use_safetensors=True)
+        loaded, said = getattr(diffusers(), kind).from_pretrained(
+            place, local_files_only=True, use_safetensors=True, output_loading_info=True
+        )
     except (OSError, ValueError, RuntimeError) as error:
         raise CheckpointError(
             f"the weights in {place} cannot be read ({' '.join(str(error).split())[:300]})"
         ) from error
-    return cast(nn.Module, loaded.train())
+    raise_for_keys(str(place), missing=said["missing_keys"], unexpected=said["unexpected_keys"])
+    return cast(nn.Module, loaded)
 
 
-def save_folder(folder: Path, unet: nn.Module, scheduler: Mapping[str, Any]) -> None:
-    """Write a folder that diffusers' `DDIMPipeline` loads."""
+def save_folder(folder: Path, unet: nn.Module, scheduler: Mapping[str, Any], autoencoder: Autoencoder | None) -> None:
+    """Write a folder in the layout of diffusers; adapters are merged into their layers.
+
+    `DDIMPipeline` loads it, `LDMPipeline` that of a latent model; one whose autoencoder lies in ``vae``, for which
+    diffusers has no pipeline without a text, is loaded part by part.
+    """
     library = diffusers()
-    pipeline = library.DDIMPipeline(unet=unet, scheduler=library.DDIMScheduler.from_config(dict(scheduler)))
-    pipeline.save_pretrained(folder, safe_serialization=True)
-
-
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
+    parts: dict[str, Any] = {
+        "unet": without_adapters(unet),
+        "scheduler": library.DDIMScheduler.from_config(dict(scheduler)),
+    }
+    if autoencoder is None:
+        library.DDIMPipeline(**parts).save_pretrained(folder, safe_serialization=True)
+        return
+    name = str(autoencoder.config.get("_folder", _LATENT[-1]))
+    parts[name] = autoencoder.network
+    if name == "vqvae":
+        library.LDMPipeline(**parts).save_pretrained(folder, safe_serialization=True)
+        return
+    for part, saved in parts.items():
+        saved.save_pretrained(folder / part)
+    index = {name: ["diffusers", type(saved).__name__] for name, saved in parts.items()}
+    (folder / _INDEX).write_text(json.dumps({"_diffusers_version": library.__version__, **index}, indent=2) + "\n")
 
 
 def _json(file: Path) -> dict[str, Any]:

@@ -146,6 +146,61 @@ def parts_before(module: nn.Module, count: int) -> list[str]:
     return parts
 
 
+def parts_but(module: nn.Module, learning: Iterable[str]) -> list[str]:
+    """Largest submodules, and parameters, that hold nothing that learns, for `freeze_parts`.
+
+    Args:
+        module: The network.
+        learning: Names of the parameters that learn.
+
+    Example:
+        >>> network = nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)))
+        >>> parts_but(network, ["1.0.bias"])
+        ['0', '1.0.weight', '1.1']
+    """
+    kept = set(learning)
+    parts = [name for name, _ in module.named_parameters(recurse=False) if name not in kept]
+    for name, child in module.named_children():
+        below = {one.removeprefix(f"{name}.") for one in kept if one.startswith(f"{name}.")}
+        if below:
+            parts += [f"{name}.{part}" for part in parts_but(child, below)]
+        elif next(child.parameters(), None) is not None:
+            parts.append(name)
+    return parts
+
+
+def freeze_parts(module: nn.Module, parts: Iterable[str]) -> tuple[str, ...]:
+    """Freeze named parts of a network in place, and set them to evaluation mode.
+
+    Args:
+        module: The network.
+        parts: Its submodules and parameters to freeze, by the names of ``named_modules`` and ``named_parameters``.
+
+    Returns:
+        Those that are submodules: their owner keeps them in evaluation mode.
+
+    Raises:
+        AttributeError: If there is no such part.
+    """
+    return tuple(name for name in parts if not _freeze_part(module, name))
+
+
+def _freeze_part(module: nn.Module, name: str) -> bool:
+    """Fix one part; returns whether it is a parameter, which knows no mode."""
+    above, _, own = name.rpartition(".")
+    parent = module.get_submodule(above)
+    part = getattr(parent, own)
+    part.requires_grad_(False)
+    if isinstance(part, nn.Parameter):
+        return True
+    if type(part) in _PLAIN_NORMS:
+        setattr(parent, own, FrozenBatchNorm.from_batch_norm(part))
+    else:
+        freeze_batch_norms(part)
+    parent.get_submodule(own).train(False)
+    return False
+
+
 class PartlyFrozen(Freezable):
     """A network whose named parts are frozen for good, while the others learn; `freeze` fixes the whole of it.
 
@@ -167,22 +222,7 @@ class PartlyFrozen(Freezable):
     def __init__(self, module: nn.Module, parts: Iterable[str] = ()) -> None:
         super().__init__()
         self.module = module
-        self._parts = tuple(name for name in parts if not self._freeze_part(name))
-
-    def _freeze_part(self, name: str) -> bool:
-        """Fix one part; returns whether it is a parameter, which knows no mode."""
-        above, _, own = name.rpartition(".")
-        parent = self.module.get_submodule(above)
-        part = getattr(parent, own)
-        part.requires_grad_(False)
-        if isinstance(part, nn.Parameter):
-            return True
-        if type(part) in _PLAIN_NORMS:
-            setattr(parent, own, FrozenBatchNorm.from_batch_norm(part))
-        else:
-            freeze_batch_norms(part)
-        parent.get_submodule(own).train(False)
-        return False
+        self._parts = freeze_parts(module, parts)
 
     def train(self, mode: bool = True) -> Self:
         """Set the mode of the parts that learn; the frozen ones stay in evaluation mode."""

@@ -16,7 +16,8 @@ from datamodules.faces.schema import MISSING, AttributeSchema
 from datamodules.faces.sources import read_schema
 from lightning_modules.commands.measures.sets import PictureSet
 from lightning_modules.commands.measures.settings import MeasureSettings
-from lightning_modules.face_diffusion.rewards.bias import ShareReward, checked_confusion, wanted_shares
+from lightning_modules.face_diffusion.rewards.bias import ShareReward, checked_confusion
+from lightning_modules.face_diffusion.rewards.judges import wanted_shares
 
 
 class Answers:
@@ -68,7 +69,7 @@ class Answers:
         """Weights of the classes ``(N, K)``, the same by the judge, and the crossed attributes ``(N, A)``."""
         judged = crossed = None
         if said is not None:
-            judged = self._share.decided(said[:, : len(self.names)]) if self._classes else None
+            judged = self._share.attributes.shown(said[:, : len(self.names)], soft=False) if self._classes else None
             crossed = (said[:, len(self.names) :] > 0.5).float() if self._crossed else None
         attributes = None if self._labels is None else self._labels.of(pictures, rows)
         if attributes is None or self._labels is None:

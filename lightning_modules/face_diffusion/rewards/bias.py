@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import logging
 from collections.abc import Sequence
 from typing import Literal
 
@@ -10,8 +10,12 @@ import torch
 from torch import Tensor
 
 from datamodules.common.errors import ConfigurationError
+from lightning_modules.face_diffusion.rewards.attributes import Attributes
 from lightning_modules.face_diffusion.rewards.contract import Reward, Scored
 from lightning_modules.face_diffusion.rewards.judges import Judge
+from lightning_modules.nn.estimate import NORMAL, Estimate, wilson
+
+log = logging.getLogger(__name__)
 
 Form = Literal["difference", "ratio"]
 
@@ -28,7 +32,9 @@ class ShareReward(Reward):
     Args:
         judge: Says what a picture shows.
         classes: One name: whether that attribute is shown. Several: which of them, of which a picture shows one.
-        target: Wanted share of the attribute, or of each class; None wants equal ones.
+            Several lists of names: these attributes at once, each combination a class.
+        target: Wanted share of the attribute, or of each class; of several attributes one such for each, or the share
+            of each combination. None wants equal ones.
         form: ``difference`` or ``ratio``.
         offset: Added to 1 in ``difference``; None takes the deck's, the wanted share of the attribute (1/K for K).
         soft: Weigh by the judge's probabilities; False by its decision.
@@ -42,8 +48,8 @@ class ShareReward(Reward):
     def __init__(
         self,
         judge: Judge,
-        classes: Sequence[str],
-        target: float | Sequence[float] | None = None,
+        classes: Sequence[str] | Sequence[Sequence[str]],
+        target: float | Sequence[float] | Sequence[Sequence[float]] | None = None,
         form: Form = "difference",
         offset: float | None = None,
         soft: bool = False,
@@ -51,14 +57,14 @@ class ShareReward(Reward):
     ) -> None:
         super().__init__()
         self.judge = judge
-        self.classes = list(classes)
+        self.attributes = Attributes(classes)
+        self.classes = self.attributes.names
         self.form: Form = form
         self.soft = soft
-        self.target = wanted_shares(self.classes, target)
-        self.offset = float(self.target[0]) if offset is None else offset
-        if len(self.classes) > 1 and offset is None:
-            self.offset = 1 / len(self.classes)
-        self.confusion = None if confusion is None else checked_confusion(confusion, len(self.target))
+        self.target = self.attributes.wanted(target)
+        self.offset = offset if offset is not None else _offset(self.attributes, self.target)
+        self.confusion = None if confusion is None else checked_confusion(confusion, len(self.attributes))
+        self._warned = False
 
     def load(self) -> None:
         """Read the judge, and find the classes among what it says.
@@ -67,7 +73,7 @@ class ShareReward(Reward):
             CheckpointError: If it does not know one.
         """
         super().load()
-        self._columns = self.judge.columns(self.classes)
+        self._columns = self.judge.columns(self.attributes.columns)
 
     def score(self, pictures: Tensor) -> Scored:
         """A reward of 1 for each picture, and what the judge says: its worth depends on the others."""
@@ -77,8 +83,7 @@ class ShareReward(Reward):
                 f"{type(self.judge).__name__} says of {wrong} of {len(said)} pictures what is no probability; it "
                 "must give numbers in 0..1"
             )
-        shown = torch.cat([said, 1 - said], dim=1) if len(self.classes) == 1 else _shared(said)
-        return Scored(torch.ones(len(shown)), {"probability": shown})
+        return Scored(torch.ones(len(said)), {"probability": self.attributes.probabilities(said)})
 
     def settle(self, scored: Scored) -> Tensor:
         """Rewards from the shares of all pictures.
@@ -86,11 +91,12 @@ class ShareReward(Reward):
         Raises:
             ConfigurationError: If a wanted class is not among them and the form needs its share.
         """
-        shown = self.decided(scored.notes["probability"])
+        shown = self.shown(scored)
         shares = self.shares(shown)
+        self._warn(scored.notes["probability"], shares)
         if self.form == "difference":
             return 1 + self.offset + shown @ (self.target - shares)
-        missing = [name for name, p, pi in zip(self.names, shares, self.target, strict=True) if p <= 0 < pi]
+        missing = [name for name, p, pi in zip(self.classes, shares, self.target, strict=True) if p <= 0 < pi]
         if missing:
             raise ConfigurationError(
                 f"not one of {len(shown)} pictures shows {', '.join(missing)}, so that the wanted share over the "
@@ -98,18 +104,49 @@ class ShareReward(Reward):
             )
         return shown @ torch.where(shares > 0, self.target / shares.clamp(min=1e-12), torch.zeros(()))
 
-    def measures(self, scored: Scored) -> dict[str, float]:
-        """Share of each class."""
-        shares = self.shares(self.decided(scored.notes["probability"])).tolist()
-        return {f"share of {name}": share for name, share in zip(self.names, shares, strict=True)}
+    def _warn(self, probability: Tensor, shares: Tensor) -> None:
+        """Say once what no reward can mend: a class that is not made, and a judge that prefers nothing."""
+        if self._warned:
+            return
+        judge, number = type(self.judge).__name__, len(probability)
+        missing = [name for name, p, pi in zip(self.classes, shares, self.target, strict=True) if p <= 0 < pi]
+        if self.attributes.prefers_nothing(probability):
+            log.warning("warning: %s prefers no class in any of %d pictures: it says nothing of them", judge, number)
+        elif missing and self.form == "difference":
+            log.warning(
+                "warning: %s sees %s in not one of %d pictures, and no reward raises what is never made: only real "
+                "pictures, by gamma, can", judge, ", ".join(missing), number,
+            )  # fmt: skip
+        else:
+            return
+        self._warned = True
 
-    def decided(self, probability: Tensor) -> Tensor:
+    def measures(self, scored: Scored) -> dict[str, float]:
+        """Share of each class with the ends of its 95 % interval; of several attributes the share of each too."""
+        shown = self.shown(scored)
+        shares = self.shares(shown)
+        told: dict[str, float] = {}
+        for name, found in zip(self.classes, self.estimates(shown), strict=True):
+            told |= {f"share of {name}{end}": value for end, value in zip(("", " low", " high"), found, strict=False)}
+        return told | {f"share of {name}": share for name, share in self.attributes.single_shares(shares).items()}
+
+    def shown(self, scored: Scored) -> Tensor:
         """Weights of the classes for each picture, ``(N, K)``."""
-        if self.soft:
-            return probability
-        chosen = torch.nn.functional.one_hot(probability.argmax(dim=1), len(self.target)).float()
-        unsure = probability.amax(dim=1, keepdim=True) <= probability.amin(dim=1, keepdim=True) + 1e-6
-        return torch.where(unsure, probability, chosen)  # no class is preferred where the judge prefers none
+        return self.attributes.shown(scored.notes["probability"], self.soft)
+
+    def estimates(self, shown: Tensor) -> list[Estimate]:
+        """Shares with their intervals: Wilson's; of shares that the confusion corrects the normal one."""
+        seen = shown.double().mean(dim=0)
+        number = len(shown)
+        if self.confusion is None:
+            return [wilson(share * number, number) for share in seen.tolist()]
+        smooth = (seen * number + 1) / (number + len(seen))  # so that a class that is not seen has an interval
+        undone = torch.linalg.inv(self.confusion.T)
+        spread = (undone @ (smooth.diag() - smooth.outer(smooth)) @ undone.T / number).diagonal().sqrt() * NORMAL
+        return [
+            Estimate(share, max(0.0, share - half), min(1.0, share + half), number)
+            for share, half in zip(self.shares(shown).tolist(), spread.tolist(), strict=True)
+        ]
 
     def shares(self, shown: Tensor) -> Tensor:
         """Shares of the classes among all pictures, corrected by the judge's confusion, ``(K,)``."""
@@ -119,37 +156,10 @@ class ShareReward(Reward):
             shares = shares / shares.sum()
         return shares.float()
 
-    @property
-    def names(self) -> list[str]:
-        """Names of the K classes."""
-        return self.classes if len(self.classes) > 1 else [self.classes[0], f"no {self.classes[0]}"]
 
-
-def _shared(said: Tensor) -> Tensor:
-    """Probabilities that add up to 1; equal ones where the judge sees none of the classes."""
-    total = said.sum(dim=1, keepdim=True)
-    return torch.where(total > 0, said / total.clamp(min=1e-12), torch.full((), 1 / said.shape[1]))
-
-
-def wanted_shares(classes: Sequence[str], target: float | Sequence[float] | None) -> Tensor:
-    """Wanted share of each class, ``(K,)``; of one attribute with and without, and equal ones where none are given.
-
-    Raises:
-        ConfigurationError: If they are no distribution, or not one for each class.
-    """
-    if not classes:
-        raise ConfigurationError("classes is empty; name an attribute, or the classes of which a picture shows one")
-    number = max(2, len(classes))
-    if target is None:
-        return torch.full((number,), 1 / number)
-    single = [target] if isinstance(target, int | float) else list(target)
-    wanted = [*single, 1 - single[0]] if len(classes) == 1 and len(single) == 1 else single
-    if len(wanted) != number or min(wanted) < 0 or not math.isclose(sum(wanted), 1, abs_tol=1e-3):
-        raise ConfigurationError(
-            f"target is {target}; give a share in 0..1 for one attribute, or one for each of {len(classes)} classes "
-            "that add up to 1"
-        )
-    return torch.tensor(wanted)
+def _offset(attributes: Attributes, target: Tensor) -> float:
+    """The deck's: the wanted share of one attribute, 1 / K of K classes."""
+    return float(target[0]) if len(attributes.columns) == 1 else 1 / len(attributes)
 
 
 def checked_confusion(rows: Sequence[Sequence[float]], number: int) -> Tensor:

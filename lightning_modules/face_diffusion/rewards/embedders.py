@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional
@@ -165,12 +166,31 @@ def embedded_training(embedder: Embedder, training: TrainingPictures, cache: Pat
     """
     key = config_digest({"pictures": training.fingerprint, "embedder": embedder.identity})[:32]
     file = None if cache is None else cache.expanduser() / f"embeddings-{key}.safetensors"
-    if file is not None and file.is_file():
-        return load_file(file)["embeddings"]
     device = next((tensor.device for tensor in [*embedder.parameters(), *embedder.buffers()]), torch.device("cpu"))
+    if file is not None and file.is_file():
+        size = embedder(next(iter(training))[:1].to(device)).shape[1]
+        kept = _kept(file, (len(training), size))
+        if kept is not None:
+            return kept
     found = torch.cat([embedder(batch.to(device)).cpu() for batch in training])
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
         write_with(file, lambda path: save_file({"embeddings": found}, path))
         log.info("%d embeddings of training pictures: %s", len(found), file)
+    return found
+
+
+def _kept(file: Path, shape: tuple[int, int]) -> Tensor | None:
+    """Embeddings that a cache holds; None, and a line that says why, where they are not those of this embedder."""
+    try:
+        found = load_file(file)["embeddings"]
+    except (OSError, KeyError, SafetensorError) as error:
+        log.info("%s is damaged (%s): the training pictures are embedded again", file, error)
+        return None
+    if found.shape != shape or not found.isfinite().all():
+        log.info(
+            "%s holds embeddings of shape %s, and those of %d training pictures have %s: they are embedded again",
+            file, tuple(found.shape), shape[0], shape,
+        )  # fmt: skip
+        return None
     return found

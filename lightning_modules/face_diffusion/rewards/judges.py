@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, cast
@@ -123,6 +124,27 @@ class FunctionJudge(Judge):
                 "give one row a picture, one column a class"
             )
         return said
+
+
+def wanted_shares(classes: Sequence[str], target: float | Sequence[float] | None) -> Tensor:
+    """Wanted share of each class, ``(K,)``; of one attribute with and without.
+
+    Raises:
+        ConfigurationError: If they are no distribution over the classes.
+    """
+    if not classes:
+        raise ConfigurationError("classes is empty; name an attribute, or the classes of which a picture shows one")
+    number = max(2, len(classes))
+    if target is None:
+        return torch.full((number,), 1 / number)
+    single = [target] if isinstance(target, int | float) else list(target)
+    wanted = [*single, 1 - single[0]] if len(classes) == 1 and len(single) == 1 else single
+    if len(wanted) != number or min(wanted) < 0 or not math.isclose(sum(wanted), 1, abs_tol=1e-3):
+        raise ConfigurationError(
+            f"target is {target}; give a share in 0..1 for one attribute, or one for each of {len(classes)} classes "
+            "that add up to 1"
+        )
+    return torch.tensor(wanted)
 
 
 class StandardInput(nn.Module):

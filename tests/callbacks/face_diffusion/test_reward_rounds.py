@@ -142,12 +142,37 @@ def test_a_training_goes_on_inside_a_round(tmp_path: Path) -> None:
         run(tmp_path / "elsewhere", 8, tmp_path / "parts" / "step=4.ckpt")
 
 
+class Columns(Reward):
+    """A column where a row of numbers is wanted."""
+
+    def score(self, pictures: Tensor) -> Scored:
+        return Scored(torch.ones(len(pictures), 1))
+
+
+def test_what_is_no_reward_is_said_after_the_first_part(tmp_path: Path) -> None:
+    for reward, message in (
+        (Constant(float("nan")), "gave 4 of 4 samples a reward that is no finite number"),
+        (Constant(-1.0), "gave a sample the reward -1"),
+        (Columns(), r"gave rewards of shape \(4, 1\) for 4 samples"),
+    ):
+        with pytest.raises(ConfigurationError, match=message):
+            trainer(tmp_path, 1, RewardRounds(reward, samples=40, batch_size=4)).fit(tuned(0.5), datamodule=data())
+        assert getattr(reward, "asked", 4) == 4
+
+
+def test_a_reward_that_prefers_nothing_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        trainer(tmp_path, 4, RewardRounds(Constant(2.0), samples=8, every=2)).fit(tuned(0.0), datamodule=data())
+    said = [record.getMessage() for record in caplog.records if "worth the same" in record.getMessage()]
+    assert said == ["round 0: Constant finds all 8 samples worth the same (2): this is plain training on own samples"]
+
+
 @pytest.mark.parametrize(
     ("gamma", "callbacks", "message"),
     [
         (None, [RewardRounds(Constant())], "the model has no gamma"),
         (0.5, [], "nothing draws and values them: add the callback RewardRounds"),
-        (0.5, [RewardRounds(Constant(-1.0), samples=4)], "gave a sample the reward -1"),
+        (0.5, [RewardRounds(Constant(0.0), samples=4)], "gave all 4 samples the reward 0"),
     ],
 )
 def test_what_cannot_tune_is_said_before_the_first_step(

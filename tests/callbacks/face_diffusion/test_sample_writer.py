@@ -14,6 +14,7 @@ from torch import Tensor
 
 from callbacks.face_diffusion.sample_writer import SampleWriter
 from datamodules import FaceDiffusionDataModule
+from datamodules.common.errors import ConfigurationError
 from lightning_modules import RewardTunedDiffusion
 from lightning_modules.face_diffusion.guidance import ShareGuidance
 from lightning_modules.face_diffusion.rewards.bias import ShareReward
@@ -71,6 +72,32 @@ def test_a_picture_of_other_weights_or_options_is_made_anew(model: RewardTunedDi
     other = RewardTunedDiffusion(image_size=8, channels=(8, 16), attention_levels=(), sampling_steps=3, eta=0.5)
     predict(other, tmp_path, 2)
     assert (pixels(tmp_path / "seed0_000001.png") != before).any()
+
+
+def test_a_model_with_classes_is_asked_by_number_where_the_data_know_none(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = RewardTunedDiffusion(
+        image_size=8, channels=(8, 16), attention_levels=(), sampling_steps=2, class_names=["cat", "dog"]
+    )
+
+    def asked(**options: Any) -> list[str]:
+        data = FaceDiffusionDataModule(image_size=8, samples=3, **options)
+        writer = SampleWriter(str(tmp_path))
+        trainer = L.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, callbacks=[writer])
+        trainer.predict(model, data, return_predictions=False)
+        return [row["class"] for row in csv_rows(tmp_path / "samples.csv")]
+
+    assert asked() == ["cat", "dog", "cat"]
+    before = pixels(tmp_path / "seed0_000000.png")
+    assert asked(sample_class=1) == ["dog"] * 3
+    assert (pixels(tmp_path / "seed0_000000.png") != before).any()
+    with pytest.raises(ConfigurationError, match=r"class 7 is asked for; the model's classes are 0\.\.1"):
+        asked(sample_class=7)
+
+
+def test_a_model_without_classes_is_asked_for_none(model: RewardTunedDiffusion) -> None:
+    with pytest.raises(ConfigurationError, match="classes are none: leave sample_class out"):
+        model.labels_for(torch.arange(2), torch.tensor([-1, 0]))
 
 
 class Red(Judge):

@@ -119,6 +119,17 @@ def test_what_cannot_be_is_refused(options: dict[str, Any], message: str) -> Non
         FaceDiffusionDataModule(**options).pictures("val")
 
 
+def test_a_picture_without_a_class_is_refused_where_the_model_is_told_it(tmp_path: Path) -> None:
+    for number in range(4):
+        Image.fromarray(np.full((20, 24, 3), 30 * number, np.uint8)).save(tmp_path / f"{number}.png")
+    given: dict[str, Any] = {"root": str(tmp_path), "label_format": "images", "image_size": 8, "classes": ["Male"]}
+    with pytest.raises(
+        LabelError, match="of 3 of 3 pictures of train it is not known which of Male, no Male they show"
+    ):
+        FaceDiffusionDataModule(**given, conditional=True, split=(0.8, 0.2, 0)).setup("fit")
+    FaceDiffusionDataModule(**given, split=(0.8, 0.2, 0)).setup("fit")
+
+
 def test_an_unknown_class_and_a_class_without_a_picture_are_named() -> None:
     with pytest.raises(LabelError, match="classes names monocle"):
         FaceDiffusionDataModule(classes=["monocle"], demo=FaceDemoSettings(train=4)).pictures("train")

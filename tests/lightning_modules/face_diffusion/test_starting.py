@@ -11,10 +11,13 @@ from typing import Any
 import lightning as L
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from callbacks.face_diffusion.diffusers_folder import DiffusersFolder
+from datamodules import FaceDiffusionDataModule
 from datamodules.common.errors import CheckpointError, ConfigurationError
 from datamodules.common.seeded_draws import key_of
+from datamodules.faces.renderer.settings import FaceDemoSettings
 from lightning_modules import RewardTunedDiffusion
 from lightning_modules.face_diffusion.starting import load_model
 
@@ -90,6 +93,34 @@ def test_a_folder_that_lacks_a_part_is_named(
         load_model(str(changed(folder, tmp_path / "copy", name, content)), "lightning_modules.RewardTunedDiffusion")
 
 
+def test_weights_that_are_pickled_missing_or_in_part_are_named(folder: Path, tmp_path: Path) -> None:
+    name = "diffusion_pytorch_model"
+    shutil.copytree(folder, tmp_path / "copy")
+    file = tmp_path / "copy" / "unet" / f"{name}.safetensors"
+    state = load_file(file)
+    save_file({key: value for key, value in state.items() if key != "conv_in.bias"}, file)
+    with pytest.raises(CheckpointError, match=r"1 missing: conv_in\.bias"):
+        small(weights=str(tmp_path / "copy"))
+    file.unlink()
+    with pytest.raises(CheckpointError, match="wanted as safetensors, but it has none"):
+        small(weights=str(tmp_path / "copy"))
+    torch.save(state, file.with_suffix(".bin"))
+    with pytest.raises(CheckpointError, match=rf"has {name}\.bin alone, and such a file can hold code"):
+        small(weights=str(tmp_path / "copy"))
+
+
+def test_data_of_other_classes_than_the_network_s_are_refused(tmp_path: Path) -> None:
+    demo = FaceDemoSettings(train=4, val=2, test=2)
+    told = FaceDiffusionDataModule(image_size=8, classes=["Smiling"], conditional=True, demo=demo)
+    for model, data, message in (
+        (small(), told, "tell the model 2 classes, but it takes none"),
+        (small(class_names=["a", "b"]), FaceDiffusionDataModule(image_size=8, demo=demo), "no classes, but it takes 2"),
+    ):
+        trainer = L.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, default_root_dir=tmp_path)
+        with pytest.raises(ConfigurationError, match=message):
+            trainer.fit(model, datamodule=data)
+
+
 def test_without_diffusers_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "diffusers", None)
     with pytest.raises(ConfigurationError, match=r"pip install 'appraise\[diffusion\]'"):
@@ -103,6 +134,12 @@ def test_without_diffusers_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPa
         ({"channels": (8, 12)}, "each must be a multiple of 8"),
         ({"weights": "nowhere.ckpt"}, "There is no checkpoint at nowhere.ckpt"),
         ({"weights": "x", "unet": {}}, "brings its own network and schedule"),
+        ({"sampling_steps": 20, "noise_steps": 10}, r"sampling_steps is 20; the model was made for 1\.\.10"),
+        ({"noise_schedule": {"beta_schedule": "foo"}}, "makes no noise .*foo is not implemented"),
+        ({"noise_schedule": {"prediction_type": "sample"}}, "prediction_type is 'sample', and v_prediction and"),
+        ({"eta": 1.5}, r"eta is 1\.5, but must be in 0\.\.1"),
+        ({"gamma": float("nan")}, "gamma is nan, but must be at least 0"),
+        ({"gamma": -0.5}, r"gamma is -0\.5, but must be at least 0"),
     ],
 )
 def test_networks_that_cannot_be_are_refused(options: dict[str, Any], message: str) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from datamodules.common.errors import ConfigurationError
@@ -73,7 +75,7 @@ def test_training_pictures_are_embedded_once_for_each_set_and_embedder(tmp_path:
     embedder = Vectors()
     for pictures in (torch.eye(9), torch.eye(9), 2 * torch.eye(9)):
         ReplicationReward(embedder, cache=str(tmp_path)).begin(Training(pictures))
-    assert embedder.asked == 4  # two batches of each set that is new
+    assert embedder.asked == 5  # two batches of each set that is new, and one picture of the other
     other = ReplicationReward(PixelEmbedder(4))
     other.begin(Training(torch.zeros(3, 3, 8, 8, dtype=torch.uint8)))
     with pytest.raises(ConfigurationError, match="have 48 and 9 numbers"):
@@ -108,3 +110,24 @@ def test_weights_and_rewards_that_have_no_least_loss_are_refused() -> None:
     ):
         with pytest.raises(ConfigurationError, match=message):
             check_rewards(torch.tensor(rewards), "Fixed")
+
+
+def test_a_cache_that_is_damaged_or_of_another_embedder_is_made_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def embedded() -> Tensor:
+        reward = ReplicationReward(Vectors(), cache=str(tmp_path))
+        reward.begin(Training(torch.eye(9)))
+        assert reward._training is not None
+        return reward._training
+
+    whole = embedded()
+    file = next(tmp_path.iterdir())
+    with caplog.at_level(logging.INFO):
+        file.write_bytes(file.read_bytes()[:50])
+        assert torch.equal(embedded(), whole)
+        assert "is damaged" in caplog.text
+        save_file({"embeddings": torch.ones(9, 4)}, file)
+        assert torch.equal(embedded(), whole)
+    assert "of shape (9, 4), and those of 9 training pictures have (9, 9)" in caplog.text
+    assert torch.equal(load_file(file)["embeddings"], whole)
