@@ -101,11 +101,14 @@ class RewardRounds(L.Callback):
         """Let the reward look at the training pictures, and draw the first round, or take that of the checkpoint."""
         if not isinstance(pl_module, RewardTunedDiffusion):
             raise ConfigurationError(f"RewardRounds tunes a RewardTunedDiffusion, not a {type(pl_module).__name__}")
-        if not pl_module.config.is_tuned:
+        if pl_module.config.gamma is None:
             raise ConfigurationError(
                 "the model has no gamma, so that rewards would count nothing: give it one of 0 or more, or leave "
                 "RewardRounds out"
             )
+        if not pl_module.config.is_tuned:
+            log.info("gamma is inf, so that real pictures alone count: no samples are drawn")
+            return
         self.reward.to(pl_module.device).eval()
         training = getattr(getattr(trainer, "datamodule", None), "training_pictures", None)
         if training is not None and self.reward.compares:
@@ -120,6 +123,8 @@ class RewardRounds(L.Callback):
     ) -> None:
         """Begin the next round when it is due."""
         module = cast(RewardTunedDiffusion, pl_module)
+        if not module.config.is_tuned:
+            return
         due = self.due(trainer.global_step)
         if module.round is None or module.round.number != due:
             self._draw(trainer, module, due)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lightning_modules.commands.front.errors import CommandLineError, did_you_mean
-from lightning_modules.commands.rows.results import OptionValue, names_in
+from lightning_modules.commands.rows.results import OptionValue, filled, names_in
 
 
 @dataclass
@@ -22,6 +22,7 @@ class StudyRow:
         once: Train it with the first seed alone, for all of them.
         line: Line of the figure that the row is a point of.
         place: Its place on that line.
+        places: Several places, each a row of its own (``NAME_0.1``), in whose texts ``{place}`` stands for it.
     """
 
     title: str = ""
@@ -32,6 +33,24 @@ class StudyRow:
     once: bool = False
     line: str | None = None
     place: float | None = None
+    places: list[float] = field(default_factory=list)
+
+    def at_each_place(self, name: str) -> dict[str, StudyRow]:
+        """The rows that it stands for, by name.
+
+        Example:
+            >>> row = StudyRow("gamma {place}", fit="tune", options={"gamma": "{place}"}, places=[0, 0.1])
+            >>> [(name, one.title, one.options) for name, one in row.at_each_place("tuned").items()]
+            [('tuned_0', 'gamma 0', {'gamma': 0}), ('tuned_0.1', 'gamma 0.1', {'gamma': 0.1})]
+        """
+        found = {}
+        for place in self.places:
+            at = {"place": int(place) if float(place).is_integer() else place}  # pictures are counted, not measured
+            options, sampling = ({k: filled(v, at) for k, v in held.items()} for held in (self.options, self.sampling))
+            title = self.title.replace("{place}", f"{place:g}")
+            own = replace(self, title=title, options=options, sampling=sampling, place=place, places=[])
+            found[f"{name}_{place:g}"] = own
+        return found or {name: self}
 
 
 @dataclass
@@ -92,6 +111,7 @@ class StudySettings:
             raise CommandLineError(
                 f"samples {self.samples}, processes {self.processes} and threads {self.threads} must each be at least 1"
             )
+        self.rows = {key: one for name, row in self.rows.items() for key, one in row.at_each_place(name).items()}
         for name, row in self.rows.items():
             if (row.fit is None) == (row.model is None):
                 raise CommandLineError(f'row "{name}" needs either `fit`, a training, or `model`, a row to sample from')

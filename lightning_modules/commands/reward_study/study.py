@@ -268,4 +268,4 @@ _DECISIVE = ("seed_options", "options", "sample", "samples", "measure", "held_ou
 
 def _decisive(row: dict[str, OptionValue]) -> dict[str, OptionValue]:
     """What decides the result of a row."""
-    return {name: value for name, value in row.items() if name not in ("title", "line", "place")}
+    return {name: value for name, value in row.items() if name not in ("title", "line", "place", "places")}

@@ -57,20 +57,22 @@ def option_arguments(options: Mapping[str, OptionValue]) -> list[str]:
     return [f"--{name}={text}" for name, text in texts.items()]
 
 
-def filled(value: OptionValue, names: Mapping[str, str]) -> OptionValue:
+def filled(value: OptionValue, names: Mapping[str, str | float]) -> OptionValue:
     """An option with ``{name}`` replaced by what the name stands for, in texts at any depth.
 
     Example:
-        >>> filled({"weights": "{start}", "steps": 3}, {"start": "a.ckpt"})
-        {'weights': 'a.ckpt', 'steps': 3}
+        >>> filled({"weights": "{start}", "steps": 3, "gamma": "{place}"}, {"start": "a.ckpt", "place": 0.1})
+        {'weights': 'a.ckpt', 'steps': 3, 'gamma': 0.1}
     """
     if isinstance(value, dict):
         return {key: filled(held, names) for key, held in value.items()}
     if isinstance(value, list):
         return [filled(held, names) for held in value]
     if isinstance(value, str):
-        for name, text in names.items():
-            value = value.replace(f"{{{name}}}", text)
+        for name, own in names.items():
+            if value == f"{{{name}}}":
+                return own
+            value = value.replace(f"{{{name}}}", own if isinstance(own, str) else f"{own:g}")
     return value
 
 
@@ -83,4 +85,4 @@ def names_in(value: OptionValue) -> set[str]:
     """
     if isinstance(value, dict | list):
         return set().union(*map(names_in, value.values() if isinstance(value, dict) else value))
-    return set(re.findall(r"{([a-z0-9_]+)}", value)) if isinstance(value, str) else set()
+    return set(re.findall(r"{([a-z0-9_.]+)}", value)) if isinstance(value, str) else set()

@@ -70,6 +70,18 @@ def test_a_reward_of_one_is_plain_denoising_of_the_round_and_of_zero_that_of_the
     torch.testing.assert_close(zeros.training_step(batch, 0), untrained(None).training_step(batch, 0))
 
 
+def test_with_a_gamma_of_infinity_nothing_is_drawn_and_data_alone_are_learnt(tmp_path: Path) -> None:
+    reward = Constant()
+    learnt = []
+    for gamma, callbacks in ((float("inf"), [RewardRounds(reward, samples=32)]), (None, [])):
+        model = tuned(gamma)
+        trainer(tmp_path, 3, *callbacks).fit(model, datamodule=data())
+        learnt.append(model.state_dict())
+    assert reward.asked == 0
+    assert model.round is None
+    torch.testing.assert_close(*learnt, rtol=0, atol=0)
+
+
 def test_a_loss_counts_as_much_as_its_reward() -> None:
     batch = next(iter(data().train_dataloader()))
     model = untrained(0.0, torch.arange(64.0))
