@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from datamodules.common.errors import ConfigurationError, number_of
+from datamodules.common.errors import number_of
 from datamodules.common.progress import file_progress
 from lightning_modules.commands.measures.answers import Answers
 from lightning_modules.commands.measures.bias import measure_shares
@@ -53,9 +53,6 @@ def measured_whole(settings: MeasureSettings, write: bool = True) -> Found:
     sets = find_sets(settings)
     answers = Answers(settings, device) if settings.classes or settings.intersections else None
     describer = Describer(settings, answers, device)
-    output = Path(settings.output).expanduser()
-    if output.exists() and not output.is_dir():
-        raise ConfigurationError(f"--output {output} is a file: name a folder")
     described = {one.name: describer.describe(one) for one in sets.every}
     found = _begun(settings, sets, answers, described)
     by = list(described[sets.training.name].features)
@@ -70,7 +67,7 @@ def measured_whole(settings: MeasureSettings, write: bool = True) -> Found:
             measure_shares(found, described, answers, settings.intersections or [], settings.seed)
         done()
     if write:
-        write_files(found, output, settings)
+        write_files(found, Path(settings.output).expanduser(), settings)
     return found
 
 

@@ -8,14 +8,24 @@ import sys
 from pathlib import Path
 
 import pytest
+import timm
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
+from datamodules.common.errors import CheckpointError
 from datamodules.tables.csv import csv_text
 from lightning_modules.commands.measures.measuring import measure, measured_whole
 from lightning_modules.commands.measures.settings import MeasureSettings
-from lightning_modules.face_diffusion.rewards.embedders import CopyDetector, Embedder, PixelEmbedder
-from lightning_modules.face_diffusion.rewards.judges import FunctionJudge
+from lightning_modules.face_diffusion.rewards.embedders import (
+    CopyDetector,
+    Embedder,
+    FaceLayerEmbedder,
+    PixelEmbedder,
+    TimmEmbedder,
+)
+from lightning_modules.face_diffusion.rewards.judges import FaceJudge, FunctionJudge
+from tests.lightning_modules.commands.faces.small_faces import save_classifier
 from tests.lightning_modules.commands.measures.conftest import COPIES
 from tests.lightning_modules.commands.measures.drawn import colour_of, draw_faces, save_faces
 
@@ -178,6 +188,15 @@ def test_made_pictures_that_the_list_names_need_no_judge(colours: Path, tmp_path
     assert share.value == pytest.approx(0.8)
     assert after.number("share", "Bald") is None
     assert any("name none of its pictures" in note for note in after.notes)
+    crossed = MeasureSettings(
+        generated=settings.generated, training=settings.training, attributes=str(labels),
+        intersections=["Bald", "Smiling"],
+    )  # fmt: skip
+    before, after = measure(crossed, write=False)
+    joint = before.number("joint_share", "Bald, no Smiling", by="labels")
+    assert joint is not None
+    assert (joint.value, joint.n) == (pytest.approx(0.2), 60)
+    assert after.number("joint_share", "Bald, no Smiling") is None
 
 
 def test_shares_are_in_their_intervals_in_ninety_of_a_hundred_draws(tmp_path: Path) -> None:
@@ -201,7 +220,7 @@ def test_shares_are_in_their_intervals_in_ninety_of_a_hundred_draws(tmp_path: Pa
 
 
 def test_regions_and_chunks_find_a_pasted_part(faces: Path, tmp_path: Path) -> None:
-    training, _ = draw_faces(200, 0)
+    training, _ = draw_faces(20, 0)
     made, _ = draw_faces(40, 2)
     made[:10, :, :16, :16] = training[:10, :, :16, :16]
     save_faces(tmp_path / "pasted", made)
@@ -251,3 +270,48 @@ def test_the_sheet_of_our_own_samples_is_no_sample(faces: Path, tmp_path: Path) 
     (made / "samples.csv").write_text(csv_text(("file", "seed", "index", "class"), rows))
     settings = MeasureSettings(generated=(str(made),), training=str(faces / "training"))
     assert measure(settings, write=False)[0].read == 8
+
+
+def test_a_face_classifier_embeds_and_judges(faces: Path, tmp_path: Path) -> None:
+    checkpoint = str(save_classifier(tmp_path))
+    settings = MeasureSettings(
+        generated=(str(faces / "made"),), training=str(faces / "training"), embedder=[FaceLayerEmbedder(checkpoint)],
+        judge=FaceJudge(checkpoint), classes=["Smiling"], intersections=["Smiling", "Bald"],
+    )  # fmt: skip
+    (found,) = measure(settings, write=False)
+    assert found.pairs["FaceLayerEmbedder"].nearest[:COPIES] == list(range(COPIES))
+    shares = [found.number("share", name, "FaceJudge") for name in ("Smiling", "no Smiling")]
+    assert sum(share.value for share in shares if share) == pytest.approx(1)
+    assert sum(row.estimate.value for row in found.rows if row.measure == "joint_share") == pytest.approx(1)
+    assert found.number("fid") is not None  # 16 features
+
+
+def test_a_network_of_timm_needs_weights_of_its_own(faces: Path, tmp_path: Path) -> None:
+    weights = str(tmp_path / "weights.safetensors")
+    torch.manual_seed(0)
+    save_file(timm.create_model("test_resnet").state_dict(), weights)
+    made, training = (str(faces / "made"),), str(faces / "training")
+    embedder: Embedder = TimmEmbedder("test_resnet", weights, 32)
+    (found,) = measure(MeasureSettings(generated=made, training=training, embedder=[embedder]), write=False)
+    assert found.pairs["TimmEmbedder test_resnet"].nearest[:COPIES] == list(range(COPIES))
+    embedder = TimmEmbedder("resnet18", weights, 32)
+    with pytest.raises(CheckpointError, match="resnet18"):
+        measure(MeasureSettings(generated=made, training=training, embedder=[embedder]), write=False)
+
+
+@pytest.mark.slow
+def test_shares_of_a_hundred_folders(tmp_path: Path) -> None:
+    """Each of 100 drawn faces, three in ten with sunglasses, known by a list."""
+    lines = ["file,Sunglasses"]
+    for repeat in range(100):
+        pictures, shown = draw_faces(100, 1000 + repeat, share=0.3)
+        save_faces(tmp_path / f"made{repeat}", pictures)
+        lines += [f"made{repeat}/{row:05d}.png,{int(one)}" for row, one in enumerate(shown)]
+    save_faces(tmp_path / "training", draw_faces(20, 0)[0])
+    (tmp_path / "faces.csv").write_text("\n".join(lines) + "\n")
+    settings = MeasureSettings(
+        generated=tuple(str(tmp_path / f"made{repeat}") for repeat in range(100)), training=str(tmp_path / "training"),
+        attributes=str(tmp_path / "faces.csv"), classes=["Sunglasses"],
+    )  # fmt: skip
+    shares = [one.number("share", "Sunglasses") for one in measure(settings, write=False)]
+    assert sum(share.low <= 0.3 <= share.high for share in shares if share) >= 90
