@@ -7,6 +7,7 @@ import logging
 import sys
 from argparse import ArgumentError
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 
 from jsonargparse import ArgumentParser
@@ -14,6 +15,7 @@ from jsonargparse import ArgumentParser
 from datamodules.common.errors import AppraiseError, one_line
 from lightning_modules.commands.front.config_files import resolve_config_options
 from lightning_modules.commands.front.console import RESULTS, set_up_console
+from lightning_modules.commands.front.diagnosis import explain
 from lightning_modules.commands.front.errors import CommandLineError, did_you_mean
 from lightning_modules.commands.front.parser import namespace_at_home
 from lightning_modules.commands.measures.measuring import measured_whole
@@ -99,7 +101,8 @@ def parse(arguments: Sequence[str]) -> MeasureSettings:
     except AppraiseError:
         raise
     except (ArgumentError, TypeError, KeyError, ValueError) as error:  # jsonargparse, by the kind of mistake
-        raise CommandLineError(" ".join(str(error).split())) from error
+        names = [f"--{one.name}" for one in fields(MeasureSettings)]
+        raise CommandLineError(explain(str(error), "measure-generated", names, [])) from error
 
 
 def _known_class(option: str, value: str) -> str:

@@ -60,7 +60,7 @@ def draw_bars(found: Found) -> Figure:
     embedders = found.training.by("copies")
     panels = [part for part in (names, embedders) if part]
     widths = [len(part) for part in panels]
-    figure = Figure(figsize=(min(13.0, 3.5 + 0.9 * sum(widths) * max(1, len(found.generated) / 2)), 3.6))
+    figure = Figure(figsize=(min(13.0, 3.5 + 0.9 * sum(widths) * max(1, len(found.generated) / 2)), 3.2))
     figure.set_layout_engine("constrained")
     drawn = figure.subplots(1, len(panels), width_ratios=widths, squeeze=False)[0]
     for axes, part in zip(drawn, panels, strict=True):
@@ -120,7 +120,7 @@ def _draw_shares(axes: Axes, found: Found, names: Sequence[str]) -> None:
 
 def _bars(axes: Axes, sets: Sequence[Measured], values: Sequence[Sequence[Estimate | None]]) -> None:
     """A group of bars for each column, a colour a set."""
-    width = 0.8 / len(sets)
+    width = min(0.4, 0.8 / len(sets))
     for number, (one, colour, row) in enumerate(zip(sets, distinct_colours(len(sets)), values, strict=True)):
         known = [(place, estimate) for place, estimate in enumerate(row) if estimate is not None]
         places = [place + (number - (len(sets) - 1) / 2) * width for place, _ in known]

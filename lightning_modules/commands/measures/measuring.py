@@ -14,7 +14,7 @@ from lightning_modules.commands.measures.bias import measure_shares
 from lightning_modules.commands.measures.copying import ENOUGH, STRANGERS, measure_copies
 from lightning_modules.commands.measures.embedding import Described, Describer
 from lightning_modules.commands.measures.files import write_files
-from lightning_modules.commands.measures.lifelike import measure_pixels, measure_realism
+from lightning_modules.commands.measures.lifelike import drawn, measure_pixels, measure_realism
 from lightning_modules.commands.measures.results import Found, Measured
 from lightning_modules.commands.measures.sets import Compared, find_sets
 from lightning_modules.commands.measures.settings import MeasureSettings
@@ -55,14 +55,15 @@ def measured_whole(settings: MeasureSettings, write: bool = True) -> Found:
     describer = Describer(settings, answers, device)
     described = {one.name: describer.describe(one) for one in sets.every}
     found = _begun(settings, sets, answers, described)
+    some = drawn(described, settings.realism_pictures, settings.seed)
     by = list(described[sets.training.name].features)
     with file_progress("Measuring", 2 * len(by) + 1) as done:
         for embedder in by:
             measure_copies(found, described, embedder, settings.seed)
             done()
-            measure_realism(found, described, embedder, settings.neighbours, settings.seed)
+            measure_realism(found, some, embedder, settings.neighbours, settings.seed)
             done()
-        measure_pixels(found, described)
+        measure_pixels(found, some)
         if answers is not None:
             measure_shares(found, described, answers, settings.intersections or [], settings.seed)
         done()
@@ -101,6 +102,8 @@ def _notes(settings: MeasureSettings, sets: Compared, described: dict[str, Descr
         "theirs.",
         f"Realism is measured against the {real.name} {sets.unit}s.",
     ]
+    if max(map(len, described.values())) > settings.realism_pictures:
+        notes.append(f"Of larger sets realism is measured on {settings.realism_pictures:,} drawn by chance.")
     if sets.held_out is None:
         notes.append(
             f"There are no held-out {sets.unit}s: training {sets.unit}s that are copies of one another raise the "
