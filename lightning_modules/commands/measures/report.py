@@ -78,7 +78,10 @@ def build_page(found: Found, pictures: Mapping[str, Mapping[str, Path]]) -> Page
         _add_shares(page, found)
     _add_crossed(page, found)
     page.add_heading("Realism")
-    page.add_paragraph(f"Against the {found.reference.name} {found.sets.unit}s.")
+    page.add_paragraph(
+        f"Against the {found.reference.name} {found.sets.unit}s. A Fréchet distance is above 0 for equal distributions "
+        "too, the more so the fewer pictures there are: compare it between equally many alone."
+    )
     for embedder in (name for name in found.training.by("realism") if name != PIXELS):
         _add_sets(page, f"by {embedder}", found.every, _REALISM, embedder)
         _add_classes(page, found, embedder)

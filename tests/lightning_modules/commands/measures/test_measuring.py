@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -173,6 +174,10 @@ def test_the_judge_is_held_against_labels(colours: Path) -> None:
     found = measured_whole(settings, write=False)
     assert any("confusion on 120 labelled training pictures (right on Smiling 1.000" in note for note in found.notes)
     assert found.generated[0].number("corrected_share", "Bald") is not None
+    wrong = replace(settings, confusion=[[0.9, 0.1], [0.1, 0.9]])  # less is bald than the judge says
+    moved = measured_whole(wrong, write=False).generated[0].number("amplification", "Bald")
+    assert moved is not None
+    assert moved.value == pytest.approx((0.2 - 0.1) / 0.8 - 0.3)
     assert found.training.by("shares") == ["labels"]
 
 
