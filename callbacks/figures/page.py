@@ -19,7 +19,8 @@ _MEDIA = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg"}
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 1500px; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
-.wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+.wide { overflow-x: auto; } .still { margin-bottom: 1.2rem; } .still td { white-space: nowrap; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .7rem; border-bottom: 1px solid #ddd; text-align: right; vertical-align: bottom; }
 th:first-child, td:first-child { text-align: left; white-space: nowrap; } tr.marked { font-weight: 600; background: #eef4fb; }
 th button { font: inherit; font-weight: 600; border: 0; background: none; padding: 0; cursor: pointer; text-align: inherit; }
@@ -114,7 +115,7 @@ class Page:
             lines.append(f"<tr{look}>{''.join(map(_cell, row, each))}</tr>")
         table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
         if still:
-            self._parts.append(f'<div class="wide">{table}</div>')
+            self._parts.append(f'<div class="wide still">{table}</div>')
             return
         self._parts.append(
             '<div class="table"><input type="search" placeholder="filter" aria-label="filter rows"><output></output>'

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -125,11 +124,6 @@ def labels_of(shown: Tensor) -> Tensor:
     """
     most = shown.nan_to_num(0).max(dim=1)
     return torch.where(most.values > 0.5, most.indices, -1)
-
-
-def equal_shares(classes: Sequence[str]) -> list[float]:
-    """The same share for each."""
-    return [1 / len(classes)] * len(classes)
 
 
 def _resampled(shares: Tensor, n: int, seed: int) -> Tensor:

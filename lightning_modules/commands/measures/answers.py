@@ -99,6 +99,7 @@ class _Labels:
         )
         faces = _read(file, Path(settings.training).expanduser(), self._schema)
         self._rows = {str(Path(path).resolve()): row for row, path in enumerate(faces.paths)}
+        self._places: dict[str, list[int]] = {}  # of the pictures of each set in the list
         self._attributes = torch.from_numpy(faces.attributes)
         for name in (settings.classes, settings.intersections):
             if name:
@@ -107,7 +108,10 @@ class _Labels:
 
     def of(self, pictures: PictureSet, rows: list[int]) -> Tensor | None:
         """Attributes of pictures, int8 ``(N, K)``; None where the list names none of them."""
-        places = [self._rows.get(str(Path(pictures.paths[row]).resolve()), -1) for row in rows]
+        if pictures.name not in self._places:
+            files = [str(Path(path).resolve()) for path in pictures.paths]
+            self._places[pictures.name] = [self._rows.get(file, -1) for file in files]
+        places = [self._places[pictures.name][row] for row in rows]
         if max(places, default=-1) < 0:
             return None
         index = torch.tensor(places)

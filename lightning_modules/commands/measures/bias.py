@@ -31,7 +31,7 @@ def measure_shares(
                 for name, estimate in zip(answers.names, corrected, strict=True):
                     measured.add("shares", by, "corrected_share", estimate, name)
             if known and training is not None and measured.pictures.role == "generated":
-                _add_amplification(measured, training, answers.names, by)
+                _add_amplification(measured, training, answers.labelled(found.sets.training), answers.names, by)
         if own.crossed is not None and crossed:
             _add_crossed(measured, own.crossed, crossed, answers)
 
@@ -62,13 +62,17 @@ def _add_shares(measured: Measured, shown: Tensor, answers: Answers, by: str, se
     return True
 
 
-def _add_amplification(measured: Measured, training: Tensor, names: Sequence[str], by: str) -> None:
-    """Shares less those of the training pictures, which are all counted: they have no error of sampling."""
+def _add_amplification(measured: Measured, training: Tensor, labelled: bool, names: Sequence[str], by: str) -> None:
+    """Shares less those of the training pictures, which are all counted: they have no error of sampling.
+
+    Where the training pictures are ``labelled``, shares by a judge are compared as corrected, if they could be; where
+    the judge says what both show, its mistakes are in both.
+    """
     counts = class_counts(training)
     if counts.sum() <= 0:
         return
     for name, share in zip(names, (counts / counts.sum()).tolist(), strict=True):
-        own = measured.number("share", name)
+        own = (measured.number("corrected_share", name) if labelled else None) or measured.number("share", name)
         if own is not None:
             moved = Estimate(own.value - share, own.low - share, own.high - share, own.n)
             measured.add("shares", by, "amplification", moved, name)

@@ -7,6 +7,7 @@ import logging
 import sys
 from argparse import ArgumentError
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 
 from jsonargparse import ArgumentParser
@@ -14,6 +15,7 @@ from jsonargparse import ArgumentParser
 from datamodules.common.errors import AppraiseError, one_line
 from lightning_modules.commands.front.config_files import resolve_config_options
 from lightning_modules.commands.front.console import RESULTS, set_up_console
+from lightning_modules.commands.front.diagnosis import explain
 from lightning_modules.commands.front.errors import CommandLineError, did_you_mean
 from lightning_modules.commands.front.parser import namespace_at_home
 from lightning_modules.commands.measures.measuring import measured_whole
@@ -22,7 +24,6 @@ from lightning_modules.commands.measures.settings import MeasureSettings
 from lightning_modules.face_diffusion.rewards import embedders, judges
 
 _LISTS = ("classes", "target", "intersections")  # options that take several words
-_REPEATED = ("generated",)  # options that are given again
 _KNOWN = {
     "--embedder": [one.__name__ for one in embedders.Embedder.__subclasses__()],
     "--judge": [one.__name__ for one in judges.Judge.__subclasses__()],
@@ -56,31 +57,32 @@ def joined(arguments: Sequence[str]) -> list[str]:
         ['--classes=["Smiling"]', '--embedder+=PixelEmbedder', '--generated=["a=x", "b=y"]']
     """
     words, kept = list(arguments), []
-    repeated: dict[str, list[str]] = {}
+    repeated: list[str] = []
     while words:
         name, equals, value = words.pop(0).partition("=")
-        option = name.removeprefix("--").replace("-", "_") if name.startswith("--") else ""
-        if option not in (*_LISTS, *_REPEATED, "embedder", "judge"):
-            kept.append(
-                f"--{option}={value}" if option and equals else f"--{option}" if option else name + equals + value
-            )
-            continue
+        option = name.removeprefix("--").replace("-", "_")
+        several = option in (*_LISTS, "generated")
         values = [value] if equals else []
-        while (
-            words and not equals and not words[0].startswith("--") and (option in (*_LISTS, *_REPEATED) or not values)
-        ):
+        while words and not words[0].startswith("--") and not equals and (several or not values):
             values.append(words.pop(0))
-        if not values:
-            raise CommandLineError(f"{name} needs a value")
-        if option in ("embedder", "judge"):
-            kept.append(f"--{option}{'+' if option == 'embedder' else ''}={_known_class(name, values[0])}")
-        elif len(values) == 1 and values[0].startswith("["):
-            kept.append(f"--{option}={values[0]}")
-        elif option in _REPEATED:
-            repeated.setdefault(option, []).extend(values)
+        if not name.startswith("--") or option in ("print_config", "help"):
+            kept += [f"{name}{equals}{value}", *([] if equals else values)]
+        elif option == "generated" and not (len(values) == 1 and values[0].startswith("[")):
+            repeated += values
         else:
-            kept.append(f"--{option}={_as_list([_number(one) for one in values])}")
-    return [*kept, *(f"--{option}={_as_list(values)}" for option, values in repeated.items())]
+            kept.append(_joined_option(name, option, values))
+    return [*kept, *([f"--generated={_as_list(repeated)}"] if repeated else [])]
+
+
+def _joined_option(name: str, option: str, values: Sequence[str]) -> str:
+    """One option with its values as one word."""
+    if not values and option != "flips":
+        raise CommandLineError(f"{name} needs a value")
+    if option in ("embedder", "judge"):
+        return f"--{option}{'+' if option == 'embedder' else ''}={_known_class(name, values[0])}"
+    if option in _LISTS and not values[0].startswith("["):
+        return f"--{option}={_as_list(_numbers(values) if option == 'target' else values)}"
+    return f"--{option}={values[0] if values else 'true'}"
 
 
 def parse(arguments: Sequence[str]) -> MeasureSettings:
@@ -99,7 +101,8 @@ def parse(arguments: Sequence[str]) -> MeasureSettings:
     except AppraiseError:
         raise
     except (ArgumentError, TypeError, KeyError, ValueError) as error:  # jsonargparse, by the kind of mistake
-        raise CommandLineError(" ".join(str(error).split())) from error
+        names = [f"--{one.name}" for one in fields(MeasureSettings)]
+        raise CommandLineError(explain(str(error), "measure-generated", names, [])) from error
 
 
 def _known_class(option: str, value: str) -> str:
@@ -114,8 +117,12 @@ def _as_list(values: Sequence[str | float]) -> str:
     return json.dumps(list(values), ensure_ascii=False)
 
 
-def _number(word: str) -> str | float:
-    try:
-        return float(word)
-    except ValueError:
-        return word
+def _numbers(words: Sequence[str]) -> list[str | float]:
+    """Words that are numbers as such; the parser names the others."""
+    found: list[str | float] = []
+    for word in words:
+        try:
+            found.append(float(word))
+        except ValueError:
+            found.append(word)
+    return found

@@ -196,10 +196,8 @@ def _by_name(embedders: list[Embedder]) -> dict[str, Embedder]:
         own = type(embedder).__name__
         more = vars(embedder).get("name")  # the network of timm
         name = f"{own} {more}" if isinstance(more, str) else own
-        number = 2
-        while (name if number == 2 else f"{name} ({number})") in found:
-            number += 1
-        found[name if number == 2 else f"{name} ({number})"] = embedder
+        same = sum(other == name or other.startswith(f"{name} (") for other in found)
+        found[f"{name} ({same + 1})" if same else name] = embedder
     return found
 
 

@@ -12,13 +12,14 @@ from PIL import Image
 
 from callbacks.figures.palette import distinct_colours
 from callbacks.figures.pictures import title_of
-from callbacks.figures.sheet import SheetFace, as_picture, draw_sheet
+from callbacks.figures.sheet import Picture, SheetFace, as_picture, draw_sheet
 from lightning_modules.commands.measures.results import Found, Measured
 from lightning_modules.nn.estimate import Estimate
 
 _GREY, _DARK = "#9a9a9a", "#4d4d4d"
 _BINS = 60
 _PAIRS_A_ROW = 5
+_THUMBNAIL = 132  # pixels of a side
 _NAME = 28  # letters of a name
 
 
@@ -59,7 +60,7 @@ def draw_bars(found: Found) -> Figure:
     embedders = found.training.by("copies")
     panels = [part for part in (names, embedders) if part]
     widths = [len(part) for part in panels]
-    figure = Figure(figsize=(min(13.0, 3.5 + 0.9 * sum(widths) * max(1, len(found.generated) / 2)), 3.6))
+    figure = Figure(figsize=(min(13.0, 3.5 + 0.9 * sum(widths) * max(1, len(found.generated) / 2)), 3.2))
     figure.set_layout_engine("constrained")
     drawn = figure.subplots(1, len(panels), width_ratios=widths, squeeze=False)[0]
     for axes, part in zip(drawn, panels, strict=True):
@@ -85,12 +86,19 @@ def draw_pairs(found: Found, measured: Measured, embedder: str, number: int) -> 
         verdict = "above the threshold" if pairs.copied[place] else "below it"
         faces.append(
             SheetFace(
-                tuple(as_picture(clip[len(clip) // 2]) for clip in shown),
+                tuple(_small(as_picture(clip[len(clip) // 2])) for clip in shown),
                 f"{title_of(measured.pictures.file(made), _NAME)} | {title_of(found.sets.training.file(real), _NAME)}",
                 f"{pairs.similarity[place]:.3f}, {verdict}",
             )
         )
     return draw_sheet(faces, _PAIRS_A_ROW)
+
+
+def _small(picture: Picture) -> Picture:
+    """A picture of at most so many pixels as a place of the sheet has."""
+    image = Image.fromarray(picture)
+    image.thumbnail((_THUMBNAIL, _THUMBNAIL))
+    return np.asarray(image)
 
 
 def _draw_shares(axes: Axes, found: Found, names: Sequence[str]) -> None:
@@ -112,7 +120,7 @@ def _draw_shares(axes: Axes, found: Found, names: Sequence[str]) -> None:
 
 def _bars(axes: Axes, sets: Sequence[Measured], values: Sequence[Sequence[Estimate | None]]) -> None:
     """A group of bars for each column, a colour a set."""
-    width = 0.8 / len(sets)
+    width = min(0.4, 0.8 / len(sets))
     for number, (one, colour, row) in enumerate(zip(sets, distinct_colours(len(sets)), values, strict=True)):
         known = [(place, estimate) for place, estimate in enumerate(row) if estimate is not None]
         places = [place + (number - (len(sets) - 1) / 2) * width for place, _ in known]
@@ -139,15 +147,17 @@ def _dress(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def shown_number(estimate: Estimate | None, digits: int = 3) -> str:
+def shown_number(estimate: Estimate | None) -> str:
     """A number and its interval in words; a dash where there is none.
 
     Example:
-        >>> shown_number(Estimate(0.5, 0.4, 0.6, 100)), shown_number(None), shown_number(Estimate(2, math.nan, 3, 1), 1)
-        ('0.500 (0.400 to 0.600)', '-', '2.0')
+        >>> shown_number(Estimate(0.5, 0.4, 0.6, 100)), shown_number(None), shown_number(Estimate(750.67, 1, 760, 9))
+        ('0.500 (0.400 to 0.600)', '-', '751 (1 to 760)')
     """
     if estimate is None or math.isnan(estimate.value):
         return "-"
+    size = max(abs(one) for one in estimate[:3] if not math.isnan(one))
+    digits = 3 if size < 10 else 1 if size < 100 else 0
     value = "infinite" if math.isinf(estimate.value) else f"{estimate.value:.{digits}f}"
     if math.isnan(estimate.low) or math.isnan(estimate.high):
         return value

@@ -64,8 +64,8 @@ def _draw(found: Found, folder: Path, pairs: int) -> dict[str, dict[str, Path]]:
             if write_figure(draw_similarity(found, embedder), file):
                 pictures[f"similarity {embedder}"] = {f"Similarity by {embedder}": file}
             done()
-            for one in found.generated:
-                file = folder / "nearest" / f"{output_name(one.name)}_{number + 1}.png"
+            for place, one in enumerate(found.generated):
+                file = folder / "nearest" / f"{place + 1}_{output_name(one.name)}_{number + 1}.png"
                 file.parent.mkdir(exist_ok=True)
                 write_image(draw_pairs(found, one, embedder, pairs), file)
                 caption = f"{one.name} (left) and the nearest training {found.sets.unit}s (right), by {embedder}"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
+import torch
 from torch import Tensor
 
 from datamodules.common.errors import ConfigurationError
@@ -20,28 +22,20 @@ from lightning_modules.nn.shares import labels_of
 PIXELS = "pixels"
 
 
+def drawn(described: dict[str, Described], most: int, seed: int) -> dict[str, Described]:
+    """At most so many pictures of each set, drawn by chance."""
+    return {name: one if len(one) <= most else _some(one, most, seed) for name, one in described.items()}
+
+
 def measure_realism(found: Found, described: dict[str, Described], embedder: str, neighbours: int, seed: int) -> None:
     """Add the numbers of one embedder to all sets; ``described`` is by the name of the set."""
     reference = described[found.reference.name]
-    real, real_labels = reference.features[embedder], _labels(reference)
     for measured in found.every:
         own = described[measured.name]
-        features, labels = own.features[embedder], _labels(own)
-        _add_spread(measured, embedder, features, labels, found.classes)
-        if measured.pictures.role != "generated":
-            continue
-        _try(measured, embedder, "kid", lambda f=features: Estimate(*kernel_distance(f, real), len(f)))  # type: ignore[misc]  # the default binds the loop's value
-        _try(measured, embedder, "fid", lambda f=features: frechet_distance(f, real, seed))  # type: ignore[misc]  # likewise
-        if neighbours:
-            covered = precision_recall(features, real, neighbours)
-            measured.add("realism", embedder, "precision", covered.precision)
-            measured.add("realism", embedder, "recall", covered.recall)
-        if labels is not None and real_labels is not None:
-            inside = class_kernel_distances(features, labels, real, real_labels)
-            if inside.each:
-                measured.add("realism", embedder, "class_kid", inside.mean)
-            for number, estimate in inside.each.items():
-                measured.add("realism", embedder, "class_kid", estimate, found.classes[number])
+        _add_spread(measured, embedder, own.features[embedder], _labels(own), found.classes)
+        if measured.pictures.role == "generated":
+            _add_distances(measured, own.features[embedder], reference.features[embedder], embedder, neighbours, seed)
+            _add_inside(measured, own, reference, embedder, found.classes)
 
 
 def measure_pixels(found: Found, described: dict[str, Described]) -> None:
@@ -49,6 +43,30 @@ def measure_pixels(found: Found, described: dict[str, Described]) -> None:
     for measured in found.every:
         own = described[measured.name]
         _add_spread(measured, PIXELS, own.pixels, _labels(own), found.classes)
+
+
+def _add_distances(
+    measured: Measured, features: Tensor, real: Tensor, embedder: str, neighbours: int, seed: int
+) -> None:
+    _try(measured, embedder, "kid", lambda: Estimate(*kernel_distance(features, real), len(features)))
+    _try(measured, embedder, "fid", lambda: frechet_distance(features, real, seed))
+    if neighbours:
+        covered = precision_recall(features, real, neighbours)
+        measured.add("realism", embedder, "precision", covered.precision)
+        measured.add("realism", embedder, "recall", covered.recall)
+
+
+def _add_inside(
+    measured: Measured, own: Described, reference: Described, embedder: str, classes: Sequence[str]
+) -> None:
+    labels, real_labels = _labels(own), _labels(reference)
+    if labels is None or real_labels is None:
+        return
+    inside = class_kernel_distances(own.features[embedder], labels, reference.features[embedder], real_labels)
+    if inside.each:
+        measured.add("realism", embedder, "class_kid", inside.mean)
+    for number, estimate in inside.each.items():
+        measured.add("realism", embedder, "class_kid", estimate, classes[number])
 
 
 def _add_spread(measured: Measured, by: str, features: Tensor, labels: Tensor | None, classes: Sequence[str]) -> None:
@@ -66,6 +84,20 @@ def _add_spread(measured: Measured, by: str, features: Tensor, labels: Tensor | 
 
 def _labels(described: Described) -> Tensor | None:
     return None if described.shown is None else labels_of(described.shown)
+
+
+def _some(described: Described, most: int, seed: int) -> Described:
+    rows = torch.randperm(len(described), generator=torch.Generator().manual_seed(seed))[:most].sort().values
+    return replace(
+        described,
+        rows=[described.rows[row] for row in rows.tolist()],
+        features={name: one[rows] for name, one in described.features.items()},
+        views={},
+        pixels=described.pixels[rows],
+        shown=None if described.shown is None else described.shown[rows],
+        judged=None,
+        crossed=None,
+    )
 
 
 def _try(measured: Measured, embedder: str, name: str, work: Callable[[], Estimate]) -> None:

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import torch
 
-from datamodules.common.errors import ConfigurationError, number_of
+from datamodules.common.errors import number_of
 from datamodules.common.progress import file_progress
 from lightning_modules.commands.measures.answers import Answers
 from lightning_modules.commands.measures.bias import measure_shares
 from lightning_modules.commands.measures.copying import ENOUGH, STRANGERS, measure_copies
 from lightning_modules.commands.measures.embedding import Described, Describer
 from lightning_modules.commands.measures.files import write_files
-from lightning_modules.commands.measures.lifelike import measure_pixels, measure_realism
+from lightning_modules.commands.measures.lifelike import drawn, measure_pixels, measure_realism
 from lightning_modules.commands.measures.results import Found, Measured
 from lightning_modules.commands.measures.sets import Compared, find_sets
 from lightning_modules.commands.measures.settings import MeasureSettings
@@ -53,24 +53,22 @@ def measured_whole(settings: MeasureSettings, write: bool = True) -> Found:
     sets = find_sets(settings)
     answers = Answers(settings, device) if settings.classes or settings.intersections else None
     describer = Describer(settings, answers, device)
-    output = Path(settings.output).expanduser()
-    if output.exists() and not output.is_dir():
-        raise ConfigurationError(f"--output {output} is a file: name a folder")
     described = {one.name: describer.describe(one) for one in sets.every}
     found = _begun(settings, sets, answers, described)
+    some = drawn(described, settings.realism_pictures, settings.seed)
     by = list(described[sets.training.name].features)
     with file_progress("Measuring", 2 * len(by) + 1) as done:
         for embedder in by:
             measure_copies(found, described, embedder, settings.seed)
             done()
-            measure_realism(found, described, embedder, settings.neighbours, settings.seed)
+            measure_realism(found, some, embedder, settings.neighbours, settings.seed)
             done()
-        measure_pixels(found, described)
+        measure_pixels(found, some)
         if answers is not None:
             measure_shares(found, described, answers, settings.intersections or [], settings.seed)
         done()
     if write:
-        write_files(found, output, settings)
+        write_files(found, Path(settings.output).expanduser(), settings)
     return found
 
 
@@ -104,6 +102,8 @@ def _notes(settings: MeasureSettings, sets: Compared, described: dict[str, Descr
         "theirs.",
         f"Realism is measured against the {real.name} {sets.unit}s.",
     ]
+    if max(map(len, described.values())) > settings.realism_pictures:
+        notes.append(f"Of larger sets realism is measured on {settings.realism_pictures:,} drawn by chance.")
     if sets.held_out is None:
         notes.append(
             f"There are no held-out {sets.unit}s: training {sets.unit}s that are copies of one another raise the "

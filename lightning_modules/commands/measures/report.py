@@ -73,17 +73,21 @@ def build_page(found: Found, pictures: Mapping[str, Mapping[str, Path]]) -> Page
     for embedder in found.training.by("copies"):
         _add_sets(page, f"by {embedder}", found.every, _COPIES, embedder)
         _add_pictures(page, pictures, f"similarity {embedder}")
-    _add_pictures(page, pictures, "pairs")
     if found.classes:
         page.add_heading("Whom they show")
         _add_shares(page, found)
     _add_crossed(page, found)
     page.add_heading("Realism")
-    page.add_paragraph(f"Against the {found.reference.name} {found.sets.unit}s.")
+    page.add_paragraph(
+        f"Against the {found.reference.name} {found.sets.unit}s. A Fréchet distance is above 0 for equal distributions "
+        "too, the more so the fewer pictures there are: compare it between equally many alone."
+    )
     for embedder in (name for name in found.training.by("realism") if name != PIXELS):
         _add_sets(page, f"by {embedder}", found.every, _REALISM, embedder)
         _add_classes(page, found, embedder)
     _add_sets(page, "by pixels", found.every, {"pixel_spread": "spread: mean distance of two"}, PIXELS)
+    page.add_heading("Most similar pairs")
+    _add_pictures(page, pictures, "pairs")
     page.add_heading("How it was measured")
     page.add_list([*found.notes, *(note for one in found.every for note in one.notes), _INTERVALS])
     return page
@@ -92,7 +96,7 @@ def build_page(found: Found, pictures: Mapping[str, Mapping[str, Path]]) -> Page
 _INTERVALS = (
     "In brackets: 95 % intervals. Of shares: Wilson's (of a difference: Newcombe's); of means and percentiles: "
     "bootstrap; of kernel distances and spreads: 1.96 standard errors of a U-statistic; of Fréchet distances and of "
-    "distances from the wanted shares: 1.96 standard deviations of a bootstrap."
+    "distances from the wanted shares: 1.96 standard deviations of a bootstrap; a largest value has none."
 )
 
 
@@ -137,7 +141,7 @@ def _add_shares(page: Page, found: Found) -> None:
     columns: list[tuple[str, Callable[[Measured, str], str]]] = [
         ("share", lambda one, name: shown_number(one.number("share", name))),
         ("corrected", lambda one, name: shown_number(one.number("corrected_share", name))),
-        ("less training", lambda one, name: shown_number(one.number("amplification", name))),
+        ("less the training share", lambda one, name: shown_number(one.number("amplification", name))),
     ]
     used = [
         column
@@ -153,7 +157,7 @@ def _add_shares(page: Page, found: Found) -> None:
                 lines.append([one.name, name, *(cell(one, name) for _, cell in used), f"{wanted:.3f}", says, share.n])
     if not lines:
         return
-    headings = ["set", "class", *(name for name, _ in used), "wanted", "says", "n"]
+    headings = ["set", "class", *(name for name, _ in used), "wanted", "by", "n"]
     page.add_table(headings, lines, still=len(lines) < 16)
     measured = [one for one in found.every if one.by("shares")]
     distances: list[list[Cell]] = [

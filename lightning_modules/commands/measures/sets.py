@@ -12,9 +12,18 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
-from datamodules.common.errors import AppraiseError, ConfigurationError, ImageError, VideoError, number_of, one_line
+from datamodules.common.errors import (
+    AppraiseError,
+    ConfigurationError,
+    ImageError,
+    LabelError,
+    VideoError,
+    number_of,
+    one_line,
+)
 from datamodules.common.progress import file_progress
 from datamodules.common.walking import files_below
 from datamodules.faces.lists.crops import cut_face, square_of
@@ -118,6 +127,7 @@ def find_sets(settings: MeasureSettings) -> Compared:
     if settings.held_out is not None:
         folders.append(("held out", "held out", Path(settings.held_out).expanduser()))
     _check_apart(folders)
+    _check_output(Path(settings.output).expanduser(), folders)
     found = [_listed(name, role, folder, settings) for name, role, folder in folders]
     kinds = {one.frames > 1 for one in found}
     if len(kinds) > 1:
@@ -161,6 +171,17 @@ def _check_apart(folders: list[tuple[str, Role, Path]]) -> None:
                 )
 
 
+def _check_output(output: Path, folders: list[tuple[str, Role, Path]]) -> None:
+    if output.exists() and not output.is_dir():
+        raise ConfigurationError(f"--output {one_line(str(output))} is a file: name a folder")
+    for _, _, folder in folders:
+        if output.resolve().is_relative_to(folder.resolve()):
+            raise ConfigurationError(
+                f"--output {one_line(str(output))} lies in {one_line(str(folder))}, so that its figures would be taken "
+                "for pictures of that folder: name another"
+            )
+
+
 def _listed(name: str, role: Role, folder: Path, settings: MeasureSettings) -> PictureSet:
     place = folder.absolute()
     files = _samples(place) or sorted(files_below(place, IMAGE_SUFFIXES))
@@ -180,8 +201,10 @@ def _samples(folder: Path) -> list[str]:
     samples = folder / "samples.csv"
     if not samples.is_file():
         return []
-    table = Table(samples, ["file"])
-    return sorted(str(folder / name) for name in table.column("file") if (folder / name).is_file())
+    with suppress(LabelError):  # a list of that name that somebody else wrote
+        files = Table(samples, ["file", "seed", "index"]).column("file")
+        return sorted(str(folder / file) for file in files if (folder / file).is_file())
+    return []
 
 
 def _whole(one: PictureSet, on_error: OnError) -> PictureSet:
@@ -247,8 +270,6 @@ class _EvenFrames:
 
     def add(self, chunk: FrameChunk) -> None:
         """Cut and resize the next frames."""
-        from PIL import Image
-
         for frame in chunk.frames:
             image = Image.fromarray(np.ascontiguousarray(frame))
             self.pictures.append(cut_face(image, square_of(None, image.size, 0), self._side))

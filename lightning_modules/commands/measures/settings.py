@@ -18,7 +18,7 @@ _OTHERS = ("training", "held out")  # names of the other sets
 class MeasureSettings:
     """Which pictures are measured, and by whom."""
 
-    generated: tuple[str, ...] = argument(
+    generated: tuple[str, ...] | str = argument(
         default=(),
         help="Folders of made pictures (or of made videos), each DIR or NAME=DIR; several are compared side by side.",
     )
@@ -65,6 +65,12 @@ class MeasureSettings:
     )
     neighbours: int = argument(
         default=3, help="Nearest pictures that precision and recall look at; 0 leaves the two out.", low=0
+    )
+    realism_pictures: int = argument(
+        default=5000,
+        help="Pictures of each set that realism is measured on, drawn by ``seed`` where there are more: its work grows "
+        "with their square. Copies and shares always count all.",
+        low=2,
     )
     flips: bool = argument(default=False, help="Look for mirrored copies too.")
     regions: int = argument(
@@ -118,7 +124,7 @@ class MeasureSettings:
             ConfigurationError: If two have one name.
         """
         found: dict[str, Path] = {}
-        for text in self.generated:
+        for text in [self.generated] if isinstance(self.generated, str) else self.generated:
             before, equals, after = text.partition("=")
             plain = not equals or Path(text).expanduser().exists()
             folder = Path(text if plain else after).expanduser()

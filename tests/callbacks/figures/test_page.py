@@ -62,6 +62,7 @@ def page_of(names: list[str], title: str = "results") -> Page:
     page.add_list(names)
     rows = [[name, number * 1.5 if number else None] for number, name in enumerate(names)]
     page.add_table(["name", names[0]], rows, marked=[1])
+    page.add_table(["name", names[0]], rows, still=True)
     page.add_picture(png(), names[0])
     return page
 

@@ -15,9 +15,9 @@ COPIES = 12  # of each kind
 
 @pytest.fixture(scope="session")
 def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """200 training, 200 held-out and 120 made faces: 10 % copies, then 10 % mirrored, 10 % cropped ones, others."""
+    """150 training, 150 held-out and 120 made faces: 10 % copies, then 10 % mirrored, 10 % cropped ones, others."""
     folder = tmp_path_factory.mktemp("measured")
-    training, _ = draw_faces(200, 0)
+    training, _ = draw_faces(150, 0)
     made, _ = draw_faces(10 * COPIES, 2)
     made[:COPIES] = training[:COPIES]
     made[COPIES : 2 * COPIES] = training[COPIES : 2 * COPIES].flip(-1)
@@ -25,7 +25,7 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     crops = functional.interpolate(crops, (32, 32), mode="bilinear", align_corners=False)
     made[2 * COPIES : 3 * COPIES] = crops.round().to(torch.uint8)
     save_faces(folder / "training", training)
-    save_faces(folder / "held_out", draw_faces(200, 1)[0])
+    save_faces(folder / "held_out", draw_faces(150, 1)[0])
     save_faces(folder / "made", made)
     return folder
 

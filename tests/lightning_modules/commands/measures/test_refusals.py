@@ -58,6 +58,14 @@ WRONG = {
     f"{BASE} --judge FaceJudge --judge.checkpoint torn.pt --classes Smiling": "torn.pt",
     f"{BASE} --trainng x": "did you mean --training?",
     f"{BASE} --image_size 4": "image_size is 4, but must be in 8..1024",
+    f"{BASE} --output made/out": "--output made/out lies in made, so that its figures would be taken for pictures",
+    f"{BASE} --classes": "--classes needs a value",
+    f"{BASE} --classes Smiling --attributes text.csv --target half": "target: expected float, got half",
+    f"{BASE} --neighbours few": "neighbours: expected int, got few",
+    f"{BASE} --embedder TimmEmbedder": "TimmEmbedder needs --embedder.init_args.name",
+    f"{BASE} --embedder PixelEmbedder --embedder.sid 8": 'PixelEmbedder has no argument "sid": did you mean side?',
+    f"{BASE} --judge FaceJudge --classes Smiling": "FaceJudge needs --judge.init_args.checkpoint",
+    f"{BASE} --embedder mine.Own": 'mine.Own cannot be imported, there is no module "mine"',
     f"{BASE} --output text.csv": "--output text.csv is a file: name a folder",
 }
 

@@ -60,6 +60,8 @@ WRONG = {
     "generate --ckpt_path runs/best.ckpt": "there is no checkpoint runs/best.ckpt",
     "export --ckpt_pat runs/best.ckpt": "did you mean --ckpt_path?",
     "evaluate-faces --config face_attributes/evaluate --judge a": "did you mean --judges",
+    "measure-generated --generated a=foldr --training folder": "--generated foldr: there is no such file or folder",
+    "measure-generated --generated folder --trainin folder": "did you mean --training",
     "mentor-loop --config inspection/loop --sedes [0]": "did you mean --seeds",
     "sweep sweeps/ksvqe --ofline": "did you mean --offline?",
     "submit --confg a": "did you mean --config",
