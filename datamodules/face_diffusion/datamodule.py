@@ -99,8 +99,8 @@ class FaceDiffusionDataModule(LightningDataModule):
         if self.settings.conditional and unknown:
             raise LabelError(
                 f"conditional tells the model the class of each picture, but of {unknown} of {len(labels)} pictures of "
-                f"{split} it is not known which of {', '.join(self._names)} they show: label them, leave them out of "
-                "the list, or leave conditional out"
+                f"{split} it is not known which of {', '.join(self._names)} they show: label them, leave them out by "
+                "classes_only, or leave conditional out"
             )
 
     @property
@@ -181,13 +181,21 @@ class FaceDiffusionDataModule(LightningDataModule):
 
     def _rows(self, split: SplitName) -> Tensor:
         """Rows of a split that are taken."""
-        total, subset = len(self._sources.faces(split)), self.settings.subset
+        rows = torch.arange(len(self._sources.faces(split)))
+        if self.settings.classes_only:
+            rows = rows[self._labels(split) != UNKNOWN]
+        subset, total = self.settings.subset, len(rows)
+        if not total:
+            raise ConfigurationError(
+                f"not one picture of {split} shows {' or '.join(self._names)}: name other classes, or leave "
+                "classes_only out"
+            )
         if split != "train" or subset is None:
-            return torch.arange(total)
+            return rows
         if subset > total:
             raise ConfigurationError(f"subset is {subset}, but there are {total} training pictures: take at most these")
         generator = torch.Generator().manual_seed(self.settings.subset_seed)
-        return torch.randperm(total, generator=generator)[:subset].sort().values
+        return rows[torch.randperm(total, generator=generator)[:subset].sort().values]
 
     def _labels(self, split: SplitName) -> Tensor:
         """Class of every row of a split."""

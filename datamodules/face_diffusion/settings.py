@@ -24,6 +24,9 @@ class DiffusionDataSettings(FaceListSettings):
             "shows one. Class-conditional models are told them, ``target`` weighs by them."
         ),
     )
+    classes_only: bool = argument(
+        default=False, help="Leave out pictures of none of the classes: [Black, White] of seven groups keeps these two."
+    )
     conditional: bool = argument(default=False, help="Tell the model the class of each picture.")
     target: list[float] | None = argument(
         default=None,
@@ -59,10 +62,10 @@ class DiffusionDataSettings(FaceListSettings):
 
     def check(self) -> None:
         """Refuse targets without classes, and sizes that the generated faces do not have."""
-        if (self.conditional or self.target is not None) and not self.classes:
+        if (self.conditional or self.classes_only or self.target is not None) and not self.classes:
             raise ConfigurationError(
-                "conditional and target need to know what tells pictures apart: name the attributes as classes, for "
-                "example [Eyeglasses]"
+                "conditional, classes_only and target need to know what tells pictures apart: name the attributes as "
+                "classes, for example [Eyeglasses]"
             )
         if self.target is not None and self.classes is not None:
             number = max(2, len(self.classes))

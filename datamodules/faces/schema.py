@@ -78,8 +78,8 @@ class AttributeSchema:
         """Read a schema from a YAML file; None takes the 73 attributes of PubFig and LFW in 42 heads.
 
         Args:
-            path: The file, or "pubfig" or "celeba" for one that comes with the package, whatever the working folder
-                holds under that name.
+            path: The file, or "pubfig", "celeba", "fairface", "utkface" or "ffhq" for one that comes with the package,
+                whatever the working folder holds under that name.
         """
         file = Path(path) if path is not None else DEFAULT_SCHEMA
         shipped = DEFAULT_SCHEMA.parent / f"{file.name}.yaml"

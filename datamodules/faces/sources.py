@@ -18,6 +18,8 @@ from datamodules.faces.renderer.settings import FaceDemoSettings
 from datamodules.faces.schema import AttributeSchema, normalised
 from datamodules.summary.findings import OnError
 
+_OWN_SCHEMAS = ("celeba", "fairface", "utkface", "ffhq")  # formats of lists with attributes of their own
+
 
 class FaceSources:
     """Where the faces that settings name come from; lists are read when they are asked for, once.
@@ -39,7 +41,7 @@ class FaceSources:
     def __init__(self, settings: FaceListSettings, demo: FaceDemoSettings | None) -> None:
         given, excluded = settings.attribute_schema, settings.exclude_attributes or []
         self.kind, sources = resolved(settings)
-        self.schema = read_schema(given, excluded, "celeba" if self.kind == "celeba" else None)
+        self.schema = read_schema(given, excluded, self.kind if self.kind in _OWN_SCHEMAS else None)
         self.paths = texts(settings.path)
         self.on_error: OnError = "raise"
         self._settings = settings
@@ -111,4 +113,4 @@ def _left_out(excluded: list[str], given: Mapping[str, Any] | str | None, schema
 
 def _shipped_names() -> list[str]:
     """Attributes of the schemas that come with the package."""
-    return [name for file in (None, "celeba") for name in AttributeSchema.from_file(file).attributes]
+    return [name for file in (None, *_OWN_SCHEMAS) for name in AttributeSchema.from_file(file).attributes]

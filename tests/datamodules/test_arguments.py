@@ -61,7 +61,10 @@ CASES: dict[Callable[..., object], list[Case]] = {
         ({"root": ".", "label_format": "demo"}, "label_format is demo but root"),
         ({"root": "nowhere"}, "root nowhere is no folder"),
         ({"root": ".", "label_format": "lfw"}, "holds no list of lfw"),
-        ({"root": ".", "label_format": "list"}, "holds no list of PubFig, LFW or CelebA; name it with --data"),
+        (
+            {"root": ".", "label_format": "list"},
+            "holds no list of PubFig, LFW, CelebA or FairFace; name it with --data",
+        ),
     ],
     FaceAugmentation: [({"flip": 1.5}, r"flip is 1\.5, but must be in 0\.\.1")],
     InspectionDataModule: [

@@ -10,7 +10,7 @@ from datamodules.common.settings import argument, settings
 from datamodules.common.splits import check_shares
 from datamodules.faces.lists.values import RealValues
 
-LabelFormat = Literal["auto", "demo", "list", "pubfig", "lfw", "celeba", "csv", "images"]
+LabelFormat = Literal["auto", "demo", "list", "pubfig", "lfw", "celeba", "fairface", "utkface", "ffhq", "csv", "images"]
 Trained = Literal["train", "judge"]
 
 
@@ -22,7 +22,8 @@ class FaceListSettings:
     labels: str | None = argument(
         default=None,
         help=(
-            "``pubfig_attributes.txt``, ``lfw_attributes.txt``, ``list_attr_celeba.txt``, or a csv "
+            "``pubfig_attributes.txt``, ``lfw_attributes.txt``, ``list_attr_celeba.txt``, ``fairface_label_train.csv`` "
+            "(that of val is found beside it), the folder or file of the JSON of FFHQ's features, or a csv "
             "``file[,identity][,split][,left,top,right,bottom]`` with a column for each attribute (1, 0, -1 or "
             "empty for missing; where 1 and -1 are all, -1 is absent; real values where ``threshold`` or "
             "``missing_margin`` says so); by default the list of that name in ``root``."
@@ -32,7 +33,8 @@ class FaceListSettings:
         default="auto",
         help=(
             'What they are; "auto" looks, and so does "list", which never takes the demo in place of a list. '
-            '"images" takes bare pictures, of which nothing is said.'
+            '"utkface" reads the names of the pictures of ``root``, "images" takes bare pictures, of which nothing is '
+            "said."
         ),
     )
     boxes: str | list[str] | None = argument(
@@ -53,7 +55,8 @@ class FaceListSettings:
     attribute_schema: dict[str, Any] | str | None = argument(
         default=None,
         help=(
-            'The attributes and their heads: a YAML file, "pubfig", "celeba", or the same as a mapping. By '
+            'The attributes and their heads: a YAML file, "pubfig", "celeba", "fairface", "utkface", "ffhq", or the '
+            "same as a mapping. By "
             "default that of the list, else that of PubFig. In ``predict`` it is the checkpoint's."
         ),
     )
@@ -118,14 +121,16 @@ class FaceListSettings:
     def _check_lists(self) -> None:
         if self.label_format == "demo" and self.has_lists:
             raise ConfigurationError("label_format is demo but root or labels is given; leave them out, or the format")
-        if self.label_format in ("list", "pubfig", "lfw", "celeba", "csv") and not self.has_lists:
+        if self.label_format not in ("auto", "demo", "images", "utkface") and not self.has_lists:
             raise ConfigurationError(
                 f"label_format is {self.label_format} but there is no list; name it as labels, or as root the folder "
                 "that holds it and the pictures"
             )
-        if self.label_format == "images" and (self.labels is not None or self.root is None):
-            raise ConfigurationError("label_format images takes bare pictures: give root, and leave labels out")
+        if self.label_format in ("images", "utkface") and (self.labels is not None or self.root is None):
+            what = "takes bare pictures" if self.label_format == "images" else "reads the names of pictures"
+            raise ConfigurationError(f"label_format {self.label_format} {what}: give root, and leave labels out")
         if self.root is not None and not Path(self.root).exists():
             raise ConfigurationError(f"root {self.root} is no folder; name the folder of the pictures")
-        if self.labels is not None and not Path(self.labels).is_file():
+        folder = self.label_format == "ffhq" and self.labels is not None and Path(self.labels).is_dir()
+        if self.labels is not None and not folder and not Path(self.labels).is_file():
             raise ConfigurationError(f"labels is {self.labels}, and there is no such file; name the list of attributes")

@@ -1,4 +1,4 @@
-"""Where labelled faces come from: the lists of PubFig, LFW or CelebA, a csv, bare pictures, or the generated demo."""
+"""Where labelled faces come from: lists of known data sets, a csv, bare pictures, or the generated demo."""
 
 from __future__ import annotations
 
@@ -15,11 +15,15 @@ from datamodules.common.errors import ConfigurationError, LabelError
 from datamodules.common.progress import file_progress
 from datamodules.common.settings import texts
 from datamodules.faces.lists.celeba import ATTRIBUTE_LIST, IDENTITY_LIST, PARTITION_LIST, beside, pairs_of, read_celeba
+from datamodules.faces.lists.fairface import COLUMNS as FAIRFACE
+from datamodules.faces.lists.fairface import TRAIN_LIST, VAL_LIST, read_fairface
+from datamodules.faces.lists.ffhq import read_ffhq
 from datamodules.faces.lists.index import images_at
 from datamodules.faces.lists.pubfig import read_pubfig
 from datamodules.faces.lists.records import FaceList, SplitName, split_of, unlabelled
 from datamodules.faces.lists.settings import FaceListSettings, LabelFormat
 from datamodules.faces.lists.table import boxes_for, read_csv_list
+from datamodules.faces.lists.utkface import read_utkface
 from datamodules.faces.schema import AttributeSchema
 from datamodules.images.size import picture_size
 from datamodules.images.unreadable import UnreadablePictureError
@@ -30,7 +34,8 @@ from datamodules.tables.text import read_lines
 
 _log = logging.getLogger(__name__)
 
-KnownFormat = Literal["demo", "pubfig", "lfw", "celeba", "csv", "images"]
+KnownFormat = Literal["demo", "pubfig", "lfw", "celeba", "fairface", "utkface", "ffhq", "csv", "images"]
+_JSON_FOLDER = "json"  # of FFHQ's features
 _BOX_LISTS = ("dev_urls.txt", "eval_urls.txt")  # PubFig's
 _LISTS: dict[str, KnownFormat] = {
     "lfw_attributes.txt": "lfw",
@@ -38,6 +43,8 @@ _LISTS: dict[str, KnownFormat] = {
     f"{ATTRIBUTE_LIST}.txt": "celeba",
     f"{ATTRIBUTE_LIST}.csv": "celeba",
     f"Anno/{ATTRIBUTE_LIST}.txt": "celeba",
+    TRAIN_LIST: "fairface",
+    VAL_LIST: "fairface",
 }
 
 
@@ -67,14 +74,17 @@ def _with_list(settings: FaceListSettings) -> tuple[KnownFormat, FaceListSetting
         return "demo", settings
     if settings.labels is not None:
         return _known(settings.label_format) or detect_format(settings.labels), settings
-    if settings.label_format == "images":
-        return "images", settings
+    if settings.label_format in ("images", "utkface"):
+        return settings.label_format, settings
     assert settings.root is not None  # one of the two is given
+    if settings.label_format == "ffhq":
+        folder = Path(settings.root) / _JSON_FOLDER
+        return "ffhq", replace(settings, labels=str(folder if folder.is_dir() else settings.root))
     for name, kind in _LISTS.items():
         if (Path(settings.root) / name).is_file() and _known(settings.label_format) in (None, kind):
             return kind, replace(settings, labels=str(Path(settings.root) / name))
     if settings.label_format != "auto":
-        kinds = "PubFig, LFW or CelebA" if settings.label_format == "list" else settings.label_format
+        kinds = "PubFig, LFW, CelebA or FairFace" if settings.label_format == "list" else settings.label_format
         raise ConfigurationError(f"root {settings.root} holds no list of {kinds}; name it with --data.init_args.labels")
     return "images", settings
 
@@ -111,6 +121,12 @@ def _read(settings: FaceListSettings, kind: KnownFormat, schema: AttributeSchema
     boxes = lists[0] if lists else None
     if kind == "celeba":
         return read_celeba(labels, root, schema, boxes=boxes, excluded=excluded)
+    if kind in ("fairface", "utkface", "ffhq"):
+        if boxes is not None:
+            raise ConfigurationError(f"boxes is {boxes}, but pictures of {kind} are faces already: leave it out")
+        if kind == "utkface":
+            return read_utkface(root, schema)
+        return (read_fairface if kind == "fairface" else read_ffhq)(labels, root, schema)
     if kind == "csv":
         real = settings.real_values
         return read_csv_list(labels, settings.root, schema, boxes=boxes, real=real, excluded=excluded)
@@ -137,6 +153,8 @@ def detect_format(path: str | Path) -> KnownFormat:
     Raises:
         ConfigurationError: If they tell nothing, or the file cannot be read.
     """
+    if Path(path).suffix.casefold() == ".json":
+        return "ffhq"
     try:
         rows = read_lines(path, "cannot be read ({}); name a list of attributes")
     except LabelError as error:
@@ -146,8 +164,9 @@ def detect_format(path: str | Path) -> KnownFormat:
         return "lfw" if "lfw" in f"{first} {Path(path).name}".casefold() else "pubfig"
     if whole_of(first.strip(",;")) is not None or first.casefold().startswith("image_id"):
         return "celeba"
-    if first.casefold().startswith("sep=") or "file" in read_rows(path, ["file"])[0].fields:
-        return "csv"
+    header = read_rows(path, ["file"])[0].fields
+    if first.casefold().startswith("sep=") or "file" in header:
+        return "fairface" if set(FAIRFACE) <= set(header) else "csv"
     raise ConfigurationError(
         f"{path} begins with {first[:60]!r}, which is no list of PubFig or LFW (# person imagenum ...), of CelebA (a "
         "number, then names) and no csv (file,...); name its label_format"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,18 @@ def test_a_subset_is_nested_and_too_large_a_one_is_refused() -> None:
         drawn(subset=99).pictures("train")
 
 
+def test_the_subsets_of_a_seed_hold_one_another_and_those_of_another_are_others() -> None:
+    def rows(number: int, seed: int = 0) -> set[int]:
+        return set(drawn(10_001, subset=number, subset_seed=seed)._rows("train").tolist())
+
+    sizes = (300, 700, 1000, 5000, 10_000)
+    nested = [rows(number) for number in sizes]
+    assert [len(one) for one in nested] == list(sizes)
+    assert all(small < large for small, large in pairwise(nested))
+    assert rows(300) == nested[0] != rows(300, 1)
+    assert len(rows(300) & rows(300, 1)) < 50
+
+
 def test_noise_follows_from_epoch_and_row_in_training_and_from_the_row_elsewhere() -> None:
     data = drawn(flip=True)
 
@@ -106,6 +119,7 @@ def test_a_folder_of_pictures_without_labels_and_one_that_cannot_be_read(tmp_pat
     ("options", "message"),
     [
         ({"conditional": True}, "need to know what tells pictures apart"),
+        ({"classes_only": True}, "need to know what tells pictures apart"),
         ({"classes": ["a"], "target": [0.5]}, "give 2 shares that add up to 1"),
         ({"image_size": 512}, "it must be 8..256"),
         ({"demo": FaceDemoSettings(shares={"hat": 0.5})}, "give a mapping of none, high, low"),
@@ -128,6 +142,31 @@ def test_a_picture_without_a_class_is_refused_where_the_model_is_told_it(tmp_pat
     ):
         FaceDiffusionDataModule(**given, conditional=True, split=(0.8, 0.2, 0)).setup("fit")
     FaceDiffusionDataModule(**given, split=(0.8, 0.2, 0)).setup("fit")
+
+
+def test_two_groups_of_a_list_are_kept_and_the_others_left_out(tmp_path: Path) -> None:
+    races = ["Black", "White", "Indian", "Black", "White", "Black", "East Asian", "Latino_Hispanic"]
+    rows = [f"train/{n}.jpg,20-29,Male,{race},False" for n, race in enumerate(races)]
+    (tmp_path / "fairface_label_train.csv").write_text("\n".join(["file,age,gender,race,service_test", *rows]) + "\n")
+    (tmp_path / "fairface_label_val.csv").write_text(
+        "file,age,gender,race,service_test\ntrain/9.jpg,3-9,Female,White,True\n"
+    )
+    (tmp_path / "train").mkdir()
+    for number in (*range(8), 9):
+        Image.fromarray(np.full((8, 8, 3), 20 * number, np.uint8)).save(tmp_path / "train" / f"{number}.jpg")
+    given: dict[str, Any] = {"root": str(tmp_path), "image_size": 8, "classes": ["Black", "White"]}
+    data = FaceDiffusionDataModule(**given, classes_only=True, conditional=True)
+    data.setup("fit")
+    assert len(data.training_pictures()) == 5
+    assert data.pictures("train").batch(list(range(5)))["label"].tolist() == [0, 1, 0, 1, 0]
+    assert data.data_summary().splits[0].classes == {"Black": 3, "White": 2}
+    assert FaceDiffusionDataModule(**given, classes_only=True, subset=4)._rows("train").shape == (4,)
+    with pytest.raises(ConfigurationError, match="subset is 6, but there are 5"):
+        FaceDiffusionDataModule(**given, classes_only=True, subset=6).setup("fit")
+    with pytest.raises(ConfigurationError, match="not one picture of train shows Middle Eastern or Southeast Asian"):
+        FaceDiffusionDataModule(**{**given, "classes": ["Middle Eastern", "Southeast Asian"]}, classes_only=True).setup(
+            "fit"
+        )
 
 
 def test_an_unknown_class_and_a_class_without_a_picture_are_named() -> None:
