@@ -293,6 +293,7 @@ def _started(config: DiffusionSettings, class_path: str) -> Started:
         noise = config.noise_schedule or schedule_config(
             config.prediction_type, config.beta_schedule, config.noise_steps, clip_sample=autoencoder is None
         )
+        side_of(unet, autoencoder, "the configuration")  # refused before it is built
         started = Started(unet, noise, build_unet(unet), autoencoder)
     if started.autoencoder is None:
         return started
