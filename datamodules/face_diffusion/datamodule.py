@@ -128,8 +128,10 @@ class FaceDiffusionDataModule(LightningDataModule):
         return self._splits[split]
 
     def training_pictures(self) -> Pictures:
-        """The pictures that a model learns from, as rewards and measures look at them."""
-        return self.pictures("train").pictures
+        """The pictures of the subset, as rewards and measures look at them: those that may be copied."""
+        if self.settings.learn_from == "subset":
+            return self.pictures("train").pictures
+        return Pictures(self._source("train"), self._subset(self._usable("train"))[0], self.image_size)
 
     def train_dataloader(self) -> DataLoader[DiffusionBatch]:
         """Training pictures in an order that changes with the epoch."""
@@ -181,21 +183,37 @@ class FaceDiffusionDataModule(LightningDataModule):
 
     def _rows(self, split: SplitName) -> Tensor:
         """Rows of a split that are taken."""
+        rows = self._usable(split)
+        if split != "train" or self.settings.subset is None:
+            return rows
+        chosen, rest = self._subset(rows)
+        if self.settings.learn_from == "rest" and not len(rest):
+            raise ConfigurationError(
+                f"subset takes all {len(rows)} training pictures, so that learn_from rest has none"
+            )
+        return chosen if self.settings.learn_from == "subset" else rest
+
+    def _usable(self, split: SplitName) -> Tensor:
+        """Rows of a split that a training may take."""
         rows = torch.arange(len(self._sources.faces(split)))
         if self.settings.classes_only:
             rows = rows[self._labels(split) != UNKNOWN]
-        subset, total = self.settings.subset, len(rows)
-        if not total:
+        if not len(rows):
             raise ConfigurationError(
                 f"not one picture of {split} shows {' or '.join(self._names)}: name other classes, or leave "
                 "classes_only out"
             )
-        if split != "train" or subset is None:
-            return rows
+        return rows
+
+    def _subset(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows of the subset, and the others, each in order."""
+        subset, total = self.settings.subset, len(rows)
+        if subset is None:
+            return rows, rows[:0]
         if subset > total:
             raise ConfigurationError(f"subset is {subset}, but there are {total} training pictures: take at most these")
-        generator = torch.Generator().manual_seed(self.settings.subset_seed)
-        return rows[torch.randperm(total, generator=generator)[:subset].sort().values]
+        drawn = torch.randperm(total, generator=torch.Generator().manual_seed(self.settings.subset_seed))
+        return rows[drawn[:subset].sort().values], rows[drawn[subset:].sort().values]
 
     def _labels(self, split: SplitName) -> Tensor:
         """Class of every row of a split."""

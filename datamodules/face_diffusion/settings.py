@@ -39,6 +39,13 @@ class DiffusionDataSettings(FaceListSettings):
         default=None, help="Train on so many pictures, drawn by ``subset_seed``; None takes all.", low=1
     )
     subset_seed: int = argument(default=0, help="Seed of the subset; larger ones hold the smaller ones of their seed.")
+    learn_from: Literal["subset", "rest"] = argument(
+        default="subset",
+        help=(
+            "Which real pictures the loss takes: those of the subset, or all others, which no earlier training on that "
+            "subset saw: gamma on the subset brings copies of it back. Rewards against copies look at the subset."
+        ),
+    )
     flip: bool = argument(
         default=False, help="Mirror half of the training pictures; leave it off where copies are to be found."
     )
@@ -67,6 +74,8 @@ class DiffusionDataSettings(FaceListSettings):
                 "conditional, classes_only and target need to know what tells pictures apart: name the attributes as "
                 "classes, for example [Eyeglasses]"
             )
+        if self.learn_from == "rest" and self.subset is None:
+            raise ConfigurationError("learn_from is rest, and without a subset nothing is left: give subset a number")
         if self.target is not None and self.classes is not None:
             number = max(2, len(self.classes))
             if len(self.target) != number or min(self.target) < 0 or abs(sum(self.target) - 1) > 1e-3:

@@ -58,6 +58,19 @@ def test_a_subset_is_nested_and_too_large_a_one_is_refused() -> None:
         drawn(subset=99).pictures("train")
 
 
+def test_what_a_subset_leaves_can_be_learnt_from_while_copies_of_the_subset_are_looked_for() -> None:
+    every, chosen, rest = drawn(), drawn(subset=20), drawn(subset=20, learn_from="rest")
+    assert sorted([*chosen._rows("train").tolist(), *rest._rows("train").tolist()]) == list(range(60))
+    assert rest.training_pictures().fingerprint == chosen.training_pictures().fingerprint
+    assert rest.training_pictures().fingerprint == chosen.pictures("train").pictures.fingerprint
+    assert len(rest.pictures("train")) == 40
+    assert every.training_pictures().fingerprint == every.pictures("train").pictures.fingerprint
+    with pytest.raises(ConfigurationError, match="without a subset nothing is left"):
+        drawn(learn_from="rest")
+    with pytest.raises(ConfigurationError, match="subset takes all 60 training pictures"):
+        drawn(subset=60, learn_from="rest").pictures("train")
+
+
 def test_the_subsets_of_a_seed_hold_one_another_and_those_of_another_are_others() -> None:
     def rows(number: int, seed: int = 0) -> set[int]:
         return set(drawn(10_001, subset=number, subset_seed=seed)._rows("train").tolist())
