@@ -113,7 +113,7 @@ def test_command_runs(
     if words[0] == "mentor":
         words[words.index("--store") + 1] = str(deployed[0])
         words.append("--agreement")  # says it and stops, where the page would wait for people
-    if words[0] == "mentor-loop":
+    if words[0] in ("mentor-loop", "reward-study"):
         words.append("--print_config")
     if words[0] == "fit":
         words.append("--print_config")  # the runs themselves are those of the shipped configurations' tests
