@@ -18,7 +18,9 @@ from lightning_modules.face_diffusion.schedule import NoiseSchedule, time_of
 Predict = Callable[[Tensor, Tensor], Tensor]  # noisy samples (B, ...) and int64 times (B,), to noise or velocity
 
 
-def denoising_losses(predict: Predict, schedule: NoiseSchedule, clean: Tensor, keys: Tensor) -> Tensor:
+def denoising_losses(
+    predict: Predict, schedule: NoiseSchedule, clean: Tensor, keys: Tensor, least: float = 0.0
+) -> Tensor:
     """Mean squared error of what the network says of each noised sample, ``(B,)``.
 
     Args:
@@ -26,8 +28,9 @@ def denoising_losses(predict: Predict, schedule: NoiseSchedule, clean: Tensor, k
         schedule: Its noise.
         clean: x0, float ``(B, ...)``.
         keys: int64 ``(B,)``; time and noise of a sample follow from its key alone.
+        least: Share of the time steps, the least noisy ones, that are left out.
     """
-    time = time_of(uniforms(keys, ["time"])[:, 0], schedule.steps).to(clean.device)
+    time = time_of(least + (1 - least) * uniforms(keys, ["time"])[:, 0], schedule.steps).to(clean.device)
     noise = normals(keys, "noise", clean.shape[1:]).to(clean)
     noisy, target = schedule.noised(clean, noise, time)
     error = predict(noisy, time).float() - target

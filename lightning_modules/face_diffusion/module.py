@@ -132,9 +132,9 @@ class RewardTunedDiffusion(Method):
                 "values them: add the callback RewardRounds with a reward, or leave gamma out for plain training"
             )
 
-    def losses(self, pictures: Tensor, labels: Tensor, keys: Tensor) -> Tensor:
+    def losses(self, pictures: Tensor, labels: Tensor, keys: Tensor, least: float = 0.0) -> Tensor:
         """Loss of each picture, ``(B,)``, of uint8 ``(B, 3, S, S)``, or of samples as `drawn` gives them."""
-        return denoising_losses(self.predictor(labels), self.schedule, self.signal(pictures, keys), keys)
+        return denoising_losses(self.predictor(labels), self.schedule, self.signal(pictures, keys), keys, least)
 
     def signal(self, pictures: Tensor, keys: Tensor) -> Tensor:
         """What the network denoises of uint8 pictures: themselves in -1..1, or latents; floats are that already."""
@@ -165,12 +165,13 @@ class RewardTunedDiffusion(Method):
         return loss
 
     def rewarded_losses(self, keys: Tensor) -> Tensor:
-        """Loss times reward of a sample of the round for each key, ``(B,)``."""
+        """Loss times reward of a sample of the round for each key, ``(B,)``; 0 at times before ``reward_from``."""
         assert self.round is not None  # training has begun
         rows = self.rows_of(keys)
         samples, labels = self.round.samples[rows].to(self.device), self.round.labels[rows].to(self.device)
         rewards = self.round.rewards[rows].to(self.device)
-        return rewards * self.losses(samples, labels, ~keys)
+        least = self.config.reward_from
+        return (1 - least) * rewards * self.losses(samples, labels, ~keys, least)
 
     def rows_of(self, keys: Tensor) -> Tensor:
         """Row of the round that each key takes, int64 ``(B,)``: each row as likely as any other."""

@@ -84,6 +84,15 @@ class DiffusionSettings(MethodSettings):
         ),
         low=0,
     )
+    reward_from: float = argument(
+        default=0.0,
+        help=(
+            "Share of the time steps, the least noisy ones, at which samples teach nothing: what a picture shows is "
+            "decided where noise is large, and where it is small samples teach their own flaws alone."
+        ),
+        low=0,
+        high=0.99,
+    )
     sampling_steps: int = argument(default=20, help="Network passes of a sample.", low=1, free=True)
     eta: float = argument(
         default=0.0, help="Noise on the way of a sample: 0 none, 1 as much as DDPM.", low=0, high=1, free=True

@@ -91,6 +91,20 @@ def test_a_loss_counts_as_much_as_its_reward() -> None:
     torch.testing.assert_close(found, rewards * plain)
 
 
+def test_samples_teach_at_noisy_times_alone_and_weigh_as_much_as_those_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = next(iter(data().train_dataloader()))
+    torch.manual_seed(0)
+    model, whole = PointDiffusion(0.0, reward_from=0.75), untrained(0.0, torch.ones(64))
+    model.round = whole.round
+    seen: list[Tensor] = []
+    monkeypatch.setattr(model.unet, "forward", lambda points, time: (seen.append(time), torch.zeros_like(points))[1])
+    monkeypatch.setattr(whole.unet, "forward", lambda points, time: torch.zeros_like(points))
+    found = model.rewarded_losses(batch["noise_key"])
+    assert seen[0].min() >= 750
+    assert seen[0].max() > 900
+    assert float(found.mean() / whole.rewarded_losses(batch["noise_key"]).mean()) == pytest.approx(0.25, rel=0.5)
+
+
 def test_frozen_draws_once_and_on_policy_every_so_many_steps(tmp_path: Path) -> None:
     expected: dict[Source, int] = {"frozen": 1, "on_policy": 3}
     for source, rounds in expected.items():

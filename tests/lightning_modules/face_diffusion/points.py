@@ -55,8 +55,8 @@ class Plane(nn.Module):
 class PointDiffusion(RewardTunedDiffusion):
     """The method on points: everything but network and pixels is what pictures go through."""
 
-    def __init__(self, gamma: float | None = None, learning_rate: float = 2e-3) -> None:
-        super().__init__(gamma=gamma, learning_rate=learning_rate)
+    def __init__(self, gamma: float | None = None, learning_rate: float = 2e-3, reward_from: float = 0.0) -> None:
+        super().__init__(gamma=gamma, learning_rate=learning_rate, reward_from=reward_from)
         self.unet = Plane()
 
     @property
