@@ -28,12 +28,19 @@ ROOT = Path(cli.__file__).parent
 APPRAISE = Path(sys.executable).parent / "appraise"
 EPOCHS = ["--trainer.max_epochs", "2", "--trainer.accelerator", "cpu"]
 TINY = ["--model.init_args.pretrained", "false", "--model.init_args.backbone", "test_resnet"]
+# Section -> what stands in a line -> what is added behind it.
 SMALLER = {
-    "Your own parts": {"fit": [*EPOCHS, "--model.init_args.backbone", "small", "--data.init_args.crop_size", "32"]},
-    "Your own actions": {"fit": [*EPOCHS, *TINY, "--data.init_args.frame_size", "64"]},
+    "Your own parts": {" fit ": [*EPOCHS, "--model.init_args.backbone", "small", "--data.init_args.crop_size", "32"]},
+    "Your own actions": {" fit ": [*EPOCHS, *TINY, "--data.init_args.frame_size", "64"]},
     "Your own faces": {
-        "fit": [*EPOCHS, *TINY, "--data.init_args.image_size", "48", "--data.init_args.num_workers", "0"],
-        "validate": ["--data.init_args.num_workers", "0", "--data.init_args.image_size", "48"],
+        " fit ": [*EPOCHS, *TINY, "--data.init_args.image_size", "48", "--data.init_args.num_workers", "0"],
+        " validate ": ["--data.init_args.num_workers", "0", "--data.init_args.image_size", "48"],
+    },
+    "Your own generator": {
+        " fit ": [*EPOCHS, "--data.init_args.batch_size", "8"],
+        "diffusion/demo": ["--model.init_args.channels", "[8,16]", "--model.init_args.attention_levels", "[1]"],
+        "diffusion/tune": ["--trainer.callbacks.samples", "16", "--trainer.callbacks.every", "3"],
+        " predict ": ["--data.init_args.samples", "8"],
     },
 }
 
@@ -69,7 +76,7 @@ def run_section(section: str, folder: Path, skipped: str = "nothing of it") -> N
             continue
         if skipped in line:
             continue
-        out = typed(line, folder, smaller.get(command, []))
+        out = typed(line, folder, [word for part, words in smaller.items() if part in line for word in words])
         for following in re.findall(r"^next: (appraise (?:test|predict|annotate) .*)$", out, flags=re.MULTILINE):
             typed(following, folder, [])
 
@@ -131,6 +138,8 @@ def test_your_own_faces(workplace: Path, face_tree: Path) -> None:
     shutil.copytree(face_tree, workplace / "FOLDER")
     run_section("Your own faces", workplace)
     assert len(list((workplace / "made").glob("*.png"))) >= 8
+    run_section("Your own generator", workplace)
+    assert (workplace / "measured" / "page.html").is_file()
 
 
 def test_your_own_videos(workplace: Path, video_tree: Path, small_demo: list[str], smallest_network: list[str]) -> None:
