@@ -65,6 +65,20 @@ def test_command_runs(
     if words[0] in ("validate", "generate") or (words[0] == "predict" and "face_attributes/predict" in words):
         run_on_faces(words, face_tree, face_classifier, face_generator, tmp_path)
         return
+    if words[0] == "measure-generated":
+        pictures = sorted(face_tree.glob("*.jpg"))
+        for name, number in (("before", 6), ("after", 8)):
+            (tmp_path / name).mkdir()
+            for picture in pictures[:number]:
+                shutil.copy(picture, tmp_path / name)
+        places = {
+            **{name: str(tmp_path / name) for name in ("before", "after", "measured")},
+            str(folder): str(face_tree),
+        }
+        words = [str(face_classifier) if word.endswith(".ckpt") else places.get(word, word) for word in words]
+        assert cli.main(words) == 0
+        assert (tmp_path / "measured" / "page.html").is_file()
+        return
     if words[0] == "predict" and "face_diffusion/sample" in words:
         words[words.index("--output") + 1] = str(tmp_path / "made")
         assert cli.main([*with_checkpoint(words, diffusion_model), "--trainer.accelerator=cpu"]) == 0

@@ -8,7 +8,7 @@ from argparse import ArgumentError
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from filelock import FileLock, Timeout
 from jsonargparse import ArgumentParser
@@ -45,12 +45,15 @@ results = logging.getLogger(RESULTS)
 def run(command: str, arguments: Sequence[str]) -> int:
     """Run the study, or go on with what its folder lacks."""
     set_up_console()
+    if not any(word.split("=")[0] in ("--config", "--rows") for word in arguments):
+        raise CommandLineError("name what is studied: add --config FILE, for example --config face_diffusion/study")
     resolved, _ = resolve_config_options(arguments)
     study = Study(parse(resolved))
+    facts = study.facts()
     study.folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(study.folder / "study.lock", timeout=0):
-            study.check_folder()
+            study.check_folder(facts)
             study.work()
             study.report()
     except Timeout as error:
@@ -113,27 +116,34 @@ class Study:
         self.folder = Path(settings.output).expanduser().absolute()
         self._held_out: Path | None = None
 
-    def check_folder(self) -> None:
-        """Refuse a folder that holds another study; rows and seeds may join later.
+    def facts(self) -> dict[str, Any]:
+        """What decides the results, plain values.
 
         Raises:
-            CommandLineError: If what decides results differs from what the folder was begun with.
+            CommandLineError: If a configuration does not exist.
         """
         settings = self.settings
         own = {name: getattr(settings, name) for name in _DECISIVE}
         own |= {f"row {name}": _decisive(asdict(row)) for name, row in settings.rows.items()}
         configs = {settings.sample, *(row.fit for row in settings.rows.values() if row.fit is not None)}
         own |= {f"file {name}": file_sha256(find_config(name).path) for name in configs}
-        own = json.loads(json.dumps(own))  # as the file holds it
+        return cast(dict[str, Any], json.loads(json.dumps(own)))  # as the file holds it
+
+    def check_folder(self, facts: Mapping[str, Any]) -> None:
+        """Refuse a folder that holds another study; rows and seeds may join later.
+
+        Raises:
+            CommandLineError: If what decides results differs from what the folder was begun with.
+        """
         file = self.folder / "study.json"
         begun = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-        different = [name for name in own if name in begun and begun[name] != own[name]]
+        different = [name for name, value in facts.items() if name in begun and begun[name] != value]
         if different:
             raise CommandLineError(
                 f"{self.folder} holds a study whose {different[0]} differs from this one's: give another --output, or "
                 "the settings that it was begun with"
             )
-        write_text(file, json.dumps({**begun, **own}, indent=1) + "\n")
+        write_text(file, json.dumps({**begun, **facts}, indent=1) + "\n")
 
     # Folders
 

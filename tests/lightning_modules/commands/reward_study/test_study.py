@@ -87,11 +87,11 @@ def test_rows_that_cannot_be_are_refused(tmp_path: Path, rows: dict[str, StudyRo
 
 
 def test_a_folder_of_another_study_is_refused_and_rows_may_join(tmp_path: Path) -> None:
-    study(tmp_path).check_folder()
-    study(tmp_path, more=StudyRow("more", model="start")).check_folder()
+    for one in (study(tmp_path), study(tmp_path, more=StudyRow("more", model="start"))):
+        one.check_folder(one.facts())
     other = study(tmp_path, tuned=StudyRow("tuned", fit="face_diffusion/tune", options={"weights": "{start}"}))
     with pytest.raises(CommandLineError, match="holds a study whose row tuned differs"):
-        other.check_folder()
+        other.check_folder(other.facts())
 
 
 @pytest.mark.parametrize("name", [file.stem for file in (CONFIGS / "face_diffusion").glob("study*.yaml")])
