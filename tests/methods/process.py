@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import sys
 import time
@@ -14,23 +13,19 @@ import torch
 
 import cli
 from datamodules.common import atomic_write
-from lightning_modules.commands.front.lightning_cli import import_public_classes
+from tests.forks import forks
 from tests.running import REPOSITORY, free_port
 
 POINTS = ["before fsync", "before replace", "before the folder's fsync"]
 POINT, MARK = "WRITING_POINT", "WRITING_MARK"  # where the writing of a checkpoint waits, and the file that says so
 _WAIT = 120.0
-_FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload([__name__])
-
-import_public_classes()
 
 
 def start(
     commands: Sequence[Sequence[str]], log: Path, environment: Mapping[str, str] | None = None
 ) -> ForkServerProcess:
     """Begin a process that runs command lines one after another, and writes what they print to ``log``."""
-    process = _FORKS.Process(target=_run, args=(commands, str(log), dict(environment or {})))
+    process = forks().Process(target=_run, args=(commands, str(log), dict(environment or {})))
     process.start()
     return process
 

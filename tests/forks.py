@@ -1,0 +1,44 @@
+"""Processes that begin at once: forks of a server that has imported everything, which takes a new one seconds."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable
+from datetime import timedelta
+from multiprocessing import forkserver
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+
+from tests.running import REPOSITORY
+
+# One thread each, so that sums run in one order, and no display or account.
+ENVIRONMENT = {"OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg", "WANDB_MODE": "offline", "PYTHONPATH": str(REPOSITORY)}
+
+
+def forks() -> ForkServerContext:
+    """The context of these processes, whose server runs."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.preloaded"])
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in ENVIRONMENT.items():
+            patch.setenv(name, value)
+        forkserver.ensure_running()
+    return context
+
+
+def run_two_ranks(work: Callable[..., None], folder: Path, *arguments: object) -> None:
+    """Call ``work(rank, folder, *arguments)`` in two processes of one group."""
+    forks()
+    torch.multiprocessing.start_processes(_rank, args=(work, folder, arguments), nprocs=2, start_method="forkserver")
+
+
+def _rank(rank: int, work: Callable[..., None], folder: Path, arguments: tuple[object, ...]) -> None:
+    torch.set_num_threads(1)
+    rendezvous = f"file://{folder}/rendezvous"
+    dist.init_process_group("gloo", init_method=rendezvous, rank=rank, world_size=2, timeout=timedelta(seconds=120))
+    work(rank, folder, *arguments)
+    dist.destroy_process_group()
