@@ -8,12 +8,14 @@ from datetime import timedelta
 from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 import torch.distributed as dist
 
-from tests.running import REPOSITORY
+from lightning_modules.commands.rows import processes
+from tests.running import REPOSITORY, free_port
 
 # One thread each, so that sums run in one order, and no display or account.
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg", "WANDB_MODE": "offline", "PYTHONPATH": str(REPOSITORY)}
@@ -28,6 +30,19 @@ def forks() -> ForkServerContext:
             patch.setenv(name, value)
         forkserver.ensure_running()
     return context
+
+
+def pair() -> list[dict[str, str]]:
+    """Variables of the two processes of one group, as torchrun gives them."""
+    group = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+    group |= {"TORCHELASTIC_RUN_ID": "pair", "GROUP_RANK": "0"}
+    return [{**group, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(2)]
+
+
+def use_forks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a table of trainings take these processes for its own ones, but in slow tests."""
+    if request.node.get_closest_marker("slow") is None:
+        monkeypatch.setattr(processes, "multiprocessing", SimpleNamespace(get_context=lambda kind: forks()))
 
 
 def run_two_ranks(work: Callable[..., None], folder: Path, *arguments: object) -> None:
