@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import runpy
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from multiprocessing import forkserver
@@ -37,6 +40,24 @@ def pair() -> list[dict[str, str]]:
     group = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
     group |= {"TORCHELASTIC_RUN_ID": "pair", "GROUP_RANK": "0"}
     return [{**group, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(2)]
+
+
+def run_script(number: int, script: Path, *arguments: object) -> None:
+    """Run a program in one process, or in the two of a group."""
+    words = [str(script), *map(str, arguments)]
+    begun = [forks().Process(target=_run_script, args=(words, one)) for one in (pair() if number == 2 else [{}])]
+    for process in begun:
+        process.start()
+    for process in begun:
+        process.join(240)
+    assert [process.exitcode for process in begun] == [0] * number
+
+
+def _run_script(words: list[str], environment: dict[str, str]) -> None:
+    torch.set_num_threads(1)
+    os.environ.update(environment)
+    sys.argv = words
+    runpy.run_path(words[0], run_name="__main__")
 
 
 def use_forks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,11 +1,8 @@
-"""What tests run things with: a quiet trainer, processes that are ranks of one group, free ports."""
+"""What tests run things with: a quiet trainer, threads, free ports, a configuration as it would be."""
 
 from __future__ import annotations
 
-import os
 import socket
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
@@ -59,19 +56,6 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def run_two_processes(*arguments: str) -> None:
-    """Run Python twice, as the two ranks of a group that ``init_process_group("gloo")`` joins."""
-    group = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": "2"}
-    common = {**os.environ, **group, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
-    command = [sys.executable, "-W", "ignore", *arguments]
-    running = [
-        subprocess.Popen(command, env={**common, "RANK": str(rank)}, stderr=subprocess.PIPE, text=True)
-        for rank in range(2)
-    ]
-    errors = [process.communicate(timeout=240)[1] for process in running]
-    assert [process.returncode for process in running] == [0, 0], errors
 
 
 def printed_here(command: Sequence[str], otherwise: str) -> str:
