@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from datamodules.video.writing.encode import encode_video
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+# Before torch is imported: threads that wait by spinning take a busy machine's cores from the work that they wait for.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 hypothesis.settings.register_profile("no clock", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("no clock")
 

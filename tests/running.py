@@ -1,20 +1,18 @@
-"""What tests run things with: a quiet trainer, processes that are ranks of one group, free ports."""
+"""What tests run things with: a quiet trainer, threads, free ports, a configuration as it would be."""
 
 from __future__ import annotations
 
-import os
 import socket
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import timedelta
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
-import torch.distributed as dist
+
+import cli
 
 Command = Callable[..., Any]  # runs a command line, and returns what it gave
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -60,27 +58,8 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def run_two_processes(*arguments: str) -> None:
-    """Run Python twice, as the two ranks of a group that ``init_process_group("gloo")`` joins."""
-    group = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": "2"}
-    common = {**os.environ, **group, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
-    command = [sys.executable, "-W", "ignore", *arguments]
-    running = [
-        subprocess.Popen(command, env={**common, "RANK": str(rank)}, stderr=subprocess.PIPE, text=True)
-        for rank in range(2)
-    ]
-    errors = [process.communicate(timeout=240)[1] for process in running]
-    assert [process.returncode for process in running] == [0, 0], errors
-
-
-def run_two_ranks(work: Callable[..., None], folder: Path, *arguments: object) -> None:
-    """Call ``work(rank, folder, *arguments)`` in two processes of one group."""
-    torch.multiprocessing.spawn(_rank, args=(work, folder, arguments), nprocs=2)
-
-
-def _rank(rank: int, work: Callable[..., None], folder: Path, arguments: tuple[object, ...]) -> None:
-    torch.set_num_threads(1)
-    rendezvous = f"file://{folder}/rendezvous"
-    dist.init_process_group("gloo", init_method=rendezvous, rank=rank, world_size=2, timeout=timedelta(seconds=120))
-    work(rank, folder, *arguments)
-    dist.destroy_process_group()
+def printed_here(command: Sequence[str], otherwise: str) -> str:
+    """What `printed_config` gives, found in this process, which has imported everything."""
+    with redirect_stdout(StringIO()) as printed:
+        assert cli.main([*command[2:], "--print_config"]) == 0, otherwise
+    return printed.getvalue()

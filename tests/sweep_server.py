@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import wandb
 import yaml
 
 NAME = "team/appraise/abc123"
@@ -93,13 +94,19 @@ class Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def sweep_server(content: Mapping[str, Any], points: list[dict[str, float]]) -> Iterator[SweepServer]:
-    """The server, at work until the end of the block."""
+    """The server, at work until the end of the block.
+
+    The client keeps a server's address for as long as its process lives, and its later runs, offline ones too, would
+    ask this one for minutes after its end: so it is torn down.
+    """
+    wandb.teardown()
     server = SweepServer(content, points)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
         yield server
     finally:
+        wandb.teardown()
         server.shutdown()
         thread.join()
         server.server_close()

@@ -194,7 +194,8 @@ def _pair(entry: object) -> tuple[str, str]:
 def _check(schema: AttributeSchema) -> None:
     """Raise unless every attribute stands in exactly one head and every name is known."""
     grouped = Counter(name for head in schema.heads for name in head.attributes)
-    known = list(dict.fromkeys(schema.attributes))
+    spelt = {name: normalised(name) for name in schema.attributes}
+    alike = Counter(spelt.values())
     problems = {
         "is in no head": [name for name in schema.attributes if name not in grouped],
         "is in several heads or twice in one": [name for name, count in grouped.items() if count > 1],
@@ -207,9 +208,7 @@ def _check(schema: AttributeSchema) -> None:
         "is binary but has not exactly one attribute": [
             head.name for head in schema.heads if head.kind == "binary" and len(head.attributes) != 1
         ],
-        "is spelt like another": [
-            name for name in known if sum(normalised(name) == normalised(other) for other in known) > 1
-        ],
+        "is spelt like another": [name for name, plain in spelt.items() if alike[plain] > 1],
     }
     found = [f"{', '.join(names)} {what}" for what, names in problems.items() if names]
     if found:

@@ -159,9 +159,9 @@ def deployed(part_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple
 
 
 @pytest.fixture(autouse=True)
-def two_threads() -> Iterator[None]:
-    """Small operations on many threads take longer than on few."""
-    with threads(2):
+def one_thread() -> Iterator[None]:
+    """Small operations on many threads take longer than on one."""
+    with threads(1):
         yield
 
 

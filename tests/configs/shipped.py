@@ -66,7 +66,7 @@ def runs(training: Sequence[Path]) -> list[Any]:
 
 
 def trained(folder: Path, *options: str) -> Path:
-    """Best checkpoint of a training, which is tested at its end where its configuration says so."""
+    """Best checkpoint of a training."""
     assert cli.main(["fit", *options, f"--output={folder}"]) == 0
     return next(folder.rglob("best.ckpt"))
 
@@ -77,7 +77,9 @@ def trained_shortly(folder: Path, *options: str) -> Path:
 
 
 def tried(folder: Path, fast: bool, *options: str, tested: Sequence[str] | None = None) -> Path | None:
-    """Best checkpoint of a training that is tested again; None after one batch of everything.
+    """Best checkpoint of a training that is then tested; None after one batch of everything.
+
+    The test that many configurations ask for at the end of a training is that of the demos in `tests/methods`.
 
     Args:
         folder: Where the run goes.
@@ -85,11 +87,11 @@ def tried(folder: Path, fast: bool, *options: str, tested: Sequence[str] | None 
         options: Of the training.
         tested: Of the test; None for the same.
     """
+    untested = "--test_after_fit=false"
     if fast:
-        words = ["--trainer.fast_dev_run=1", "--test_after_fit=false", f"--output={folder}"]
-        assert cli.main(["fit", *options, *words]) == 0
+        assert cli.main(["fit", *options, "--trainer.fast_dev_run=1", untested, f"--output={folder}"]) == 0
         return None
-    checkpoint = trained(folder / "run", *options)
+    checkpoint = trained(folder / "run", *options, untested)
     assert (checkpoint.parents[1] / "run.json").is_file()
     asked = options if tested is None else tested
     assert cli.main(["test", *asked, f"--ckpt_path={checkpoint}", f"--output={folder / 'run'}"]) == 0

@@ -29,7 +29,7 @@ def test_a_part_of_the_trainer_wins_over_the_demo(part: str, config: str, capsys
 
 def _parts() -> list[Any]:
     missing = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
-    marks = {"cpu": [pytest.mark.slow], "ddp_cpu": []}  # the first is what all tests do
+    marks = {"cpu": [pytest.mark.slow], "ddp_cpu": [pytest.mark.slow]}  # what all tests do, and `front/test_run_record`
     return [pytest.param(name, marks=marks.get(name.rpartition("/")[2], [pytest.mark.gpu, missing])) for name in PARTS]
 
 

@@ -11,7 +11,9 @@ import pytest
 from PIL import Image
 
 import cli
+from lightning_modules.commands.cluster import submit
 from lightning_modules.commands.cluster.request import job_request, read_cluster
+from tests.running import printed_here
 
 ROOT = Path(cli.__file__).parent
 METHODS = ROOT / "lightning_modules"
@@ -56,6 +58,7 @@ def test_command_runs(
     diffusion_model: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     folder = tmp_path / "videos"
     folder.mkdir()
@@ -127,6 +130,8 @@ def test_command_runs(
     if words[0] == "mentor":
         words[words.index("--store") + 1] = str(deployed[0])
         words.append("--agreement")  # says it and stops, where the page would wait for people
+    if words[0] == "submit":
+        monkeypatch.setattr(submit, "printed_config", printed_here)
     if words[0] in ("mentor-loop", "reward-study"):
         words.append("--print_config")
     if words[0] == "fit":

@@ -55,7 +55,7 @@ def test_fit_test_and_predict(
     if checkpoint is None:
         return
     assert (checkpoint.parents[1] / "config.yaml").is_file()
-    assert (checkpoint.parents[1] / "test_scatter.png").is_file()
+    assert (checkpoint.parents[2] / "test_scatter.png").is_file()
     command = ["predict", "--config", "video_quality/score", f"--ckpt_path={checkpoint}", "--trainer.accelerator=cpu"]
     command += [f"--data.init_args.path={video_tree / 'train' / '0001.mp4'}", f"--output={tmp_path / 'scores'}"]
     assert cli.main(command) == 0

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from datamodules.inspection.store.feedback import FeedbackStore
+from tests.forks import ENVIRONMENT
 from tests.methods import process
 from tests.methods.data import answer, make_data
 from tests.methods.outcomes import Outcomes
 from tests.methods.table import METHODS, SEGMENTER, Method
-from tests.running import REPOSITORY
 
 OUTCOMES = Outcomes([*(method.name for method in METHODS), "generator"])
 Training = Callable[[Method], Path]
@@ -23,9 +23,8 @@ Training = Callable[[Method], Path]
 def plain_environment() -> Iterator[None]:
     """What processes inherit: one thread each, so that sums run in one order, and no display or account."""
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in {"OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg", "WANDB_MODE": "offline"}.items():
+        for name, value in ENVIRONMENT.items():
             patch.setenv(name, value)
-        patch.setenv("PYTHONPATH", str(REPOSITORY))
         yield
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,23 +14,19 @@ import torch
 
 import cli
 from datamodules.common import atomic_write
-from lightning_modules.commands.front.lightning_cli import import_public_classes
-from tests.running import REPOSITORY, free_port
+from tests.forks import forks, pair
+from tests.running import REPOSITORY
 
 POINTS = ["before fsync", "before replace", "before the folder's fsync"]
 POINT, MARK = "WRITING_POINT", "WRITING_MARK"  # where the writing of a checkpoint waits, and the file that says so
 _WAIT = 120.0
-_FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload([__name__])
-
-import_public_classes()
 
 
 def start(
     commands: Sequence[Sequence[str]], log: Path, environment: Mapping[str, str] | None = None
 ) -> ForkServerProcess:
     """Begin a process that runs command lines one after another, and writes what they print to ``log``."""
-    process = _FORKS.Process(target=_run, args=(commands, str(log), dict(environment or {})))
+    process = forks().Process(target=_run, args=(commands, str(log), dict(environment or {})))
     process.start()
     return process
 
@@ -39,9 +35,7 @@ def start_pair(
     commands: Sequence[Sequence[str]], log: Path, environment: Mapping[str, str] | None = None
 ) -> list[ForkServerProcess]:
     """Begin two processes of one group, as torchrun would."""
-    group = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
-    group |= {"TORCHELASTIC_RUN_ID": "pair", "GROUP_RANK": "0", **(environment or {})}
-    ranks = [{**group, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(2)]
+    ranks = [{**(environment or {}), **rank} for rank in pair()]
     words = [[*command, "--trainer.devices=2", "--trainer.strategy=ddp"] for command in commands]
     return [start(words, log.with_name(f"{log.stem}{rank['RANK']}.txt"), rank) for rank in ranks]
 
@@ -77,6 +71,7 @@ def _run(commands: Sequence[Sequence[str]], log: str, environment: Mapping[str, 
     os.environ.update(environment)
     os.chdir(REPOSITORY)
     torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # it is ignored where the tests run in the background
     wait_at_the_point()
     sys.exit(max(cli.main(command) for command in commands))
 

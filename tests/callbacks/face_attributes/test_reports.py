@@ -25,7 +25,8 @@ from callbacks.face_attributes.model_card import ModelCard
 from callbacks.face_attributes.report import AttributeReport
 from datamodules.common.errors import ConfigurationError
 from datamodules.faces.schema import AttributeSchema
-from tests.running import quiet_trainer, run_two_ranks
+from tests.forks import run_two_ranks
+from tests.running import quiet_trainer
 from tests.tables import csv_rows
 
 SCHEMA = AttributeSchema.from_file()

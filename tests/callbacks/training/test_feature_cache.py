@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
-import subprocess
-import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,8 +20,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
 
-import callbacks
-from callbacks.action.classification_report import ClassificationReport  # noqa: F401  # for the program of two processes
+from callbacks.action.classification_report import ClassificationReport
 from callbacks.training import feature_cache
 from callbacks.training.feature_cache import FeatureCache
 from callbacks.training.feature_shards import FeatureFolder, ShardWriter
@@ -32,6 +28,7 @@ from datamodules.action.datamodule import ActionDataModule
 from datamodules.action.frames.augmentation import ActionAugmentation
 from datamodules.common.errors import CheckpointError, ConfigurationError
 from lightning_modules.action.module import FrameAveragingActionRecognizer
+from tests.forks import forks
 from tests.running import quiet_trainer
 
 SIDE = 32
@@ -394,45 +391,29 @@ def test_files_are_safetensors(tmp_path: Path) -> None:
         writer.add(numbers[:2])
 
 
-TWO_PROCESSES = """
-import os, runpy, sys
-from pathlib import Path
+def fit_and_test_in_two(folder: Path, pictures: Path) -> None:
+    """Train and test in two processes that count the frames that pass the backbone."""
+    original = FrameAveragingActionRecognizer.frame_features
 
-parts = runpy.run_path(sys.argv[1])
-folder = Path(sys.argv[2])
-model_class = parts["FrameAveragingActionRecognizer"]
-original = model_class.frame_features
+    def counted(self: FrameAveragingActionRecognizer, frames: Tensor) -> Tensor:
+        with (folder / "passes.txt").open("a") as stream:
+            stream.write(f"{self.global_rank} {len(frames)}\n")
+        return original(self, frames)
 
-
-def counted(self, frames):
-    with open(folder / "passes.txt", "a") as stream:
-        stream.write(f"{self.global_rank} {len(frames)}\\n")
-    return original(self, frames)
-
-
-model_class.frame_features = counted
-callbacks = [parts["FeatureCache"](str(folder / "features")), parts["ClassificationReport"](figures=False)]
-trainer = parts["make_trainer"](folder, *callbacks, devices=2, strategy="ddp_fork")
-model, data = parts["make_model"](), parts["make_data"](Path(sys.argv[3]), batch_size=5)
-trainer.fit(model, datamodule=data)
-trainer.test(model, datamodule=data, verbose=False)
-"""
+    FrameAveragingActionRecognizer.frame_features = counted
+    torch.set_num_threads(1)
+    used = [FeatureCache(str(folder / "features")), ClassificationReport(figures=False)]
+    trainer = make_trainer(folder, *used, devices=2, strategy="ddp_fork")
+    model, data = make_model(), make_data(pictures, batch_size=5)
+    trainer.fit(model, datamodule=data)
+    trainer.test(model, datamodule=data, verbose=False)
 
 
 def test_the_first_process_computes_and_the_others_wait(pictures: Path, tmp_path: Path) -> None:
-    program = tmp_path / "program.py"
-    program.write_text(TWO_PROCESSES, encoding="utf-8")
-    root = Path(callbacks.__file__).parents[1]
-    done = subprocess.run(
-        [sys.executable, str(program), __file__, str(tmp_path), str(pictures)],
-        cwd=root,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+    launcher = forks().Process(target=fit_and_test_in_two, args=(tmp_path, pictures))
+    launcher.start()
+    launcher.join(240)
+    assert launcher.exitcode == 0
     passes = [line.split() for line in (tmp_path / "passes.txt").read_text().splitlines()]
     assert {rank for rank, _ in passes} == {"0"}
     assert sum(int(frames) for _, frames in passes) == 72

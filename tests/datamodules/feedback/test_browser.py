@@ -44,11 +44,6 @@ def chrome() -> Iterator[Any]:
         yield opened
 
 
-@pytest.fixture(scope="module")
-def many(tmp_path_factory: pytest.TempPathFactory, chrome: Any) -> Path:
-    return make_store(tmp_path_factory.mktemp("many"), images=170, each=3, size=(120, 160))
-
-
 @pytest.fixture
 def opened(tmp_path: Path, chrome: Any) -> Iterator[tuple[Any, Path]]:
     store = make_store(tmp_path, images=6, each=3)
@@ -58,31 +53,35 @@ def opened(tmp_path: Path, chrome: Any) -> Iterator[tuple[Any, Path]]:
         yield page, store
 
 
-def test_500_answers_with_undo_reload_and_a_killed_server(many: Path, chrome: Any) -> None:
-    port = free_port()
-    server = Server(many, port)
+@pytest.mark.parametrize("number_of_answers", [100, pytest.param(500, marks=pytest.mark.slow)])
+def test_answers_with_undo_reload_and_a_killed_server(number_of_answers: int, tmp_path: Path, chrome: Any) -> None:
+    store, port = make_store(tmp_path, images=number_of_answers // 3 + 4, each=3, size=(120, 160)), free_port()
+    reloaded = (3 * number_of_answers // 25, 3 * number_of_answers // 5)
+    killed = 2 * number_of_answers // 5
+    undone = (number_of_answers // 5, killed + 3, reloaded[1] + 1)
+    server = Server(store, port)
     asked: dict[str, str] = {}
     try:
         with new_page(chrome) as page:
             page.goto(server.address)
             wait_ready(page)
-            for number in range(500):
-                if number in (60, 300):
+            for number in range(number_of_answers):
+                if number in reloaded:
                     page.reload()
                     wait_ready(page)
-                if number == 200:
+                if number == killed:
                     wait_until(page, "appraise.waiting >= 5")  # on a busy machine fewer may be there
                     server.kill()  # kill -9; the questions that wait are answered while there is no server
-                if number == 204:
+                if number == killed + 4:
                     assert page.evaluate("appraise.pending") > 0
-                    server = Server(many, port)
-                if number in (100, 203, 301):  # the last answer is taken back, and given again the other way round
+                    server = Server(store, port)
+                if number in undone:  # the last answer is taken back, and given again the other way round
                     page.keyboard.press("Backspace")
                     shown = press(page, "n")
                     assert asked[shown] == "y"
                     asked[shown] = "n"
                 key = "y" if number % 3 else "n"
-                if number in (99, 202, 300):
+                if number + 1 in undone:
                     key = "y"
                 shown = press(page, key)
                 assert shown not in asked  # never asked twice
@@ -90,12 +89,12 @@ def test_500_answers_with_undo_reload_and_a_killed_server(many: Path, chrome: An
             settle(page)
     finally:
         server.stop()
-    answers = read(many)
+    answers = read(store)
     assert len({one.client_id for one in answers}) == len(answers)
     taken_back = {one.undoes for one in answers if one.undoes is not None}
     assert len(taken_back) == 3
     in_force = [one for one in answers if one.undoes is None and one.id not in taken_back]
-    assert len(in_force) == 500
+    assert len(in_force) == number_of_answers
     assert {str(one.detection_id): one.verdict for one in in_force} == {
         shown: "confirm" if key == "y" else "reject" for shown, key in asked.items()
     }

@@ -18,7 +18,8 @@ from datamodules.inspection.batch import InspectionBatch
 from datamodules.inspection.datamodule import InspectionDataModule
 from datamodules.inspection.demo.settings import DEFECT_CLASSES, InspectionDemoSettings
 from datamodules.inspection.settings import AugmentationSettings
-from tests.datamodules.samples import Watcher, run_python
+from tests.datamodules.samples import Watcher
+from tests.forks import run_script
 from tests.running import quiet_trainer
 
 NO_FLIPS = AugmentationSettings(flip_horizontal=0, flip_vertical=0)
@@ -251,15 +252,14 @@ def drawn(ranks: list[Any]) -> dict[tuple[int, int, int], int]:
     }
 
 
-def test_two_processes_get_halves_of_both_domains(parts: Path, tmp_path: Path, repository: Path) -> None:
+def test_two_processes_get_halves_of_both_domains(parts: Path, tmp_path: Path) -> None:
     script = tmp_path / "count.py"
     script.write_text(TWO_PROCESSES)
 
     def run(processes: int) -> list[Any]:
         folder = tmp_path / f"{processes}"
         folder.mkdir()
-        home = {"PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1", "HOME": str(tmp_path)}
-        run_python(script, parts / "manifest.csv", folder, processes, env={"PYTHONPATH": str(repository), **home})
+        run_script(processes, script, parts / "manifest.csv", folder, processes)
         return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(processes)]
 
     ranks = run(2)

@@ -14,7 +14,7 @@ from datamodules import VideoQualityDataModule
 from datamodules.common.errors import ConfigurationError, LabelError, VideoError
 from datamodules.video_quality.batch import VideoQualityBatch
 from datamodules.video_quality.demo.sources import DemoSettings
-from tests.datamodules.samples import run_python
+from tests.forks import run_script
 
 Write = Callable[[Path, str], Path]
 SMALL = {
@@ -263,7 +263,7 @@ def test_two_processes_see_every_video_once(folder: Path, write: Write, tmp_path
     rows = "".join(f"{number:04}.mp4,{number},test\n" for number in range(1, 6))
     path = write(folder / "five.csv", "file,mos,split\n" + rows)
     script = write(tmp_path / "two.py", SCRIPT)
-    run_python(script, path, tmp_path)
+    run_script(2, script, path, tmp_path)
     ranks = [json.loads((tmp_path / f"rank{rank}.json").read_text()) for rank in range(2)]
     assert ranks == [[[0, True], [2, True], [4, True]], [[1, True], [3, True], [0, False]]]
 

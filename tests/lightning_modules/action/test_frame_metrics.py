@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from lightning_modules.action.metrics import FrameMetrics
-from tests.running import run_two_ranks
+from tests.forks import run_two_ranks
 
 
 def rows(count: int = 60) -> dict[str, torch.Tensor]:

@@ -22,6 +22,7 @@ from datamodules.video.writing.encode import encode_video
 from lightning_modules.action.module import FrameAveragingActionRecognizer
 from lightning_modules.commands.annotate import predict_arguments
 from lightning_modules.commands.front.errors import CommandLineError
+from tests.methods import process
 from tests.running import Command, save_checkpoint
 from tests.tables import csv_rows
 
@@ -219,19 +220,13 @@ def test_ctrl_c_leaves_valid_files_and_the_same_command_goes_on(
     table = output / "b.frames.csv"
     arguments = ["annotate", str(tmp_path / "videos"), "--ckpt_path", str(recognizer), "--output", str(output)]
     arguments += ["--trainer.accelerator", "cpu", "--seconds", "0.5"]
-    # the handler is set, since the signal is ignored where tests run in the background
-    program = "import signal, sys, cli; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    program += "sys.exit(cli.main(sys.argv[1:]))"
-    with subprocess.Popen([sys.executable, "-c", program, *arguments], stderr=subprocess.PIPE, text=True) as run:
-        hung = threading.Timer(300, run.kill)
-        hung.start()
-        while run.poll() is None and not (table.is_file() and table.read_bytes().count(b"\n") > 60):
-            time.sleep(0.02)
-        run.send_signal(signal.SIGINT)
-        said = run.communicate()[1]
-        hung.cancel()
-    assert run.returncode == 130, said
-    assert "stopped by Ctrl-C; anything written so far is kept" in said
+    run = process.start([arguments], tmp_path / "said.txt")
+    while run.is_alive() and not (table.is_file() and table.read_bytes().count(b"\n") > 60):
+        time.sleep(0.02)
+    assert run.pid is not None
+    os.kill(run.pid, signal.SIGINT)
+    assert process.wait([run]) == [130]
+    assert "stopped by Ctrl-C; anything written so far is kept" in (tmp_path / "said.txt").read_text()
     summary = json.loads((output / "summary.json").read_text(encoding="utf-8"))
     assert [one["status"] for one in summary["sources"]] == ["ok", "stopped"]
     rows = csv_rows(table)

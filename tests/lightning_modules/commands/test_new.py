@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
+import os
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
 
 from lightning_modules.commands.new.write import module_of
+from tests.forks import forks
 from tests.running import REPOSITORY, Command
 
 TEMPLATES = REPOSITORY / "lightning_modules/commands/new"
@@ -18,10 +20,21 @@ def test_the_templates_pass_their_own_tests(tmp_path: Path) -> None:
     files = [tmp_path / f"test_{kind}.py" for kind in ("method", "data")]
     for file in files:
         file.write_text((TEMPLATES / f"check_{file.stem.removeprefix('test_')}.py").read_text())
-    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", "/dev/null", *map(str, files)]
-    done = subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout
-    assert "3 passed" in done.stdout
+    words = ["-q", "-p", "no:cacheprovider", "-c", "/dev/null", *map(str, files)]
+    tested = forks().Process(target=run_tests, args=(words, tmp_path / "said.txt"))
+    tested.start()
+    tested.join()
+    said = (tmp_path / "said.txt").read_text()
+    assert tested.exitcode == 0, said
+    assert "3 passed" in said
+
+
+def run_tests(words: list[str], said: Path) -> None:
+    """As a user's own pytest would, in a process of its own."""
+    os.chdir(REPOSITORY)
+    with said.open("w") as stream, redirect_stdout(stream):
+        code = pytest.main(words)
+    sys.exit(code)
 
 
 def test_a_new_method_trains_and_is_tested_from_its_run(appraise: Command, workdir: Path) -> None:

@@ -1,8 +1,8 @@
-"""Gradients of a method's whole sum of losses; run, one of two processes that share a batch, as DDP averages them."""
+"""Gradients of a method's whole sum of losses, of one process or of two that share a batch, as DDP averages them."""
 
 from __future__ import annotations
 
-import sys
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -71,22 +71,16 @@ def precision(name: str) -> Any:
     return torch.autocast("cpu", torch.bfloat16, enabled=name == "bf16")
 
 
-def main(output: str) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo")
+def save_those_of_two(rank: int, folder: Path) -> None:
+    """What one of two processes does; the first writes the gradients of all options and precisions."""
     found: dict[str, dict[str, Tensor]] = {}
     for name in (*OPTIONS, "detector"):
         for bits in PRECISIONS:
             method, batch = made(name)
             wrapped = DistributedDataParallel(Step(method))  # must outlive the backward pass
             with precision(bits):
-                loss = wrapped(rows_of(batch, dist.get_rank(), dist.get_world_size()))
+                loss = wrapped(rows_of(batch, rank, dist.get_world_size()))
             loss.backward()
             found[f"{name} {bits}"] = gradients(method)
-    if dist.get_rank() == 0:
-        torch.save(found, output)
-    dist.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])
+    if rank == 0:
+        torch.save(found, folder / "gradients.pt")

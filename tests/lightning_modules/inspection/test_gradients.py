@@ -8,16 +8,16 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.forks import run_two_ranks
 from tests.lightning_modules.inspection import gradients as helper
-from tests.running import run_two_processes
 
 
 @pytest.fixture(scope="module")
 def two_processes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Tensor]]:
-    """Gradients by options and precision; the processes start once, since that takes seconds."""
-    output = tmp_path_factory.mktemp("gradients") / "gradients.pt"
-    run_two_processes(helper.__file__, str(output))
-    loaded: dict[str, dict[str, Tensor]] = torch.load(output, weights_only=True)
+    """Gradients by options and precision."""
+    folder = tmp_path_factory.mktemp("gradients")
+    run_two_ranks(helper.save_those_of_two, folder)
+    loaded: dict[str, dict[str, Tensor]] = torch.load(folder / "gradients.pt", weights_only=True)
     return loaded
 
 

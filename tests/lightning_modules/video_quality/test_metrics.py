@@ -22,7 +22,7 @@ from lightning_modules.video_quality.metrics import (
     srcc,
 )
 from lightning_modules.video_quality.score_map import fit_four_parameter_logistic, four_parameter_logistic
-from tests.running import run_two_ranks
+from tests.forks import run_two_ranks
 
 
 def pairs(count: int, seed: int, levels: int | None = None) -> tuple[Tensor, Tensor]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -15,29 +14,10 @@ import pytest
 import torch
 
 from callbacks.training.saving.checkpoint_files import CheckpointFiles
+from datamodules.common import atomic_write
+from tests.forks import forks
 from tests.running import REPOSITORY
 
-WRITER = """
-import sys, time
-from pathlib import Path
-import torch
-from callbacks.training.saving.checkpoint_files import CheckpointFiles
-from datamodules.common import atomic_write
-
-target, point = Path(sys.argv[1]), sys.argv[2]
-
-def pause(*_):
-    print("paused", flush=True)
-    time.sleep(60)
-
-if point == "before fsync":
-    atomic_write._synchronise = pause
-elif point == "before replace":
-    atomic_write._use_default_mode = lambda path, before=atomic_write._synchronise: (before(path), pause())
-elif point == "before the folder's fsync":
-    atomic_write._synchronise_folder = pause
-CheckpointFiles().save_checkpoint({"step": 2, "state_dict": {"weight": torch.full((1000,), 2.0)}}, target)
-"""
 POINTS = ["before fsync", "before replace", "before the folder's fsync"]
 
 
@@ -45,6 +25,23 @@ def save(target: Path, step: int) -> None:
     CheckpointFiles().save_checkpoint(
         {"step": step, "state_dict": {"weight": torch.full((1000,), float(step))}}, target
     )
+
+
+def write_until(point: str, target: Path, paused: Path) -> None:
+    """Write a second checkpoint and stop at a point, which a file tells."""
+
+    def pause(*_: object) -> None:
+        paused.touch()
+        time.sleep(60)
+
+    before = atomic_write._synchronise
+    if point == "before fsync":
+        atomic_write._synchronise = pause
+    elif point == "before replace":
+        atomic_write._use_default_mode = lambda path: (before(path), pause())
+    elif point == "before the folder's fsync":
+        atomic_write._synchronise_folder = pause
+    save(target, 2)
 
 
 def step_of(target: Path) -> int:
@@ -55,20 +52,21 @@ def step_of(target: Path) -> int:
 
 @pytest.mark.parametrize("point", POINTS)
 def test_a_kill_at_any_point_leaves_the_old_or_the_new_and_nothing_after_the_next(tmp_path: Path, point: str) -> None:
-    target = tmp_path / "last.ckpt"
+    (tmp_path / "run").mkdir()
+    target, paused = tmp_path / "run" / "last.ckpt", tmp_path / "paused"
     save(target, 1)
-    writer = subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(target), point], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True
-    )
-    assert writer.stdout is not None
-    assert writer.stdout.readline() == "paused\n"
-    writer.send_signal(signal.SIGKILL)
-    writer.wait()
+    writer = forks().Process(target=write_until, args=(point, target, paused))
+    writer.start()
+    while not paused.exists():
+        assert writer.is_alive()
+        time.sleep(0.01)
+    writer.kill()
+    writer.join()
     assert step_of(target) == (2 if point == POINTS[-1] else 1)
-    assert len(list(tmp_path.iterdir())) == (1 if point == POINTS[-1] else 2)
+    assert len(list(target.parent.iterdir())) == (1 if point == POINTS[-1] else 2)
     save(target, 3)
     assert step_of(target) == 3
-    assert [path.name for path in tmp_path.iterdir()] == ["last.ckpt"]
+    assert [path.name for path in target.parent.iterdir()] == ["last.ckpt"]
 
 
 def test_files_of_living_processes_and_of_other_machines_stay(tmp_path: Path) -> None:

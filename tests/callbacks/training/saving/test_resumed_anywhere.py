@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import lightning as L
@@ -23,7 +21,8 @@ from callbacks.training.saving.stop_at_signal import StopAtSignal, StoppedBySign
 from datamodules.common.resuming import ResumableLoader
 from datamodules.common.sampler import PaddedDistributedSampler, SampleIndex
 from lightning_modules.commands.front.loggers import go_on
-from tests.running import REPOSITORY, quiet_trainer
+from tests.forks import forks, pair
+from tests.running import quiet_trainer
 
 BATCHES, EPOCHS = 5, 4
 
@@ -139,15 +138,18 @@ def test_a_resumed_training_ends_as_one_that_ran_through(tmp_path: Path, hook: s
     check(tmp_path, hook, batch, val_check_interval=every)
 
 
-def test_two_processes_resume_as_one_does(tmp_path: Path) -> None:
-    launched = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", __name__, str(tmp_path)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, *launched], cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-
-
-if __name__ == "__main__":
+def resume_one_of_two(environment: dict[str, str], folder: Path) -> None:
+    """One process of a group that resumes where the signal stopped the other."""
+    os.environ.update(environment)
+    torch.set_num_threads(1)
     for place in (("training_step", 1), ("training_step", BATCHES - 1), ("validation_step", 2)):
-        check(Path(sys.argv[1], *map(str, place)), *place, strategy="ddp", devices=2, use_distributed_sampler=False)
+        check(Path(folder, *map(str, place)), *place, strategy="ddp", devices=2, use_distributed_sampler=False)
+
+
+def test_two_processes_resume_as_one_does(tmp_path: Path) -> None:
+    processes = [forks().Process(target=resume_one_of_two, args=(environment, tmp_path)) for environment in pair()]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(240)
+    assert [process.exitcode for process in processes] == [0, 0]

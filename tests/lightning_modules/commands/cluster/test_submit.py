@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 import cli
+from lightning_modules.commands.cluster import submit
 from lightning_modules.commands.cluster.request import JobRequest, job_request, read_cluster
 from lightning_modules.commands.cluster.script import Job, render
 from lightning_modules.commands.cluster.submit import check_devices, number_of, run, split_at_dashes, value_of
 from lightning_modules.commands.front.errors import CommandLineError
-from tests.running import REPOSITORY
+from tests.running import REPOSITORY, printed_here
 
 JOB = Job("appraise-x", Path("/runs/x/version_0"), Path("/work"), ["python", "cli.py", "fit", "--config=/a b.yaml"])
 
@@ -188,6 +189,7 @@ def test_a_folder_is_claimed_only_when_all_is_right(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(submit, "printed_config", printed_here)
     arguments = ["submit", "--config=video_quality/demo", "--gpus-per-node=0", "--stage=data.init_args.root"]
     assert cli.main(arguments) == 2
     assert "--stage data.init_args.root: its value is None" in capsys.readouterr().err

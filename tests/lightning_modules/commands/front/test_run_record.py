@@ -173,11 +173,14 @@ def test_processes_of_a_torchrun_without_a_name_share_a_folder(workdir: Path) ->
         "folder = claim_run_folder(Path('runs'), numbered=True)\n"
         "(folder / os.environ['RANK']).touch()\n"
     )
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={free_port()}"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    launched = [
+        subprocess.Popen([*command, f"--master-port={free_port()}", "claims.py"], cwd=workdir, env=environment)
+        for _ in range(2)
+    ]
+    assert [one.wait(300) for one in launched] == [0, 0]
     for number in range(2):
-        subprocess.run(
-            [*command, "claims.py"], cwd=workdir, env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, check=True
-        )
         assert {path.name for path in (workdir / "runs" / f"version_{number}").iterdir()} == {"0", "1"}
 
 

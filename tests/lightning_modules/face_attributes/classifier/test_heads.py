@@ -17,7 +17,7 @@ from lightning_modules.face_attributes.classifier.heads import AttributeHeads, L
 from lightning_modules.face_attributes.classifier.legacy_labels import legacy_random_labels
 from lightning_modules.face_attributes.classifier.losses import ClassWeights, attribute_losses, balanced_weights
 from lightning_modules.face_attributes.classifier.metrics import AttributeMetrics
-from tests.running import run_two_ranks
+from tests.forks import run_two_ranks
 
 # The columns are not in the order of the heads, as in the list of PubFig.
 MIXED = AttributeSchema(

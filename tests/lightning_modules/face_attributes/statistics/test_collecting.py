@@ -13,8 +13,8 @@ from lightning_modules.face_attributes.statistics.collecting import AttributeSta
 from lightning_modules.face_attributes.statistics.kept_faces import FaceSampler
 from lightning_modules.face_attributes.statistics.label_columns import draw_equal_sets, index_hash
 from lightning_modules.face_attributes.targets.linear_fits import fit_regression, fit_weights
+from tests.forks import run_two_ranks
 from tests.lightning_modules.face_attributes.collected import collected
-from tests.running import run_two_ranks
 
 FACES, ATTRIBUTES, SIDE = 90, 6, 8
 LAYERS = {"conv4_2": (3, 4), "fc6": (20,)}

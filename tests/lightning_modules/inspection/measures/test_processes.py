@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lightning_modules.inspection.measures.areas import AreaMetrics
 from lightning_modules.inspection.measures.images import ImageMetrics
-from tests.running import run_two_ranks
+from tests.forks import run_two_ranks
 
 ROWS = 8
 
