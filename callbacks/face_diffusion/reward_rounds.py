@@ -94,7 +94,7 @@ class RewardRounds(L.Callback):
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Read the reward's networks, where something is to be tuned."""
-        if stage == "fit":
+        if stage == "fit" and isinstance(pl_module, RewardTunedDiffusion) and pl_module.config.is_tuned:
             self.reward.load()
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
