@@ -93,7 +93,7 @@ class DiffusionSettings(MethodSettings):
         low=0,
         high=0.99,
     )
-    sampling_steps: int = argument(default=20, help="Network passes of a sample.", low=1, free=True)
+    sampling_steps: int = argument(default=50, help="Network passes of a sample.", low=1, free=True)
     eta: float = argument(
         default=0.0, help="Noise on the way of a sample: 0 none, 1 as much as DDPM.", low=0, high=1, free=True
     )
