@@ -54,8 +54,11 @@ def _panel(axes: Axes, settings: StudySettings, rows: RowValues, measure: str) -
     axes.set_ylabel(name_of(measure))
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
-    if wanted.x is None and _spans_decades(settings):
+    places = sorted({row.place for row in settings.rows.values() if row.place})
+    if wanted.x is None and places and max(places) / min(places) > 10:
         axes.set_xscale("log")
+        axes.set_xticks(places, [f"{place:,g}" for place in places])
+        axes.minorticks_off()
 
 
 def _point(
@@ -76,8 +79,3 @@ def _point(
 
 def _halves(values: tuple[float, ...]) -> list[float]:
     return [0.0 if math.isnan(value) else value for value in values]
-
-
-def _spans_decades(settings: StudySettings) -> bool:
-    places = [row.place for row in settings.rows.values() if row.place is not None and row.place > 0]
-    return bool(places) and max(places) / min(places) > 10
