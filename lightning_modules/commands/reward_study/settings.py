@@ -83,6 +83,7 @@ class StudySettings:
         samples: Pictures of a row.
         measure: Options of ``measure-generated``; in a text ``{NAME}`` stands for the checkpoint of a row.
         held_out: Data whose training pictures are the real ones that nobody learnt from; None has none.
+        against: Row that the others are measured against: a second table has the differences seed by seed.
         compare: Rows that the page shows side by side, for the first seed; empty shows all.
         figure: The figure.
         processes: Pieces of work at a time, each in a process of its own.
@@ -98,6 +99,7 @@ class StudySettings:
     samples: int = 2560
     measure: dict[str, OptionValue] = field(default_factory=dict)
     held_out: dict[str, OptionValue] | None = None
+    against: str | None = None
     compare: list[str] = field(default_factory=list)
     figure: StudyFigure = field(default_factory=StudyFigure)
     processes: int = 2
@@ -140,7 +142,11 @@ class StudySettings:
 
     def _named(self) -> dict[str, set[str]]:
         found = {f'row "{name}"': self.needs(name) | names_in(row.sampling) for name, row in self.rows.items()}
-        return found | {"measure": names_in(self.measure), "compare": set(self.compare)}
+        return found | {
+            "measure": names_in(self.measure),
+            "compare": set(self.compare),
+            "against": {self.against} - {None},
+        }
 
     def _check_order(self) -> None:
         """Refuse rows that wait for one another."""

@@ -34,7 +34,7 @@ from lightning_modules.commands.reward_study.tasks import (
     work,
     write_pictures,
 )
-from lightning_modules.commands.rows.estimates import RowValues, markdown, per_seed_csv
+from lightning_modules.commands.rows.estimates import RowValues, differences, markdown, per_seed_csv
 from lightning_modules.commands.rows.processes import work_through
 from lightning_modules.commands.rows.results import OptionValue, Result, filled, names_in, read_result
 
@@ -248,6 +248,11 @@ class Study:
         write_text(self.folder / "table.md", markdown(rows, COLUMNS) + "\n")
         write_text(self.folder / "table.csv", per_seed_csv(rows, self.settings.seeds))
         results.info("%s", markdown(rows, COLUMNS))
+        if self.settings.against is not None:
+            base = self.settings.rows[self.settings.against].title
+            less = markdown(differences(rows, base), COLUMNS)
+            write_text(self.folder / "differences.md", less + "\n")
+            results.info("less %s, seed by seed:\n%s", base, less)
         if self.settings.figure.y:
             results.info("figure: %s", draw(self.settings, rows, self.folder / "figure.png"))
         results.info("page: %s", self._page())

@@ -83,3 +83,21 @@ def per_seed_csv(rows: RowValues, seeds: Sequence[int]) -> str:
         for seed, value in zip(seeds, values, strict=False)  # a stopped loop has fewer values than seeds
     )
     return csv_text(["row", "seed", *names], lines)
+
+
+def differences(rows: RowValues, against: str) -> RowValues:
+    """Values of each row less those of one, seed by seed: what seeds share is taken off.
+
+    Example:
+        >>> rows = {"a": [{"kid": 0.5}, {"kid": 0.7}], "b": [{"kid": 0.75}, {"kid": 1.0}]}
+        >>> {title: [round(one["kid"], 2) for one in seeds] for title, seeds in differences(rows, "a").items()}
+        {'b': [0.25, 0.3]}
+    """
+    return {
+        title: [
+            {name: value - base[name] for name, value in one.items() if name in base}
+            for one, base in zip(seeds, rows[against], strict=True)
+        ]
+        for title, seeds in rows.items()
+        if title != against
+    }

@@ -122,6 +122,7 @@ def small(folder: Path, **changes: Any) -> list[str]:
                 "sampling": {"model.init_args.eta": 1.0},
             },
         },
+        "against": "start",
         "figure": {"y": ["kid", "similarity_mean"], "place": "noise"},
         "processes": 1,
         "output": str(folder / "study"),
@@ -142,6 +143,7 @@ def test_a_study_ends_with_table_figure_and_page_and_goes_on(tmp_path: Path, cap
     assert rows[0]["kid"] != rows[1]["kid"]
     assert len(list((folder / "noisy" / "seed_0" / "measured" / "samples").glob("*.png"))) == 8 + 1  # and the sheet
     assert "with noise" in (folder / "page" / "page.html").read_text()
+    assert f"{float(rows[1]['kid']) - float(rows[0]['kid']):.3f}" in (folder / "differences.md").read_text()
     with Image.open(folder / "figure.png") as picture:
         assert picture.width > picture.height
     trained = folder / "start" / "seed_0" / "result.json"
