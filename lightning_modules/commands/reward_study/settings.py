@@ -142,11 +142,8 @@ class StudySettings:
 
     def _named(self) -> dict[str, set[str]]:
         found = {f'row "{name}"': self.needs(name) | names_in(row.sampling) for name, row in self.rows.items()}
-        return found | {
-            "measure": names_in(self.measure),
-            "compare": set(self.compare),
-            "against": {self.against} - {None},
-        }
+        found |= {"measure": names_in(self.measure), "compare": set(self.compare)}
+        return found if self.against is None else {**found, "against": {self.against}}
 
     def _check_order(self) -> None:
         """Refuse rows that wait for one another."""
