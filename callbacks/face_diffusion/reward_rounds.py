@@ -197,6 +197,7 @@ class RewardRounds(L.Callback):
             "round": number,
             "seed": self.seed,
             "steps": config.sampling_steps,
+            "sampler": config.own_sampler,
             "eta": config.eta,
             "schedule": config_digest({k: v for k, v in module.schedule.config.items() if not k.startswith("_")}),
             "weights": tensors_digest(module.unet.state_dict()),

@@ -243,12 +243,10 @@ class RewardTunedDiffusion(Method):
         return drawn if self.autoencoder is None else self.autoencoder.decode(drawn.to(self.device))
 
     def sample_signal(self, keys: Tensor, labels: Tensor, guide: Guide | None = None) -> Tensor:
-        """What DDIM ends with, float32 ``(B, *sample_shape)``."""
-        predict = self.predictor(labels.to(self.device))
-        config = self.config
-        return draw(
-            predict, self.schedule, keys, self.sample_shape, config.sampling_steps, config.eta, guide, self.device
-        )
+        """What sampling ends with, float32 ``(B, *sample_shape)``."""
+        predict, config = self.predictor(labels.to(self.device)), self.config
+        way = (config.sampling_steps, config.own_sampler, config.eta)
+        return draw(predict, self.schedule, keys, self.sample_shape, *way, guide, self.device)
 
     def predict_step(self, batch: SampleBatch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Any]:
         """Make pictures.

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from datamodules.common.seeded_draws import normals
 from lightning_modules.face_diffusion.losses import Predict
-from lightning_modules.face_diffusion.schedule import NoiseSchedule
+from lightning_modules.face_diffusion.schedule import NoiseSchedule, SamplerName
 
 Guide = Callable[[Predict, Tensor, int], Tensor]  # the network, noisy samples and their time, to a prediction
 
@@ -21,11 +21,12 @@ def draw(
     keys: Tensor,
     shape: Sequence[int],
     steps: int,
+    sampler: SamplerName = "ddim",
     eta: float = 0.0,
     guide: Guide | None = None,
     device: torch.device | str = "cpu",
 ) -> Tensor:
-    """Samples of a model by DDIM.
+    """Samples of a model.
 
     Args:
         predict: The network.
@@ -33,19 +34,20 @@ def draw(
         keys: int64 ``(B,)``; all noise of a sample follows from its key.
         shape: Of a sample.
         steps: Network passes.
-        eta: 0 draws no noise on the way, 1 as much as DDPM.
+        sampler: How they are used.
+        eta: 0 draws no noise on the way, 1 as much as DDPM; for ``ddim``.
         guide: Predicts in place of the network, towards what is wanted; None leaves it alone.
         device: Of the network.
 
     Returns:
         float32 ``(B, *shape)``.
     """
-    sampler = schedule.sampler(steps)
+    way = schedule.sampler(steps, sampler, eta)
     noisy = normals(keys, "start", shape).to(device)
-    for number, time in enumerate(sampler.timesteps.tolist()):
+    for number, time in enumerate(way.times):
         predicted = (guide or _unguided)(predict, noisy, time)
         noise = normals(keys, f"step {number}", shape).to(noisy) if eta > 0 else None
-        noisy = sampler.step(predicted, time, noisy, eta=eta, variance_noise=noise).prev_sample
+        noisy = way.step(predicted, time, noisy, noise)
     return noisy
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple, Protocol, cast
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple, cast
 
 from torch import Tensor
 
@@ -15,25 +15,21 @@ from lightning_modules.face_diffusion.library import diffusers
 log = logging.getLogger(__name__)
 
 PredictionType = Literal["v_prediction", "epsilon"]
+SamplerName = Literal["ddim", "dpm"]
 BetaSchedule = Literal["linear", "scaled_linear", "squaredcos_cap_v2"]
 _PREDICTED = ("v_prediction", "epsilon")
 
 
-class Step(NamedTuple):
-    """Samples after a step."""
+class Sampler(NamedTuple):
+    """How samples are drawn.
 
-    prev_sample: Tensor
+    Attributes:
+        times: Of the network's passes, from the noisiest on.
+        step: From a prediction, its time, noisy samples and fresh noise (None where none is used) to less noisy ones.
+    """
 
-
-class Sampler(Protocol):
-    """What sampling asks of diffusers' DDIM scheduler."""
-
-    timesteps: Tensor
-
-    def step(
-        self, model_output: Tensor, timestep: int, sample: Tensor, *, eta: float, variance_noise: Tensor | None
-    ) -> Step:
-        """Take one step."""
+    times: list[int]
+    step: Callable[[Tensor, int, Tensor, Tensor | None], Tensor]
 
 
 class NoiseSchedule:
@@ -82,16 +78,30 @@ class NoiseSchedule:
             return noisy, noise
         return noisy, cast(Tensor, self._forward.get_velocity(clean, noise, time))
 
-    def sampler(self, steps: int) -> Sampler:
-        """DDIM (Song et al., ICLR 2021) with so many steps.
+    def sampler(self, steps: int, kind: SamplerName = "ddim", eta: float = 0.0) -> Sampler:
+        """A way to draw samples in so many steps.
+
+        Args:
+            steps: Passes of the network.
+            kind: ``ddim`` (Song et al., ICLR 2021), or ``dpm``: DPM-Solver++ of second order (Lu et al., 2022), its
+                steps even in log signal-to-noise.
+            eta: Noise on the way, of ``ddim`` alone.
 
         Raises:
-            ConfigurationError: If there are more than the training has.
+            ConfigurationError: If there are more steps than the training has.
         """
         self.check_steps(steps)
-        sampler = diffusers().DDIMScheduler.from_config(self.config)
-        sampler.set_timesteps(steps)
-        return cast(Sampler, sampler)
+        library = diffusers()
+        if kind == "dpm":
+            solver = library.DPMSolverMultistepScheduler.from_config(self.config, use_lu_lambdas=True)
+            solver.set_timesteps(steps)
+            return Sampler(solver.timesteps.tolist(), lambda said, time, x, _: solver.step(said, time, x).prev_sample)
+        ddim = library.DDIMScheduler.from_config(self.config)
+        ddim.set_timesteps(steps)
+        return Sampler(
+            ddim.timesteps.tolist(),
+            lambda said, time, x, noise: ddim.step(said, time, x, eta=eta, variance_noise=noise).prev_sample,
+        )
 
     def check_steps(self, steps: int) -> None:
         """Refuse a sampling of more steps than the training has.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 from datamodules.common.errors import ConfigurationError
 from datamodules.common.settings import argument, settings
 from lightning_modules.base import MethodSettings
 from lightning_modules.face_diffusion.adapters import Adapters
-from lightning_modules.face_diffusion.schedule import BetaSchedule, PredictionType
+from lightning_modules.face_diffusion.schedule import BetaSchedule, PredictionType, SamplerName
 
 
 @settings
@@ -93,12 +93,27 @@ class DiffusionSettings(MethodSettings):
         low=0,
         high=0.99,
     )
-    sampling_steps: int = argument(default=50, help="Network passes of a sample.", low=1, free=True)
+    sampling_steps: int = argument(default=20, help="Network passes of a sample.", low=1, free=True)
+    sampler: SamplerName | Literal["auto"] = argument(
+        default="auto",
+        help=(
+            "How passes are used: dpm is DPM-Solver++ (20 steps make drawn faces as real as 50 of ddim), and auto is "
+            "dpm unless eta asks for noise."
+        ),
+        free=True,
+    )
     eta: float = argument(
-        default=0.0, help="Noise on the way of a sample: 0 none, 1 as much as DDPM.", low=0, high=1, free=True
+        default=0.0, help="Noise on the way of a sample by ddim: 0 none, 1 as much as DDPM.", low=0, high=1, free=True
     )
     learning_rate: float = argument(default=1e-3, help="Of AdamW.", low=0)
     weight_decay: float = argument(default=0.0, help="Of AdamW.", low=0)
+
+    @property
+    def own_sampler(self) -> SamplerName:
+        """How samples are drawn."""
+        if self.sampler == "auto":
+            return "ddim" if self.eta > 0 else "dpm"
+        return self.sampler
 
     @property
     def is_tuned(self) -> bool:
@@ -113,7 +128,11 @@ class DiffusionSettings(MethodSettings):
         return Adapters(self.adapter_rank, self.adapter_alpha, self.adapter_targets)
 
     def check(self) -> None:
-        """Refuse two sources of one network, and a network of which nothing learns."""
+        """Refuse two sources of one network, a network of which nothing learns, and noise that no sampler draws."""
+        if self.sampler == "dpm" and self.eta > 0:
+            raise ConfigurationError(
+                f"eta is {self.eta:g}, and sampler dpm draws no noise on the way: take ddim, or auto"
+            )
         if self.weights is not None and (self.unet is not None or self.noise_schedule is not None):
             raise ConfigurationError(
                 f"weights {self.weights} brings its own network and schedule; leave unet and noise_schedule out"

@@ -95,7 +95,7 @@ def test_latents_are_never_clipped(caplog: pytest.LogCaptureFixture, tmp_path: P
         model = small(weights=str(folder))
     assert "clip_sample is turned off" in caplog.text
     assert model.schedule.config["clip_sample"] is False
-    assert model.eval().sample_signal(KEYS, NONE).abs().max() > 1.5  # beyond what would have been cut off
+    assert model.eval().sample_signal(KEYS, NONE).abs().max() > 1.2  # beyond what would have been cut off
 
 
 @pytest.mark.parametrize(("config", "name"), [(KL, "vae"), (KL, "vqvae"), (VQ, "vqvae")])

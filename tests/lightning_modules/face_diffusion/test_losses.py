@@ -13,7 +13,7 @@ from datamodules.common.seeded_draws import key_of, normals
 from lightning_modules.face_diffusion.losses import denoising_losses
 from lightning_modules.face_diffusion.preprocess import to_pictures, to_signal
 from lightning_modules.face_diffusion.sampling import draw
-from lightning_modules.face_diffusion.schedule import NoiseSchedule, schedule_config
+from lightning_modules.face_diffusion.schedule import NoiseSchedule, SamplerName, schedule_config
 
 PREDICTIONS: list[Literal["v_prediction", "epsilon"]] = ["v_prediction", "epsilon"]
 
@@ -36,9 +36,9 @@ def test_a_network_that_knows_the_answer_has_no_loss_and_finds_x0(
 
 
 @pytest.mark.parametrize("prediction", PREDICTIONS)
-@pytest.mark.parametrize("eta", [0.0, 1.0])
-def test_ddim_with_the_exact_denoiser_draws_the_gaussian(
-    prediction: Literal["v_prediction", "epsilon"], eta: float
+@pytest.mark.parametrize(("sampler", "eta", "steps"), [("ddim", 0.0, 100), ("ddim", 1.0, 100), ("dpm", 0.0, 20)])
+def test_sampling_with_the_exact_denoiser_draws_the_gaussian(
+    prediction: Literal["v_prediction", "epsilon"], sampler: SamplerName, eta: float, steps: int
 ) -> None:
     noise, mean, deviation = schedule(prediction), 0.5, 0.2
     kept = torch.from_numpy(noise._forward.alphas_cumprod.numpy())
@@ -51,9 +51,29 @@ def test_ddim_with_the_exact_denoiser_draws_the_gaussian(
             return (noisy - a * clean) / rest.sqrt()
         return (a * noisy - clean) / rest.sqrt()
 
-    drawn = draw(exact, noise, key_of(3, torch.arange(4000)), (1,), steps=100, eta=eta)
+    drawn = draw(exact, noise, key_of(3, torch.arange(4000)), (1,), steps, sampler, eta)
     assert drawn.mean().item() == pytest.approx(mean, abs=0.02)
     assert drawn.std().item() == pytest.approx(deviation, abs=0.02)
+
+
+def test_twice_the_steps_halve_the_error_of_ddim_and_quarter_that_of_the_solver() -> None:
+    """Two Gaussians far apart: the path from noise to samples is known by a thousand steps."""
+    noise, keys = schedule("v_prediction"), key_of(4, torch.arange(500))
+    kept = torch.from_numpy(noise._forward.alphas_cumprod.numpy())
+
+    def exact(noisy: Tensor, time: Tensor) -> Tensor:
+        a, rest = kept[time].sqrt()[:, None], (1 - kept[time])[:, None]
+        spread = a**2 * 0.15**2 + rest
+        right = (2 * a * 0.6 * noisy / spread).sigmoid()
+        means = [centre + a * 0.15**2 / spread * (noisy - a * centre) for centre in (0.6, -0.6)]
+        return (a * noisy - right * means[0] - (1 - right) * means[1]) / rest.sqrt()
+
+    end = draw(exact, noise, keys, (1,), 1000)
+    kinds: list[SamplerName] = ["ddim", "dpm"]
+    for kind, least, most in zip(kinds, (1.6, 3.0), (2.5, 6.0), strict=True):
+        apart = [float((draw(exact, noise, keys, (1,), steps, kind) - end).abs().mean()) for steps in (20, 40)]
+        assert least < apart[0] / apart[1] < most
+        assert apart[1] < 0.01
 
 
 def test_a_sample_and_a_loss_follow_from_the_key_alone() -> None:
@@ -74,7 +94,11 @@ def test_a_sample_and_a_loss_follow_from_the_key_alone() -> None:
 
 
 def test_the_noisiest_step_is_visited_and_too_many_steps_are_refused() -> None:
-    assert schedule("v_prediction").sampler(10).timesteps.max() == 999
+    kinds: tuple[SamplerName, ...] = ("ddim", "dpm")
+    for kind in kinds:
+        times = schedule("v_prediction").sampler(10, kind).times
+        assert times[0] == 999
+        assert times == sorted(times, reverse=True)
     with pytest.raises(ConfigurationError, match=r"sampling_steps is 60; the model was made for 1\.\.50"):
         schedule("v_prediction", 50).sampler(60)
     with pytest.raises(ConfigurationError, match="prediction_type is 'sample'"):
