@@ -17,7 +17,7 @@ FILE = Path(__file__).with_name("benchmarks.json")
 README = Path(__file__).parents[2] / "README.md"
 BLOCK = re.compile(r"(?<=<!-- benchmarks -->\n).*?(?=<!-- /benchmarks -->)", re.DOTALL)
 
-Domain = Literal["front", "video_quality", "inspection", "action", "face_attributes"]
+Domain = Literal["front", "video_quality", "inspection", "action", "face_attributes", "face_diffusion"]
 
 
 @dataclass(frozen=True)
@@ -208,6 +208,18 @@ ROWS = {
         "faces drawn, 64 px, a thread: rate in processor time",
         "laying the same layers with their outlines known",
         at_least=0.075,
+    ),
+    "diffusion training": Row(
+        "face_diffusion",
+        "steps of a whole training at 16 px, 64 pictures each",
+        "bare forward and backward passes of the UNet",
+        at_least=0.9,
+    ),
+    "diffusion tuning": Row(
+        "face_diffusion", "steps of a tuning, 64 samples and 64 pictures each", "the same of both batches", at_least=0.9
+    ),
+    "diffusion sampling": Row(
+        "face_diffusion", "steps of DDIM, 128 samples", "bare forward passes of the UNet", at_least=0.9
     ),
 }  # fmt: skip
 
