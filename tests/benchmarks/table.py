@@ -219,7 +219,7 @@ ROWS = {
         "face_diffusion", "steps of a tuning, 64 samples and 64 pictures each", "the same of both batches", at_least=0.9
     ),
     "diffusion sampling": Row(
-        "face_diffusion", "steps of DDIM, 128 samples", "bare forward passes of the UNet", at_least=0.9
+        "face_diffusion", "steps of sampling, 128 samples", "bare forward passes of the UNet", at_least=0.9
     ),
 }  # fmt: skip
 
