@@ -65,7 +65,7 @@ WRONG = {
     f"{BASE} --embedder TimmEmbedder": "TimmEmbedder needs --embedder.init_args.name",
     f"{BASE} --embedder PixelEmbedder --embedder.sid 8": 'PixelEmbedder has no argument "sid": did you mean side?',
     f"{BASE} --judge FaceJudge --classes Smiling": "FaceJudge needs --judge.init_args.checkpoint",
-    f"{BASE} --embedder module_of_nobody.Own": 'module_of_nobody.Own cannot be imported, there is no module "module_of_nobody"',
+    f"{BASE} --embedder nobodys.Own": 'nobodys.Own cannot be imported, there is no module "nobodys"',
     f"{BASE} --output text.csv": "--output text.csv is a file: name a folder",
 }
 
