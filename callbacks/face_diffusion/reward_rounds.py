@@ -14,7 +14,7 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from callbacks.training.parameter_ema import ParameterEMA
+from callbacks.training.parameter_ema import ParameterEMA, averages_of
 from datamodules.common.errors import ConfigurationError
 from datamodules.common.fingerprint import config_digest, tensors_digest
 from datamodules.common.progress import duration, file_progress
@@ -274,7 +274,7 @@ def _told(facts: Mapping[str, float]) -> str:
 @contextmanager
 def averaged_weights(trainer: L.Trainer, module: L.LightningModule) -> Iterator[None]:
     """The averaged weights in the module, where `ParameterEMA` keeps some; the trained ones come back."""
-    average = next((one for one in trainer.callbacks if isinstance(one, ParameterEMA)), None)  # type: ignore[attr-defined]  # Lightning sets it where no checker sees it
+    average = next((one for one in averages_of(trainer) if isinstance(one, ParameterEMA)), None)
     if average is None:
         yield
         return

@@ -8,7 +8,7 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import EMAWeightAveraging
+from lightning.pytorch.callbacks import EMAWeightAveraging, WeightAveraging
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 
@@ -73,3 +73,9 @@ class ParameterEMA(EMAWeightAveraging):
         """Resume a training; elsewhere the averaged weights that the checkpoint holds are loaded already."""
         if trainer.state.fn == TrainerFn.FITTING:
             super().on_load_checkpoint(trainer, pl_module, checkpoint)
+
+
+def averages_of(trainer: L.Trainer) -> list[WeightAveraging]:
+    """The callbacks of a trainer that keep averaged weights."""
+    callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]  # a part of the trainer sets it
+    return [one for one in callbacks if isinstance(one, WeightAveraging)]

@@ -47,7 +47,7 @@ class NoiseSchedule:
         self.config = {"timestep_spacing": "trailing", **config}
         try:
             self._forward = diffusers().DDPMScheduler.from_config(self.config)
-        except (NotImplementedError, TypeError, ValueError) as error:
+        except (NotImplementedError, TypeError, ValueError) as error:  # diffusers, by the kind of mistake
             raise ConfigurationError(
                 f"the scheduler's configuration makes no noise ({' '.join(str(error).split())[:300]}): correct it"
             ) from error

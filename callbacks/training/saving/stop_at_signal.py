@@ -12,9 +12,10 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import Callback, WeightAveraging
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 
+from callbacks.training.parameter_ema import averages_of
 from callbacks.training.saving.best_and_last import BestAndLast, flush_logs, is_validated_next
 
 log = logging.getLogger(__name__)
@@ -169,9 +170,8 @@ def leave_validation(trainer: L.Trainer) -> None:
     progress = trainer.fit_loop.epoch_loop.val_loop.batch_progress
     progress.increment_started()  # that is how Lightning knows an unfinished one
     progress.current.reset()
-    for averaging in trainer.callbacks:  # type: ignore[attr-defined]  # set by a part of the trainer
-        if isinstance(averaging, WeightAveraging):
-            averaging.on_validation_epoch_end(trainer, trainer.lightning_module)  # puts the weights that train back
+    for averaging in averages_of(trainer):
+        averaging.on_validation_epoch_end(trainer, trainer.lightning_module)  # puts the weights that train back
 
 
 def saver_of(trainer: L.Trainer) -> BestAndLast | None:

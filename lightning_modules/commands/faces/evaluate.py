@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-from argparse import ArgumentError
 from collections.abc import Sequence
 
 from jsonargparse import ArgumentParser
 
-from datamodules.common.errors import AppraiseError
 from datamodules.face_attributes.datamodule import FaceAttributeDataModule
 from lightning_modules.commands.faces.evaluation import Evaluation
 from lightning_modules.commands.faces.networks import load_generator
 from lightning_modules.commands.faces.settings import EvaluationSettings
 from lightning_modules.commands.front.config_files import resolve_config_options
 from lightning_modules.commands.front.console import set_up_console
-from lightning_modules.commands.front.errors import CommandLineError
-from lightning_modules.commands.front.parser import namespace_at_home
+from lightning_modules.commands.front.parser import errors_in_one_sentence, namespace_at_home
 from lightning_modules.face_attributes.generator.module import AttributeFaceGenerator
 
 _LISTS = ("judges", "modes", "candidates", "layers")  # options that take several words
@@ -63,7 +60,7 @@ def parse(arguments: Sequence[str]) -> tuple[EvaluationSettings, AttributeFaceGe
     parser.add_argument("--config", action="config", help="configuration file")
     parser.add_class_arguments(EvaluationSettings, as_group=False)
     parser.add_class_arguments(FaceAttributeDataModule, "data")
-    try:
+    with errors_in_one_sentence():
         parsed = namespace_at_home(parser.parse_args(list(arguments)))
         stated = vars(parser.instantiate_classes(parsed.clone(with_meta=False)))
         settings = EvaluationSettings(**{n: value for n, value in stated.items() if n not in ("config", "data")})
@@ -71,8 +68,4 @@ def parse(arguments: Sequence[str]) -> tuple[EvaluationSettings, AttributeFaceGe
         parsed.data.attribute_schema = generator.schema.plain()
         parsed.data.image_size = generator.preprocess.side
         data = parser.instantiate_classes(parsed).data
-    except AppraiseError:
-        raise
-    except (ArgumentError, TypeError, KeyError, ValueError) as error:  # jsonargparse, by the kind of mistake
-        raise CommandLineError(" ".join(str(error).split())) from error
     return settings, generator, data

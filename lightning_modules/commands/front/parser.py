@@ -7,7 +7,9 @@ the tests of each behaviour.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from argparse import ArgumentError
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -16,7 +18,7 @@ from jsonargparse import Namespace, _typehints, set_parsing_settings
 from jsonargparse._common import parser_context
 from lightning.pytorch.cli import LightningArgumentParser
 
-from datamodules.common.errors import LabelError
+from datamodules.common.errors import AppraiseError, LabelError
 from datamodules.tables.yaml import read_yaml
 from lightning_modules.commands.front.bare_options import at_home
 from lightning_modules.commands.front.errors import CommandLineError
@@ -146,3 +148,18 @@ def parse_explicit(parser: LightningArgumentParser, arguments: Sequence[str]) ->
     with parser_context(lenient_check=True):
         parsed: Namespace = parser.parse_args(stated, defaults=False, _skip_validation=True)
     return parsed
+
+
+@contextmanager
+def errors_in_one_sentence() -> Iterator[None]:
+    """What a parser of jsonargparse refuses, as one sentence; errors of ours stay what they are.
+
+    Raises:
+        CommandLineError: If an option or a file cannot work.
+    """
+    try:
+        yield
+    except AppraiseError:
+        raise
+    except (ArgumentError, TypeError, KeyError, ValueError) as error:  # jsonargparse, by the kind of mistake
+        raise CommandLineError(" ".join(str(error).split())) from error

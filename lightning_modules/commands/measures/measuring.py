@@ -39,10 +39,10 @@ def measure(settings: MeasureSettings, write: bool = True) -> list[Measured]:
             pictures that are found damaged when they are read.
 
     Example:
-        >>> measure(MeasureSettings(generated=("made",), training="nowhere"))
+        >>> measure(MeasureSettings(generated=("made",), training="nowhere"))  # doctest: +ELLIPSIS
         Traceback (most recent call last):
-        datamodules.common.errors.ConfigurationError: --generated made does not exist: give a folder of pictures or of videos
-    """  # noqa: E501  # the sentence is one line
+        datamodules.common.errors.ConfigurationError: --generated made does not exist: ...
+    """
     return measured_whole(settings, write).generated
 
 

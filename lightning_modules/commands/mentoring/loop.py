@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from argparse import ArgumentError
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -17,7 +16,7 @@ from datamodules.common.fingerprint import file_sha256
 from lightning_modules.commands.front.config_files import find_config, resolve_config_options
 from lightning_modules.commands.front.console import RESULTS, set_up_console
 from lightning_modules.commands.front.errors import CommandLineError
-from lightning_modules.commands.front.parser import namespace_at_home
+from lightning_modules.commands.front.parser import errors_in_one_sentence, namespace_at_home
 from lightning_modules.commands.mentoring import figures as loop_figures
 from lightning_modules.commands.mentoring.settings import LoopSettings
 from lightning_modules.commands.mentoring.table import COLUMNS
@@ -66,12 +65,8 @@ def parse(arguments: Sequence[str]) -> LoopSettings:
     parser = ArgumentParser(prog="appraise mentor-loop", exit_on_error=False)
     parser.add_argument("--config", action="config", help="configuration file")
     parser.add_class_arguments(LoopSettings, as_group=False)
-    try:
+    with errors_in_one_sentence():
         parsed = parser.instantiate_classes(namespace_at_home(parser.parse_args(list(arguments))))
-    except CommandLineError:
-        raise
-    except (ArgumentError, TypeError, KeyError, ValueError) as error:  # jsonargparse, by the kind of mistake
-        raise CommandLineError(" ".join(str(error).split())) from error
     values = {name: value for name, value in vars(parsed).items() if name != "config"}
     return LoopSettings(**values)
 

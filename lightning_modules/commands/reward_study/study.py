@@ -15,12 +15,11 @@ from jsonargparse import ArgumentParser
 
 from datamodules import FaceDiffusionDataModule
 from datamodules.common.atomic_write import write_text
-from datamodules.common.errors import AppraiseError
 from datamodules.common.fingerprint import file_sha256
 from lightning_modules.commands.front.config_files import find_config, resolve_config_options
 from lightning_modules.commands.front.console import RESULTS, set_up_console
 from lightning_modules.commands.front.errors import CommandLineError
-from lightning_modules.commands.front.parser import namespace_at_home
+from lightning_modules.commands.front.parser import errors_in_one_sentence, namespace_at_home
 from lightning_modules.commands.measures.command import parse as parse_measures
 from lightning_modules.commands.measures.measuring import measured_whole
 from lightning_modules.commands.reward_study.figures import draw
@@ -73,14 +72,10 @@ def parse(arguments: Sequence[str]) -> StudySettings:
     parser.add_argument("--config", action="config", help="configuration file")
     parser.add_class_arguments(StudySettings, as_group=False, skip={"held_out"})
     parser.add_subclass_arguments(FaceDiffusionDataModule, "held_out", required=False)
-    try:
+    with errors_in_one_sentence():
         parsed = namespace_at_home(parser.parse_args(list(arguments)))
         # Classes among the options are those of other commands, and are not built here.
         plain = parsed.clone(with_meta=False).as_dict()
-    except AppraiseError:
-        raise
-    except (ArgumentError, TypeError, KeyError, ValueError) as error:  # jsonargparse, by the kind of mistake
-        raise CommandLineError(" ".join(str(error).split())) from error
     plain.pop("config", None)
     rows = {name: StudyRow(**row) for name, row in plain.pop("rows").items()}
     return StudySettings(rows=rows, figure=StudyFigure(**plain.pop("figure")), **plain)

@@ -11,6 +11,7 @@ from torch import Tensor
 from datamodules.common.errors import ConfigurationError
 from datamodules.common.seeded_draws import key_of
 from lightning_modules.face_diffusion.guidance import ShareGuidance
+from lightning_modules.face_diffusion.losses import Predict
 from lightning_modules.face_diffusion.rewards.judges import Judge
 from lightning_modules.face_diffusion.sampling import draw
 from lightning_modules.face_diffusion.schedule import NoiseSchedule, schedule_config
@@ -31,7 +32,7 @@ class SoftSide(Judge):
         return (8 * points).sigmoid()
 
 
-def exact(noise: NoiseSchedule, prediction: str) -> torch.nn.Module:
+def exact(noise: NoiseSchedule, prediction: str) -> Predict:
     kept = torch.from_numpy(noise._forward.alphas_cumprod.numpy())
 
     def predict(noisy: Tensor, time: Tensor) -> Tensor:
@@ -42,7 +43,7 @@ def exact(noise: NoiseSchedule, prediction: str) -> torch.nn.Module:
         clean = right * means[0] + (1 - right) * means[1]
         return (noisy - a * clean) / rest.sqrt() if prediction == "epsilon" else (a * noisy - clean) / rest.sqrt()
 
-    return predict  # type: ignore[return-value]  # a function will do
+    return predict
 
 
 @pytest.mark.parametrize("prediction", ["v_prediction", "epsilon"])

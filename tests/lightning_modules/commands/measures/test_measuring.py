@@ -45,10 +45,8 @@ class Colours(Embedder):
 
 def test_copies_are_found_at_the_rate_that_each_embedder_allows(faces: Path, tmp_path: Path) -> None:
     archive = tmp_path / "copies.pt"
-    network = torch.jit.trace(  # type: ignore[no-untyped-call]  # torch has no types here
-        torch.nn.Sequential(torch.nn.AvgPool2d(4), torch.nn.Flatten()), torch.zeros(1, 3, 32, 32)
-    )
-    network.save(str(archive))
+    network = torch.nn.Sequential(torch.nn.AvgPool2d(4), torch.nn.Flatten())
+    torch.jit.save(torch.jit.trace(network, torch.zeros(1, 3, 32, 32)), str(archive))
     embedders = [PixelEmbedder(), Colours(), CopyDetector(str(archive), 32)]
     kinds = ("copies", "mirrored", "cropped", "others")
     rates = {}

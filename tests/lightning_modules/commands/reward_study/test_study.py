@@ -68,7 +68,8 @@ def test_names_stand_for_checkpoints_and_seeds_are_set(tmp_path: Path) -> None:
     assert tuned.options["asks"] == [f"{tmp_path}/judge/once/last.ckpt"]
     assert led.checkpoint == tuned.options["weights"]
     assert led.options["guidance"] == {"by": f"{tmp_path}/judge/once/last.ckpt"}
-    assert led.measure["judge"]["init_args"] == {"checkpoint": f"{tmp_path}/judge_b/once/last.ckpt"}  # type: ignore[call-overload,index]  # a mapping, as given
+    asked = {"checkpoint": f"{tmp_path}/judge_b/once/last.ckpt"}
+    assert led.measure == {"judge": {"class_path": "FaceJudge", "init_args": asked}}
     assert led.training == tmp_path / "pictures" / "faces"
 
 
