@@ -1,0 +1,1 @@
+"""Questions about pictures of faces, each with options of which one is right."""

@@ -1,0 +1,1 @@
+"""FaceXBench: multimodal language models questioned about faces."""

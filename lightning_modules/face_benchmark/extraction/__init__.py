@@ -1,0 +1,1 @@
+"""Which option an answer in words means."""
