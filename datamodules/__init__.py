@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from datamodules.action.datamodule import ActionDataModule as ActionDataModule
     from datamodules.face_attributes.datamodule import FaceAttributeDataModule as FaceAttributeDataModule
     from datamodules.face_attributes.request_datamodule import AttributeRequestDataModule as AttributeRequestDataModule
+    from datamodules.face_benchmark.datamodule import FaceXBenchDataModule as FaceXBenchDataModule
     from datamodules.face_diffusion.datamodule import FaceDiffusionDataModule as FaceDiffusionDataModule
     from datamodules.inspection.datamodule import InspectionDataModule as InspectionDataModule
     from datamodules.video_quality.datamodule import VideoQualityDataModule as VideoQualityDataModule
@@ -33,6 +34,10 @@ PUBLIC = {
     "AttributeRequestDataModule": PublicName(
         "datamodules.face_attributes.request_datamodule", "attributes of faces that shall be made"
     ),
+    "FaceXBenchDataModule": PublicName(
+        "datamodules.face_benchmark.datamodule",
+        "questions about faces with options: FaceXBench's, or made from labelled faces",
+    ),
     "FaceDiffusionDataModule": PublicName(
         "datamodules.face_diffusion.datamodule",
         "pictures that a diffusion model learns from; without a folder, drawn faces",
@@ -44,6 +49,7 @@ __all__ = [
     "AttributeRequestDataModule",
     "FaceAttributeDataModule",
     "FaceDiffusionDataModule",
+    "FaceXBenchDataModule",
     "InspectionDataModule",
     "VideoQualityDataModule",
 ]

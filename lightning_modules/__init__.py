@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from lightning_modules.action.module import FrameAveragingActionRecognizer as FrameAveragingActionRecognizer
     from lightning_modules.face_attributes.classifier.module import FaceAttributeClassifier as FaceAttributeClassifier
     from lightning_modules.face_attributes.generator.module import AttributeFaceGenerator as AttributeFaceGenerator
+    from lightning_modules.face_benchmark.module import FaceXBenchEvaluator as FaceXBenchEvaluator
     from lightning_modules.face_diffusion.module import RewardTunedDiffusion as RewardTunedDiffusion
     from lightning_modules.inspection.detector.module import MentoringDetector as MentoringDetector
     from lightning_modules.inspection.segmenter.module import MentoringSegmenter as MentoringSegmenter
@@ -38,6 +39,9 @@ PUBLIC = {
     "AttributeFaceGenerator": PublicName(
         "lightning_modules.face_attributes.generator.module", "faces with the attributes that are asked for"
     ),
+    "FaceXBenchEvaluator": PublicName(
+        "lightning_modules.face_benchmark.module", "multimodal language models questioned about faces"
+    ),
     "RewardTunedDiffusion": PublicName(
         "lightning_modules.face_diffusion.module", "faces by diffusion, tuned by a reward against copies and bias"
     ),
@@ -47,6 +51,7 @@ __all__ = [
     "KSVQE",
     "AttributeFaceGenerator",
     "FaceAttributeClassifier",
+    "FaceXBenchEvaluator",
     "FrameAveragingActionRecognizer",
     "MentoringDetector",
     "MentoringSegmenter",

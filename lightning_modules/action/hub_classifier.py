@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor, nn
 from transformers import (
     AutoConfig,
@@ -26,7 +24,7 @@ from datamodules.common.settings import argument, settings, takes
 from lightning_modules.action.class_groups import ClassGroups, read_groups
 from lightning_modules.action.preprocess import ActionPreprocess
 from lightning_modules.action.streaming import StreamMethod
-from lightning_modules.nn.hub import hub
+from lightning_modules.nn.hub import read_pretrained
 from lightning_modules.nn.timm_backbone import IMAGENET_MEAN, IMAGENET_STD
 
 FRAMES_ENTRIES = ("num_frames", "frames_per_clip")  # of a configuration: frames that a video model sees
@@ -90,11 +88,11 @@ class PretrainedActionClassifier(StreamMethod):
             )
         groups = None if settings.class_groups is None else read_groups(settings.class_groups)
         self.keep(settings, class_groups=groups and {group: list(names) for group, names in groups.items()})
-        config = _read(AutoConfig, weights)
+        config = read_pretrained(AutoConfig, weights)
         self.clip_frames = _clip_frames(config, weights)
         self.clip_length = _clip_length(self.clip_frames, settings.clip_length)
         kind = AutoModelForImageClassification if self.clip_frames is None else AutoModelForVideoClassification
-        self.network = cast(nn.Module, _read(kind, weights)).eval().requires_grad_(False)
+        self.network = cast(nn.Module, read_pretrained(kind, weights)).eval().requires_grad_(False)
         self.preprocess = _preprocess(weights, config, video=self.clip_frames is not None)
         labels = [str(config.id2label[at]) for at in sorted(config.id2label)]
         self.class_groups = None if groups is None else ClassGroups(labels, groups, settings.other)
@@ -126,22 +124,6 @@ class PretrainedActionClassifier(StreamMethod):
         name = cast(str, self.network.main_input_name)
         scores: Tensor = self.network(**{name: pixels.contiguous()}).logits.float().softmax(dim=1)
         return scores if self.class_groups is None else self.class_groups.scores(scores)
-
-
-def _read(kind: Any, weights: str) -> Any:  # noqa: ANN401  # transformers' factories share no type
-    """What one of transformers' factories reads from a folder or name."""
-    try:
-        folder = Path(weights).expanduser()
-        if folder.is_dir():
-            return kind.from_pretrained(str(folder))
-        with hub():
-            return kind.from_pretrained(weights)
-    except (OSError, ValueError, TypeError, RuntimeError, StrictDataclassError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(
-            f"{weights} is no model that transformers can read ({reason}): give a folder that save_pretrained wrote, "
-            "or a name on the Hugging Face Hub while it can be reached."
-        ) from error
 
 
 def _clip_frames(config: PreTrainedConfig, weights: str) -> int | None:
@@ -177,7 +159,7 @@ def _preprocess(weights: str, config: PreTrainedConfig, video: bool) -> ActionPr
     kinds = (AutoVideoProcessor, AutoImageProcessor) if video else (AutoImageProcessor,)
     for kind in kinds:
         try:
-            processor = _read(kind, weights)
+            processor = read_pretrained(kind, weights)
         except CheckpointError:  # a model may have but one of the two
             continue
         return ActionPreprocess(*_statistics(processor), _side(processor, config))

@@ -1,4 +1,4 @@
-"""diffusers and peft, where they are installed."""
+"""diffusers, where it is installed."""
 
 from __future__ import annotations
 
@@ -18,21 +18,5 @@ def diffusers() -> ModuleType:
     except ImportError as error:
         raise ConfigurationError(
             f"diffusion models need the package {error.name}: install it with `pip install 'appraise[diffusion]'`"
-        ) from error
-    return found
-
-
-def peft() -> ModuleType:
-    """The library of low-rank adapters, likewise.
-
-    Raises:
-        ConfigurationError: If it is not installed.
-    """
-    try:
-        import peft as found
-    except ImportError as error:
-        raise ConfigurationError(
-            f"adapters need the package {error.name}: install it with `pip install 'appraise[diffusion]'`, or leave "
-            "adapter_rank out"
         ) from error
     return found

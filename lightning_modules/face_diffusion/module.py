@@ -14,7 +14,7 @@ from datamodules.common.seeded_draws import uniforms
 from datamodules.common.settings import takes
 from datamodules.face_diffusion.batch import DiffusionBatch, SampleBatch
 from lightning_modules.base import Method
-from lightning_modules.face_diffusion.adapters import learn_only
+from lightning_modules.nn.adapters import learn_only
 from lightning_modules.face_diffusion.autoencoder import Autoencoder
 from lightning_modules.face_diffusion.guidance import ShareGuidance
 from lightning_modules.face_diffusion.losses import Predict, anchored, denoising_losses

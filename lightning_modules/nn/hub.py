@@ -6,9 +6,14 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlparse
 
 from huggingface_hub import constants
+from huggingface_hub.errors import StrictDataclassError
+
+from datamodules.common.errors import CheckpointError
 
 _SECONDS = 5.0  # to find and reach the hub
 _PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
@@ -23,6 +28,26 @@ def hub() -> Iterator[None]:
         yield
     finally:
         constants.HF_HUB_OFFLINE = before
+
+
+def read_pretrained(kind: Any, weights: str, **options: Any) -> Any:  # noqa: ANN401  # transformers' factories share no type
+    """What one of transformers' factories reads from a folder or a name on the hub.
+
+    Raises:
+        CheckpointError: If it cannot be read.
+    """
+    try:
+        folder = Path(weights).expanduser()
+        if folder.is_dir():
+            return kind.from_pretrained(str(folder), **options)
+        with hub():
+            return kind.from_pretrained(weights, **options)
+    except (OSError, ValueError, TypeError, RuntimeError, StrictDataclassError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(
+            f"{weights} is no model that transformers can read ({reason}): give a folder that save_pretrained wrote, "
+            "or a name on the Hugging Face Hub while it can be reached."
+        ) from error
 
 
 def _reachable() -> bool:

@@ -1,7 +1,7 @@
 """The released rules of FaceXBench, mistakes included, for comparison with published numbers.
 
-They are those of ``aggregate_results.py`` at commit 07b4445 of Kartik-3004/facexbench, reduced: of its six patterns five
-find nothing that the first, a letter that stands alone, has not found.
+They are those of ``aggregate_results.py`` at commit 07b4445 of Kartik-3004/facexbench, reduced: of its six patterns
+four find nothing that the first, a letter that stands alone, has not found.
 """
 
 from __future__ import annotations

@@ -51,8 +51,9 @@ _MARKED: Final = re.compile(
 )
 _REFUSES: Final = re.compile(
     r"\b(?:sorry|apologi[sz]e|as an ai|i(?:'m| am) (?:not able|unable)|unable to"
-    r"|i (?:can(?:not|'t)|won't|will not|do not|don't) (?:\w+ )?(?:help|assist|answer|identify|determine|provide|tell|see"
-    r"|view|know|have|comply|recogni[sz]e|make|guess|say|speculate|infer)|not (?:possible|appropriate|comfortable))\b"
+    r"|i (?:can(?:not|'t)|won't|will not|do not|don't) (?:\w+ )?(?:help|assist|answer|identify|determine|provide|tell"
+    r"|see|view|know|have|comply|recogni[sz]e|make|guess|say|speculate|infer)"
+    r"|not (?:possible|appropriate|comfortable))\b"
     r"|\u62b1\u6b49|\u65e0\u6cd5|\u5f88\u907a\u61be|lo siento|je suis d\u00e9sol|es tut mir leid|leider",
     re.IGNORECASE,
 )

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from copy import deepcopy
+from types import ModuleType
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from torch import nn
 
-from lightning_modules.face_diffusion.library import peft
-from lightning_modules.face_diffusion.parts import layers_named, parameters_named
+from datamodules.common.errors import ConfigurationError
+from lightning_modules.nn.parts import layers_named, parameters_named
 from lightning_modules.nn.frozen import freeze_parts, parts_but
 
 
@@ -37,6 +38,21 @@ class Adapted(Protocol):
 
     def get_base_layer(self) -> nn.Module:
         """The layer alone."""
+
+
+def peft() -> ModuleType:
+    """The library of low-rank adapters, imported when it is needed: it is slow to import, and an extra.
+
+    Raises:
+        ConfigurationError: If it is not installed.
+    """
+    try:
+        import peft as found
+    except ImportError as error:
+        raise ConfigurationError(
+            f"adapters need the package {error.name}: install it with `pip install peft`, or leave adapter_rank out"
+        ) from error
+    return found
 
 
 def add_adapters(network: nn.Module, adapters: Adapters) -> None:

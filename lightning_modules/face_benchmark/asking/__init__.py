@@ -1,0 +1,1 @@
+"""Who is asked: a network of transformers, a server, or a script."""

@@ -1,0 +1,128 @@
+"""FaceXBench as a LightningModule: a model asked about faces, or taught to answer."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchmetrics import MeanMetric, MetricCollection
+
+from datamodules.common.errors import ConfigurationError
+from datamodules.common.settings import takes
+from datamodules.face_benchmark.batch import QuestionBatch
+from lightning_modules.base import Method, Stage
+from lightning_modules.face_benchmark.answerer import answerer_of
+from lightning_modules.face_benchmark.asking.contract import Answerer
+from lightning_modules.face_benchmark.asking.network import Network
+from lightning_modules.face_benchmark.prompts import Asked, prompt_key, prompt_of
+from lightning_modules.face_benchmark.results.outcome import Outcome, outcome_of
+from lightning_modules.face_benchmark.settings import EvaluatorSettings
+from lightning_modules.nn.adapters import learn_only
+
+
+class FaceXBenchEvaluator(Method):
+    """A multimodal language model that is asked questions about faces, each with options.
+
+    ``test`` and ``predict`` ask; the callback `AnswerWriter` keeps the answers and makes the tables. ``fit`` teaches
+    the right letters, and validates by how likely they are.
+
+    Attributes:
+        answerer: Who is asked.
+
+    References:
+        Narayan, VS and Patel, "FaceXBench: Evaluating Multimodal LLMs on Face Understanding" (IEEE T-BIOM 8(3), 2026).
+    """
+
+    @takes(EvaluatorSettings)
+    def __init__(self, settings: EvaluatorSettings) -> None:
+        super().__init__(*settings.optimisation)
+        self.config = settings
+        self.answerer: Answerer = answerer_of(settings)
+        self._frozen: tuple[str, ...] = ()
+        if isinstance(self.answerer, Network):
+            self._frozen = learn_only(self.answerer.network, settings.train_only, settings.adapters)
+            self.keep(settings, network_files=self.answerer.files)
+        else:
+            self.keep(settings)
+        self.val_metrics = MetricCollection({"loss": MeanMetric(), "accuracy": MeanMetric()})
+
+    def default_optimizer(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
+        """AdamW."""
+        return torch.optim.AdamW(parameters, lr=self.config.learning_rate, weight_decay=self.config.weight_decay)
+
+    def asked(self, batch: QuestionBatch) -> list[tuple[int, Asked]]:
+        """Questions of a batch that are not padding, in words, with their places in it."""
+        return [
+            (place, Asked(question, prompt_of(question, self.config.setting), batch["image"][place]))
+            for place, question in enumerate(batch["question"])
+            if bool(batch["valid"][place])
+        ]
+
+    # Teaching.
+
+    def on_fit_start(self) -> None:
+        """Refuse to teach what does not learn.
+
+        Raises:
+            ConfigurationError: If a server or a script is asked.
+        """
+        if not isinstance(self.answerer, Network):
+            raise ConfigurationError("fit teaches a network, and a server or a script learns nothing: name weights")
+        self.expect_frozen(self.answerer)
+
+    def training_step(self, batch: QuestionBatch, batch_idx: int) -> Tensor:
+        """Cross entropy of the right letters."""
+        assert isinstance(self.answerer, Network)  # on_fit_start has looked
+        asked = [one for _, one in self.asked(batch)] or [Asked(batch["question"][0], "", [])]
+        loss = self.answerer.loss(asked)
+        self.log_stage("train", {"loss": loss}, batch_size=len(asked))
+        return loss
+
+    def validation_step(self, batch: QuestionBatch, batch_idx: int) -> None:
+        """Loss and accuracy by likelihood on held-out questions."""
+        assert isinstance(self.answerer, Network)  # on_fit_start has looked
+        asked = [one for _, one in self.asked(batch)]
+        if not asked:
+            return
+        answers = self.answerer.answer(asked, "likelihood", 1)
+        right = [answer.text == one.question.letter for answer, one in zip(answers, asked, strict=True)]
+        self.val_metrics["loss"].update(self.answerer.loss(asked), len(asked))
+        self.val_metrics["accuracy"].update(torch.tensor(right, dtype=torch.float32))
+
+    def on_validation_epoch_end(self) -> None:
+        """Log both."""
+        self.log_metrics("val", self.val_metrics)
+
+    # Asking.
+
+    def test_step(self, batch: QuestionBatch, batch_idx: int) -> dict[str, Any]:
+        """Ask the questions of a batch, as `predict_step` does."""
+        return self.predict_step(batch, batch_idx)
+
+    def predict_step(self, batch: QuestionBatch, batch_idx: int) -> dict[str, Any]:
+        """Ask the questions of a batch.
+
+        Returns:
+            ``outcome``: an `Outcome` for each valid question that was answered; ``failed``: why others were not.
+        """
+        placed = self.asked(batch)
+        started = time.perf_counter()
+        asked = [one for _, one in placed]
+        answers = self.answerer.answer(asked, self.config.scoring, self.config.max_new_tokens) if asked else []
+        seconds = (time.perf_counter() - started) / max(1, len(asked))
+        outcomes: list[Outcome] = [
+            outcome_of(
+                one.question,
+                int(batch["rotation"][place]),
+                batch["image_hash"][place],
+                prompt_key(one),
+                answer,
+                seconds,
+            )
+            for (place, one), answer in zip(placed, answers, strict=True)
+            if not answer.failed
+        ]
+        failed = {one.question.key: answer.failed for one, answer in zip(asked, answers, strict=True) if answer.failed}
+        return {"outcome": outcomes, "failed": failed}

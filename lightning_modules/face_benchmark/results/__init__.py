@@ -1,0 +1,1 @@
+"""Answers on disk, and what they come to: accuracies, intervals, tables."""
