@@ -18,11 +18,15 @@ from datamodules.common.resuming import ResumableLoader
 from datamodules.common.sampler import PaddedDistributedSampler, only
 from datamodules.common.settings import takes
 from datamodules.common.splits import SPLITS, SplitName
-from datamodules.face_benchmark.batch import Question, QuestionBatch
+from datamodules.face_benchmark.batch import TASKS, Question, QuestionBatch
 from datamodules.face_benchmark.dataset import QuestionDataset, QuestionsOfFiles, QuestionSource, rows_of
 from datamodules.face_benchmark.files import names_of, read_questions
+from datamodules.face_benchmark.generator.making import QuestionsOfFaces, make_questions
+from datamodules.face_benchmark.generator.pool import FacePool
 from datamodules.face_benchmark.published import differences
 from datamodules.face_benchmark.settings import QuestionDataSettings
+from datamodules.faces.demo import DemoFaces
+from datamodules.faces.sources import FaceSources
 from datamodules.summary.checks import announce, check_pictures
 from datamodules.summary.findings import Finding, Findings
 from datamodules.summary.training_data import DataSummary, SplitSummary
@@ -44,6 +48,7 @@ class FaceXBenchDataModule(LightningDataModule):
         super().__init__()
         self.settings = settings
         self.findings = Findings(settings.on_error)
+        self._faces = FaceSources(settings, settings.demo)
         self._sources: dict[SplitName, QuestionSource] = {}
         self._done: frozenset[tuple[str, int]] = frozenset()
 
@@ -69,6 +74,8 @@ class FaceXBenchDataModule(LightningDataModule):
                 paths = [str(source.folder / name) for name in names]
                 check_pictures(paths, names, self.findings)
                 found += differences(source.questions, _different(paths)) if published else []
+            elif split == "test" and isinstance(source, QuestionsOfFaces):
+                found += [Finding("note", "tasks", f"no {TASKS[n][0]}: it needs {w}") for n, w in source.lacking.items()]
         return DataSummary("questions", splits, [*self.findings.found, *found])
 
     def source(self, split: SplitName) -> QuestionSource:
@@ -125,7 +132,7 @@ class FaceXBenchDataModule(LightningDataModule):
 
     def _read(self, split: SplitName) -> QuestionSource:
         if self.settings.questions is None:
-            raise ConfigurationError("questions is not named: give a folder of FaceXBench's files")
+            return self._made(split)
         if split != "test":
             raise ConfigurationError(
                 f"questions {self.settings.questions} is a test, which nothing is taught with: leave it out, and "
@@ -134,6 +141,17 @@ class FaceXBenchDataModule(LightningDataModule):
         files = read_questions(self.settings.questions, self.findings)
         self.findings.stop()
         return QuestionsOfFiles(files.folder, files.questions)
+
+    def _made(self, split: SplitName) -> QuestionsOfFaces:
+        settings = self.settings
+        faces = self._faces.faces(split)
+        parameters = None
+        if isinstance(faces, DemoFaces):
+            faces = faces.still()
+            parameters = faces.parameters()
+        dataset = "drawn" if parameters is not None else self._faces.kind
+        pool = FacePool(faces, self._faces.schema, parameters, dataset)
+        return QuestionsOfFaces(pool, make_questions(pool, settings.per_task, settings.seed, split))
 
     def _loader(self, split: SplitName, shuffle: bool = False) -> ResumableLoader[Any]:
         settings = self.settings

@@ -78,6 +78,10 @@ class DemoFaces:
         settings = replace(self.settings, fresh=False)
         return DemoFaces(settings, self.split, self._schema, self._size, self._fit_on)
 
+    def parameters(self) -> FaceParameters:
+        """What the faces of the first epoch are drawn from."""
+        return self._drawn(torch.arange(len(self)), 0)
+
     def _drawn(self, rows: Tensor, epoch: int) -> FaceParameters:
         return draw_parameters(self._seed, self.split, rows, epoch, self.settings)
 

@@ -1,0 +1,146 @@
+"""Pictures of questions, drawn from the names that tell how: a face, a small one, a tilted one, a part, a crowd."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from typing import Final
+
+import torch
+from torch import Tensor
+from torchvision.transforms import v2
+
+from datamodules.face_benchmark.generator.pool import FacePool
+from datamodules.faces.renderer.canvas import LARGEST_ROLL
+from datamodules.faces.renderer.parameters import FaceParameters
+from datamodules.faces.renderer.rendering import render
+
+BLACK: Final = "black"
+SMALL_SIDE: Final = 24  # pixels of a face of low resolution
+# Parts that a drawn face can have: the parameter, and the value without the part.
+PARTS: Final[dict[str, tuple[str, int]]] = {
+    "hat": ("hat", 0),
+    "glasses": ("eyewear", 0),
+    "earrings": ("earrings", 0),
+    "necklace": ("necklace", 0),
+    "necktie": ("necktie", 0),
+    "beard": ("beard", 0),
+    "moustache": ("mustache", 0),
+}
+_SHOWS: Final = 12  # grey levels by which a pixel changes where a part is
+_LEAST_OF_A_PART: Final = 0.002  # of the picture
+_CROWD: Final = 3  # faces a row of a crowd
+
+
+def face(row: int) -> str:
+    """Name of a face as it is."""
+    return f"face/{row}"
+
+
+def small(row: int) -> str:
+    """Name of a face of few pixels, enlarged again."""
+    return f"small/{row}"
+
+
+def tilted(row: int, degrees: float) -> str:
+    """Name of a face whose head is tilted by so many degrees clockwise."""
+    return f"tilted/{row}/{degrees:.1f}"
+
+
+def part(row: int, name: str) -> str:
+    """Name of a face with a part painted white."""
+    return f"part/{row}/{name}"
+
+
+def crowd(rows: list[int], seed: int) -> str:
+    """Name of a picture of several faces."""
+    return f"crowd/{seed}/{'-'.join(map(str, rows))}"
+
+
+def draw(name: str, pool: FacePool) -> Tensor:
+    """The picture that a name tells of, uint8 ``(3, S, S)``.
+
+    Raises:
+        ImageError: If the file of a face cannot be read.
+    """
+    kind, _, rest = name.partition("/")
+    words = rest.split("/")
+    if kind == BLACK:
+        return torch.zeros_like(pool.picture(0))
+    if kind == "crowd":
+        return _crowd([pool.picture(int(row)) for row in words[1].split("-")], int(words[0]))
+    picture = pool.picture(int(words[0]))
+    if kind == "small":
+        return _small(picture)
+    if kind == "tilted":
+        return _turned(picture, float(words[1]) - own_tilt(pool, int(words[0])))
+    if kind == "part":
+        return torch.where(part_mask(pool, int(words[0]), words[1]), torch.tensor(255, dtype=torch.uint8), picture)
+    return picture
+
+
+def own_tilt(pool: FacePool, row: int) -> float:
+    """Degrees clockwise by which the head of a drawn face is tilted."""
+    parameters = _parameters(pool, row)
+    return float(torch.rad2deg(LARGEST_ROLL * parameters.spread("roll") * parameters.strength[:, 1]))
+
+
+def wearers(pool: FacePool, name: str) -> Tensor:
+    """Drawn faces that have a part, int64 ``(n,)``; of some of them little is seen."""
+    assert pool.parameters is not None  # callers ask drawn faces alone
+    parameter, without = PARTS[name]
+    return (getattr(pool.parameters, parameter).long() != without).nonzero()[:, 0]
+
+
+def shows_part(pool: FacePool, row: int, name: str) -> bool:
+    """Whether enough of a part is seen in a drawn face."""
+    return float(part_mask(pool, row, name).float().mean()) >= _LEAST_OF_A_PART
+
+
+def part_mask(pool: FacePool, row: int, name: str) -> Tensor:
+    """Where a drawn face would look different without a part, bool ``(S, S)``."""
+    parameters = _parameters(pool, row)
+    parameter, without = PARTS[name]
+    value = torch.full_like(getattr(parameters, parameter), without)
+    side = pool.picture(row).shape[-1]
+    bare = render(replace(parameters, **{parameter: value}), side)[0]
+    own = render(parameters, side)[0]
+    return (own.int() - bare.int()).abs().amax(dim=0) > _SHOWS
+
+
+def _parameters(pool: FacePool, row: int) -> FaceParameters:
+    assert pool.parameters is not None  # callers ask drawn faces alone
+    return pool.parameters.rows(slice(row, row + 1))
+
+
+def _small(picture: Tensor) -> Tensor:
+    side = picture.shape[-1]
+    few = v2.functional.resize(picture, [SMALL_SIDE, SMALL_SIDE], antialias=True)
+    return v2.functional.resize(few, [side, side], antialias=True)
+
+
+def _turned(picture: Tensor, degrees: float) -> Tensor:
+    """Turned clockwise about its middle, what is beyond its edges mirrored in."""
+    side = picture.shape[-1]
+    wide = v2.functional.pad(picture, [side // 2] * 4, padding_mode="reflect")
+    turned = v2.functional.rotate(wide, -degrees, interpolation=v2.InterpolationMode.BILINEAR)
+    return v2.functional.center_crop(turned, [side, side])
+
+
+def _crowd(faces: list[Tensor], seed: int) -> Tensor:
+    """Faces in some fields of a square grid, each shifted inside its field, on a plain ground."""
+    drawn = random.Random(seed)  # noqa: S311  # a picture, no secret
+    side = faces[0].shape[-1]
+    field = side // _CROWD
+    ground = torch.tensor([drawn.randrange(60, 200) for _ in range(3)], dtype=torch.uint8)
+    picture = ground[:, None, None].expand(3, side, side).clone()
+    places = drawn.sample(range(_CROWD * _CROWD), len(faces))
+    for face_, place in zip(faces, places, strict=True):
+        size = round(field * drawn.uniform(0.75, 0.98))
+        top = place // _CROWD * field + drawn.randint(0, field - size)
+        left = place % _CROWD * field + drawn.randint(0, field - size)
+        picture[:, top : top + size, left : left + size] = v2.functional.resize(face_, [size, size], antialias=True)
+    return picture
+
+
+MOST_OF_A_CROWD: Final = _CROWD * _CROWD
