@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from callbacks.face_attributes.picture_writer import FaceWriter as FaceWriter
     from callbacks.face_attributes.report import AttributeReport as AttributeReport
     from callbacks.face_benchmark.answer_writer import AnswerWriter as AnswerWriter
+    from callbacks.face_benchmark.model_folder import ModelFolder as ModelFolder
     from callbacks.face_diffusion.diffusers_folder import DiffusersFolder as DiffusersFolder
     from callbacks.face_diffusion.reward_rounds import RewardRounds as RewardRounds
     from callbacks.face_diffusion.sample_writer import SampleWriter as SampleWriter
@@ -85,6 +86,7 @@ _TABLE = (
     ("ModelCard", "face_attributes.model_card", "intended use, limits and measures of a face classifier"),
     ("FaceWriter", "face_attributes.picture_writer", "made faces as pictures, facts, strips and sheets"),
     ("AnswerWriter", "face_benchmark.answer_writer", "answers to questions as they come, and the tables of all"),
+    ("ModelFolder", "face_benchmark.model_folder", "a taught language model as transformers and peft save it"),
     ("DiffusersFolder", "face_diffusion.diffusers_folder", "a diffusion model as diffusers saves it"),
     ("RewardRounds", "face_diffusion.reward_rounds", "samples of a diffusion model with their rewards, round by round"),
     ("SampleWriter", "face_diffusion.sample_writer", "samples of a diffusion model as pictures, a list and a sheet"),

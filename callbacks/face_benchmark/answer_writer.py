@@ -246,4 +246,8 @@ def _report_failed(folder: Path, failed: Mapping[str, str]) -> None:
     file.unlink(missing_ok=True)
     if failed:
         write_text(file, csv_text(("question", "error"), sorted(failed.items())))
-        log.warning("warning: %s not answered, see %s; the same command asks them again", number_of(len(failed), "question"), file)
+        log.warning(
+            "warning: %s not answered, see %s; the same command asks them again",
+            number_of(len(failed), "question"),
+            file,
+        )

@@ -128,8 +128,8 @@ def _markdown(
         f"# {title}\n",
         f"{told}.\n",
         markdown_table(header, rows),
-        "\nPercent. In brackets 95 % intervals for questions that share templates and pictures; the released rules read "
-        "an answer as FaceXBench's own script does. Nothing that could not be read was guessed.\n",
+        "\nPercent. In brackets 95 % intervals for questions that share templates and pictures; the released rules "
+        "read an answer as FaceXBench's own script does. Nothing that could not be read was guessed.\n",
     ]
     if comparable(outcomes):
         parts += ["\n## Beside published results\n\n", _beside_published(title, scores), _REMARKS]
@@ -138,8 +138,8 @@ def _markdown(
     if turns is not None:
         parts.append(
             f"\n## Options turned\n\n{turns.questions} questions, each with its options in {turns.rotations} orders: "
-            f"accuracy {_percent(turns.mean)} % over all, right in every order {_with_interval(turns.all_right)} %, the "
-            f"same option in every order {_with_interval(turns.same_option)} %.\n"
+            f"accuracy {_percent(turns.mean)} % over all, right in every order {_with_interval(turns.all_right)} %, "
+            f"the same option in every order {_with_interval(turns.same_option)} %.\n"
         )
     return "".join(parts)
 
@@ -149,14 +149,21 @@ _REMARKS: Final = (
     "\nPublished figures are those of the table in the slides of 2025; the benchmark's README has "
     + ", ".join(f"{model} {figure:.2f}" for model, figure in README_FIGURES.items())
     + ". There the 400 questions on head pose may stand under Face Analysis, in the files they are Face Localization: "
-    "compare these two by task. The benchmark states no licence of its questions; the sets of pictures have their own.\n"
+    "compare these two by task. The benchmark states no licence of its questions; the sets of pictures have their "
+    "own.\n"
 )
 
 
 def _beside_published(title: str, scores: Sequence[Score]) -> str:
     own = {score.name: score for score in scores if score.kind == "category"}
     overall = scores[0]
-    rows = [(100 * overall.official.value, f"**{title}, released rules**", [_known(own.get(c), official=True) for c in CATEGORIES])]
+    rows = [
+        (
+            100 * overall.official.value,
+            f"**{title}, released rules**",
+            [_known(own.get(c), official=True) for c in CATEGORIES],
+        )
+    ]
     rows.append((100 * overall.strict.value, f"**{title}**", [_known(own.get(c), official=False) for c in CATEGORIES]))
     rows += [(one.overall, one.model, [f"{one.categories[name]:.2f}" for name in CATEGORIES]) for one in published()]
     rows.sort(key=lambda row: -row[0])

@@ -54,29 +54,34 @@ class FaceXBenchDataModule(LightningDataModule):
 
     def setup(self, stage: str) -> None:
         """Read the questions and look at their pictures' files, so that errors come before any answer."""
-        announce(self.data_summary(published=False), generated=self.settings.questions is None)
+        splits: Sequence[SplitName] = {"fit": ("train", "val"), "validate": ("val",)}.get(stage, ("test",))
+        announce(self._summary(splits, published=False), generated=self.settings.questions is None)
 
-    def data_summary(self, published: bool = True) -> DataSummary:
-        """Questions of each split, without a model, and where they differ from those published.
+    def data_summary(self) -> DataSummary:
+        """Questions of each split, without a model, and where FaceXBench's files differ from those published."""
+        return self._summary(("test",) if self.settings.questions is not None else SPLITS, published=True)
 
-        Args:
-            published: Compare FaceXBench's files with the published counts.
-        """
-        splits: list[SplitSummary] = []
+    def _summary(self, splits: Sequence[SplitName], published: bool) -> DataSummary:
         found: list[Finding] = []
-        for split in self._splits():
+        parts: list[SplitSummary] = []
+        for split in splits:
             source = self.source(split)
             counts = Counter(question.task for question in source.questions)
             facts = [f"{len(names_of(source.questions))} pictures"]
-            splits.append(SplitSummary(split, len(source.questions), len(source.questions), dict(counts), facts))
+            parts.append(SplitSummary(split, len(source.questions), len(source.questions), dict(counts), facts))
             if isinstance(source, QuestionsOfFiles):
-                names = names_of(source.questions)
-                paths = [str(source.folder / name) for name in names]
-                check_pictures(paths, names, self.findings)
-                found += differences(source.questions, _different(paths)) if published else []
-            elif split == "test" and isinstance(source, QuestionsOfFaces):
-                found += [Finding("note", "tasks", f"no {TASKS[n][0]}: it needs {w}") for n, w in source.lacking.items()]
-        return DataSummary("questions", splits, [*self.findings.found, *found])
+                found += self._of_files(source, published)
+            elif isinstance(source, QuestionsOfFaces) and split == splits[-1]:
+                found += [
+                    Finding("note", "tasks", f"no {TASKS[n][0]}: it needs {w}") for n, w in source.lacking.items()
+                ]
+        return DataSummary("questions", parts, [*self.findings.found, *found])
+
+    def _of_files(self, source: QuestionsOfFiles, published: bool) -> list[Finding]:
+        names = names_of(source.questions)
+        paths = [str(source.folder / name) for name in names]
+        check_pictures(paths, names, self.findings)
+        return differences(source.questions, _different(paths)) if published else []
 
     def source(self, split: SplitName) -> QuestionSource:
         """The questions of a split; those of files are a test alone.
@@ -126,9 +131,6 @@ class FaceXBenchDataModule(LightningDataModule):
     ) -> QuestionBatch:
         """Leave pictures where they are: a processor takes them there, or a server."""
         return batch
-
-    def _splits(self) -> Sequence[SplitName]:
-        return ("test",) if self.settings.questions is not None else SPLITS
 
     def _read(self, split: SplitName) -> QuestionSource:
         if self.settings.questions is None:

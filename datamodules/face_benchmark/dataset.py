@@ -182,7 +182,9 @@ def _others(questions: Sequence[Question], seed: int) -> list[Question]:
         order = _shuffled(own, seed)
         for place, question in enumerate(order):
             others = (order[(place + step) % len(order)] for step in range(1, len(order)))
-            lenders[question.key] = next((one for one in others if not set(one.images) & set(question.images)), question)
+            lenders[question.key] = next(
+                (one for one in others if not set(one.images) & set(question.images)), question
+            )
     return [lenders[question.key] for question in questions]
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from lightning_modules.face_benchmark.asking.contract import Answerer
-from lightning_modules.face_benchmark.asking.loading import Loading, load, rebuild
+from lightning_modules.face_benchmark.asking.loading import Loading, rebuild
 from lightning_modules.face_benchmark.asking.network import Network
 from lightning_modules.face_benchmark.asking.scripted import Scripted
 from lightning_modules.face_benchmark.asking.served import Served
 from lightning_modules.face_benchmark.asking.tiny import TinySettings, tiny
+from lightning_modules.face_benchmark.folders import load_folder
 from lightning_modules.face_benchmark.settings import EvaluatorSettings
 
 
@@ -27,7 +28,7 @@ def answerer_of(settings: EvaluatorSettings) -> Answerer:
         loaded, origin = rebuild(settings.network_files), "a checkpoint"
     elif settings.weights is not None:
         how = Loading(settings.dtype, settings.device_map, settings.quantisation, settings.attention)
-        loaded = load(settings.weights, how)
+        loaded = load_folder(settings.weights, how)
     else:
         loaded = tiny(settings.tiny or TinySettings())
     return Network(loaded, settings.min_pixels, settings.max_pixels, origin)

@@ -12,7 +12,7 @@ from torchmetrics import MeanMetric, MetricCollection
 from datamodules.common.errors import ConfigurationError
 from datamodules.common.settings import takes
 from datamodules.face_benchmark.batch import QuestionBatch
-from lightning_modules.base import Method, Stage
+from lightning_modules.base import Method
 from lightning_modules.face_benchmark.answerer import answerer_of
 from lightning_modules.face_benchmark.asking.contract import Answerer
 from lightning_modules.face_benchmark.asking.network import Network

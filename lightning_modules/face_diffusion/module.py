@@ -14,7 +14,6 @@ from datamodules.common.seeded_draws import uniforms
 from datamodules.common.settings import takes
 from datamodules.face_diffusion.batch import DiffusionBatch, SampleBatch
 from lightning_modules.base import Method
-from lightning_modules.nn.adapters import learn_only
 from lightning_modules.face_diffusion.autoencoder import Autoencoder
 from lightning_modules.face_diffusion.guidance import ShareGuidance
 from lightning_modules.face_diffusion.losses import Predict, anchored, denoising_losses
@@ -25,6 +24,7 @@ from lightning_modules.face_diffusion.sampling import Guide, draw
 from lightning_modules.face_diffusion.schedule import NoiseSchedule, schedule_config, without_clipping
 from lightning_modules.face_diffusion.settings import DiffusionSettings
 from lightning_modules.face_diffusion.starting import Started, load_autoencoder, load_model
+from lightning_modules.nn.adapters import learn_only
 from lightning_modules.nn.processes import mean_over_processes, number_of_processes
 
 

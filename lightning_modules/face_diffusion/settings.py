@@ -8,8 +8,8 @@ from typing import Any, Literal
 from datamodules.common.errors import ConfigurationError
 from datamodules.common.settings import argument, settings
 from lightning_modules.base import MethodSettings
-from lightning_modules.nn.adapters import Adapters
 from lightning_modules.face_diffusion.schedule import BetaSchedule, PredictionType, SamplerName
+from lightning_modules.nn.adapters import Adapters
 
 
 @settings

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple, cast
 from torch import nn
 
 from datamodules.common.errors import CheckpointError
-from lightning_modules.nn.adapters import Adapters, add_adapters, without_adapters
 from lightning_modules.face_diffusion.autoencoder import KINDS, Autoencoder
 from lightning_modules.face_diffusion.library import diffusers
 from lightning_modules.face_diffusion.network import build_unet
+from lightning_modules.nn.adapters import Adapters, add_adapters, without_adapters
 from lightning_modules.nn.checkpoint_loading import load_strictly, raise_for_keys
 from lightning_modules.nn.method_checkpoint import read_method_checkpoint
 

@@ -11,8 +11,8 @@ from typing import NamedTuple, Protocol, runtime_checkable
 from torch import nn
 
 from datamodules.common.errors import ConfigurationError
-from lightning_modules.nn.parts import layers_named, parameters_named
 from lightning_modules.nn.frozen import freeze_parts, parts_but
+from lightning_modules.nn.parts import layers_named, parameters_named
 
 
 class Adapters(NamedTuple):

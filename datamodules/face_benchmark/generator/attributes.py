@@ -68,8 +68,8 @@ def _which(pool: FacePool, random: Random) -> Made:
 
 
 TASK: Final = Task(
-    "Attribute prediction tells which attributes, such as hair, glasses or a hat, a face shows. You have to perform this "
-    "task.",
+    "Attribute prediction tells which attributes, such as hair, glasses or a hat, a face shows. You have to perform "
+    "this task.",
     [_odd_one(PRESENT), _odd_one(ABSENT), _which],
     lambda pool: "" if len(_columns(pool)) >= _OPTIONS else "labels of four attributes or more",
 )

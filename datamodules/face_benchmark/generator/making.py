@@ -57,7 +57,7 @@ def make_questions(pool: FacePool, number: int, seed: int, split: str) -> Questi
     """
     lacking = {name: task.lacks(pool) for name, task in _TASKS.items()} | _NEVER
     made = [
-        _question(pool, name, _TASKS[name], place, Random(f"{seed}/{split}/{name}/{place}"))  # noqa: S311  # no secret
+        _question(pool, name, _TASKS[name], place, Random(f"{seed}/{split}/{name}/{place}"))  # no secret
         for name in TASKS
         if not lacking.get(name)
         for place in range(number)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Final
 
@@ -124,20 +124,19 @@ class FacePool:
             words = {"frown": "frowning", "neutral": "neutral", "smile": "smiling"}
             names = [words[name] for name in CATEGORIES["expression"]]
             return [names[number] for number in self.parameters.expression.tolist()]
-        named = {place: _EXPRESSIONS[normalised(n)] for place, n in enumerate(self.names) if normalised(n) in _EXPRESSIONS}
+        named = {
+            place: _EXPRESSIONS[normalised(n)] for place, n in enumerate(self.names) if normalised(n) in _EXPRESSIONS
+        }
         return self._exactly_one(named) if len(named) > 1 else []
 
-    def _one_of(self, is_one: object) -> Sequence[str]:
-        assert callable(is_one)
+    def _one_of(self, is_one: Callable[[str], bool]) -> Sequence[str]:
         named = {place: name.removeprefix("Age ") for place, name in enumerate(self.names) if is_one(name)}
         return self._exactly_one(named) if len(named) > 1 else []
 
     def _exactly_one(self, named: Mapping[int, str]) -> Sequence[str]:
         columns = self.attributes[:, list(named)] == PRESENT
         words = list(named.values())
-        return [
-            words[int(row.nonzero()[0])] if int(row.sum()) == 1 else UNKNOWN for row in columns
-        ]
+        return [words[int(row.nonzero()[0])] if int(row.sum()) == 1 else UNKNOWN for row in columns]
 
     def _head(self, name: str) -> Sequence[str]:
         return next((head.attributes for head in self._schema.heads if head.name == name), ())

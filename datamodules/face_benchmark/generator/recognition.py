@@ -24,7 +24,8 @@ def pairs_of(show: Callable[[int], str], quality: str) -> Task:
         quality: In words.
     """
     return Task(
-        f"Face recognition tells from {quality} pictures whether they show the same person. You have to perform this task.",
+        f"Face recognition tells from {quality} pictures whether they show the same person. You have to perform this "
+        "task.",
         [_same(show), _pair(show), _number(show)],
         lambda pool: "" if len(pool.photos) >= _FACES else "several pictures of each of four people or more",
     )

@@ -129,7 +129,7 @@ def _turned(picture: Tensor, degrees: float) -> Tensor:
 
 def _crowd(faces: list[Tensor], seed: int) -> Tensor:
     """Faces in some fields of a square grid, each shifted inside its field, on a plain ground."""
-    drawn = random.Random(seed)  # noqa: S311  # a picture, no secret
+    drawn = random.Random(seed)  # a picture, no secret
     side = faces[0].shape[-1]
     field = side // _CROWD
     ground = torch.tensor([drawn.randrange(60, 200) for _ in range(3)], dtype=torch.uint8)

@@ -46,7 +46,8 @@ def _calls(pool: FacePool, random: Random) -> Made:
 
 
 TASK: Final = Task(
-    "Tools retrieval selects the sequence of function calls that does what is asked for. You have to perform this task.",
+    "Tools retrieval selects the sequence of function calls that does what is asked for. You have to perform this "
+    "task.",
     [_calls],
     lambda pool: "",
 )

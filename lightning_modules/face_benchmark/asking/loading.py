@@ -134,8 +134,8 @@ def _checked(processor: object, weights: str) -> ProcessorMixin:
         )
     if not getattr(processor, "chat_template", None):
         raise ConfigurationError(
-            f"{weights} has no chat template, so that nobody knows how it is to be asked: take its instruct version, or "
-            "put its chat_template.jinja beside the other files"
+            f"{weights} has no chat template, so that nobody knows how it is to be asked: take its instruct version, "
+            "or put its chat_template.jinja beside the other files"
         )
     found = cast(ProcessorMixin, processor)
     pad_left(found)

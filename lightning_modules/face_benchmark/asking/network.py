@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from transformers import LogitsProcessorList, PreTrainedTokenizerBase
 
-from datamodules.face_benchmark.batch import LETTERS
 from datamodules.common.fingerprint import config_digest, tensors_digest
+from datamodules.face_benchmark.batch import LETTERS
 from lightning_modules.face_benchmark.asking.contract import Answered, Answerer, Scoring
 from lightning_modules.face_benchmark.asking.encoding import check_length, encode, with_answers
 from lightning_modules.face_benchmark.asking.letters import BracketFirst, LetterTokens

@@ -1,10 +1,9 @@
-"""What answers come to: accuracies of all questions and of parts, gaps between people, and what turning options does."""
+"""What answers come to: accuracies of all and of parts, gaps between people, and what turning options does."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -88,7 +87,9 @@ def scores_of(outcomes: Sequence[Outcome]) -> list[Score]:
         names = [name_of(one) for one in asked]
         for name in _in_order(kind, names):
             kept = np.array([one == name for one in names])
-            found.append(_score(kind, name, [one for one, is_in in zip(asked, kept, strict=True) if is_in], clusters, kept))
+            found.append(
+                _score(kind, name, [one for one, is_in in zip(asked, kept, strict=True) if is_in], clusters, kept)
+            )
     return found
 
 
@@ -168,10 +169,8 @@ def _in_order(kind: str, names: Sequence[str]) -> list[str]:
 
 def _widest(parts: Sequence[Estimate]) -> Estimate:
     """The largest difference of any two."""
-    return max(
-        (difference(max(pair, key=lambda one: one.value), min(pair, key=lambda one: one.value)) for pair in combinations(parts, 2)),
-        key=lambda one: one.value,
-    )
+    ordered = sorted(parts, key=lambda one: one.value)
+    return difference(ordered[-1], ordered[0])
 
 
 def _option(one: Outcome) -> str | None:

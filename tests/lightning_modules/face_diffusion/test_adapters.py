@@ -17,8 +17,8 @@ from datamodules import FaceDiffusionDataModule
 from datamodules.common.errors import ConfigurationError
 from datamodules.faces.renderer.settings import FaceDemoSettings
 from lightning_modules import RewardTunedDiffusion
-from lightning_modules.nn.adapters import Adapters, add_adapters, without_adapters
 from lightning_modules.face_diffusion.network import build_unet, unet_config
+from lightning_modules.nn.adapters import Adapters, add_adapters, without_adapters
 from tests.lightning_modules.face_diffusion.test_starting import KEYS, NONE, small
 
 ADAPTERS: dict[str, Any] = {"adapter_rank": 2, "adapter_targets": ["*.to_q", "*.conv1"]}
