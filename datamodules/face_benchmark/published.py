@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
+from datamodules.common.errors import number_of
 from datamodules.face_benchmark.batch import TASKS, Question
 from datamodules.summary.findings import Finding
 
@@ -78,7 +79,8 @@ def differences(questions: Sequence[Question], unique_images: int | None = None)
             text = f"{dataset}, {TASKS[task][0]}: questions on several pictures, one, none: {held}, published {numbers}"
             found.append(Finding("warning", "published", text))
     for (dataset, task, kind), number in sorted(counted.items()):
-        found.append(Finding("warning", "published", f"{number} questions of {dataset}, {task}, {kind}: not published"))
+        count = number_of(number, "question")
+        found.append(Finding("warning", "published", f"{count} of {dataset}, {task}, {kind}: not published"))
     if not found:
         found.append(Finding("ok", "published", f"all counts are those of FaceXBench as published; {_NOT_STATED}"))
     return found
