@@ -92,6 +92,7 @@ class SampleWriter(PredictionWriter[SampleBatch]):
             if self.accept.compares:
                 _check_compared(pl_module, data)
             self.accept.load()
+            self.accept.eval()
         folder = self.folder(trainer)
         done = [
             number
@@ -161,7 +162,8 @@ class SampleWriter(PredictionWriter[SampleBatch]):
         scored = []
         for start in range(0, len(names), _CHUNK):
             pictures = np.stack([_pixels(folder / name) for name in names[start : start + _CHUNK]])
-            scored.append(self.accept.score(torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous()))
+            with torch.no_grad():
+                scored.append(self.accept.score(torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous()))
         rewards = self.accept.settle(joined(scored))
         check_rewards(rewards, type(self.accept).__name__)
         chance = uniforms(key_of(data.settings.sample_seed, "accepted", torch.arange(len(names))), ["kept"])[:, 0]

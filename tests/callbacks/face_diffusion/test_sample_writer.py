@@ -20,6 +20,7 @@ from datamodules.faces.renderer.settings import FaceDemoSettings
 from lightning_modules import RewardTunedDiffusion
 from lightning_modules.face_diffusion.guidance import ShareGuidance
 from lightning_modules.face_diffusion.rewards.bias import ShareReward
+from lightning_modules.face_diffusion.rewards.contract import Reward, Scored
 from lightning_modules.face_diffusion.rewards.embedders import PixelEmbedder
 from lightning_modules.face_diffusion.rewards.judges import Judge
 from lightning_modules.face_diffusion.rewards.replication import ReplicationReward
@@ -133,6 +134,24 @@ def test_accepted_samples_have_the_wanted_shares_and_the_others_are_put_away(
     ratio = torch.where(red > 0, 0.05 / red.mean(), 0.95 / (1 - red.mean()))
     assert len(kept) == pytest.approx(float(64 / ratio.max()), abs=12)
     assert red[: len(kept)].mean() < red.mean() - 0.05
+
+
+class Learnt(Reward):
+    """A network that says something else while it learns."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = torch.nn.Sequential(torch.nn.Linear(1, 1, bias=False), torch.nn.Dropout(1.0))
+
+    def score(self, pictures: Tensor) -> Scored:
+        said: Tensor = self.layer(torch.ones(len(pictures), 1))[:, 0].abs()
+        assert not said.requires_grad
+        return Scored(said)
+
+
+def test_a_network_that_accepts_does_not_learn(model: RewardTunedDiffusion, tmp_path: Path) -> None:
+    predict(model, tmp_path, 4, accept=Learnt())
+    assert len(csv_rows(tmp_path / "samples.csv")) == 4
 
 
 def test_samples_that_were_put_away_come_back_where_all_are_kept(model: RewardTunedDiffusion, tmp_path: Path) -> None:
