@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from callbacks.face_attributes.picture_writer import FaceWriter as FaceWriter
     from callbacks.face_attributes.report import AttributeReport as AttributeReport
     from callbacks.face_diffusion.diffusers_folder import DiffusersFolder as DiffusersFolder
+    from callbacks.face_diffusion.picture_lists import PictureLists as PictureLists
     from callbacks.face_diffusion.reward_rounds import RewardRounds as RewardRounds
     from callbacks.face_diffusion.sample_writer import SampleWriter as SampleWriter
     from callbacks.inspection.defect_features import DefectFeatures as DefectFeatures
@@ -84,6 +85,7 @@ _TABLE = (
     ("ModelCard", "face_attributes.model_card", "intended use, limits and measures of a face classifier"),
     ("FaceWriter", "face_attributes.picture_writer", "made faces as pictures, facts, strips and sheets"),
     ("DiffusersFolder", "face_diffusion.diffusers_folder", "a diffusion model as diffusers saves it"),
+    ("PictureLists", "face_diffusion.picture_lists", "which pictures a diffusion model learns from, as lists"),
     ("RewardRounds", "face_diffusion.reward_rounds", "samples of a diffusion model with their rewards, round by round"),
     ("SampleWriter", "face_diffusion.sample_writer", "samples of a diffusion model as pictures, a list and a sheet"),
     ("NormalityFigure", "face_attributes.normality", "normality of activations as a table and a picture"),

@@ -132,8 +132,17 @@ class FaceDiffusionDataModule(LightningDataModule):
     def training_pictures(self) -> Pictures:
         """The pictures of the subset, as rewards and measures look at them: those that may be copied."""
         if self.settings.learn_from == "subset":
-            return self.pictures("train").pictures
-        return Pictures(self._source("train"), self._subset(self._usable("train"))[0], self.image_size)
+            found = self.pictures("train").pictures
+        else:
+            found = Pictures(self._source("train"), self._subset(self._usable("train"))[0], self.image_size)
+        return found if self._sources.on_error == "raise" else found.readable()
+
+    def picture_files(self, split: SplitName) -> list[str]:
+        """Files of the pictures of a split that are taken; none where they are drawn, or there are none."""
+        if self._sources.kind == "demo" or not len(self._sources.lists()[split]):
+            return []
+        paths = self._sources.lists()[split].paths
+        return [paths[row] for row in self._rows(split).tolist()] if split == "train" else list(paths)
 
     def train_dataloader(self) -> DataLoader[DiffusionBatch]:
         """Training pictures in an order that changes with the epoch."""

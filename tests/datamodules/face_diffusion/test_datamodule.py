@@ -126,6 +126,14 @@ def test_a_folder_of_pictures_without_labels_and_one_that_cannot_be_read(tmp_pat
     broken = FaceDiffusionDataModule(root=str(tmp_path), label_format="images", image_size=8, split=(0.5, 0.25, 0.25))
     with pytest.raises(LabelError):
         broken.setup("fit")
+    skipping = FaceDiffusionDataModule(
+        root=str(tmp_path), label_format="images", image_size=8, split=(0.5, 0.25, 0.25), on_error="skip"
+    )
+    skipping.setup("fit")
+    whole = [file for file in skipping.picture_files("train") if int(Path(file).stem) < 5]
+    assert 0 < len(whole) < 4
+    seen = torch.cat(list(skipping.training_pictures()))
+    assert seen[:, 0, 0, 0].tolist() == [30 * int(Path(file).stem) for file in whole]  # no black one among them
 
 
 @pytest.mark.parametrize(
