@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from callbacks.face_benchmark.answer_writer import AnswerWriter as AnswerWriter
     from callbacks.face_benchmark.model_folder import ModelFolder as ModelFolder
     from callbacks.face_diffusion.diffusers_folder import DiffusersFolder as DiffusersFolder
+    from callbacks.face_diffusion.picture_lists import PictureLists as PictureLists
     from callbacks.face_diffusion.reward_rounds import RewardRounds as RewardRounds
     from callbacks.face_diffusion.sample_writer import SampleWriter as SampleWriter
     from callbacks.inspection.defect_features import DefectFeatures as DefectFeatures
@@ -88,6 +89,7 @@ _TABLE = (
     ("AnswerWriter", "face_benchmark.answer_writer", "answers to questions as they come, and the tables of all"),
     ("ModelFolder", "face_benchmark.model_folder", "a taught language model as transformers and peft save it"),
     ("DiffusersFolder", "face_diffusion.diffusers_folder", "a diffusion model as diffusers saves it"),
+    ("PictureLists", "face_diffusion.picture_lists", "which pictures a diffusion model learns from, as lists"),
     ("RewardRounds", "face_diffusion.reward_rounds", "samples of a diffusion model with their rewards, round by round"),
     ("SampleWriter", "face_diffusion.sample_writer", "samples of a diffusion model as pictures, a list and a sheet"),
     ("NormalityFigure", "face_attributes.normality", "normality of activations as a table and a picture"),

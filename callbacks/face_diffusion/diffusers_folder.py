@@ -18,7 +18,9 @@ log = logging.getLogger(__name__)
 class DiffusersFolder(L.Callback):
     """Write ``diffusers`` into the run's folder: what `DDIMPipeline.from_pretrained` and ``weights`` load.
 
-    That of a latent model is for `LDMPipeline`, or has the ``vae`` that it came with.
+    That of a latent model is for `LDMPipeline`, or has the ``vae`` that it came with. No pipeline of diffusers tells a
+    class: of a class-conditional model its ``UNet2DModel.from_pretrained(folder, subfolder="unet")`` is what is read.
+    The schedule is saved as DDIM's, so that a pipeline's samples are those of ``sampler: ddim``.
 
     The averaged weights are saved where `ParameterEMA` keeps some.
 

@@ -247,7 +247,9 @@ class RewardRounds(L.Callback):
                 "round %d: %s finds all %d samples worth the same (%.4g): this is plain training on own samples",
                 number, name, len(samples), settled[0].item(),
             )  # fmt: skip
-        module.round = Round(number, samples, self.shaping(settled), scored, labels)
+        rewards = self.shaping(settled)
+        check_rewards(rewards, f"{name}, by temperature, clip and normalise,")
+        module.round = Round(number, samples, rewards, scored, labels)
         facts = {"round": float(number), "reward": settled.mean().item(), "least": settled.min().item()}
         facts |= {"greatest": settled.max().item(), **self.reward.measures(scored)}
         if not self.history or self.history[-1]["round"] != number:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from callbacks.figures.run_key import run_key
 from callbacks.figures.sheet import Picture, SheetFace, as_picture, draw_sheet
 from datamodules import FaceDiffusionDataModule
 from datamodules.common.atomic_write import atomic_path, write_text
+from datamodules.common.errors import ConfigurationError
 from datamodules.common.fingerprint import config_digest
 from datamodules.common.seeded_draws import key_of, uniforms
 from datamodules.face_diffusion.batch import SampleBatch
@@ -51,7 +53,11 @@ class SampleWriter(PredictionWriter[SampleBatch]):
         columns: Pictures in a row of the sheet.
         sheet_pictures: Pictures of the sheet, the first ones.
         guidance: Leads the samples; None leaves them to the model.
-        accept: What pictures are kept by; None keeps all.
+        accept: What pictures are kept by; None keeps all. A reward that compares takes the training pictures of the
+            data, which are to be named as the training named them.
+
+    Raises:
+        ConfigurationError: If ``accept`` compares, and the data do not name the training pictures in the model's size.
     """
 
     def __init__(
@@ -70,7 +76,6 @@ class SampleWriter(PredictionWriter[SampleBatch]):
         self._key = ""
         self._labels: list[int] = []  # class of each sample
         self._words: list[str] = []  # in words
-        self._kept = 0
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Tell the data module which samples are done."""
@@ -84,7 +89,10 @@ class SampleWriter(PredictionWriter[SampleBatch]):
             self.guidance.load()
             self._key = config_digest({"run": self._key, "guidance": digest_of(self.guidance)})
         if self.accept is not None:
+            if self.accept.compares:
+                _check_compared(pl_module, data)
             self.accept.load()
+            self.accept.eval()
         folder = self.folder(trainer)
         done = [
             number
@@ -93,7 +101,6 @@ class SampleWriter(PredictionWriter[SampleBatch]):
         ]
         trainer.strategy.barrier()  # nobody writes before all have looked
         data.exclude(done)
-        self._kept = len(done)
         if done:
             log.info("%d of %d samples are in %s already", len(done), data.settings.samples, folder)
         if len(done) == data.settings.samples and trainer.is_global_zero:
@@ -134,29 +141,29 @@ class SampleWriter(PredictionWriter[SampleBatch]):
 
     def _finish(self, folder: Path, data: FaceDiffusionDataModule) -> None:
         names = [_name(data, number) for number in range(data.settings.samples)]
+        _bring_back(folder, names)
         kept = names if self.accept is None else self._accepted(folder, names, data)
+        listed = set(kept)
         rows = [
             (name, data.settings.sample_seed, number, word)
             for number, (name, word) in enumerate(zip(names, self._words, strict=True))
-            if name in set(kept)
+            if name in listed
         ]
         write_text(folder / "samples.csv", csv_text(_HEADER, rows))
         faces = [SheetFace((_pixels(folder / name),), "") for name in kept[: self.sheet_pictures]]
         write_image(draw_sheet(faces, self.columns), folder / "sheet.png")
-        log.info("%d samples, %d of them from before: %s", len(kept), self._kept, folder / "samples.csv")
+        log.info("%d samples: %s", len(kept), folder / "samples.csv")
 
     def _accepted(self, folder: Path, names: list[str], data: FaceDiffusionDataModule) -> list[str]:
         """Names of the pictures that are kept, in the folder; the others are put away."""
         assert self.accept is not None  # the caller asked
-        for name in names:
-            if not (folder / name).is_file():
-                (folder / _REJECTED / name).rename(folder / name)
         if self.accept.compares:
             self.accept.begin(data.training_pictures())
         scored = []
         for start in range(0, len(names), _CHUNK):
             pictures = np.stack([_pixels(folder / name) for name in names[start : start + _CHUNK]])
-            scored.append(self.accept.score(torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous()))
+            with torch.no_grad():
+                scored.append(self.accept.score(torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous()))
         rewards = self.accept.settle(joined(scored))
         check_rewards(rewards, type(self.accept).__name__)
         chance = uniforms(key_of(data.settings.sample_seed, "accepted", torch.arange(len(names))), ["kept"])[:, 0]
@@ -183,6 +190,22 @@ def _data(trainer: L.Trainer) -> FaceDiffusionDataModule:
     return data
 
 
+def _check_compared(module: L.LightningModule, data: FaceDiffusionDataModule) -> None:
+    """Refuse to compare samples with what the model never saw: drawn faces that nobody named, another size."""
+    settings = data.settings
+    if not settings.has_lists and settings.label_format != "demo" and settings.demo is None:
+        raise ConfigurationError(
+            "accept compares samples with the training pictures, and nothing says which these are: name them as the "
+            "training did, with --data.init_args.root and the like"
+        )
+    side = getattr(module, "image_size", data.image_size)
+    if data.image_size != side:
+        raise ConfigurationError(
+            f"accept compares samples of {side} pixels with training pictures of {data.image_size}: state "
+            f"--data.init_args.image_size {side}"
+        )
+
+
 def _labels(module: L.LightningModule, data: FaceDiffusionDataModule) -> list[int]:
     """Class that each sample is made for; -1 for none."""
     asked = data.sample_labels()
@@ -206,6 +229,20 @@ def _write_png(picture: Picture, file: Path, facts: Mapping[str, object]) -> Non
         info.add_text(name, str(value))
     with atomic_path(file) as temporary:
         Image.fromarray(picture).save(temporary, format="PNG", pnginfo=info)
+
+
+def _bring_back(folder: Path, names: Sequence[str]) -> None:
+    """Take out of ``rejected`` what an earlier run put away; what was made anew since replaces it."""
+    for name in names:
+        away = folder / _REJECTED / name
+        if not away.is_file():
+            continue
+        if (folder / name).is_file():
+            away.unlink()
+        else:
+            away.rename(folder / name)
+    with contextlib.suppress(OSError):  # it holds others, or is not there
+        (folder / _REJECTED).rmdir()
 
 
 def _pixels(file: Path) -> Picture:

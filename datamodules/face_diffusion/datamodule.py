@@ -10,7 +10,7 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from datamodules.common.errors import ConfigurationError, LabelError
+from datamodules.common.errors import ConfigurationError, LabelError, number_of
 from datamodules.common.resuming import ResumableLoader
 from datamodules.common.sampler import PaddedDistributedSampler, only
 from datamodules.common.settings import takes
@@ -23,7 +23,7 @@ from datamodules.faces.dataset import ListedFaces
 from datamodules.faces.demo import DemoFaces
 from datamodules.faces.lists.records import SPLITS
 from datamodules.faces.sources import FaceSources
-from datamodules.summary.checks import announce, check_pictures
+from datamodules.summary.checks import absent_classes, announce, check_pictures
 from datamodules.summary.findings import Findings
 from datamodules.summary.training_data import DataSummary, SplitSummary
 
@@ -87,7 +87,9 @@ class FaceDiffusionDataModule(LightningDataModule):
                 check_pictures(
                     [source.faces.paths[row] for row in chosen], [source.faces.sources[row] for row in chosen], findings
                 )
-        return DataSummary("pictures", splits, findings.found)
+        asked = [] if self._sources.kind == "images" else self._names  # of bare pictures nothing is known
+        remedy = "label some, or name classes that are shown"
+        return DataSummary("pictures", splits, [*findings.found, *absent_classes(splits, asked, remedy, needed=False)])
 
     def _check_labels(self, split: SplitName, labels: Tensor) -> None:
         """Refuse pictures without a class where the model is told one.
@@ -130,8 +132,17 @@ class FaceDiffusionDataModule(LightningDataModule):
     def training_pictures(self) -> Pictures:
         """The pictures of the subset, as rewards and measures look at them: those that may be copied."""
         if self.settings.learn_from == "subset":
-            return self.pictures("train").pictures
-        return Pictures(self._source("train"), self._subset(self._usable("train"))[0], self.image_size)
+            found = self.pictures("train").pictures
+        else:
+            found = Pictures(self._source("train"), self._subset(self._usable("train"))[0], self.image_size)
+        return found if self._sources.on_error == "raise" else found.readable()
+
+    def picture_files(self, split: SplitName) -> list[str]:
+        """Files of the pictures of a split that are taken; none where they are drawn, or there are none."""
+        if self._sources.kind == "demo" or not len(self._sources.lists()[split]):
+            return []
+        paths = self._sources.lists()[split].paths
+        return [paths[row] for row in self._rows(split).tolist()] if split == "train" else list(paths)
 
     def train_dataloader(self) -> DataLoader[DiffusionBatch]:
         """Training pictures in an order that changes with the epoch."""
@@ -211,7 +222,10 @@ class FaceDiffusionDataModule(LightningDataModule):
         if subset is None:
             return rows, rows[:0]
         if subset > total:
-            raise ConfigurationError(f"subset is {subset}, but there are {total} training pictures: take at most these")
+            raise ConfigurationError(
+                f"subset is {subset}, but the training has {number_of(total, 'picture')}: take at most so many, or "
+                "give it a larger share with split"
+            )
         drawn = torch.randperm(total, generator=torch.Generator().manual_seed(self.settings.subset_seed))
         return rows[drawn[:subset].sort().values], rows[drawn[subset:].sort().values]
 

@@ -30,6 +30,7 @@ class Pictures:
     def __init__(self, source: FaceSource, rows: Tensor, side: int) -> None:
         self._source = source
         self._rows = rows
+        self._side = side
         self._held: tuple[Tensor, Tensor] | None = None
         if 3 * side * side * len(rows) <= _HELD:
             self._held = self._read_all()
@@ -48,6 +49,14 @@ class Pictures:
         """All pictures in order, in batches; those that cannot be read are black."""
         for places in torch.split(torch.arange(len(self)), _CHUNK):
             yield self.take(places)[0]
+
+    def readable(self) -> Pictures:
+        """Those that can be read; itself where all can."""
+        if self._held is not None:
+            mask = self._held[1]
+        else:
+            mask = torch.cat([self._read(places)[1] for places in torch.split(torch.arange(len(self)), _CHUNK)])
+        return self if bool(mask.all()) else Pictures(self._source, self._rows[mask], self._side)
 
     @property
     def fingerprint(self) -> str:

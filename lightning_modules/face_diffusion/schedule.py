@@ -127,13 +127,14 @@ class NoiseSchedule:
             predicted: Noise or velocity, ``(B, ...)``.
             slope: Of the same shape.
             time: Of the samples.
-            least_signal: sqrt(abar) that the velocity's change is divided by, at least.
+            least_signal: sqrt(abar) by which the change of the clean picture is divided, at least.
         """
         kept = float(self._forward.alphas_cumprod[time])
-        change = math.sqrt(1 - kept) * slope
+        signal = max(math.sqrt(kept), least_signal)
+        change = math.sqrt(1 - kept) * slope / signal
         if self._forward.config.prediction_type == "epsilon":
-            return predicted - change
-        return predicted - change / max(math.sqrt(kept), least_signal)
+            return predicted - math.sqrt(kept) * change
+        return predicted - change
 
 
 def without_clipping(config: Mapping[str, Any]) -> dict[str, Any]:

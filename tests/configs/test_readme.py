@@ -74,11 +74,13 @@ def test_command_runs(
             (tmp_path / name).mkdir()
             for picture in pictures[:number]:
                 shutil.copy(picture, tmp_path / name)
-        places = {
-            **{name: str(tmp_path / name) for name in ("before", "after", "measured")},
-            str(folder): str(face_tree),
-        }
-        words = [str(face_classifier) if word.endswith(".ckpt") else places.get(word, word) for word in words]
+        half = len(pictures) // 2
+        for name, own in (("learnt.csv", pictures[:half]), ("held_out.csv", pictures[half:])):
+            (tmp_path / name).write_text("".join(f"{line}\n" for line in ("file", *own)))
+        names = ("before", "after", "measured", "learnt.csv", "held_out.csv")
+        places = {name: str(tmp_path / name) for name in names}
+        words = [str(face_classifier) if word.endswith(".ckpt") else word for word in words]
+        words = [places.get(Path(word).name, word) for word in words]
         assert cli.main(words) == 0
         assert (tmp_path / "measured" / "page.html").is_file()
         return

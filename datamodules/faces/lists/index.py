@@ -87,7 +87,7 @@ def images_at(paths: Iterable[str | Path]) -> list[tuple[Path, str]]:
         files = [Path(file) for file in sorted(files_below(path.absolute(), IMAGE_SUFFIXES))]
         if not files:
             suffixes = " ".join(sorted(IMAGE_SUFFIXES))
-            raise ConfigurationError(f"path {str(path)!r} holds no picture (suffixes {suffixes}); give another folder")
+            raise ConfigurationError(f"the folder {str(path)!r} holds no picture (suffixes {suffixes}); give another")
         found += [(file, file.relative_to(path.absolute()).as_posix()) for file in files]
     return found
 

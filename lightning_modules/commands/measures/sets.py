@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import statistics
 from contextlib import suppress
 from dataclasses import dataclass
@@ -129,6 +130,7 @@ def find_sets(settings: MeasureSettings) -> Compared:
     _check_apart(folders)
     _check_output(Path(settings.output).expanduser(), folders)
     found = [_listed(name, role, folder, settings) for name, role, folder in folders]
+    _check_shared(found)
     kinds = {one.frames > 1 for one in found}
     if len(kinds) > 1:
         videos = next(one for one in found if one.frames > 1)
@@ -153,9 +155,12 @@ def _check_apart(folders: list[tuple[str, Role, Path]]) -> None:
     for name, role, folder in folders:
         option = f"--{role.replace(' ', '_')}"
         shown = one_line(str(folder))
+        if _is_list(folder, role):
+            continue
         if not folder.is_dir():
             what = "is a file" if folder.exists() else "does not exist"
-            raise ConfigurationError(f"{option} {shown} {what}: give a folder of pictures or of videos")
+            hint = "" if role == "generated" else ", or a csv with a column file"
+            raise ConfigurationError(f"{option} {shown} {what}: give a folder of pictures or of videos{hint}")
         places.append((option, shown, name, folder.resolve()))
     for number, (option, shown, _, place) in enumerate(places):
         for other_option, other_shown, _, other in places[number + 1 :]:
@@ -174,8 +179,8 @@ def _check_apart(folders: list[tuple[str, Role, Path]]) -> None:
 def _check_output(output: Path, folders: list[tuple[str, Role, Path]]) -> None:
     if output.exists() and not output.is_dir():
         raise ConfigurationError(f"--output {one_line(str(output))} is a file: name a folder")
-    for _, _, folder in folders:
-        if output.resolve().is_relative_to(folder.resolve()):
+    for _, role, folder in folders:
+        if not _is_list(folder, role) and output.resolve().is_relative_to(folder.resolve()):
             raise ConfigurationError(
                 f"--output {one_line(str(output))} lies in {one_line(str(folder))}, so that its figures would be taken "
                 "for pictures of that folder: name another"
@@ -184,6 +189,8 @@ def _check_output(output: Path, folders: list[tuple[str, Role, Path]]) -> None:
 
 def _listed(name: str, role: Role, folder: Path, settings: MeasureSettings) -> PictureSet:
     place = folder.absolute()
+    if _is_list(folder, role):
+        return _of_list(name, role, place)
     files = _samples(place) or sorted(files_below(place, IMAGE_SUFFIXES))
     if files:
         return PictureSet(name, role, place, tuple(files))
@@ -194,6 +201,30 @@ def _listed(name: str, role: Role, folder: Path, settings: MeasureSettings) -> P
             f"(pictures end in {' '.join(sorted(IMAGE_SUFFIXES))})"
         )
     return PictureSet(name, role, place, tuple(files), frames=settings.frames)
+
+
+def _is_list(place: Path, role: Role) -> bool:
+    """Whether a list of real pictures is named in the place of a folder, such as a training writes."""
+    return role != "generated" and place.is_file() and place.suffix.lower() == ".csv"
+
+
+def _of_list(name: str, role: Role, file: Path) -> PictureSet:
+    """The pictures that a list names, relative to its own folder."""
+    paths = sorted({str((file.parent / one).resolve()) for one in Table(file, ["file"]).column("file")})
+    folder = Path(os.path.commonpath([str(Path(path).parent) for path in paths]))
+    return PictureSet(name, role, folder, tuple(paths))
+
+
+def _check_shared(found: list[PictureSet]) -> None:
+    """Refuse sets that hold the same file: folders lie apart, lists may not."""
+    for number, one in enumerate(found):
+        for other in found[number + 1 :]:
+            if shared := set(one.paths) & set(other.paths):
+                raise ConfigurationError(
+                    f"{one_line(one.name)} and {one_line(other.name)} both hold {one_line(min(shared))}"
+                    f"{f' and {len(shared) - 1} more files' if len(shared) > 1 else ''}, so that pictures are found in "
+                    "themselves: name sets that lie apart"
+                )
 
 
 def _samples(folder: Path) -> list[str]:

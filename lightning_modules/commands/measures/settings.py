@@ -22,12 +22,19 @@ class MeasureSettings:
         default=(),
         help="Folders of made pictures (or of made videos), each DIR or NAME=DIR; several are compared side by side.",
     )
-    training: str = argument(default="", help="Folder of the pictures (or videos) that the model learnt from.")
+    training: str = argument(
+        default="",
+        help=(
+            "Folder of the pictures (or videos) that the model learnt from, or a csv that lists them: ``learnt.csv`` "
+            "of a training's run."
+        ),
+    )
     held_out: str | None = argument(
         default=None,
         help=(
             "Folder of real pictures of the same kind that it did not learn from: they say how alike strangers are, "
-            "and realism is measured against them. Without it the training pictures serve for both."
+            "and realism is measured against them. ``held_out.csv`` of a training's run lists some. Without it the "
+            "training pictures serve for both."
         ),
     )
     embedder: list[Embedder] | None = argument(

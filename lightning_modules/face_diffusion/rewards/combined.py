@@ -24,6 +24,11 @@ class _Combined(Reward):
         """The rewards."""
         return [part for part in self.rewards if isinstance(part, Reward)]
 
+    def load(self) -> None:
+        """Let each read its own."""
+        for part in self.parts:
+            part.load()
+
     @property
     def compares(self) -> bool:
         """Whether one of them does."""

@@ -109,7 +109,8 @@ class FaceLayerEmbedder(Embedder):
 
     def load(self) -> None:
         """Build the classifier."""
-        self._model = cast(Any, face_classifier(self.checkpoint, "checkpoint"))  # known by its checkpoint alone
+        found = face_classifier(self.checkpoint, "checkpoint")
+        self._model = cast(Any, found.model)  # known by its checkpoint alone
         self.identity = f"face layer {file_sha256(Path(self.checkpoint).expanduser())}"
 
     def features(self, pictures: Tensor) -> Tensor:

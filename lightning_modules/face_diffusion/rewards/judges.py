@@ -54,14 +54,15 @@ class FaceJudge(Judge):
         self.names = []
 
     def load(self) -> None:
-        """Build the classifier."""
-        self._model = cast(Any, face_classifier(self.checkpoint, "checkpoint"))  # known by its checkpoint alone
-        self.names = list(self._model.schema.attributes)
+        """Build the classifier; attributes that its training had no label of are none of its names."""
+        found = face_classifier(self.checkpoint, "checkpoint")
+        self._model = cast(Any, found.model)  # known by its checkpoint alone
+        self._columns, self.names = found.columns, found.names
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Probabilities of the attributes."""
         logits = self._model(pictures)
-        return cast(Tensor, self._model.answers(logits)["probability"])
+        return cast(Tensor, self._model.answers(logits)["probability"])[:, self._columns]
 
 
 class TimmJudge(Judge):

@@ -1,8 +1,4 @@
-"""Whether made faces look like faces at all, since agreement alone can be won with noise.
-
-Every measure is a ratio to, or a place among, real faces that neither the made faces nor the reference set hold.
-Images are float ``(N, 3, S, S)`` in 0..1; features are float ``(N, F)`` of a judge.
-"""
+"""How far apart faces are: those of one set, and each made face and its source among strangers."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ from callbacks.training.parameter_ema import ParameterEMA
 from datamodules.common.errors import ConfigurationError
 from lightning_modules.face_diffusion.rewards.bias import ShareReward
 from lightning_modules.face_diffusion.rewards.contract import Reward, Scored
+from lightning_modules.face_diffusion.rewards.shaping import Normalise
 from lightning_modules.face_diffusion.rounds import Round
 from tests.lightning_modules.face_diffusion.points import PointData, PointDiffusion, Side, mixture
 
@@ -184,6 +185,15 @@ def test_what_is_no_reward_is_said_after_the_first_part(tmp_path: Path) -> None:
         with pytest.raises(ConfigurationError, match=message):
             trainer(tmp_path, 1, RewardRounds(reward, samples=40, batch_size=4)).fit(tuned(0.5), datamodule=data())
         assert getattr(reward, "asked", 4) == 4
+
+
+@pytest.mark.parametrize(("normalise", "message"), [("mean", "no finite number"), ("none", "the reward 0")])
+def test_a_temperature_that_leaves_nothing_of_the_rewards_is_said(
+    normalise: Normalise, message: str, tmp_path: Path
+) -> None:
+    rounds = RewardRounds(Constant(0.1), samples=8, temperature=0.01, normalise=normalise)
+    with pytest.raises(ConfigurationError, match=f"Constant, by temperature, clip and normalise, gave .* {message}"):
+        trainer(tmp_path, 1, rounds).fit(tuned(0.0), data())
 
 
 def test_a_reward_that_prefers_nothing_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,14 @@ from torch import Tensor
 from callbacks.face_diffusion.sample_writer import SampleWriter
 from datamodules import FaceDiffusionDataModule
 from datamodules.common.errors import ConfigurationError
+from datamodules.faces.renderer.settings import FaceDemoSettings
 from lightning_modules import RewardTunedDiffusion
 from lightning_modules.face_diffusion.guidance import ShareGuidance
 from lightning_modules.face_diffusion.rewards.bias import ShareReward
+from lightning_modules.face_diffusion.rewards.contract import Reward, Scored
+from lightning_modules.face_diffusion.rewards.embedders import PixelEmbedder
 from lightning_modules.face_diffusion.rewards.judges import Judge
+from lightning_modules.face_diffusion.rewards.replication import ReplicationReward
 from tests.tables import csv_rows
 
 
@@ -129,6 +134,48 @@ def test_accepted_samples_have_the_wanted_shares_and_the_others_are_put_away(
     ratio = torch.where(red > 0, 0.05 / red.mean(), 0.95 / (1 - red.mean()))
     assert len(kept) == pytest.approx(float(64 / ratio.max()), abs=12)
     assert red[: len(kept)].mean() < red.mean() - 0.05
+
+
+class Learnt(Reward):
+    """A network that says something else while it learns."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = torch.nn.Sequential(torch.nn.Linear(1, 1, bias=False), torch.nn.Dropout(1.0))
+
+    def score(self, pictures: Tensor) -> Scored:
+        said: Tensor = self.layer(torch.ones(len(pictures), 1))[:, 0].abs()
+        assert not said.requires_grad
+        return Scored(said)
+
+
+def test_a_network_that_accepts_does_not_learn(model: RewardTunedDiffusion, tmp_path: Path) -> None:
+    predict(model, tmp_path, 4, accept=Learnt())
+    assert len(csv_rows(tmp_path / "samples.csv")) == 4
+
+
+def test_samples_that_were_put_away_come_back_where_all_are_kept(model: RewardTunedDiffusion, tmp_path: Path) -> None:
+    predict(model, tmp_path, 32, 32, accept=ShareReward(Red(), ["red"], target=0.05, form="ratio"))
+    away = sorted(file.name for file in (tmp_path / "rejected").iterdir())
+    predict(model, tmp_path, 32, 32)
+    assert len(csv_rows(tmp_path / "samples.csv")) == len(list(tmp_path.glob("seed0_*.png"))) == 32
+    assert away
+    assert not (tmp_path / "rejected").exists()
+
+
+def test_samples_are_compared_with_named_training_pictures_of_their_size_alone(
+    model: RewardTunedDiffusion, tmp_path: Path
+) -> None:
+    reward = ReplicationReward(PixelEmbedder(8))
+    with pytest.raises(ConfigurationError, match="nothing says which these are"):
+        predict(model, tmp_path, 2, accept=reward)
+    for side, words in ((32, r"samples of 8 pixels .* of 32: state --data\.init_args\.image_size 8"), (8, "")):
+        demo = FaceDemoSettings(train=4, val=2, test=2)
+        data = FaceDiffusionDataModule(image_size=side, samples=2, demo=demo)
+        writer = SampleWriter(str(tmp_path), accept=reward)
+        trainer = L.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, callbacks=[writer])
+        with pytest.raises(ConfigurationError, match=words) if words else nullcontext():
+            trainer.predict(model, data, return_predictions=False)
 
 
 def test_guided_samples_go_where_they_are_led(model: RewardTunedDiffusion, tmp_path: Path) -> None:

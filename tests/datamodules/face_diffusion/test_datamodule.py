@@ -54,7 +54,7 @@ def test_a_subset_is_nested_and_too_large_a_one_is_refused() -> None:
     held = {picture.numpy().tobytes() for batch in large for picture in batch}
     assert len(small) == 10
     assert all(picture.numpy().tobytes() in held for batch in small for picture in batch)
-    with pytest.raises(ConfigurationError, match="subset is 99, but there are 60"):
+    with pytest.raises(ConfigurationError, match="subset is 99, but the training has 60 pictures"):
         drawn(subset=99).pictures("train")
 
 
@@ -126,6 +126,14 @@ def test_a_folder_of_pictures_without_labels_and_one_that_cannot_be_read(tmp_pat
     broken = FaceDiffusionDataModule(root=str(tmp_path), label_format="images", image_size=8, split=(0.5, 0.25, 0.25))
     with pytest.raises(LabelError):
         broken.setup("fit")
+    skipping = FaceDiffusionDataModule(
+        root=str(tmp_path), label_format="images", image_size=8, split=(0.5, 0.25, 0.25), on_error="skip"
+    )
+    skipping.setup("fit")
+    whole = [file for file in skipping.picture_files("train") if int(Path(file).stem) < 5]
+    assert 0 < len(whole) < 4
+    seen = torch.cat(list(skipping.training_pictures()))
+    assert seen[:, 0, 0, 0].tolist() == [30 * int(Path(file).stem) for file in whole]  # no black one among them
 
 
 @pytest.mark.parametrize(
@@ -174,7 +182,7 @@ def test_two_groups_of_a_list_are_kept_and_the_others_left_out(tmp_path: Path) -
     assert data.pictures("train").batch(list(range(5)))["label"].tolist() == [0, 1, 0, 1, 0]
     assert data.data_summary().splits[0].classes == {"Black": 3, "White": 2}
     assert FaceDiffusionDataModule(**given, classes_only=True, subset=4)._rows("train").shape == (4,)
-    with pytest.raises(ConfigurationError, match="subset is 6, but there are 5"):
+    with pytest.raises(ConfigurationError, match="subset is 6, but the training has 5 pictures"):
         FaceDiffusionDataModule(**given, classes_only=True, subset=6).setup("fit")
     with pytest.raises(ConfigurationError, match="not one picture of train shows Middle Eastern or Southeast Asian"):
         FaceDiffusionDataModule(**{**given, "classes": ["Middle Eastern", "Southeast Asian"]}, classes_only=True).setup(
@@ -186,5 +194,7 @@ def test_an_unknown_class_and_a_class_without_a_picture_are_named() -> None:
     with pytest.raises(LabelError, match="classes names monocle"):
         FaceDiffusionDataModule(classes=["monocle"], demo=FaceDemoSettings(train=4)).pictures("train")
     none = FaceDemoSettings(train=6, shares={"eyewear": {"sunglasses": 0.0}})
+    found = FaceDiffusionDataModule(classes=["sunglasses"], demo=none).data_summary().findings
+    assert ("warning", "no example of sunglasses is in the train split") in [(one.status, one.text) for one in found]
     with pytest.raises(LabelError, match=r"training pictures of the classes are \[0, 6\]"):
         FaceDiffusionDataModule(classes=["sunglasses"], target=[0.5, 0.5], demo=none).pictures("train")

@@ -18,6 +18,21 @@ from lightning_modules.face_diffusion.schedule import NoiseSchedule, SamplerName
 PREDICTIONS: list[Literal["v_prediction", "epsilon"]] = ["v_prediction", "epsilon"]
 
 
+def test_a_slope_moves_the_clean_picture_alike_for_both_predictions() -> None:
+    """And is bounded where hardly a picture is left in the noise."""
+    noisy, slope = torch.ones(1, 1, 1, 1), torch.ones(1, 1, 1, 1)
+    for time in (100, 700, 999):
+        moved = []
+        for prediction in PREDICTIONS:
+            own = schedule(prediction)
+            said = torch.zeros(1, 1, 1, 1)
+            led = own.with_slope(said, slope, time)
+            clean = own.clean_estimate(noisy, led, time) - own.clean_estimate(noisy, said, time)
+            moved.append(float(clean))
+        assert moved[0] == pytest.approx(moved[1], rel=1e-3, abs=1e-6)
+        assert abs(moved[0]) <= 1000.1
+
+
 def schedule(prediction: Literal["v_prediction", "epsilon"], steps: int = 1000) -> NoiseSchedule:
     return NoiseSchedule(schedule_config(prediction, "squaredcos_cap_v2", steps, clip_sample=False))
 

@@ -43,6 +43,28 @@ class Colours(Embedder):
         return bins.flatten(1)
 
 
+def test_lists_stand_in_place_of_folders(faces: Path, tmp_path: Path) -> None:
+    """Relative to their own folder, or absolute."""
+    for name in ("training", "held_out"):
+        rows = [[str(file)] for file in sorted((faces / name).glob("*.png"))]
+        (tmp_path / f"{name}.csv").write_text(csv_text(["file"], rows))
+    (faces / "learnt.csv").write_text(csv_text(["file"], [[f"training/{row:05d}.png"] for row in range(150)]))
+
+    def numbers(training: Path, held_out: Path) -> list[float | None]:
+        settings = MeasureSettings(
+            generated=(f"made={faces / 'made'}",),
+            training=str(training),
+            held_out=str(held_out),
+            output=str(tmp_path / "o"),
+        )
+        [found] = measure(settings)
+        return [found.number(name).value for name in ("copies", "kid")]
+
+    folders = numbers(faces / "training", faces / "held_out")
+    assert numbers(tmp_path / "training.csv", tmp_path / "held_out.csv") == folders
+    assert numbers(faces / "learnt.csv", faces / "held_out") == folders
+
+
 def test_copies_are_found_at_the_rate_that_each_embedder_allows(faces: Path, tmp_path: Path) -> None:
     archive = tmp_path / "copies.pt"
     network = torch.nn.Sequential(torch.nn.AvgPool2d(4), torch.nn.Flatten())
@@ -300,6 +322,21 @@ def test_a_face_classifier_embeds_and_judges(faces: Path, tmp_path: Path) -> Non
     assert sum(share.value for share in shares if share) == pytest.approx(1)
     assert sum(row.estimate.value for row in found.rows if row.measure == "joint_share") == pytest.approx(1)
     assert found.number("fid") is not None  # 16 features
+
+
+def test_a_face_classifier_judges_nothing_that_it_had_no_label_of(tmp_path: Path) -> None:
+    file = save_classifier(tmp_path)
+    content = torch.load(file, weights_only=True)
+    torch.save({**content, "labelled_attributes": ["Bald", "Smiling"]}, file)
+    judge = FaceJudge(str(file))
+    judge.load()
+    assert judge.names == ["Smiling", "Bald"] or judge.names == ["Bald", "Smiling"]
+    pictures = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
+    assert judge(pictures).shape == (2, 2)
+    with pytest.raises(CheckpointError, match="FaceJudge knows no Eyeglasses; it knows"):
+        judge.columns(["Eyeglasses"])
+    with pytest.raises(CheckpointError, match="knows no Smilling; nearest: Smiling"):
+        judge.columns(["Smilling"])
 
 
 def test_a_network_of_timm_needs_weights_of_its_own(faces: Path, tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ def folders(workdir: Path) -> Path:
     (workdir / "empty").mkdir()
     (workdir / "text.csv").write_text("file,Smiling\n00000.png,1\n")
     (workdir / "torn.pt").write_bytes(b"torn")
+    (workdir / "learnt.csv").write_text("file\ntraining/00000.png\ntraining/00001.png\ntraining/00002.png\n")
+    (workdir / "gone.csv").write_text("file\ntraining/00000.png\ntraining/gone.png\n")
     torch.jit.script(torch.nn.Linear(5, 2)).save(str(workdir / "other.pt"))
     return workdir
 
@@ -38,6 +40,9 @@ WRONG = {
     "--generated empty --training training": "--generated empty holds no picture and no video",
     "--generated training --training training": "are both training, so that each picture is found in itself",
     "--generated training/part --training training": "overlap, since training/part lies in training",
+    f"{BASE} --held_out learnt.csv": "training and held out both hold",
+    "--generated training --training learnt.csv": "training and training both hold",
+    "--generated made --training gone.csv": "there is no image",
     f"{BASE} --held_out training/part": "--training and --held_out overlap",
     "--generated a=made --generated a=few --training training": "there is another set named a",
     "--generated training=made --training training": "there is another set named training",

@@ -27,7 +27,7 @@ def reward(classes: list[Any], names: list[str] | None = None, **options: Any) -
     return made
 
 
-def settled(one: ShareReward, probabilities: Tensor) -> Tensor:
+def settled(one: Reward, probabilities: Tensor) -> Tensor:
     return one.settle(one.score(probabilities))
 
 
@@ -218,3 +218,15 @@ def test_an_unknown_attribute_and_a_class_that_is_never_made_are_named() -> None
     one = reward(["glasses"], form="ratio")
     with pytest.raises(ConfigurationError, match="not one of 4 pictures shows glasses"):
         one.settle(Scored(torch.ones(4), {"probability": torch.tensor([[0.0, 1.0]] * 4)}))
+
+
+@pytest.mark.parametrize("kind", [ProductReward, SumReward])
+def test_a_combined_reward_reads_what_its_parts_need(kind: type[ProductReward] | type[SumReward]) -> None:
+    names = ["hat", "beard"]
+    parts = [ShareReward(FunctionJudge(f"{__name__}.said", names), [name], target=0.5) for name in names]
+    combined = kind([parts[0], kind([parts[1]])])
+    combined.load()
+    shown = torch.tensor([[1.0, 0.0], [1.0, 0.0], [1.0, 1.0]])
+    own = [settled(reward([name], names, target=0.5), shown) for name in names]
+    expected = own[0] * own[1] if kind is ProductReward else own[0] + own[1]
+    torch.testing.assert_close(settled(combined, shown), expected)
