@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "submit": ("lightning_modules.commands.cluster.submit", "train on a Slurm cluster, from one command"),
     "status": ("lightning_modules.commands.cluster.status", "say where a submitted run stands"),
     "sweep": ("lightning_modules.commands.sweep.search", "train at many points of a space, and say which is best"),
+    "compare": ("lightning_modules.commands.compare", "show where two results differ, question by question"),
     "runs": ("lightning_modules.commands.runs", "one table of all trainings below a folder, the best first"),
     "new": ("lightning_modules.commands.new.write", "write a method or a kind of data of your own, to be changed"),
     "list": ("lightning_modules.commands.listing", "name the methods, data modules, callbacks and configs"),

@@ -132,9 +132,13 @@ class QuestionDataset(WholeBatches[QuestionBatch]):
         rows = [row for row in self.rows if (row.question.key, row.rotation) not in done]
         return QuestionDataset(self._source, rows, self._shown, self._black_picture, self._on_error)
 
+    def pictures(self, place: int) -> list[Tensor]:
+        """Pictures of a row, uint8 ``(3, H, W)`` each; none where they cannot be read."""
+        return self._pictures(self.rows[place])[0]
+
     def hashes(self, place: int) -> list[str]:
         """Hashes of the pictures of a row; none where they cannot be read."""
-        return [picture_hash(picture) for picture in self._pictures(self.rows[place])[0]]
+        return [picture_hash(picture) for picture in self.pictures(place)]
 
     def read(self, samples: Sequence[SampleIndex]) -> QuestionBatch:
         """A batch of questions; padding has no pictures."""

@@ -63,6 +63,13 @@ _STUDY_OPTIONS = (
     ("--NAME VALUE", "any other key of the configuration"),
 )
 
+_COMPARE_OPTIONS = (
+    ("A", "folder of a result, such as `test` of FaceXBenchEvaluator wrote"),
+    ("B", "another one of the same questions"),
+    ("--output FILE", "the page (default: compared.html)"),
+    ("--most NUMBER", "questions that are shown (default: 200)"),
+)
+
 _ANNOTATE_OPTIONS = (
     ("SOURCE", "a video, a folder of videos, an address, camera:0, or - for standard input"),
     ("--ckpt_path FILE", "a trained checkpoint; class names and frame size come from it"),
@@ -210,6 +217,7 @@ _OWN_OPTIONS = {
     "mentor": _MENTOR_OPTIONS,
     "mentor-loop": _LOOP_OPTIONS,
     "reward-study": _STUDY_OPTIONS,
+    "compare": _COMPARE_OPTIONS,
     "runs": _RUNS_OPTIONS,
     "new": _NEW_OPTIONS,
     "doctor": _DOCTOR_OPTIONS,
@@ -230,6 +238,7 @@ _USAGE = {
     "mentor-loop": "--config FILE [--NAME VALUE ...]",
     "reward-study": "--config FILE [--NAME VALUE ...]",
     "new": "method | data NAME [--NAME VALUE ...]",
+    "compare": "A B [--output FILE] [--most NUMBER]",
     "runs": "[FOLDER ...] [--NAME VALUE ...]",
     "list": "[methods | data | callbacks | configs | parts]",
     "doctor": "[--data CLASS --data.NAME VALUE ... | --config FILE] [--report FILE]",
@@ -309,6 +318,7 @@ _EXAMPLES = {
         "sweeps/ksvqe --count 10",
     ),
     "new": ("method ScratchFinder", "data PartPhotos"),
+    "compare": ("runs/face_benchmark/demo/version_0 runs/face_benchmark/demo/version_1",),
     "runs": ("", "runs/parts runs/parts_mentored --metric test/map_original --figure runs.png"),
     "list": ("", "methods", "configs"),
     "doctor": ("", "--config inspection/demo --report data.json"),

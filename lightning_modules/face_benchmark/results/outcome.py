@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
 
 from datamodules.face_benchmark.batch import Question
 from lightning_modules.face_benchmark.asking.contract import Answered
@@ -28,6 +27,7 @@ class Outcome:
         template: Questions of one are not independent.
         picture_hashes: SHA-256 of the pixels of each picture; questions that share one are not independent either.
         prompt: 16 digits that change with its words.
+        question: Its words, without context, instruction and options.
         options: In the order in which they were asked.
         right: Letter of the right one.
         text: The answer.
@@ -52,6 +52,7 @@ class Outcome:
     template: str
     picture_hashes: tuple[str, ...]
     prompt: str
+    question: str
     options: tuple[str, ...]
     right: str
     text: str
@@ -101,6 +102,7 @@ def outcome_of(
         template=question.template,
         picture_hashes=tuple(hashes),
         prompt=prompt,
+        question=question.text,
         options=question.options,
         right=question.letter,
         text=answered.text,
@@ -125,7 +127,9 @@ def read_line(line: str) -> Outcome | None:
         return None
 
 
-def _of(content: dict[str, Any]) -> Outcome:
+def _of(content: object) -> Outcome:
+    if not isinstance(content, dict):
+        raise TypeError("an outcome is an object")
     known = {one.name for one in fields(Outcome)}
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in content.items()}
     return Outcome(**{name: value for name, value in values.items() if name in known})

@@ -24,6 +24,7 @@ _PLACES: dict[str, tuple[int, tuple[str, ...]]] = {
     "annotate": (1, ("--truth",)),
     "extract-frames": (1, ("--root",)),
     "run-exported": (2, ()),
+    "compare": (2, ()),
     "export": (0, ("--input", "--int8")),
     "generate": (0, ("--from-image", "--from-list", "--statistics")),
     "measure-generated": (0, ("--training", "--held-out", "--attributes", "--generated")),
