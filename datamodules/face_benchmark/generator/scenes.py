@@ -29,6 +29,7 @@ PARTS: Final[dict[str, tuple[str, int]]] = {
 }
 _SHOWS: Final = 12  # grey levels by which a pixel changes where a part is
 _LEAST_OF_A_PART: Final = 0.002  # of the picture
+_LOOKED_AT: Final = 48  # pixels of a side where it is only asked whether a part is seen
 _CROWD: Final = 3  # faces a row of a crowd
 
 
@@ -75,7 +76,8 @@ def draw(name: str, pool: FacePool) -> Tensor:
     if kind == "tilted":
         return _turned(picture, float(words[1]) - own_tilt(pool, int(words[0])))
     if kind == "part":
-        return torch.where(part_mask(pool, int(words[0]), words[1]), torch.tensor(255, dtype=torch.uint8), picture)
+        mask = part_mask(pool, int(words[0]), words[1], picture.shape[-1])
+        return torch.where(mask, torch.tensor(255, dtype=torch.uint8), picture)
     return picture
 
 
@@ -94,18 +96,18 @@ def wearers(pool: FacePool, name: str) -> Tensor:
 
 def shows_part(pool: FacePool, row: int, name: str) -> bool:
     """Whether enough of a part is seen in a drawn face."""
-    return float(part_mask(pool, row, name).float().mean()) >= _LEAST_OF_A_PART
+    return float(part_mask(pool, row, name, _LOOKED_AT).float().mean()) >= _LEAST_OF_A_PART
 
 
-def part_mask(pool: FacePool, row: int, name: str) -> Tensor:
-    """Where a drawn face would look different without a part, bool ``(S, S)``."""
-    parameters = _parameters(pool, row)
+def part_mask(pool: FacePool, row: int, name: str, side: int) -> Tensor:
+    """Where a drawn face of a side S would look different without a part, bool ``(S, S)``."""
+    assert pool.parameters is not None  # callers ask drawn faces alone
     parameter, without = PARTS[name]
-    value = torch.full_like(getattr(parameters, parameter), without)
-    side = pool.picture(row).shape[-1]
-    bare = render(replace(parameters, **{parameter: value}), side)[0]
-    own = render(parameters, side)[0]
-    return (own.int() - bare.int()).abs().amax(dim=0) > _SHOWS
+    twice = pool.parameters.rows(torch.tensor([row, row]))
+    value = getattr(twice, parameter).clone()
+    value[1] = without
+    own, bare = render(replace(twice, **{parameter: value}), side).int()
+    return (own - bare).abs().amax(dim=0) > _SHOWS
 
 
 def _parameters(pool: FacePool, row: int) -> FaceParameters:
