@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
 
 from callbacks.figures.pictures import write_figure
 from lightning_modules.commands.reward_study.settings import StudySettings
@@ -15,6 +17,7 @@ from lightning_modules.commands.rows.estimates import RowValues, estimate
 
 _MARKERS = "osD^vP*X"
 _SINGLE = "#555555"
+_WIDE = 4.0  # largest over smallest value, from which on an axis is logarithmic
 
 
 def draw(settings: StudySettings, rows: RowValues, picture: Path) -> Path:
@@ -33,11 +36,15 @@ def _panel(axes: Axes, settings: StudySettings, rows: RowValues, measure: str) -
     wanted = settings.figure
     if wanted.wanted is not None:
         axes.axvspan(wanted.wanted[0], wanted.wanted[-1], color="#d9f0d3", alpha=0.6, zorder=0)
+
+    def place_of(name: str) -> tuple[float, float, float, float, str] | None:
+        return _point(settings, rows, name, measure)
+
     lines: dict[str, list[str]] = {}
     for name in settings.measured:
         lines.setdefault(settings.rows[name].line or settings.rows[name].title, []).append(name)
     for number, (line, names) in enumerate(lines.items()):
-        points = [point for name in names if (point := _point(settings, rows, name, measure)) is not None]
+        points = [point for name in names if (point := place_of(name)) is not None]
         if not points:
             continue
         across, across_half, up, up_half, labels = zip(*points, strict=True)
@@ -52,6 +59,7 @@ def _panel(axes: Axes, settings: StudySettings, rows: RowValues, measure: str) -
                 axes.annotate(label, (x, y), xytext=(5, 5), textcoords="offset points", fontsize=7)
     axes.set_xlabel(name_of(wanted.x) if wanted.x is not None else wanted.place)
     axes.set_ylabel(name_of(measure))
+    _spread(axes, [point[2] for names in lines.values() for name in names if (point := place_of(name)) is not None])
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     places = sorted({row.place for row in settings.rows.values() if row.place})
@@ -59,6 +67,15 @@ def _panel(axes: Axes, settings: StudySettings, rows: RowValues, measure: str) -
         axes.set_xscale("log")
         axes.set_xticks(places, [f"{place:,g}" for place in places])
         axes.minorticks_off()
+
+
+def _spread(axes: Axes, heights: Sequence[float]) -> None:
+    """A logarithmic axis where one row far off would press all others together."""
+    if heights and min(heights) > 0 and max(heights) > _WIDE * min(heights):
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(ScalarFormatter())
+        axes.yaxis.set_minor_formatter(ScalarFormatter())
+        axes.tick_params(axis="y", which="minor", labelsize=7)
 
 
 def _point(

@@ -19,7 +19,7 @@ class StudyRow:
         options: Options of ``fit``, by name without the dashes. In a text ``{NAME}`` stands for the checkpoint of
             another row.
         sampling: Options of ``predict``; likewise.
-        once: Train it with the first seed alone, for all of them.
+        once: Train it once for all seeds, with those of its own configuration.
         line: Line of the figure that the row is a point of.
         place: Its place on that line.
         places: Several places, each a row of its own (``NAME_0.1``), in whose texts ``{place}`` stands for it.

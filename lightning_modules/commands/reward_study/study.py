@@ -205,8 +205,8 @@ class Study:
     def _training(self, name: str, seed: int, checkpoints: dict[str, str]) -> Training:
         row = self.settings.rows[name]
         assert row.fit is not None  # the caller looked
-        number = self.settings.seeds[0] if row.once else seed
-        options = {**self.settings.options, **dict.fromkeys(self.settings.seed_options, number)}
+        seeded = {} if row.once else dict.fromkeys(self.settings.seed_options, seed)
+        options = {**self.settings.options, **seeded}
         options |= {option: filled(value, checkpoints) for option, value in row.options.items()}
         return Training(self.row_folder(name, seed), row.fit, options, self.folder / "pictures")
 
