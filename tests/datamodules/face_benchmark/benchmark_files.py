@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,10 +38,10 @@ def write_file(folder: Path, stem: str, questions: Mapping[str, Any] | list[Any]
 
 
 def write_pictures(folder: Path, names: Sequence[str], side: int = 32) -> None:
-    for number, name in enumerate(names):
+    for name in names:
         place = folder / name
         place.parent.mkdir(parents=True, exist_ok=True)
-        pixels = np.random.default_rng(number).integers(0, 256, (side, side, 3), dtype=np.uint8)
+        pixels = np.random.default_rng(zlib.crc32(name.encode())).integers(0, 256, (side, side, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(place)
 
 
