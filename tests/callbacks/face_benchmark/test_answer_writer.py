@@ -16,6 +16,7 @@ import lightning as L
 import pytest
 from filelock import FileLock
 
+import cli
 from callbacks.face_benchmark.answer_writer import AnswerWriter
 from datamodules import FaceXBenchDataModule
 from datamodules.common.errors import ConfigurationError, ImageError
@@ -184,11 +185,6 @@ def test_blind_questions_show_nothing_or_somebody_else(tmp_path: Path) -> None:
 
 # Killed.
 
-RUN = """
-import sys
-import cli
-raise SystemExit(cli.main(sys.argv[1:]))
-"""
 WORDS = [
     "test", "--config=face_benchmark/demo", "--data.init_args.per_task=8", "--data.init_args.batch_size=2",
     "--data.init_args.image_size=32", "--data.init_args.demo.test=120", "--trainer.enable_progress_bar=false",
@@ -197,7 +193,7 @@ WORDS = [
 
 def started(folder: Path, *words: str) -> subprocess.Popen[bytes]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", RUN, *WORDS, *words, f"--output={folder}"]
+    command = [sys.executable, cli.__file__, *WORDS, *words, f"--output={folder}"]
     return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
