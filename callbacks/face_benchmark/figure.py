@@ -47,7 +47,7 @@ def draw_categories(
         theirs = [best.overall if one.kind == "overall" else best.categories.get(one.name, 0.0) for one in shown]
         axes.bar([place + wide / 2 for place in places], theirs, wide, color=_OTHER, label=f"{best.model}, published")
     for number, one in enumerate(shown):
-        label = ("chance", "most frequent letter") if number == 0 else (None, None)
+        label = ("chance", "most frequent letter") if number == 0 else ("", "")
         axes.hlines(100 * one.chance, number - 0.4, number + 0.4, colors="#222222", linestyles="dashed", label=label[0])
         height = 100 * frequent[one.kind, one.name]
         axes.hlines(height, number - 0.4, number + 0.4, colors="#d6604d", linestyles="dotted", label=label[1])

@@ -54,8 +54,9 @@ class FaceXBenchDataModule(LightningDataModule):
 
     def setup(self, stage: str) -> None:
         """Read the questions and look at their pictures' files, so that errors come before any answer."""
-        splits: Sequence[SplitName] = {"fit": ("train", "val"), "validate": ("val",)}.get(stage, ("test",))
-        announce(self._summary(splits, published=False), generated=self.settings.questions is None)
+        splits: dict[str, tuple[SplitName, ...]] = {"fit": ("train", "val"), "validate": ("val",)}
+        summary = self._summary(splits.get(stage, ("test",)), published=False)
+        announce(summary, generated=self.settings.questions is None)
 
     def data_summary(self) -> DataSummary:
         """Questions of each split, without a model, and where FaceXBench's files differ from those published."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from safetensors.torch import save_file
 from torch import nn
@@ -35,7 +35,7 @@ def save_adapters(network: Network, folder: Path, base: str) -> None:
         base: What they stand beside: a folder or a name on the hub.
     """
     library = peft()
-    config = network.network.peft_config["default"]
+    config = cast(Any, network.network).peft_config["default"]
     config.base_model_name_or_path = base
     config.save_pretrained(folder)
     state = library.get_peft_model_state_dict(network.network)
@@ -64,7 +64,7 @@ def load_folder(weights: str, how: Loading) -> Loaded:
     except (ValueError, RuntimeError, KeyError, OSError) as error:
         raise CheckpointError(f"the adapters of {folder} do not fit {base}: {str(error).splitlines()[0]}") from error
     merged: nn.Module = adapted.merge_and_unload()
-    return loaded._replace(network=cast(PreTrainedModel, merged).eval())
+    return loaded._replace(network=cast(PreTrainedModel, merged.train(False)))
 
 
 def _beside(folder: Path, base: str) -> str:

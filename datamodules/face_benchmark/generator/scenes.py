@@ -6,9 +6,10 @@ import random
 from dataclasses import replace
 from typing import Final
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
-from torchvision.transforms import v2
 
 from datamodules.face_benchmark.generator.pool import FacePool
 from datamodules.faces.renderer.canvas import LARGEST_ROLL
@@ -91,7 +92,8 @@ def wearers(pool: FacePool, name: str) -> Tensor:
     """Drawn faces that have a part, int64 ``(n,)``; of some of them little is seen."""
     assert pool.parameters is not None  # callers ask drawn faces alone
     parameter, without = PARTS[name]
-    return (getattr(pool.parameters, parameter).long() != without).nonzero()[:, 0]
+    own: Tensor = getattr(pool.parameters, parameter)
+    return (own.long() != without).nonzero()[:, 0]
 
 
 def shows_part(pool: FacePool, row: int, name: str) -> bool:
@@ -104,10 +106,10 @@ def part_mask(pool: FacePool, row: int, name: str, side: int) -> Tensor:
     assert pool.parameters is not None  # callers ask drawn faces alone
     parameter, without = PARTS[name]
     twice = pool.parameters.rows(torch.tensor([row, row]))
-    value = getattr(twice, parameter).clone()
+    value: Tensor = getattr(twice, parameter).clone()
     value[1] = without
-    own, bare = render(replace(twice, **{parameter: value}), side).int()
-    return (own - bare).abs().amax(dim=0) > _SHOWS
+    pictures = render(replace(twice, **{parameter: value}), side).int()
+    return (pictures[0] - pictures[1]).abs().amax(dim=0) > _SHOWS
 
 
 def _parameters(pool: FacePool, row: int) -> FaceParameters:
@@ -116,17 +118,25 @@ def _parameters(pool: FacePool, row: int) -> FaceParameters:
 
 
 def _small(picture: Tensor) -> Tensor:
-    side = picture.shape[-1]
-    few = v2.functional.resize(picture, [SMALL_SIDE, SMALL_SIDE], antialias=True)
-    return v2.functional.resize(few, [side, side], antialias=True)
+    return _resized(_resized(picture, SMALL_SIDE), picture.shape[-1])
 
 
 def _turned(picture: Tensor, degrees: float) -> Tensor:
     """Turned clockwise about its middle, what is beyond its edges mirrored in."""
     side = picture.shape[-1]
-    wide = v2.functional.pad(picture, [side // 2] * 4, padding_mode="reflect")
-    turned = v2.functional.rotate(wide, -degrees, interpolation=v2.InterpolationMode.BILINEAR)
-    return v2.functional.center_crop(turned, [side, side])
+    margin = side // 2
+    wide = np.pad(picture.permute(1, 2, 0).numpy(), ((margin, margin), (margin, margin), (0, 0)), mode="reflect")
+    turned = Image.fromarray(wide).rotate(-degrees, Image.Resampling.BILINEAR)
+    return _tensor(turned.crop((margin, margin, margin + side, margin + side)))
+
+
+def _resized(picture: Tensor, side: int) -> Tensor:
+    image = Image.fromarray(picture.permute(1, 2, 0).contiguous().numpy())
+    return _tensor(image.resize((side, side), Image.Resampling.BILINEAR))
+
+
+def _tensor(image: Image.Image) -> Tensor:
+    return torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1)
 
 
 def _crowd(faces: list[Tensor], seed: int) -> Tensor:
@@ -137,11 +147,11 @@ def _crowd(faces: list[Tensor], seed: int) -> Tensor:
     ground = torch.tensor([drawn.randrange(60, 200) for _ in range(3)], dtype=torch.uint8)
     picture = ground[:, None, None].expand(3, side, side).clone()
     places = drawn.sample(range(_CROWD * _CROWD), len(faces))
-    for face_, place in zip(faces, places, strict=True):
+    for one, place in zip(faces, places, strict=True):
         size = round(field * drawn.uniform(0.75, 0.98))
         top = place // _CROWD * field + drawn.randint(0, field - size)
         left = place % _CROWD * field + drawn.randint(0, field - size)
-        picture[:, top : top + size, left : left + size] = v2.functional.resize(face_, [size, size], antialias=True)
+        picture[:, top : top + size, left : left + size] = _resized(one, size)
     return picture
 
 

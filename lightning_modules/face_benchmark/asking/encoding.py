@@ -40,7 +40,7 @@ def encode(
         [{"role": "user", "content": [*_pictures(one, min_pixels, max_pixels), {"type": "text", "text": one.prompt}]}]
         for one in asked
     ]
-    encoded = processor.apply_chat_template(
+    encoded = cast(Any, processor).apply_chat_template(
         conversations,
         add_generation_prompt=True,
         tokenize=True,
@@ -118,4 +118,6 @@ def sized(image: Tensor, min_pixels: int | None, max_pixels: int | None) -> Imag
     if wanted == pixels:
         return picture
     scale = math.sqrt(wanted / pixels)
-    return picture.resize((max(1, round(picture.width * scale)), max(1, round(picture.height * scale))), Image.LANCZOS)
+    return picture.resize(
+        (max(1, round(picture.width * scale)), max(1, round(picture.height * scale))), Image.Resampling.LANCZOS
+    )

@@ -77,7 +77,7 @@ class BracketFirst(LogitsProcessor):
 
 
 def _tokens_of(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    found = {}
+    found: dict[int, None] = {}
     for spelling in _SPELLINGS:
         tokens = tokenizer.encode(spelling.format(text), add_special_tokens=False)
         if len(tokens) == 1 and tokens[0] != tokenizer.unk_token_id:

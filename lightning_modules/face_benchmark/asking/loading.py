@@ -105,7 +105,7 @@ def rebuild(files: Mapping[str, str]) -> Loaded:
             (Path(folder) / Path(name).name).write_text(text, encoding="utf-8")
         config = read_pretrained(AutoConfig, folder)
         processor = _checked(read_pretrained(AutoProcessor, folder), "the checkpoint")
-        network = cast(PreTrainedModel, AutoModelForImageTextToText.from_config(config))
+        network = cast(PreTrainedModel, cast(Any, AutoModelForImageTextToText).from_config(config))
     return _ready(network, processor)
 
 
@@ -148,9 +148,9 @@ def _quantised(bits: Quantisation) -> BitsAndBytesConfig:
             f"quantisation {bits} needs the package bitsandbytes, which is not installed: pip install bitsandbytes, or "
             "leave quantisation out"
         )
-    if bits == "8bit":
-        return BitsAndBytesConfig(load_in_8bit=True)
-    return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_compute_dtype=torch.bfloat16)
+    made = cast(Any, BitsAndBytesConfig)  # transformers' constructors have no types
+    options = {"load_in_8bit": True} if bits == "8bit" else {"load_in_4bit": True}
+    return cast(BitsAndBytesConfig, made(**options, bnb_4bit_compute_dtype=torch.bfloat16))
 
 
 def _ready(network: PreTrainedModel, processor: ProcessorMixin) -> Loaded:
@@ -163,4 +163,5 @@ def _ready(network: PreTrainedModel, processor: ProcessorMixin) -> Loaded:
         setattr(settings, name, value)
     if reset:
         _log.info("greedy decoding sets back what the model would do by itself: %s", reset)
-    return Loaded(network.eval(), processor, reset)
+    network.train(False)
+    return Loaded(network, processor, reset)

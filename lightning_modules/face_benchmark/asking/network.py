@@ -6,11 +6,11 @@ import logging
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib.metadata import version
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import torch
 from torch import Tensor, nn
-from transformers import LogitsProcessorList, PreTrainedTokenizerBase
+from transformers import LogitsProcessorList, PreTrainedModel, PreTrainedTokenizerBase
 
 from datamodules.common.fingerprint import config_digest, tensors_digest
 from datamodules.face_benchmark.batch import LETTERS
@@ -36,7 +36,7 @@ class Network(nn.Module, Answerer):
 
     def __init__(self, loaded: Loaded, min_pixels: int | None, max_pixels: int | None, origin: str) -> None:
         super().__init__()
-        self.network: nn.Module = loaded.network
+        self.network: PreTrainedModel = loaded.network
         self.processor = loaded.processor
         self.files = texts_of(loaded)
         self._reset = dict(loaded.reset)
@@ -129,27 +129,31 @@ class Network(nn.Module, Answerer):
 
     def _by_words(self, asked: Sequence[Asked], max_new_tokens: int) -> list[Answered]:
         inputs, length = self._inputs(asked, max_new_tokens)
-        made = self.network.generate(**inputs, max_new_tokens=max_new_tokens, do_sample=False)
+        made = cast(Any, self.network).generate(**inputs, max_new_tokens=max_new_tokens, do_sample=False)
         ends = self._ends()
         answers = []
         for one, row in zip(self._lengths(inputs), made[:, length:].tolist(), strict=True):
             end = next((place for place, token in enumerate(row) if token in ends), len(row))
-            text = self.tokenizer.decode(row[:end], skip_special_tokens=True).strip()
+            text = str(self.tokenizer.decode(row[:end], skip_special_tokens=True)).strip()
             answers.append(Answered(text, None, one, end, cut=end == max_new_tokens))
         return answers
 
     def _by_likelihood(self, asked: Sequence[Asked]) -> list[Answered]:
         inputs, length = self._inputs(asked, 2)
         brackets = self.letters.brackets
-        steps = self.network.generate(
-            **inputs,
-            max_new_tokens=2 if brackets else 1,
-            min_new_tokens=2 if brackets else 1,
-            do_sample=False,
-            output_logits=True,
-            return_dict_in_generate=True,
-            logits_processor=LogitsProcessorList([BracketFirst(brackets, length)] if brackets else []),
-        ).logits
+        steps = (
+            cast(Any, self.network)
+            .generate(
+                **inputs,
+                max_new_tokens=2 if brackets else 1,
+                min_new_tokens=2 if brackets else 1,
+                do_sample=False,
+                output_logits=True,
+                return_dict_in_generate=True,
+                logits_processor=LogitsProcessorList([BracketFirst(brackets, length)] if brackets else []),
+            )
+            .logits
+        )
         answers = []
         for row, (one, tokens) in enumerate(zip(asked, self._lengths(inputs), strict=True)):
             letters = one.question.letters

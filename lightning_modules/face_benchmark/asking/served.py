@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from PIL import Image
 from torch import Tensor
@@ -116,7 +116,7 @@ class Served(Answerer):
         content: list[dict[str, Any]] = [_picture(image, self._max_pixels) for image in one.images]
         content.append({"type": "text", "text": one.prompt})
         try:
-            reply = self._client.chat.completions.create(  # type: ignore[call-overload]  # plain dicts are its protocol
+            reply = cast(Any, self._client.chat.completions).create(  # plain dicts are its protocol
                 model=self._server.model,
                 messages=[{"role": "user", "content": content}],
                 max_completion_tokens=max_new_tokens,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final, cast
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -73,18 +73,19 @@ def tiny(sizes: TinySettings) -> Loaded:
             bos_token_id=tokenizer.bos_token_id,
             eos_token_id=tokenizer.eos_token_id,
         ),
-        image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
         vision_feature_layer=-1,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(sizes.seed)
-        network = LlavaForConditionalGeneration(config).eval()
+        network = LlavaForConditionalGeneration(config)
+    network.train(False)
     return Loaded(network, processor, {})
 
 
 def _processor(sizes: TinySettings) -> LlavaProcessor:
     side = sizes.image_size
-    processor = LlavaProcessor(
+    processor: LlavaProcessor = cast(Any, LlavaProcessor)(  # transformers' constructors have no types
         CLIPImageProcessor(size={"height": side, "width": side}, do_center_crop=False),
         _tokenizer(sizes.vocabulary),
         patch_size=sizes.patch,
@@ -109,13 +110,14 @@ def _tokenizer(vocabulary: int) -> PreTrainedTokenizerFast:
     )
     tokenizer.train_from_iterator(_words(), trainer)
     pad, begin, end, image = _SPECIAL
-    return PreTrainedTokenizerFast(
+    made = cast(Any, PreTrainedTokenizerFast)(
         tokenizer_object=tokenizer,
         pad_token=pad,
         bos_token=begin,
         eos_token=end,
         extra_special_tokens={"image_token": image},
     )
+    return cast(PreTrainedTokenizerFast, made)
 
 
 def _words() -> Iterable[str]:

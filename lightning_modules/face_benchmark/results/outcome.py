@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from typing import Any, cast
 
 from datamodules.face_benchmark.batch import Question
 from lightning_modules.face_benchmark.asking.contract import Answered
@@ -132,4 +133,4 @@ def _of(content: object) -> Outcome:
         raise TypeError("an outcome is an object")
     known = {one.name for one in fields(Outcome)}
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in content.items()}
-    return Outcome(**{name: value for name, value in values.items() if name in known})
+    return Outcome(**cast(dict[str, Any], {name: value for name, value in values.items() if name in known}))
