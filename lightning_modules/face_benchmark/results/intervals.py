@@ -54,7 +54,7 @@ def accuracy(right: NDArray[np.bool_], clusters: Clusters) -> Estimate:
         >>> from numpy import arange, array
         >>> alone = Clusters(arange(40), arange(40), arange(40))
         >>> [round(number, 3) for number in accuracy(array([True] * 30 + [False] * 10), alone)[:3]]
-        [0.75, 0.596, 0.86]
+        [0.75, 0.596, 0.859]
     """
     n = len(right)
     if n == 0:
