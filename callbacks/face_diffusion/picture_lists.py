@@ -20,7 +20,14 @@ class PictureLists(L.Callback):
     """Write ``learnt.csv`` and ``held_out.csv`` into the run's folder: what `measure-generated` takes as its sets.
 
     A training shares a folder out, so that the folder itself is neither. Drawn faces are no files, and have no lists.
+
+    Args:
+        folder: Where to; None takes the run's folder.
     """
+
+    def __init__(self, folder: str | None = None) -> None:
+        super().__init__()
+        self.folder = folder
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write the lists."""
@@ -29,6 +36,7 @@ class PictureLists(L.Callback):
             return
         files = {split: data.picture_files(split) for split in SPLITS}
         held_out = [file for split in SPLITS if split != "train" for file in files[split]]
+        place = Path(self.folder).expanduser() if self.folder else Path(trainer.default_root_dir)
         for name, own in ((LEARNT, files["train"]), (HELD_OUT, held_out)):
             if own:
-                write_text(Path(trainer.default_root_dir) / name, csv_text(["file"], [[file] for file in own]))
+                write_text(place / name, csv_text(["file"], [[file] for file in own]))

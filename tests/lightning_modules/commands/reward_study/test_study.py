@@ -60,7 +60,7 @@ def test_names_stand_for_checkpoints_and_seeds_are_set(tmp_path: Path) -> None:
         finish(one, tasks[0])
     judge = found["judge_b/once"]
     assert isinstance(judge, Training)
-    assert judge.options == {"seed_everything": 9, "data.init_args.seed": 4}  # a row's own options win
+    assert judge.options == {"seed_everything": 9}  # one for all seeds has none of them
     tuned, led = found["tuned/seed_5"], found["led/seed_5/measured"]
     assert isinstance(tuned, Training)
     assert isinstance(led, Measuring)
