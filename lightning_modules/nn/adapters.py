@@ -50,7 +50,8 @@ def peft() -> ModuleType:
         import peft as found
     except ImportError as error:
         raise ConfigurationError(
-            f"adapters need the package {error.name}: install it with `pip install peft`, or leave adapter_rank out"
+            f"adapters need the package {error.name}: install it with `pip install 'appraise[diffusion]'`, or leave "
+            "adapter_rank out"
         ) from error
     return found
 

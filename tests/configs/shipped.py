@@ -37,6 +37,17 @@ SMALL_DIFFUSION = [
 ]
 
 
+# Questions and network of the face benchmark at their smallest.
+SMALL_QUESTIONS = [
+    "--data.init_args.per_task=2",
+    "--data.init_args.image_size=32",
+    "--data.init_args.batch_size=4",
+    *(f"--data.init_args.demo.{split}=80" for split in ("train", "val", "test")),
+    "--trainer.accelerator=cpu",
+]
+SMALL_ANSWERER = [f"--model.init_args.tiny.{name}=16" for name in ("width", "vision_width")]
+
+
 def configs_of(domain: str) -> list[Path]:
     return sorted((CONFIGS / domain).rglob("*.yaml"))
 

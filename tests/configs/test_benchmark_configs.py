@@ -10,17 +10,8 @@ import cli
 from lightning_modules.face_benchmark.asking.network import Network
 from lightning_modules.face_benchmark.asking.tiny import TinySettings, tiny
 from lightning_modules.face_benchmark.folders import save_network
-from tests.configs.shipped import tried
+from tests.configs.shipped import SMALL_ANSWERER, SMALL_QUESTIONS, tried
 from tests.datamodules.face_benchmark.benchmark_files import write_benchmark
-
-SMALL = [
-    "--data.init_args.per_task=2",
-    "--data.init_args.image_size=32",
-    "--data.init_args.batch_size=4",
-    *(f"--data.init_args.demo.{split}={number}" for split, number in (("train", 80), ("val", 80), ("test", 80))),
-    "--trainer.accelerator=cpu",
-]
-TINY = ["--model.init_args.tiny.width=16", "--model.init_args.tiny.vision_width=16", "--model.init_args.tiny.layers=1"]
 
 
 def config(name: str) -> list[str]:
@@ -29,7 +20,7 @@ def config(name: str) -> list[str]:
 
 @pytest.mark.parametrize("fast", [True, False])
 def test_the_demo(fast: bool, tmp_path: Path) -> None:
-    words = ["test", *config("demo"), *SMALL, f"--output={tmp_path}"]
+    words = ["test", *config("demo"), *SMALL_QUESTIONS, f"--output={tmp_path}"]
     assert cli.main([*words, *(["--trainer.fast_dev_run=1"] if fast else [])]) == 0
     folder = tmp_path / "fast_dev_run" if fast else tmp_path
     assert len((folder / "answers.jsonl").read_text().splitlines()) == (4 if fast else 18)
@@ -50,15 +41,15 @@ def test_a_folder_of_questions_and_a_folder_of_a_model(command: str, tmp_path: P
 @pytest.mark.parametrize("fast", [True, False])
 def test_teach_and_ask(fast: bool, tmp_path: Path) -> None:
     """What is taught is tested from its checkpoint, and from the folder that transformers reads."""
-    small = [*SMALL, "--trainer.max_epochs=1"]
-    checkpoint = tried(tmp_path, fast, *config("tune"), *TINY, *small, tested=[*config("tune"), *small])
+    small = [*SMALL_QUESTIONS, "--trainer.max_epochs=1"]
+    checkpoint = tried(tmp_path, fast, *config("tune"), *SMALL_ANSWERER, *small, tested=[*config("tune"), *small])
     if checkpoint is None:
         return
     run = checkpoint.parents[1]
     assert (run / "model" / "model.safetensors").is_file()
     first = (run.parent / "answers.jsonl").read_text()
     assert len(first.splitlines()) == 4
-    words = ["test", *config("demo"), *SMALL, "--data.init_args.tasks=[gender,crowd_counting]"]
+    words = ["test", *config("demo"), *SMALL_QUESTIONS, "--data.init_args.tasks=[gender,crowd_counting]"]
     assert cli.main([*words, f"--model.init_args.weights={run / 'model'}", f"--output={tmp_path / 'again'}"]) == 0
     again = (tmp_path / "again" / "answers.jsonl").read_text()
     assert [line.split('"seconds"')[0] for line in again.splitlines()] == [

@@ -15,10 +15,12 @@ from lightning_modules.commands.sweep.points import metric_values
 from lightning_modules.commands.sweep.space import Values
 from tests.configs.shipped import (
     CONFIGS,
+    SMALL_ANSWERER,
     SMALL_CLIPS,
     SMALL_DIFFUSION,
     SMALL_PARTS,
     SMALL_PICTURES,
+    SMALL_QUESTIONS,
     configs_of,
     name_of,
 )
@@ -47,6 +49,7 @@ def small(
         ],
         "face_attributes": faces,
         "diffusion": [*SMALL_DIFFUSION, *SMALL_PICTURES],
+        "face_benchmark": [*SMALL_QUESTIONS, *SMALL_ANSWERER],
         "face_freeze": [
             *(option for option in faces if ".demo." not in option),
             f"--data.init_args.labels={face_tree / 'pubfig_attributes.txt'}",
