@@ -93,17 +93,7 @@ class AnswerWriter(PredictionWriter[QuestionBatch]):
         """Open this process's file."""
         self._open(trainer)
 
-    def on_test_batch_end(
-        self,
-        trainer: L.Trainer,
-        pl_module: L.LightningModule,
-        outputs: Any,  # noqa: ANN401  # as Lightning has it
-        batch: Any,  # noqa: ANN401  # as Lightning has it
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Write the answers of a batch."""
-        self.write(trainer, pl_module, outputs, batch)
+    on_test_batch_end = PredictionWriter.on_predict_batch_end  # a test writes what a prediction does
 
     def write(
         self, trainer: L.Trainer, module: L.LightningModule, outputs: Mapping[str, Any], batch: QuestionBatch

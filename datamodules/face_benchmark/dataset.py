@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datamodules.common.errors import ImageError
+from datamodules.common.errors import ConfigurationError, ImageError
 from datamodules.common.sampler import SampleIndex, WholeBatches
 from datamodules.common.seeded_draws import key_of
 from datamodules.face_benchmark.batch import LETTERS, Question, QuestionBatch
@@ -92,6 +92,9 @@ def rows_of(questions: Sequence[Question], rotations: int, shown: Shown, seed: i
         rotations: Turns of each.
         shown: "others" lends each question the pictures of another one.
         seed: Of who lends to whom.
+
+    Raises:
+        ConfigurationError: If nobody can lend a question other pictures.
     """
     lenders = _others(questions, seed) if shown == "others" else questions
     return [
@@ -186,9 +189,13 @@ def _others(questions: Sequence[Question], seed: int) -> list[Question]:
         order = _shuffled(own, seed)
         for place, question in enumerate(order):
             others = (order[(place + step) % len(order)] for step in range(1, len(order)))
-            lenders[question.key] = next(
-                (one for one in others if not set(one.images) & set(question.images)), question
-            )
+            lender = next((one for one in others if not set(one.images) & set(question.images)), None)
+            if lender is None and question.image_count != "zero":  # of those without pictures all carry the same one
+                raise ConfigurationError(
+                    f"pictures is others, but no other question of {task} has other pictures than {question.key}: ask "
+                    "more questions of it, or take pictures black"
+                )
+            lenders[question.key] = lender or question
     return [lenders[question.key] for question in questions]
 
 

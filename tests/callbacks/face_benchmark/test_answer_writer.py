@@ -183,6 +183,11 @@ def test_blind_questions_show_nothing_or_somebody_else(tmp_path: Path) -> None:
     assert [one.prompt for one in given] == [one.prompt for one in black] == [one.prompt for one in others]
 
 
+def test_a_question_that_nobody_can_lend_other_pictures_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="no other question of gender has other pictures than drawn_gender/1"):
+        asked(tmp_path, drawn(pictures="others", per_task=1))
+
+
 # Killed.
 
 WORDS = [
