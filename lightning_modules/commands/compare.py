@@ -86,10 +86,9 @@ def _answers(folder: Path) -> dict[tuple[str, int], Outcome]:
     """Answers of a folder by question and turn."""
     file = folder / _ANSWERS
     if not file.is_file():
-        what = "there is no such folder" if not folder.exists() else f"it holds no {_ANSWERS}"
         raise CommandLineError(
-            f"{one_line(str(folder))} is no result that can be compared ({what}): name the output of `test` or "
-            "`predict` of FaceXBenchEvaluator"
+            f"{one_line(str(folder))} is no result that can be compared, since it holds no {_ANSWERS}: name the output "
+            "of `test` or `predict` of FaceXBenchEvaluator"
         )
     lines = file.read_text(encoding="utf-8", errors="replace").split("\n")
     found = [outcome for line in lines if (outcome := read_line(line)) is not None]
@@ -167,7 +166,8 @@ def _add_question(
         rows.append([f"({letter}) {option}", "right" if letter == one.right else "", ", ".join(said)])
     right = [place for place, row in enumerate(rows) if row[1]]
     page.add_table(("option", "", "said by"), rows, marked=right, still=True)
-    page.add_list([f"{name}: {own.text[:_LONGEST] or '(nothing)'}" for name, own in zip(names, pair, strict=True)])
+    if any(own.text != own.strict for own in pair):  # the table says who gave a bare letter
+        page.add_list([f"{name}: {own.text[:_LONGEST] or '(nothing)'}" for name, own in zip(names, pair, strict=True)])
 
 
 def _strip(pictures: Sequence[Tensor]) -> bytes:

@@ -16,6 +16,7 @@ from lightning_modules.nn.torch_file import read_torch_file
 WEIGHTS = "weights"  # argument of a model that names a file of weights to begin from
 PART = "classifier_weights"  # argument of a model that names the checkpoint of another, which it is built on
 WHOLE = (WEIGHTS, PART)  # those that bring all that the model needs; others, such as backbone_weights, bring less
+UNTAUGHT = ("server", "script")  # arguments that put somebody in a model's place who needs no weights
 
 
 _FOREIGN = (

@@ -198,7 +198,8 @@ class AppraiseCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Decide the run's folder and fill the gaps of the loggers."""
         config = self.config[self.command]
-        untrained = not config.ckpt_path and all(self._model_argument(name) is None for name in checkpoint.WHOLE)
+        enough = (*checkpoint.WHOLE, *checkpoint.UNTAUGHT)
+        untrained = not config.ckpt_path and all(self._model_argument(name) is None for name in enough)
         if self.command == "predict" and untrained:
             raise CommandLineError(
                 "predict needs trained weights: add --run FOLDER or --ckpt_path FILE (`fit` names both at its end), or "
