@@ -62,19 +62,21 @@ class FaceXBenchEvaluator(Method):
 
     # Teaching.
 
-    def on_fit_start(self) -> None:
+    def setup(self, stage: str) -> None:
         """Refuse to teach what does not learn.
 
         Raises:
             ConfigurationError: If a server or a script is asked.
         """
+        if stage != "fit":
+            return
         if not isinstance(self.answerer, Network):
             raise ConfigurationError("fit teaches a network, and a server or a script learns nothing: name weights")
         self.expect_frozen(self.answerer)
 
     def training_step(self, batch: QuestionBatch, batch_idx: int) -> Tensor:
         """Cross entropy of the right letters."""
-        assert isinstance(self.answerer, Network)  # on_fit_start has looked
+        assert isinstance(self.answerer, Network)  # setup has looked
         asked = [one for _, one in self.asked(batch)] or [Asked(batch["question"][0], "", [])]
         loss = self.answerer.loss(asked)
         self.log_stage("train", {"loss": loss}, batch_size=len(asked))
@@ -82,7 +84,7 @@ class FaceXBenchEvaluator(Method):
 
     def validation_step(self, batch: QuestionBatch, batch_idx: int) -> None:
         """Loss and accuracy by likelihood on held-out questions."""
-        assert isinstance(self.answerer, Network)  # on_fit_start has looked
+        assert isinstance(self.answerer, Network)  # setup has looked
         asked = [one for _, one in self.asked(batch)]
         if not asked:
             return

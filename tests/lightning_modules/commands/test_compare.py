@@ -72,8 +72,10 @@ def test_turned_questions_are_compared_turn_by_turn(appraise: Command, workdir: 
 
 
 def test_pictures_of_a_run_stand_on_the_page(appraise: Command, workdir: Path) -> None:
-    options = ("--data.init_args.per_task", "2", "--data.init_args.tasks", "[gender]", "--data.init_args.image_size", "32",
-               "--data.init_args.demo.test", "60")  # fmt: skip
+    options = (
+        "--data.init_args.per_task=2", "--data.init_args.tasks=[gender]", "--data.init_args.image_size=32",
+        "--data.init_args.demo.test=60",
+    )  # fmt: skip
     for script in ("oracle", "always_a"):
         words = ("--config", "face_benchmark/demo", "--model.init_args.script", script, "--output", script)
         assert appraise("predict", *words, *options).code == 0
