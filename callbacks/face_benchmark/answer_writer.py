@@ -23,7 +23,7 @@ from datamodules.face_benchmark.dataset import QuestionDataset
 from datamodules.tables.csv import csv_text
 from lightning_modules import FaceXBenchEvaluator
 from lightning_modules.face_benchmark.prompts import Asked, prompt_key, prompt_of
-from lightning_modules.face_benchmark.results.outcome import Outcome, read_line
+from lightning_modules.face_benchmark.results.outcome import Outcome, read_line, tokens_of
 from lightning_modules.face_benchmark.results.scores import scores_of
 
 log = logging.getLogger(__name__)
@@ -78,12 +78,13 @@ class AnswerWriter(PredictionWriter[QuestionBatch]):
         self._answered = _still_right(_read_answers(folder), pl_module, dataset)
         trainer.strategy.barrier()  # nobody writes before all have looked
         data.exclude(self._answered)
+        pl_module.answerer.resume(*tokens_of(self._answered.values()))
         if self._answered:
             log.info("%d of %s are answered in %s", len(self._answered), number_of(len(dataset), "question"), folder)
         if trainer.is_global_zero:
             _write_answers(folder, self._answered.values())
             if len(self._answered) == len(dataset):  # nothing is asked, so that no later hook is called
-                self._finish(folder, list(self._answered.values()))
+                self._finish(folder, pl_module, list(self._answered.values()))
 
     def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Open this process's file."""
@@ -149,13 +150,16 @@ class AnswerWriter(PredictionWriter[QuestionBatch]):
             for shard in folder.glob("answers.rank*.jsonl"):
                 shard.unlink()
             _report_failed(folder, failed)
-            self._finish(folder, outcomes)
+            self._finish(folder, trainer.lightning_module, outcomes)
         trainer.strategy.barrier()
         return outcomes
 
-    def _finish(self, folder: Path, outcomes: list[Outcome]) -> None:
+    def _finish(self, folder: Path, module: L.LightningModule, outcomes: list[Outcome]) -> None:
+        assert isinstance(module, FaceXBenchEvaluator)  # setup has looked
         settings = json.loads((folder / _SETTINGS).read_text(encoding="utf-8"))
-        write_tables(folder, self.title or str(settings["model"]), outcomes, settings)
+        server = module.config.server
+        price = server.price(*tokens_of(outcomes)) if server is not None else 0.0
+        write_tables(folder, self.title or str(settings["model"]), outcomes, settings, price)
         log.info("%s answered: %s", number_of(len(outcomes), "question"), folder / "results.md")
 
 

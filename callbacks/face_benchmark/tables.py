@@ -15,7 +15,7 @@ from datamodules.common.atomic_write import write_text
 from datamodules.face_benchmark.batch import CATEGORIES, TASKS
 from datamodules.face_benchmark.published import ROWS, spelling
 from datamodules.tables.csv import csv_text, short_numbers
-from lightning_modules.face_benchmark.results.outcome import Outcome
+from lightning_modules.face_benchmark.results.outcome import Outcome, tokens_of
 from lightning_modules.face_benchmark.results.published import QUESTIONS, README_FIGURES, published
 from lightning_modules.face_benchmark.results.scores import Gap, Score, Turned, gaps_of, scores_of, turned_of
 from lightning_modules.nn.estimate import Estimate
@@ -26,7 +26,9 @@ _HEADER: Final = (
 )  # fmt: skip
 
 
-def write_tables(folder: Path, title: str, outcomes: Sequence[Outcome], settings: Mapping[str, Any]) -> None:
+def write_tables(
+    folder: Path, title: str, outcomes: Sequence[Outcome], settings: Mapping[str, Any], price: float = 0.0
+) -> None:
     """Write ``results.md``, ``results.csv``, ``results.json`` and ``results.png``; nothing where nobody answered.
 
     Args:
@@ -34,6 +36,7 @@ def write_tables(folder: Path, title: str, outcomes: Sequence[Outcome], settings
         title: Name of the model.
         outcomes: All answers.
         settings: What they depend on.
+        price: Of all answers; 0 where none is known.
     """
     scores = scores_of(outcomes)
     if not scores or not scores[0].strict.n:
@@ -45,13 +48,15 @@ def write_tables(folder: Path, title: str, outcomes: Sequence[Outcome], settings
     content = {
         "model": title,
         "settings": dict(settings),
+        **dict(zip(("tokens_in", "tokens_out"), tokens_of(outcomes), strict=True)),
+        "price": price or None,
         "scores": [dict(zip(_HEADER, _row(one, frequent[one.kind, one.name]), strict=True)) for one in scores],
         "gaps": [_plain_gap(gap) for gap in gaps],
         "turned": None if turns is None else {**turns._asdict(), "all_right": turns.all_right._asdict(),
                                               "same_option": turns.same_option._asdict()},
     }  # fmt: skip
     write_text(folder / "results.json", json.dumps(without_nan(content), indent=1, ensure_ascii=False) + "\n")
-    write_text(folder / "results.md", _markdown(title, scores, gaps, turns, settings, frequent, outcomes))
+    write_text(folder / "results.md", _markdown(title, scores, gaps, turns, settings, frequent, outcomes, price))
     draw_categories(title, scores, frequent, comparable(outcomes), folder / "results.png")
 
 
@@ -108,6 +113,7 @@ def _markdown(
     settings: Mapping[str, Any],
     frequent: Mapping[tuple[str, str], float],
     outcomes: Sequence[Outcome],
+    price: float,
 ) -> str:
     header = ("part", "questions", "accuracy", "released rules", "unparsed", "refused", "chance", "frequent letter")
     rows = [
@@ -127,6 +133,8 @@ def _markdown(
     parts = [
         f"# {title}\n",
         f"{told}.\n",
+        _spent(outcomes, price),
+        "\n",
         markdown_table(header, rows),
         "\nPercent. In brackets 95 % intervals for questions that share templates and pictures; the released rules "
         "read an answer as FaceXBench's own script does. Nothing that could not be read was guessed.\n",
@@ -142,6 +150,12 @@ def _markdown(
             f"the same option in every order {_with_interval(turns.same_option)} %.\n"
         )
     return "".join(parts)
+
+
+def _spent(outcomes: Sequence[Outcome], price: float) -> str:
+    asked, said = tokens_of(outcomes)
+    cost = f"; price {price:.4g}" if price else ""
+    return f"{asked:,} tokens of questions, {said:,} of answers{cost}.\n" if asked else ""
 
 
 _TOLD: Final = ("model_type", "setting", "scoring", "dtype", "pictures", "min_pixels", "max_pixels", "server")

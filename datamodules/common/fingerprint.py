@@ -54,11 +54,13 @@ def config_digest(config: Mapping[str, object]) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()  # a file's name may be no UTF-8
 
 
-def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
+def tensors_digest(tensors: Mapping[str, Tensor], most: int | None = None) -> str:
     """Return the SHA-256 over names, dtypes, shapes and values of tensors, the same for any order of the names.
 
     Args:
         tensors: Named tensors of any dtype and device, for example a state dict.
+        most: Look at so many values of a larger tensor, spread over it, since all of a large network take minutes;
+            None looks at all.
 
     Example:
         >>> import torch
@@ -69,7 +71,10 @@ def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
 
     digest = hashlib.sha256()
     for name in sorted(tensors):
-        tensor = tensors[name].detach().cpu().contiguous()
+        tensor = tensors[name].detach()
         digest.update(f"{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
+        if most is not None and tensor.numel() > most:
+            tensor = tensor.reshape(-1)[:: tensor.numel() // most + 1]
+        tensor = tensor.cpu().contiguous()
         digest.update(tensor.reshape(-1).view(uint8).numpy().tobytes() if tensor.numel() else b"")
     return digest.hexdigest()

@@ -44,6 +44,9 @@ class Answerer(ABC):
             max_new_tokens: Longest answer in words.
         """
 
+    def resume(self, tokens_in: int, tokens_out: int) -> None:  # noqa: B027, a network spends nothing
+        """Count what earlier runs have spent of questions and answers towards a limit."""
+
     @abstractmethod
     def facts(self) -> Mapping[str, object]:
         """What an answer depends on, as plain values: name, weights, precision. Recorded with every result."""

@@ -50,8 +50,16 @@ class ServerSettings:
     timeout: float = argument(default=120.0, help="Seconds after which a request has failed.", low=0.1)
     price_in: float = argument(default=0.0, help="Price of a million tokens of questions.", low=0)
     price_out: float = argument(default=0.0, help="Price of a million tokens of answers.", low=0)
-    max_tokens: int | None = argument(default=None, help="Stop before a run takes more tokens than this.", low=1)
-    max_price: float | None = argument(default=None, help="Stop before a run costs more than this.", low=0)
+    max_tokens: int | None = argument(
+        default=None, help="Stop where the answers of a folder have taken so many tokens.", low=1
+    )
+    max_price: float | None = argument(
+        default=None, help="Stop where the answers of a folder have cost so much.", low=0
+    )
+
+    def price(self, tokens_in: int, tokens_out: int) -> float:
+        """What questions and answers of so many tokens cost."""
+        return (tokens_in * self.price_in + tokens_out * self.price_out) / 1e6
 
     def check(self) -> None:
         """Refuse a server without a model, and a limit on a price that nobody stated."""
@@ -71,8 +79,8 @@ class Served(Answerer):
         max_pixels: Larger pictures are made smaller.
 
     Attributes:
-        tokens: Of questions and answers so far.
-        price: So far.
+        tokens: Of questions and answers so far, those of earlier runs among them.
+        price: Likewise.
     """
 
     def __init__(self, server: ServerSettings, max_pixels: int | None) -> None:
@@ -96,6 +104,10 @@ class Served(Answerer):
                 stopped or f"{self._server.base_url} answers nothing ({found[0].failed}): see that it runs and is meant"
             )
         return found
+
+    def resume(self, tokens_in: int, tokens_out: int) -> None:
+        """Count what earlier runs have spent."""
+        self._count(tokens_in, tokens_out)
 
     def facts(self) -> Mapping[str, object]:
         """Its address and the model's name."""
@@ -135,7 +147,7 @@ class Served(Answerer):
     def _count(self, tokens_in: int, tokens_out: int) -> None:
         with self._lock:
             self.tokens += tokens_in + tokens_out
-            self.price += (tokens_in * self._server.price_in + tokens_out * self._server.price_out) / 1e6
+            self.price += self._server.price(tokens_in, tokens_out)
 
     def _reached(self) -> str:
         """Sentence about the limit that is reached; empty where none is."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, cast
 
@@ -117,6 +117,12 @@ def outcome_of(
         seconds=round(seconds, 4),
         groups=dict(question.groups),
     )
+
+
+def tokens_of(outcomes: Iterable[Outcome]) -> tuple[int, int]:
+    """Tokens of all questions, and of all answers."""
+    own = [(one.tokens_in, one.tokens_out) for one in outcomes]
+    return sum(asked for asked, _ in own), sum(said for _, said in own)
 
 
 def read_line(line: str) -> Outcome | None:

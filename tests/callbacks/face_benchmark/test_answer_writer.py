@@ -22,9 +22,11 @@ from datamodules import FaceXBenchDataModule
 from datamodules.common.errors import ConfigurationError, ImageError
 from datamodules.faces.renderer.settings import FaceDemoSettings
 from lightning_modules import FaceXBenchEvaluator
+from lightning_modules.face_benchmark.asking.served import ServerError, ServerSettings
 from lightning_modules.face_benchmark.asking.tiny import TinySettings
 from lightning_modules.face_benchmark.results.outcome import Outcome, read_line
 from tests.datamodules.face_benchmark.benchmark_files import write_benchmark
+from tests.lightning_modules.face_benchmark.chat_server import serving
 
 DEMO = FaceDemoSettings(train=40, val=40, test=200)
 
@@ -186,6 +188,18 @@ def test_blind_questions_show_nothing_or_somebody_else(tmp_path: Path) -> None:
 def test_a_question_that_nobody_can_lend_other_pictures_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="no other question of gender has other pictures than drawn_gender/1"):
         asked(tmp_path, drawn(pictures="others", per_task=1))
+
+
+def test_what_a_server_costs_is_counted_over_runs(tmp_path: Path) -> None:
+    with serving() as server:
+        known = {"base_url": server.address, "model": "m", "concurrency": 1, "price_in": 10.0, "price_out": 20.0}
+        for _ in range(2):  # the second asks nothing more
+            with pytest.raises(ServerError, match="the limit of 330 tokens is reached"):
+                asked(tmp_path, scoring="generate", server=ServerSettings(**known, max_tokens=330))
+            assert len(server.requests) == 3
+        asked(tmp_path, scoring="generate", server=ServerSettings(**known))
+        assert len(server.requests) == 6
+    assert "600 tokens of questions, 60 of answers; price 0.0072." in (tmp_path / "results.md").read_text()
 
 
 # Killed.

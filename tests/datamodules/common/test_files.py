@@ -158,6 +158,16 @@ def test_tensor_digests_see_names_shapes_types_and_values() -> None:
         {**base, "empty": torch.zeros(0)},
     ]
     assert len({tensors_digest(other) for other in [base, *others]}) == 6
+
+
+def test_a_part_of_large_tensors_tells_them_apart() -> None:
+    plain = {"w": torch.zeros(64, 64), "b": torch.zeros(8)}
+    for one, other in (("w", plain["w"] + 1e-6), ("b", plain["b"].index_fill(0, torch.tensor([7]), 1.0))):
+        assert tensors_digest(plain | {one: other}, most=100) != tensors_digest(plain, most=100)
+    columns = plain["w"].clone()
+    columns[:, 3] = 1  # a stride that divides the rows would miss it
+    assert tensors_digest(plain | {"w": columns}, most=100) != tensors_digest(plain, most=100)
+    assert tensors_digest(plain, most=5000) == tensors_digest(plain)
     assert tensors_digest({"h": torch.zeros(3, dtype=torch.bfloat16)})
 
 
