@@ -12,7 +12,9 @@ from typing import IO, Any
 import lightning as L
 from filelock import FileLock, Timeout
 
+from callbacks.face_benchmark.questions import draw_questions
 from callbacks.face_benchmark.tables import write_tables
+from callbacks.figures.pictures import costs_itself, write_image
 from callbacks.figures.prediction_writer import PredictionWriter, of_all_processes
 from datamodules import FaceXBenchDataModule
 from datamodules.common.atomic_write import flush_row, write_text
@@ -37,9 +39,9 @@ class AnswerWriter(PredictionWriter[QuestionBatch]):
     """Write the answers of a `FaceXBenchEvaluator` while it is tested or predicts.
 
     Into the output folder go ``answers.jsonl``, a line for each question as soon as it is answered, ``settings.json``
-    with all that an answer depends on, and at the end the tables. The same command goes on with a folder: what was
-    answered under the same model, words, pictures and settings is not asked again. A folder of other settings is
-    refused, and so is one that another run is writing.
+    with all that an answer depends on, and at the end the tables and a sheet of questions. The same command goes on
+    with a folder: what was answered under the same model, words, pictures and settings is not asked again. A folder of
+    other settings is refused, and so is one that another run is writing.
 
     Args:
         output: Folder; None takes the run's.
@@ -84,7 +86,7 @@ class AnswerWriter(PredictionWriter[QuestionBatch]):
         if trainer.is_global_zero:
             _write_answers(folder, self._answered.values())
             if len(self._answered) == len(dataset):  # nothing is asked, so that no later hook is called
-                self._finish(folder, pl_module, list(self._answered.values()))
+                self._finish(folder, pl_module, list(self._answered.values()), dataset)
 
     def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Open this process's file."""
@@ -150,16 +152,21 @@ class AnswerWriter(PredictionWriter[QuestionBatch]):
             for shard in folder.glob("answers.rank*.jsonl"):
                 shard.unlink()
             _report_failed(folder, failed)
-            self._finish(folder, trainer.lightning_module, outcomes)
+            self._finish(folder, trainer.lightning_module, outcomes, trainer.datamodule.dataset("test"))
         trainer.strategy.barrier()
         return outcomes
 
-    def _finish(self, folder: Path, module: L.LightningModule, outcomes: list[Outcome]) -> None:
+    def _finish(
+        self, folder: Path, module: L.LightningModule, outcomes: list[Outcome], dataset: QuestionDataset
+    ) -> None:
         assert isinstance(module, FaceXBenchEvaluator)  # setup has looked
         settings = json.loads((folder / _SETTINGS).read_text(encoding="utf-8"))
         server = module.config.server
         price = server.price(*tokens_of(outcomes)) if server is not None else 0.0
         write_tables(folder, self.title or str(settings["model"]), outcomes, settings, price)
+        sheet = folder / "questions.png"
+        with costs_itself(sheet):
+            write_image(draw_questions(outcomes, dataset), sheet)
         log.info("%s answered: %s", number_of(len(outcomes), "question"), folder / "results.md")
 
 

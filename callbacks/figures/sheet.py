@@ -26,7 +26,7 @@ class SheetFace(NamedTuple):
 
     Attributes:
         pictures: Shown side by side, such as the source and what was made of it.
-        caption: Below them, wrapped.
+        caption: Below them, each of its lines wrapped.
         note: Small print below the caption.
     """
 
@@ -47,7 +47,11 @@ def draw_sheet(faces: Sequence[SheetFace], columns: int, heading: str = "") -> I
     pictures = max(len(face.pictures) for face in faces)
     width = pictures * side + (pictures - 1) * 2
     fonts = (_font(11), _font(9))
-    captions = [[*_wrapped(face.caption, width, 11), *([face.note] if face.note else [])] for face in faces]
+    captions = [
+        [line for part in face.caption.split("\n") for line in _wrapped(part, width, 11)]
+        + [face.note] * bool(face.note)
+        for face in faces
+    ]
     top = _MARGIN + (_LINE * (heading.count("\n") + 1) + 6 if heading else 0)
     rows = [range(start, min(start + columns, len(faces))) for start in range(0, len(faces), columns)]
     heights = [side + _LINE * max(len(captions[number]) for number in row) + 10 for row in rows]

@@ -75,7 +75,15 @@ def test_every_question_is_answered_and_counted(tmp_path: Path) -> None:
     assert len(found) == 6
     assert metrics["test/accuracy"] == pytest.approx(sum(one.is_right for one in found) / 6)
     assert metrics["test/unparsed"] == 0
-    names = {"answers.jsonl", "settings.json", "results.md", "results.csv", "results.json", "results.png"}
+    names = {
+        "answers.jsonl",
+        "settings.json",
+        "results.md",
+        "results.csv",
+        "results.json",
+        "results.png",
+        "questions.png",
+    }
     assert names <= {file.name for file in tmp_path.iterdir()}
     settings = json.loads((tmp_path / "settings.json").read_text())
     assert settings["scoring"] == "likelihood"
