@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 
 _ANSWERS = "answers.jsonl"
 _SETTINGS = "settings.json"
+_TOGETHER = 32  # questions whose pictures are drawn at once
 _Place = tuple[str, int]  # key of a question, and its rotation
 
 
@@ -226,15 +227,18 @@ def _still_right(
     if not held:
         return {}
     kept: dict[_Place, Outcome] = {}
-    with file_progress("Comparing what is answered", len(held)) as done:
-        for place, row in enumerate(dataset.rows):
-            own = held.get((row.question.key, row.rotation))
-            if own is None:
-                continue
-            done(1)
-            words = prompt_key(Asked(row.question, prompt_of(row.question, module.config.setting), []))
-            if own.prompt == words and list(own.picture_hashes) == dataset.hashes(place):
-                kept[own.key, own.rotation] = own
+    places = [place for place, row in enumerate(dataset.rows) if (row.question.key, row.rotation) in held]
+    with file_progress("Comparing what is answered", len(places)) as done:
+        for start in range(0, len(places), _TOGETHER):
+            own = places[start : start + _TOGETHER]
+            dataset.prepare(own)
+            for place in own:
+                row = dataset.rows[place]
+                one = held[row.question.key, row.rotation]
+                words = prompt_key(Asked(row.question, prompt_of(row.question, module.config.setting), []))
+                if one.prompt == words and list(one.picture_hashes) == dataset.hashes(place):
+                    kept[one.key, one.rotation] = one
+                done(1)
     return kept
 
 

@@ -35,6 +35,9 @@ class QuestionSource(Protocol):
             ImageError: If one cannot be read.
         """
 
+    def prepare(self, questions: Sequence[Question]) -> None:
+        """Make what pictures of some questions need, if that is faster together."""
+
 
 class QuestionsOfFiles:
     """Questions whose pictures are files.
@@ -54,6 +57,9 @@ class QuestionsOfFiles:
             torch.from_numpy(np.asarray(read_picture(self.folder / name, question.key)).copy()).permute(2, 0, 1)
             for name in question.images
         ]
+
+    def prepare(self, questions: Sequence[Question]) -> None:
+        """Nothing: files are read one by one."""
 
 
 class Row(NamedTuple):
@@ -143,8 +149,13 @@ class QuestionDataset(WholeBatches[QuestionBatch]):
         """Hashes of the pictures of a row; none where they cannot be read."""
         return [picture_hash(picture) for picture in self.pictures(place)]
 
+    def prepare(self, places: Iterable[int]) -> None:
+        """Draw what pictures of some rows need together, where they are drawn."""
+        self._source.prepare([self.rows[place].lender for place in places])
+
     def read(self, samples: Sequence[SampleIndex]) -> QuestionBatch:
         """A batch of questions; padding has no pictures."""
+        self.prepare(sample.index for sample in samples if sample.valid)
         images, errors = [], []
         for sample in samples:
             found, error = self._pictures(self.rows[sample.index]) if sample.valid else ([], "")

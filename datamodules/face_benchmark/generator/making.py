@@ -13,7 +13,7 @@ from datamodules.face_benchmark.generator import attributes, localisation, recog
 from datamodules.face_benchmark.generator.demographics import task_of
 from datamodules.face_benchmark.generator.made import Task
 from datamodules.face_benchmark.generator.pool import FacePool
-from datamodules.face_benchmark.generator.scenes import draw
+from datamodules.face_benchmark.generator.scenes import draw, faces_of
 
 _INSTRUCTION: Final = "Please answer the question and provide only the correct option letter, e.g., A, B, C, D."
 _TASKS: Final[Mapping[str, Task]] = {
@@ -107,3 +107,7 @@ class QuestionsOfFaces:
     def pictures(self, question: Question) -> list[Tensor]:
         """Pictures of a question."""
         return [draw(name, self._pool) for name in question.images]
+
+    def prepare(self, questions: Sequence[Question]) -> None:
+        """Draw their faces together."""
+        self._pool.prepare(row for question in questions for name in question.images for row in faces_of(name))

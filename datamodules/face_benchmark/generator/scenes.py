@@ -59,6 +59,20 @@ def crowd(rows: list[int], seed: int) -> str:
     return f"crowd/{seed}/{'-'.join(map(str, rows))}"
 
 
+def faces_of(name: str) -> list[int]:
+    """Faces that a picture shows.
+
+    Example:
+        >>> faces_of(crowd([3, 1], 7)), faces_of(tilted(5, 1.5)), faces_of(BLACK)
+        ([3, 1], [5], [])
+    """
+    kind, _, rest = name.partition("/")
+    words = rest.split("/")
+    if kind == BLACK:
+        return []
+    return [int(row) for row in words[1].split("-")] if kind == "crowd" else [int(words[0])]
+
+
 def draw(name: str, pool: FacePool) -> Tensor:
     """The picture that a name tells of, uint8 ``(3, S, S)``.
 
@@ -69,15 +83,16 @@ def draw(name: str, pool: FacePool) -> Tensor:
     words = rest.split("/")
     if kind == BLACK:
         return torch.zeros_like(pool.picture(0))
+    rows = faces_of(name)
     if kind == "crowd":
-        return _crowd([pool.picture(int(row)) for row in words[1].split("-")], int(words[0]))
-    picture = pool.picture(int(words[0]))
+        return _crowd([pool.picture(row) for row in rows], int(words[0]))
+    picture = pool.picture(rows[0])
     if kind == "small":
         return _small(picture)
     if kind == "tilted":
-        return _turned(picture, float(words[1]) - own_tilt(pool, int(words[0])))
+        return _turned(picture, float(words[1]) - own_tilt(pool, rows[0]))
     if kind == "part":
-        mask = part_mask(pool, int(words[0]), words[1], picture.shape[-1])
+        mask = part_mask(pool, rows[0], words[1], picture.shape[-1])
         return torch.where(mask, torch.tensor(255, dtype=torch.uint8), picture)
     return picture
 

@@ -17,7 +17,7 @@ from datamodules import FaceXBenchDataModule
 from datamodules.face_benchmark.batch import TASKS, Question
 from datamodules.face_benchmark.dataset import QuestionSource
 from datamodules.face_benchmark.generator import localisation
-from datamodules.face_benchmark.generator.making import QuestionsOfFaces, make_questions
+from datamodules.face_benchmark.generator.making import Questions, QuestionsOfFaces, make_questions
 from datamodules.face_benchmark.generator.pool import FacePool
 from datamodules.face_benchmark.generator.scenes import PARTS, own_tilt, part_mask, wearers
 from datamodules.faces.demo import DemoFaces
@@ -53,6 +53,23 @@ def pool() -> FacePool:
 @pytest.fixture(scope="module")
 def made(pool: FacePool) -> list[Question]:
     return list(make_questions(pool, NUMBER, 0, "test").questions)
+
+
+def test_faces_that_are_drawn_together_are_those_drawn_alone(pool: FacePool, made: list[Question]) -> None:
+    alone, together = QuestionsOfFaces(pool, Questions(made, {})), QuestionsOfFaces(drawn_pool(), Questions(made, {}))
+    together.prepare(made[::5])
+    for question in made[::5]:
+        for one, other in zip(alone.pictures(question), together.pictures(question), strict=True):
+            assert torch.equal(one, other)
+
+
+def test_faces_that_were_not_asked_for_lately_go_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = drawn_pool(32)
+    monkeypatch.setattr("datamodules.face_benchmark.generator.pool._MOST_BYTES", 5 * 3 * 32 * 32)
+    for rows, held in (([1, 2, 3, 3], {1, 2, 3}), ([4, 5], {1, 2, 3, 4, 5}), ([1, 6, 7], {4, 5, 1, 6, 7}),
+                       (range(10, 17), set(range(10, 17)))):  # fmt: skip
+        own.prepare(rows)
+        assert set(own._held) == held
 
 
 def of(made: Sequence[Question], task: str, text: str = "") -> list[Question]:
