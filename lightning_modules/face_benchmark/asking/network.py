@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from importlib.metadata import version
-from typing import Any, Final, cast
+from typing import Any, Final, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +44,11 @@ class Network(nn.Module, Answerer):
         self._pixels = (min_pixels, max_pixels)
         self._origin = origin
         self._together: int | None = None  # questions that fit into memory; None: not known to be limited
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Leave a network that is spread over several devices where it is, whatever device the run has."""
+        spread = set(getattr(self.network, "hf_device_map", {}).values())
+        return self if len(spread) > 1 else super()._apply(fn, recurse)
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:

@@ -222,6 +222,15 @@ def test_dtypes(folder: Path, dtype: Any) -> None:
     assert len(network.answer(asked(2), "generate", 3)) == 2
 
 
+def test_a_network_that_is_spread_over_devices_stays_where_it_is(folder: Path) -> None:
+    whole = Network(load(str(folder), Loading(device_map="auto")), None, None, "x")
+    assert whole.to(torch.float64).facts()["dtype"] == "float64"
+    network = Network(load(str(folder), Loading()), None, None, "x")
+    network.network.hf_device_map = {"vision_tower": 0, "language_model": 1}
+    network.to("meta")
+    assert network.device.type == "cpu"
+
+
 def test_letters_without_tokens_of_their_own_are_refused(network: Network) -> None:
     with pytest.raises(ConfigurationError, match="no token of its own for \u0416"):
         LetterTokens(network.tokenizer, "A\u0416")
