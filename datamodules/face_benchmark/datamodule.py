@@ -154,7 +154,12 @@ class FaceXBenchDataModule(LightningDataModule):
             parameters = faces.parameters()
         dataset = "drawn" if parameters is not None else self._faces.kind
         pool = FacePool(faces, self._faces.schema, parameters, dataset)
-        return QuestionsOfFaces(pool, make_questions(pool, settings.per_task, settings.seed, split))
+        number = settings.train_per_task if split == "train" else None
+        made = make_questions(pool, number or settings.per_task, settings.seed, split, settings.tasks)
+        if not made.questions:
+            needs = "; ".join(f"{TASKS[name][0]} needs {made.lacking[name]}" for name in settings.tasks or made.lacking)
+            raise ConfigurationError(f"not one question can be made of the {split} faces: {needs}")
+        return QuestionsOfFaces(pool, made)
 
     def _loader(self, split: SplitName, shuffle: bool = False) -> ResumableLoader[Any]:
         settings = self.settings

@@ -44,6 +44,9 @@ class QuestionDataSettings(FaceListSettings):
         default=True, help="Send the black picture that questions without pictures carry, as the released runner does."
     )
     per_task: int = argument(default=20, help="Questions that are made of each task and split.", low=1)
+    train_per_task: int | None = argument(
+        default=None, help="Questions that are made of each task for a training; None takes per_task.", low=1
+    )
     image_size: int = argument(default=128, help="Side in pixels of faces in questions that are made.", low=32)
     batch_size: int = argument(default=8, help="Questions that are asked together.", low=1)
     num_workers: int = argument(default=0, help="Worker processes of a loader; 0 works in the main process.", low=0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from random import Random
 from typing import Final, NamedTuple
 
@@ -46,7 +46,9 @@ class Questions(NamedTuple):
     lacking: Mapping[str, str]
 
 
-def make_questions(pool: FacePool, number: int, seed: int, split: str) -> Questions:
+def make_questions(
+    pool: FacePool, number: int, seed: int, split: str, tasks: Collection[str] | None = None
+) -> Questions:
     """Make questions; each depends on the seed, the split, its task and its number alone.
 
     Args:
@@ -54,12 +56,13 @@ def make_questions(pool: FacePool, number: int, seed: int, split: str) -> Questi
         number: Questions of a task, its templates in turns.
         seed: Of what is drawn.
         split: Whose people these are.
+        tasks: Of which some are to be made; None makes all.
     """
     lacking = {name: task.lacks(pool) for name, task in _TASKS.items()} | _NEVER
     made = [
         _question(pool, name, _TASKS[name], place, Random(f"{seed}/{split}/{name}/{place}"))  # no secret
         for name in TASKS
-        if not lacking.get(name)
+        if not lacking.get(name) and (tasks is None or name in tasks)
         for place in range(number)
     ]
     return Questions(made, {name: why for name, why in lacking.items() if why})

@@ -21,6 +21,13 @@ from datamodules.common.settings import argument, settings
 from datamodules.face_benchmark.batch import CATEGORIES, LETTERS, TASKS
 from lightning_modules.face_benchmark.asking.loading import Loaded, pad_left
 
+# What questions are made of, so that most of their words are tokens and a small network need not learn to spell.
+_ASKED: Final = (
+    "What is the gender of the person in this image?", "Which image shows a female person?",
+    "Which image shows a male person?", "How many people are in this image?", "Do these images show the same person?",
+    "female male yes no smiling frowning neutral 1 2 3 4 5 6 7 8 9",
+    "image 1 image 2 image 3 both images none of the above",
+)  # fmt: skip
 _SPECIAL: Final = ("<pad>", "<s>", "</s>", "<image>")
 _TEMPLATE: Final = (
     "{{ bos_token }}{% for message in messages %}{{ message['role'] }}: {% for part in message['content'] %}"
@@ -123,5 +130,7 @@ def _tokenizer(vocabulary: int) -> PreTrainedTokenizerFast:
 def _words() -> Iterable[str]:
     yield from CATEGORIES.values()
     yield from (name for name, _ in TASKS.values())
+    for _ in range(3):  # words that are read once do not become tokens
+        yield from _ASKED
     yield from (f"Which image? ({letter}) Image {number}" for number, letter in enumerate(LETTERS[:8]))
     yield "Please answer the question and provide only the correct option letter, e.g., A, B, C, D."

@@ -14,6 +14,7 @@ import torch
 from torch.nn import functional
 
 from datamodules import FaceXBenchDataModule
+from datamodules.common.errors import ConfigurationError
 from datamodules.face_benchmark.batch import TASKS, Question
 from datamodules.face_benchmark.dataset import QuestionSource
 from datamodules.face_benchmark.generator import localisation
@@ -302,3 +303,20 @@ def test_the_data_module_makes_questions_of_three_splits_of_other_people() -> No
     summary = data.data_summary()
     assert "test: 18 questions" in summary.lines()[2]
     assert any("no Age Estimation: it needs labels of age" in finding.text for finding in summary.findings)
+
+
+def test_wanted_tasks_alone_are_made_and_alike(pool: FacePool, made: list[Question]) -> None:
+    wanted = make_questions(pool, NUMBER, 0, "test", ["crowd_counting", "gender"]).questions
+    assert list(wanted) == of(made, "gender") + of(made, "crowd_counting")
+
+
+def test_tasks_that_faces_do_not_allow_say_what_they_need() -> None:
+    data = FaceXBenchDataModule(tasks=["age", "fas"], demo=DEMO)
+    needed = "not one question can be made of the test faces: Age Estimation needs labels of age; Face Anti-spoofing n"
+    with pytest.raises(ConfigurationError, match=needed):
+        data.dataset("test")
+
+
+def test_a_training_may_have_more_questions() -> None:
+    data = FaceXBenchDataModule(per_task=3, train_per_task=8, tasks=["gender"], demo=DEMO)
+    assert [len(data.dataset(split)) for split in ("train", "val", "test")] == [8, 3, 3]
