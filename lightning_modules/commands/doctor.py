@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datamodules.common.atomic_write import write_text
+from datamodules.common.errors import number_of
 from datamodules.summary.findings import Finding
 from lightning_modules.commands.front.errors import CommandLineError
 
@@ -64,8 +65,9 @@ def run(command: str, arguments: Sequence[str]) -> int:
             found = examine(check)
             _tell(found)
             findings += found
-    faults = sum(finding.status == "fault" for finding in findings)
-    sys.stdout.write(f"{faults} fault{'' if faults == 1 else 's'}\n" if faults else "all well\n")
+    faults, warnings = (sum(finding.status == status for finding in findings) for status in ("fault", "warning"))
+    well = f"no fault, {number_of(warnings, 'warning')}" if warnings else "all well"
+    sys.stdout.write(f"{number_of(faults, 'fault') if faults else well}\n")
     if report is not None:
         content = {"faults": faults, "findings": [one._asdict() for one in findings]}
         content |= {} if summary is None else {"data": summary.plain()}

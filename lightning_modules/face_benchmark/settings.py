@@ -33,7 +33,7 @@ class EvaluatorSettings(MethodSettings):
         default=None, help="Answers by rule in the place of a model: rightly (oracle), or the first letter (always_a)."
     )
     tiny: TinySettings | None = argument(
-        default=None, help="Sizes of the small model; None takes its defaults.", saved=False
+        default=None, help="Sizes of the small model, where none is named; None takes its defaults.", saved=False
     )
     network_files: dict[str, str] | None = argument(
         default=None, help="Configuration and processor as the texts of their files, as checkpoints hold them."
@@ -94,10 +94,8 @@ class EvaluatorSettings(MethodSettings):
 
     def check(self) -> None:
         """Refuse two models at once, and likelihoods of a server."""
-        named = [
-            name for name in ("weights", "server", "script", "tiny", "network_files") if getattr(self, name) is not None
-        ]
-        if len(named) > 1 and named != ["tiny", "network_files"]:
+        named = [name for name in ("weights", "server", "script", "network_files") if getattr(self, name) is not None]
+        if len(named) > 1:
             raise ConfigurationError(f"{' and '.join(named)} each name who is asked: keep one of them")
         if self.server is not None and self.scoring == "likelihood":
             raise ConfigurationError(

@@ -19,6 +19,9 @@ from datamodules.faces.renderer.settings import FaceDemoSettings
 from datamodules.faces.schema import DEFAULT_SCHEMA, AttributeSchema
 from datamodules.inspection.store.feedback import FeedbackStore
 from datamodules.video.writing.encode import encode_video
+from lightning_modules.face_benchmark.asking.network import Network
+from lightning_modules.face_benchmark.asking.tiny import TinySettings, tiny
+from lightning_modules.face_benchmark.folders import save_network
 from tests.configs.shipped import CONFIGS, SMALL_DIFFUSION, SMALL_PICTURES, trained_shortly
 from tests.running import threads
 
@@ -77,6 +80,14 @@ def diffusion_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Checkpoint of the smallest diffusion model, shortly trained on drawn faces."""
     folder = tmp_path_factory.mktemp("diffusion")
     return trained_shortly(folder, "--config=face_diffusion/demo", *SMALL_DIFFUSION, *SMALL_PICTURES)
+
+
+@pytest.fixture(scope="session")
+def language_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the smallest model that is asked about pictures."""
+    folder = tmp_path_factory.mktemp("language_model")
+    save_network(Network(tiny(TinySettings()), None, None, "tiny"), folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

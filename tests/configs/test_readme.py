@@ -13,6 +13,7 @@ from PIL import Image
 import cli
 from lightning_modules.commands.cluster import submit
 from lightning_modules.commands.cluster.request import job_request, read_cluster
+from tests.datamodules.face_benchmark.benchmark_files import write_benchmark
 from tests.running import printed_here
 
 ROOT = Path(cli.__file__).parent
@@ -22,7 +23,7 @@ PAGES = (
     ROOT / ".readme" / "developing.md",
     *(
         METHODS / name / "README.md"
-        for name in ("video_quality", "inspection", "action", "face_attributes", "face_diffusion")
+        for name in ("video_quality", "inspection", "action", "face_attributes", "face_diffusion", "face_benchmark")
     ),
 )
 PROGRAM = re.compile(r"^(?:.*&& )?(?:appraise|(?:\.venv/bin/)?python cli\.py) (.*)$")
@@ -56,10 +57,14 @@ def test_command_runs(
     face_classifier: Path,
     face_generator: Path,
     diffusion_model: Path,
+    language_model: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    if command[0] == "compare" or any("face_benchmark" in word or word.startswith("FaceXBench") for word in command):
+        ask(command, face_tree, language_model, tmp_path, capsys)
+        return
     folder = tmp_path / "videos"
     folder.mkdir()
     shutil.copy(video_tree / "train" / "0001.mp4", folder / "a.mp4")
@@ -140,6 +145,37 @@ def test_command_runs(
         words.append("--print_config")  # the runs themselves are those of the shipped configurations' tests
     assert cli.main(words) == 0
     assert capsys.readouterr().out
+
+
+def ask(
+    command: list[str], face_tree: Path, language_model: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Run a command of the language models' on few questions."""
+    places = {
+        "MODEL": language_model, "runs/taught/version_0/adapters": language_model, "PICTURES": face_tree,
+        "PICTURES/faces.csv": face_tree / "faces.csv", "FOLDER": write_benchmark(folder / "benchmark"),
+        **{name: folder / name for name in ("DIR", "OTHER_DIR", "before", "after")},
+    }  # fmt: skip
+    words = [str(places.get(word, word)) for word in command]
+    small = ["--data.init_args.per_task=2", "--data.init_args.image_size=32", "--trainer.accelerator=cpu"]
+    if words[0] == "test":
+        output = folder / "asked"
+        words += [*small, f"--output={output}", "--data.init_args.demo.test=60"]
+        assert cli.main(words) == 0
+        assert (output / "results.md").is_file()
+        return
+    if words[0] == "compare":
+        for place, script in zip(words[1:], ("oracle", "always_a"), strict=True):
+            asked = ["predict", "--config=face_benchmark/demo", f"--model.init_args.script={script}", *small]
+            assert cli.main([*asked, "--data.init_args.demo.test=60", f"--output={place}"]) == 0
+        words.append(f"--output={folder / 'page.html'}")
+    if words[0] == "fit":
+        words.append("--print_config")
+    assert cli.main(words) == 0
+    assert words[0] != "doctor" or capsys.readouterr().out.endswith(
+        "no fault, 40 warnings\n"
+    )  # it is not the benchmark
+    assert words[0] != "compare" or (folder / "page.html").is_file()
 
 
 def labelled_folder(folder: Path) -> Path:
