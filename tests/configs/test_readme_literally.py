@@ -23,6 +23,7 @@ import cli
 from datamodules.inspection.store.feedback import FeedbackStore
 from datamodules.inspection.store.rows import Verdict
 from datamodules.video.writing.encode import encode_video
+from tests.datamodules.face_benchmark.benchmark_files import write_benchmark
 
 ROOT = Path(cli.__file__).parent
 APPRAISE = Path(sys.executable).parent / "appraise"
@@ -41,6 +42,10 @@ SMALLER = {
         "diffusion/demo": ["--model.init_args.channels", "[8,16]", "--model.init_args.attention_levels", "[1]"],
         "diffusion/tune": ["--trainer.callbacks.samples", "16", "--trainer.callbacks.every", "3"],
         " predict ": ["--data.init_args.samples", "8"],
+    },
+    "Your own language model": {
+        " fit ": [*EPOCHS],
+        "face_benchmark/": ["--data.init_args.per_task", "3", "--data.init_args.image_size", "32"],
     },
 }
 
@@ -140,6 +145,15 @@ def test_your_own_faces(workplace: Path, face_tree: Path) -> None:
     assert len(list((workplace / "made").glob("*.png"))) >= 8
     run_section("Your own generator", workplace)
     assert (workplace / "measured" / "page.html").is_file()
+
+
+def test_your_own_language_model(workplace: Path, face_tree: Path, language_model: Path) -> None:
+    shutil.copytree(face_tree, workplace / "PICTURES")
+    shutil.copytree(language_model, workplace / "MODEL")
+    write_benchmark(workplace / "FOLDER")
+    run_section("Your own language model", workplace)
+    assert "Attributes Prediction" in (workplace / "before/results.md").read_text()
+    assert (workplace / "compared.html").is_file()
 
 
 def test_your_own_videos(workplace: Path, video_tree: Path, small_demo: list[str], smallest_network: list[str]) -> None:
