@@ -17,6 +17,7 @@ from lightning_modules.commands.rows.estimates import RowValues, estimate
 
 _MARKERS = "osD^vP*X"
 _SINGLE = "#555555"
+_LETTERS, _HANDLE = 14, 7  # letters of a legend to an inch, and those that a handle takes
 _WIDE = 4.0  # largest over smallest value, from which on an axis is logarithmic
 
 
@@ -27,7 +28,8 @@ def draw(settings: StudySettings, rows: RowValues, picture: Path) -> Path:
     for place, measure in zip(axes, settings.figure.y, strict=True):
         _panel(place, settings, rows, measure)
     handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+    columns = int(figure.get_figwidth() * _LETTERS / (max(map(len, labels), default=0) + _HANDLE))
+    figure.legend(handles, labels, loc="outside lower center", ncols=max(1, columns), frameon=False, fontsize=9)
     write_figure(figure, picture)
     return picture
 
