@@ -88,6 +88,11 @@ class Question:
         """
         return LETTERS[: len(self.options)]
 
+    @property
+    def right_option(self) -> str:
+        """Words of the right option."""
+        return self.options[LETTERS.index(self.letter)]
+
 
 class QuestionBatch(TypedDict):
     """One batch of B questions.

@@ -11,12 +11,12 @@ from torchmetrics import MeanMetric, MetricCollection
 
 from datamodules.common.errors import ConfigurationError
 from datamodules.common.settings import takes
-from datamodules.face_benchmark.batch import QuestionBatch
+from datamodules.face_benchmark.batch import LETTERS, QuestionBatch
 from lightning_modules.base import Method
 from lightning_modules.face_benchmark.answerer import answerer_of
 from lightning_modules.face_benchmark.asking.contract import Answerer
 from lightning_modules.face_benchmark.asking.network import Network
-from lightning_modules.face_benchmark.prompts import Asked, prompt_key, prompt_of
+from lightning_modules.face_benchmark.prompts import Asked, in_words, prompt_key, prompt_of
 from lightning_modules.face_benchmark.results.outcome import Outcome, outcome_of
 from lightning_modules.face_benchmark.settings import EvaluatorSettings
 from lightning_modules.nn.adapters import learn_only
@@ -75,12 +75,16 @@ class FaceXBenchEvaluator(Method):
         self.expect_frozen(self.answerer)
 
     def training_step(self, batch: QuestionBatch, batch_idx: int) -> Tensor:
-        """Cross entropy of the right letters."""
+        """Cross entropy of the right letters, and of the words of the options that are asked for in words."""
         assert isinstance(self.answerer, Network)  # setup has looked
         asked = [one for _, one in self.asked(batch)]
         if not asked:  # nothing is learnt, but other processes wait for gradients
-            return 0 * self.answerer.loss([Asked(batch["question"][0], "", [])])
-        loss = self.answerer.loss(asked)
+            return 0 * self.answerer.loss([Asked(batch["question"][0], "", [])], [LETTERS[0]])
+        wordy = round(self.config.in_words * len(asked))  # the order is a random one
+        loss = self.answerer.loss(
+            [in_words(one, self.config.setting) for one in asked[:wordy]] + asked[wordy:],
+            [one.question.right_option for one in asked[:wordy]] + [one.question.letter for one in asked[wordy:]],
+        )
         self.log_stage("train", {"loss": loss}, batch_size=len(asked))
         return loss
 
@@ -92,7 +96,8 @@ class FaceXBenchEvaluator(Method):
             return
         answers = self.answerer.answer(asked, "likelihood", 1)
         right = [answer.text == one.question.letter for answer, one in zip(answers, asked, strict=True)]
-        self.val_metrics["loss"].update(self.answerer.loss(asked), len(asked))
+        loss = self.answerer.loss(asked, [one.question.letter for one in asked])
+        self.val_metrics["loss"].update(loss, len(asked))
         self.val_metrics["accuracy"].update(torch.tensor(right, dtype=torch.float32))
 
     def on_validation_epoch_end(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final, Literal, NamedTuple
 
 from torch import Tensor
@@ -17,6 +18,8 @@ _THINK: Final = (
     "Look at each image and think step by step. Then write a last line of the form "
     '"The answer is (X)", where X is the letter of one option.'
 )
+
+_WORDS: Final = "Please answer in the words of the option."
 
 
 class Asked(NamedTuple):
@@ -54,6 +57,12 @@ def prompt_of(question: Question, setting: Setting = "zero_shot") -> str:
     options = [f"({letter}) {option}" for letter, option in zip(question.letters, question.options, strict=True)]
     lines = [question.context, described, question.text, instruction, *options]
     return "".join(f"{line}\n" for line in lines if line)
+
+
+def in_words(asked: Asked, setting: Setting) -> Asked:
+    """The same question, wanting the words of an option in place of its letter."""
+    question = replace(asked.question, instruction=_WORDS)
+    return Asked(question, prompt_of(question, setting), asked.images)
 
 
 def prompt_key(asked: Asked) -> str:

@@ -82,6 +82,15 @@ class EvaluatorSettings(MethodSettings):
     adapter_alpha: float | None = argument(
         default=None, help="Scale of the adapters times their rank; None takes the rank, a scale of 1.", low=0
     )
+    in_words: float = argument(
+        default=0.0,
+        help=(
+            "Share of the questions of a training that want the words of the right option in place of its letter: a "
+            "model of random weights learns to see by them."
+        ),
+        low=0,
+        high=1,
+    )
     learning_rate: float = argument(default=1e-4, help="Of AdamW.", low=0)
     weight_decay: float = argument(default=0.0, help="Of AdamW.", low=0)
 

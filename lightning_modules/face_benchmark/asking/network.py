@@ -98,14 +98,20 @@ class Network(nn.Module, Answerer):
             torch.cuda.empty_cache()
         return self._halves(asked, scoring, max_new_tokens)
 
-    def loss(self, asked: Sequence[Asked]) -> Tensor:
-        """Mean cross entropy of the right letters and the ends behind them, a scalar."""
+    def loss(self, asked: Sequence[Asked], answers: Sequence[str]) -> Tensor:
+        """Mean cross entropy of the tokens of answers and of the ends behind them, a scalar.
+
+        Args:
+            asked: B questions.
+            answers: The right one to each, as it is to be said.
+        """
         inputs = encode(self.processor, asked, *self._pixels)
         end = self.tokenizer.eos_token_id
-        answers = [[*self._answer_tokens(one), *([] if end is None else [int(end)])] for one in asked]
+        ends = [] if end is None else [int(end)]
+        tokens = [[*self.tokenizer.encode(one, add_special_tokens=False), *ends] for one in answers]
         pad = self.tokenizer.pad_token_id
-        check_length(inputs, asked, max(map(len, answers)), self.context)
-        given = with_answers(inputs, answers, 0 if pad is None else int(pad))
+        check_length(inputs, asked, max(map(len, tokens)), self.context)
+        given = with_answers(inputs, tokens, 0 if pad is None else int(pad))
         found: Tensor = self.network(**self._moved(given), use_cache=False).loss
         return found
 
@@ -184,10 +190,6 @@ class Network(nn.Module, Answerer):
         ends = self.network.generation_config.eos_token_id
         found = {self.tokenizer.eos_token_id, self.tokenizer.pad_token_id}
         return {int(one) for one in {*found, *(ends if isinstance(ends, list) else [ends])} if one is not None}
-
-    def _answer_tokens(self, one: Asked) -> list[int]:
-        tokens: list[int] = self.tokenizer.encode(one.question.letter, add_special_tokens=False)
-        return tokens
 
     @staticmethod
     def _lengths(inputs: Mapping[str, Tensor]) -> list[int]:

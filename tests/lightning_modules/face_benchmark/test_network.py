@@ -94,8 +94,9 @@ def test_answers_are_taught_and_nothing_else(network: Network) -> None:
 
 def test_the_loss_of_a_batch_is_the_mean_of_its_questions(network: Network) -> None:
     questions = asked(6)
-    together = network.loss(questions)
-    alone = torch.stack([network.loss([one]) for one in questions]).mean()
+    letters = [one.question.letter for one in questions]
+    together = network.loss(questions, letters)
+    alone = torch.stack([network.loss([one], [own]) for one, own in zip(questions, letters, strict=True)]).mean()
     assert float(together) == pytest.approx(float(alone), abs=1e-5)
     together.backward()
     assert any(value.grad is not None and value.grad.abs().sum() > 0 for value in network.parameters())
