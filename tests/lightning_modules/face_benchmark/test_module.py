@@ -1,0 +1,68 @@
+"""`FaceXBenchEvaluator` as a method: what its training learns from, and what it refuses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from datamodules import FaceXBenchDataModule
+from datamodules.common.errors import ConfigurationError
+from datamodules.face_benchmark.batch import QuestionBatch
+from datamodules.faces.renderer.settings import FaceDemoSettings
+from lightning_modules import FaceXBenchEvaluator
+from lightning_modules.face_benchmark.asking.network import Network
+from lightning_modules.face_benchmark.asking.served import ServerSettings
+from lightning_modules.face_benchmark.prompts import in_words
+
+
+@pytest.fixture(scope="module")
+def batch() -> QuestionBatch:
+    demo = FaceDemoSettings(train=40, val=40, test=60)
+    data = FaceXBenchDataModule(per_task=4, demo=demo, image_size=32, batch_size=4, tasks=["gender"])
+    return next(iter(data.train_dataloader()))
+
+
+def quiet(**options: Any) -> FaceXBenchEvaluator:
+    model = FaceXBenchEvaluator(**options)
+    model.log_stage = lambda *given, **named: None  # type: ignore[method-assign]  # there is no trainer
+    return model
+
+
+def test_some_answers_are_taught_in_words(batch: QuestionBatch) -> None:
+    model = quiet(in_words=0.5)
+    assert isinstance(model.answerer, Network)
+    first, second, third, fourth = [asked for _, asked in model.asked(batch)]
+    mixed = [in_words(first, "zero_shot"), in_words(second, "zero_shot"), third, fourth]
+    answers = [first.question.right_option, second.question.right_option, third.question.letter, fourth.question.letter]
+    wanted = model.answerer.loss(mixed, answers)
+    assert torch.equal(model.training_step(batch, 0), wanted)
+    assert not torch.equal(quiet().training_step(batch, 0), wanted)
+
+
+def test_a_batch_of_padding_teaches_nothing(batch: QuestionBatch) -> None:
+    model = quiet()
+    padding = QuestionBatch(**{**batch, "valid": torch.zeros(4, dtype=torch.bool)})
+    loss = model.training_step(padding, 0)
+    assert float(loss) == 0
+    loss.backward()  # type: ignore[no-untyped-call]  # torch's own
+    assert all(value.grad is None or not value.grad.any() for value in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"weights": "a", "script": "oracle"}, "weights and script each name who is asked"),
+        ({"server": ServerSettings(model="m"), "scoring": "likelihood"}, "a server does not tell that of every letter"),
+        ({"min_pixels": 9, "max_pixels": 4}, "min_pixels is 9, more than max_pixels 4"),
+        ({"in_words": 1.5}, "in_words"),
+    ],
+)
+def test_what_cannot_be_together_is_refused(options: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigurationError, match=told):
+        FaceXBenchEvaluator(**options)
+
+
+def test_sizes_of_the_small_model_do_not_matter_beside_weights() -> None:
+    assert FaceXBenchEvaluator(script="oracle", tiny={"width": 8}).config.script == "oracle"
