@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -16,7 +17,8 @@ from lightning_modules.base import Method
 from lightning_modules.face_benchmark.answerer import answerer_of
 from lightning_modules.face_benchmark.asking.contract import Answerer
 from lightning_modules.face_benchmark.asking.network import Network
-from lightning_modules.face_benchmark.prompts import Asked, in_words, prompt_key, prompt_of
+from lightning_modules.face_benchmark.extraction.strict import strict_letter
+from lightning_modules.face_benchmark.prompts import Asked, prompt_key, prompt_of, right_answer
 from lightning_modules.face_benchmark.results.outcome import Outcome, outcome_of
 from lightning_modules.face_benchmark.settings import EvaluatorSettings
 from lightning_modules.nn.adapters import learn_only
@@ -26,7 +28,7 @@ class FaceXBenchEvaluator(Method):
     """A multimodal language model that is asked questions about faces, each with options.
 
     ``test`` and ``predict`` ask; the callback `AnswerWriter` keeps the answers and makes the tables. ``fit`` teaches
-    the right letters, and validates by how likely they are.
+    the right answers, and asks held-out questions as they do.
 
     Attributes:
         answerer: Who is asked.
@@ -75,34 +77,35 @@ class FaceXBenchEvaluator(Method):
         self.expect_frozen(self.answerer)
 
     def training_step(self, batch: QuestionBatch, batch_idx: int) -> Tensor:
-        """Cross entropy of the right letters, and of the words of the options that are asked for in words."""
+        """Cross entropy of the right answers."""
         assert isinstance(self.answerer, Network)  # setup has looked
         asked = [one for _, one in self.asked(batch)]
         if not asked:  # nothing is learnt, but other processes wait for gradients
             return 0 * self.answerer.loss([Asked(batch["question"][0], "", [])], [LETTERS[0]])
-        wordy = round(self.config.in_words * len(asked))  # the order is a random one
-        loss = self.answerer.loss(
-            [in_words(one, self.config.setting) for one in asked[:wordy]] + asked[wordy:],
-            [one.question.right_option for one in asked[:wordy]] + [one.question.letter for one in asked[wordy:]],
-        )
+        loss = self.answerer.loss(asked, self._right(asked))
         self.log_stage("train", {"loss": loss}, batch_size=len(asked))
         return loss
 
     def validation_step(self, batch: QuestionBatch, batch_idx: int) -> None:
-        """Loss and accuracy by likelihood on held-out questions."""
+        """Loss and accuracy on held-out questions, asked as they are in a test."""
         assert isinstance(self.answerer, Network)  # setup has looked
         asked = [one for _, one in self.asked(batch)]
         if not asked:
             return
-        answers = self.answerer.answer(asked, "likelihood", 1)
-        right = [answer.text == one.question.letter for answer, one in zip(answers, asked, strict=True)]
-        loss = self.answerer.loss(asked, [one.question.letter for one in asked])
-        self.val_metrics["loss"].update(loss, len(asked))
+        answers = self.answerer.answer(asked, self.config.scoring, self.config.max_new_tokens)
+        letters = [
+            strict_letter(said.text, one.question.options).letter for said, one in zip(answers, asked, strict=True)
+        ]
+        right = [letter == one.question.letter for letter, one in zip(letters, asked, strict=True)]
+        self.val_metrics["loss"].update(self.answerer.loss(asked, self._right(asked)), len(asked))
         self.val_metrics["accuracy"].update(torch.tensor(right, dtype=torch.float32))
 
     def on_validation_epoch_end(self) -> None:
         """Log both."""
         self.log_metrics("val", self.val_metrics)
+
+    def _right(self, asked: Sequence[Asked]) -> list[str]:
+        return [right_answer(one.question, self.config.taught) for one in asked]
 
     # Asking.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final, Literal, NamedTuple
 
 from torch import Tensor
@@ -12,14 +11,13 @@ from datamodules.common.fingerprint import config_digest
 from datamodules.face_benchmark.batch import Question
 
 Setting = Literal["zero_shot", "task_description", "chain_of_thought"]
+Taught = Literal["letter", "words_and_letter"]
 
 # The paper has this setting, its released runner and files do not: these words are our own.
 _THINK: Final = (
     "Look at each image and think step by step. Then write a last line of the form "
     '"The answer is (X)", where X is the letter of one option.'
 )
-
-_WORDS: Final = "Please answer in the words of the option."
 
 
 class Asked(NamedTuple):
@@ -59,10 +57,14 @@ def prompt_of(question: Question, setting: Setting = "zero_shot") -> str:
     return "".join(f"{line}\n" for line in lines if line)
 
 
-def in_words(asked: Asked, setting: Setting) -> Asked:
-    """The same question, wanting the words of an option in place of its letter."""
-    question = replace(asked.question, instruction=_WORDS)
-    return Asked(question, prompt_of(question, setting), asked.images)
+def right_answer(question: Question, taught: Taught = "letter") -> str:
+    """What is to be said.
+
+    Example:
+        >>> right_answer(Question("a/1", "c", "t", "d", (), "Who?", ("he", "she"), "B"), "words_and_letter")
+        'she (B)'
+    """
+    return question.letter if taught == "letter" else f"{question.right_option} ({question.letter})"
 
 
 def prompt_key(asked: Asked) -> str:

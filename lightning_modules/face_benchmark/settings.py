@@ -10,7 +10,7 @@ from lightning_modules.face_benchmark.asking.loading import Precision, Quantisat
 from lightning_modules.face_benchmark.asking.scripted import Script
 from lightning_modules.face_benchmark.asking.served import ServerSettings
 from lightning_modules.face_benchmark.asking.tiny import TinySettings
-from lightning_modules.face_benchmark.prompts import Setting
+from lightning_modules.face_benchmark.prompts import Setting, Taught
 from lightning_modules.nn.adapters import Adapters
 
 
@@ -82,14 +82,12 @@ class EvaluatorSettings(MethodSettings):
     adapter_alpha: float | None = argument(
         default=None, help="Scale of the adapters times their rank; None takes the rank, a scale of 1.", low=0
     )
-    in_words: float = argument(
-        default=0.0,
+    taught: Taught = argument(
+        default="letter",
         help=(
-            "Share of the questions of a training that want the words of the right option in place of its letter: a "
-            "model of random weights learns to see by them."
+            "What a training teaches to say: the right letter, or the words of its option and then the letter, by "
+            "which a model of random weights learns first to see and then to choose; ask such a one by generate."
         ),
-        low=0,
-        high=1,
     )
     learning_rate: float = argument(default=1e-4, help="Of AdamW.", low=0)
     weight_decay: float = argument(default=0.0, help="Of AdamW.", low=0)

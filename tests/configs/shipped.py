@@ -40,6 +40,7 @@ SMALL_DIFFUSION = [
 # Questions and network of the face benchmark at their smallest.
 SMALL_QUESTIONS = [
     "--data.init_args.per_task=2",
+    "--data.init_args.train_per_task=4",
     "--data.init_args.image_size=32",
     "--data.init_args.batch_size=4",
     *(f"--data.init_args.demo.{split}=80" for split in ("train", "val", "test")),

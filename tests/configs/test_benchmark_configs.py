@@ -50,6 +50,7 @@ def test_teach_and_ask(fast: bool, tmp_path: Path) -> None:
     first = (run.parent / "answers.jsonl").read_text()
     assert len(first.splitlines()) == 4
     words = ["test", *config("demo"), *SMALL_QUESTIONS, "--data.init_args.tasks=[gender,crowd_counting]"]
+    words += ["--model.init_args.scoring=generate", "--model.init_args.max_new_tokens=12"]
     assert cli.main([*words, f"--model.init_args.weights={run / 'model'}", f"--output={tmp_path / 'again'}"]) == 0
     again = (tmp_path / "again" / "answers.jsonl").read_text()
     assert [line.split('"seconds"')[0] for line in again.splitlines()] == [

@@ -27,6 +27,7 @@ _ASKED: Final = (
     "Which image shows a male person?", "How many people are in this image?", "Do these images show the same person?",
     "female male yes no smiling frowning neutral 1 2 3 4 5 6 7 8 9",
     "image 1 image 2 image 3 both images none of the above",
+    " ".join(LETTERS),
 )  # fmt: skip
 _SPECIAL: Final = ("<pad>", "<s>", "</s>", "<image>")
 _TEMPLATE: Final = (
@@ -48,7 +49,9 @@ class TinySettings:
     image_size: int = argument(default=28, help="Side in pixels of what it sees.", low=14)
     patch: int = argument(default=14, help="Side of a patch in pixels; a picture is (side / patch)^2 tokens.", low=2)
     context: int = argument(default=2048, help="Tokens that it reads.", low=64)
-    vocabulary: int = argument(default=512, help="Tokens that it knows, learnt from the names of tasks.", low=300)
+    vocabulary: int = argument(
+        default=560, help="Tokens that it knows, learnt from what questions are made of.", low=300
+    )
     seed: int = argument(default=0, help="Of its weights.")
 
 
@@ -107,7 +110,7 @@ def _processor(sizes: TinySettings) -> LlavaProcessor:
 def _tokenizer(vocabulary: int) -> PreTrainedTokenizerFast:
     """Bytes, and pairs of them that the benchmark's own words hold."""
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary,

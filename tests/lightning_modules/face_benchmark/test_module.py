@@ -14,7 +14,6 @@ from datamodules.faces.renderer.settings import FaceDemoSettings
 from lightning_modules import FaceXBenchEvaluator
 from lightning_modules.face_benchmark.asking.network import Network
 from lightning_modules.face_benchmark.asking.served import ServerSettings
-from lightning_modules.face_benchmark.prompts import in_words
 
 
 @pytest.fixture(scope="module")
@@ -30,13 +29,12 @@ def quiet(**options: Any) -> FaceXBenchEvaluator:
     return model
 
 
-def test_some_answers_are_taught_in_words(batch: QuestionBatch) -> None:
-    model = quiet(in_words=0.5)
+def test_words_are_taught_before_the_letter(batch: QuestionBatch) -> None:
+    model = quiet(taught="words_and_letter")
     assert isinstance(model.answerer, Network)
-    first, second, third, fourth = [asked for _, asked in model.asked(batch)]
-    mixed = [in_words(first, "zero_shot"), in_words(second, "zero_shot"), third, fourth]
-    answers = [first.question.right_option, second.question.right_option, third.question.letter, fourth.question.letter]
-    wanted = model.answerer.loss(mixed, answers)
+    asked = [one for _, one in model.asked(batch)]
+    answers = [f"{one.question.right_option} ({one.question.letter})" for one in asked]
+    wanted = model.answerer.loss(asked, answers)
     assert torch.equal(model.training_step(batch, 0), wanted)
     assert not torch.equal(quiet().training_step(batch, 0), wanted)
 
@@ -56,7 +54,6 @@ def test_a_batch_of_padding_teaches_nothing(batch: QuestionBatch) -> None:
         ({"weights": "a", "script": "oracle"}, "weights and script each name who is asked"),
         ({"server": ServerSettings(model="m"), "scoring": "likelihood"}, "a server does not tell that of every letter"),
         ({"min_pixels": 9, "max_pixels": 4}, "min_pixels is 9, more than max_pixels 4"),
-        ({"in_words": 1.5}, "in_words"),
     ],
 )
 def test_what_cannot_be_together_is_refused(options: dict[str, Any], told: str) -> None:

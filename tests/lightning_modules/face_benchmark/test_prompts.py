@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from datamodules.face_benchmark.batch import Question
 from lightning_modules.face_benchmark.extraction.strict import strict_letter
-from lightning_modules.face_benchmark.prompts import Asked, in_words, prompt_key, prompt_of
-from tests.lightning_modules.face_benchmark.questions import question
+from lightning_modules.face_benchmark.prompts import Asked, prompt_key, prompt_of
 
 QUESTION = Question(
     "tools/1", "tools_use", "tools_retrieval", "gpt4o", ("black.png",), "Which calls?", ("api_1", "api_2"), "A",
@@ -38,11 +37,3 @@ def test_a_key_changes_with_the_words() -> None:
         prompt_key(Asked(QUESTION, prompt_of(QUESTION, setting), [])) for setting in ("zero_shot", "task_description")
     }
     assert len(keys) == 2
-
-
-def test_words_are_wanted_in_place_of_a_letter() -> None:
-    own = question(options=("he", "she"), letter="B", instruction="Letter only.", description="Told.")
-    asked = Asked(own, prompt_of(own, "task_description"), [])
-    wanted = in_words(asked, "task_description")
-    assert wanted.prompt == "Told.\nHow many?\nPlease answer in the words of the option.\n(A) he\n(B) she\n"
-    assert wanted.question.right_option == "she"
