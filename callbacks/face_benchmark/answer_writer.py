@@ -153,7 +153,9 @@ class AnswerWriter(PredictionWriter[QuestionBatch]):
             for shard in folder.glob("answers.rank*.jsonl"):
                 shard.unlink()
             _report_failed(folder, failed)
-            self._finish(folder, trainer.lightning_module, outcomes, trainer.datamodule.dataset("test"))
+            data = getattr(trainer, "datamodule", None)
+            assert isinstance(data, FaceXBenchDataModule)  # setup has looked
+            self._finish(folder, trainer.lightning_module, outcomes, data.dataset("test"))
         trainer.strategy.barrier()
         return outcomes
 

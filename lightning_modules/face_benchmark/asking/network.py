@@ -48,7 +48,9 @@ class Network(nn.Module, Answerer):
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Leave a network that is spread over several devices where it is, whatever device the run has."""
         spread = set(getattr(self.network, "hf_device_map", {}).values())
-        return self if len(spread) > 1 else super()._apply(fn, recurse)
+        if len(spread) < 2:
+            super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # torch's own
+        return self
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:
