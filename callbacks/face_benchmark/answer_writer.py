@@ -168,8 +168,9 @@ class AnswerWriter(PredictionWriter[QuestionBatch]):
         price = server.price(*tokens_of(outcomes)) if server is not None else 0.0
         write_tables(folder, self.title or str(settings["model"]), outcomes, settings, price)
         sheet = folder / "questions.png"
-        with costs_itself(sheet):
-            write_image(draw_questions(outcomes, dataset), sheet)
+        if outcomes:
+            with costs_itself(sheet):
+                write_image(draw_questions(outcomes, dataset), sheet)
         log.info("%s answered: %s", number_of(len(outcomes), "question"), folder / "results.md")
 
 

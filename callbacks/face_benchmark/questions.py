@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from callbacks.figures.sheet import Picture, SheetFace, as_picture, draw_sheet
+from datamodules.common.errors import one_line
 from datamodules.face_benchmark.batch import LETTERS, TASKS
 from datamodules.face_benchmark.dataset import QuestionDataset
 from lightning_modules.face_benchmark.results.outcome import Outcome
@@ -41,7 +42,7 @@ def _face(one: Outcome, dataset: QuestionDataset, place: int) -> SheetFace:
     name = TASKS[one.task][0] if one.task in TASKS else one.task
     caption = "\n".join([f"{name}: {one.question}", *options])
     blank = np.full((_SIDE, _SIDE, 3), 255, np.uint8)
-    return SheetFace(tuple(pictures) or (blank,), caption, f"answered: {one.text[:_LONGEST] or '(nothing)'}")
+    return SheetFace(tuple(pictures) or (blank,), caption, f"answered: {one_line(one.text)[:_LONGEST] or '(nothing)'}")
 
 
 def _square(picture: Picture) -> Picture:

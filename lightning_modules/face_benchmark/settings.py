@@ -100,13 +100,17 @@ class EvaluatorSettings(MethodSettings):
         return Adapters(self.adapter_rank, self.adapter_alpha, self.adapter_targets)
 
     def check(self) -> None:
-        """Refuse two models at once, and likelihoods of a server."""
+        """Refuse two models at once, and likelihoods of letters where no answer begins with one."""
         named = [name for name in ("weights", "server", "script", "network_files") if getattr(self, name) is not None]
         if len(named) > 1:
             raise ConfigurationError(f"{' and '.join(named)} each name who is asked: keep one of them")
         if self.server is not None and self.scoring == "likelihood":
             raise ConfigurationError(
                 "scoring is likelihood, and a server does not tell that of every letter: take generate"
+            )
+        if self.taught != "letter" and self.scoring == "likelihood":
+            raise ConfigurationError(
+                f"{self.taught} is taught, and likelihood compares letters as the first of an answer; take generate"
             )
         if self.min_pixels and self.max_pixels and self.min_pixels > self.max_pixels:
             raise ConfigurationError(f"min_pixels is {self.min_pixels}, more than max_pixels {self.max_pixels}")

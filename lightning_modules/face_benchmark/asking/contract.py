@@ -44,7 +44,7 @@ class Answerer(ABC):
             max_new_tokens: Longest answer in words.
         """
 
-    def resume(self, tokens_in: int, tokens_out: int) -> None:  # noqa: B027, a network spends nothing
+    def resume(self, tokens_in: int, tokens_out: int) -> None:  # noqa: B027  # a network and a script spend nothing
         """Count what earlier runs have spent of questions and answers towards a limit."""
 
     @abstractmethod
