@@ -86,6 +86,8 @@ def turned(question: Question, places: int) -> Question:
     """
     number = len(question.options)
     places %= number
+    if places == 0:
+        return question
     options = question.options[number - places :] + question.options[: number - places]
     return replace(question, options=options, letter=LETTERS[(LETTERS.index(question.letter) + places) % number])
 

@@ -65,6 +65,9 @@ def _multiple(kind: str) -> Template:
 
 
 def _another(rows: Sequence[int], taken: Sequence[int], random: Random) -> int:
+    row = random.choice(rows)
+    if row not in taken:
+        return row
     free = [row for row in rows if row not in taken]
     return random.choice(free or list(rows))
 

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from torch import Tensor
 
+from datamodules.common.progress import file_progress
 from datamodules.face_benchmark.batch import LETTERS, TASKS, Question
 from datamodules.face_benchmark.generator import attributes, localisation, recognition, tools
 from datamodules.face_benchmark.generator.demographics import task_of
@@ -59,12 +60,14 @@ def make_questions(
         tasks: Of which some are to be made; None makes all.
     """
     lacking = {name: task.lacks(pool) for name, task in _TASKS.items()} | _NEVER
-    made = [
-        _question(pool, name, _TASKS[name], place, Random(f"{seed}/{split}/{name}/{place}"))  # no secret
-        for name in TASKS
-        if not lacking.get(name) and (tasks is None or name in tasks)
-        for place in range(number)
-    ]
+    wanted = [name for name in TASKS if not lacking.get(name) and (tasks is None or name in tasks)]
+    made = []
+    with file_progress("Making questions", number * len(wanted)) as done:
+        for name in wanted:
+            for place in range(number):
+                random = Random(f"{seed}/{split}/{name}/{place}")  # no secret
+                made.append(_question(pool, name, _TASKS[name], place, random))
+                done()
     return Questions(made, {name: why for name, why in lacking.items() if why})
 
 

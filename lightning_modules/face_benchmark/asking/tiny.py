@@ -68,6 +68,7 @@ def tiny(sizes: TinySettings) -> Loaded:
             intermediate_size=2 * sizes.vision_width,
             num_hidden_layers=sizes.vision_layers,
             num_attention_heads=sizes.heads,
+            initializer_range=sizes.vision_width**-0.5,
             image_size=sizes.image_size,
             patch_size=sizes.patch,
         ),
@@ -77,6 +78,7 @@ def tiny(sizes: TinySettings) -> Loaded:
             num_hidden_layers=sizes.layers,
             num_attention_heads=sizes.heads,
             num_key_value_heads=sizes.heads,
+            initializer_range=sizes.width**-0.5,  # 0.02, the usual one, is that of some thousand features
             vocab_size=len(tokenizer),
             max_position_embeddings=sizes.context,
             pad_token_id=tokenizer.pad_token_id,

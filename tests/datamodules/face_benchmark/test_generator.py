@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import zlib
 from collections import Counter
 from collections.abc import Sequence
-from itertools import pairwise
 from random import Random
 
 import numpy as np
 import pytest
 import torch
-from torch.nn import functional
 
 from datamodules import FaceXBenchDataModule
 from datamodules.common.errors import ConfigurationError
@@ -24,6 +21,7 @@ from datamodules.face_benchmark.generator.scenes import PARTS, own_tilt, part_ma
 from datamodules.faces.demo import DemoFaces
 from datamodules.faces.renderer.settings import FaceDemoSettings
 from datamodules.faces.schema import AttributeSchema
+from tests.datamodules.face_benchmark.text_only import guessed
 
 DRAWN = (
     "gender",
@@ -220,42 +218,6 @@ def test_labels_decide_which_tasks_there_are() -> None:
 
 
 # Nothing but the picture tells.
-
-HASHED = 4096
-
-
-def features(question: Question) -> torch.Tensor:
-    """What can be read off each option without a picture: words and pairs, its place, length and rank as a number."""
-    numbers = [
-        float(option.split()[0]) if option.split()[0].lstrip("-").isdigit() else 0.0 for option in question.options
-    ]
-    order = np.argsort(np.argsort(numbers))
-    lengths = np.argsort(np.argsort([len(option) for option in question.options]))
-    made = torch.zeros(len(question.options), HASHED)
-    for place, option in enumerate(question.options):
-        words = option.lower().split()
-        said = [*words, *(f"{a} {b}" for a, b in pairwise(words)), f"@{place}", option]
-        said += [f"#{order[place]}", f"length {lengths[place]}", f"{question.text} -> {option}"]
-        for one in said:
-            made[place, zlib.crc32(one.encode()) % HASHED] = 1
-    return made
-
-
-def guessed(train: Sequence[Question], test: Sequence[Question]) -> float:
-    """Share that a linear scorer of options gets right that never sees a picture."""
-    torch.manual_seed(0)
-    weight = torch.zeros(HASHED, requires_grad=True)
-    optimizer = torch.optim.Adam([weight], lr=0.05)
-    inputs = torch.stack([features(question) for question in train])
-    targets = torch.tensor(["ABCD".index(question.letter) for question in train])
-    for _ in range(60):
-        optimizer.zero_grad()
-        loss = functional.cross_entropy(inputs @ weight, targets) + 1e-3 * weight.abs().mean() * HASHED / 100
-        loss.backward()
-        optimizer.step()
-    with torch.no_grad():
-        said = torch.stack([(features(question) @ weight).argmax() for question in test])
-    return float((said == torch.tensor(["ABCD".index(question.letter) for question in test])).float().mean())
 
 
 def many(pool: FacePool, task: str, template: int, templates: int, number: int, split: str) -> list[Question]:
