@@ -74,7 +74,9 @@ class FaceXBenchDataModule(LightningDataModule):
                 found += self._of_files(source, published)
             elif isinstance(source, QuestionsOfFaces) and split == splits[-1]:
                 found += [
-                    Finding("note", "tasks", f"no {TASKS[n][0]}: it needs {w}") for n, w in source.lacking.items()
+                    Finding("note", "tasks", f"no {TASKS[name][0]}: it needs {needed}")
+                    for name, needed in source.lacking.items()
+                    if self.settings.tasks is None or name in self.settings.tasks
                 ]
         return DataSummary("questions", parts, [*self.findings.found, *found])
 

@@ -1,4 +1,4 @@
-"""A small model that is taught tells what it was taught about people whom it never saw, and nothing without pictures."""
+"""A small model that is taught knows what it was taught of people whom it never saw, and nothing without pictures."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ TAUGHT = ["gender", "crowd_counting"]
 OTHERS = ["hr_fr", "lr_fr", "attributes", "expression", "headpose", "segmentation"]
 TEMPLATES = {"gender": 2, "hr_fr": 3, "lr_fr": 3, "attributes": 3, "expression": 2}  # of others one
 EACH = 400  # questions of a template
+ALL = "all/version_0/model"
 TUNE = ["--config", "face_benchmark/tune"]
 DEMO = FaceDemoSettings(train=8000, val=1000, test=2000)  # people of `tune`
 
@@ -44,20 +45,9 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a training of all weights, and of one of adapters from there."""
     folder = tmp_path_factory.mktemp("taught")
     cli.main(["fit", *TUNE, "--output", str(folder / "all")])
-    adapters = ["--model.init_args.weights", str(folder / "all" / "model"), "--model.init_args.adapter_rank", "8"]
-    cli.main(
-        [
-            "fit",
-            *TUNE,
-            *adapters,
-            "--trainer.max_epochs",
-            "1",
-            "--trainer.limit_train_batches",
-            "400",
-            "--output",
-            str(folder / "adapters"),
-        ]
-    )
+    adapters = ["--model.init_args.weights", str(folder / ALL), "--model.init_args.adapter_rank", "8"]
+    short = ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "400"]
+    cli.main(["fit", *TUNE, *adapters, *short, "--output", str(folder / "adapters")])
     return folder
 
 
@@ -87,7 +77,7 @@ def without_pictures(tasks: Sequence[str], kind: Callable[[Question], str]) -> d
     return found
 
 
-@pytest.mark.parametrize("model", ["all/model", "adapters/model", "adapters/adapters"])
+@pytest.mark.parametrize("model", [ALL, "adapters/version_0/model", "adapters/version_0/adapters"])
 def test_it_knows_what_it_was_taught(taught: Path, tmp_path: Path, model: str) -> None:
     found = asked(tmp_path, taught / model, TAUGHT, "template")
     assert len(found) == 3
@@ -95,12 +85,12 @@ def test_it_knows_what_it_was_taught(taught: Path, tmp_path: Path, model: str) -
 
 
 def test_it_knows_nothing_by_the_pictures_of_others(taught: Path, tmp_path: Path) -> None:
-    found = asked(tmp_path, taught / "all/model", TAUGHT, "template", "--data.init_args.pictures", "others")
+    found = asked(tmp_path, taught / ALL, TAUGHT, "template", "--data.init_args.pictures", "others")
     level = without_pictures(TAUGHT, lambda question: question.template)
     assert all(abs(share.right - level[name]) < share.half + 0.02 for name, share in found.items()), (found, level)
 
 
 def test_it_knows_nothing_of_other_tasks(taught: Path, tmp_path: Path) -> None:
-    found = asked(tmp_path, taught / "all/model", OTHERS, "task")
+    found = asked(tmp_path, taught / ALL, OTHERS, "task")
     level = without_pictures(OTHERS, lambda question: question.task)
     assert all(abs(share.right - level[name]) < 0.05 for name, share in found.items()), (found, level)
