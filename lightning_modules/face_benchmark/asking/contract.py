@@ -45,7 +45,7 @@ class Answerer(ABC):
         """
 
     def resume(self, tokens_in: int, tokens_out: int) -> None:  # noqa: B027  # a network and a script spend nothing
-        """Count what earlier runs have spent of questions and answers towards a limit."""
+        """Begin with what the answers of a folder have taken of a limit, which earlier runs may have filled."""
 
     @abstractmethod
     def facts(self) -> Mapping[str, object]:

@@ -79,7 +79,7 @@ class Served(Answerer):
         max_pixels: Larger pictures are made smaller.
 
     Attributes:
-        tokens: Of questions and answers so far, those of earlier runs among them.
+        tokens: Of questions and answers of a folder so far, those of earlier runs among them.
         price: Likewise.
     """
 
@@ -106,7 +106,8 @@ class Served(Answerer):
         return found
 
     def resume(self, tokens_in: int, tokens_out: int) -> None:
-        """Count what earlier runs have spent."""
+        """Begin with what the answers of a folder have taken, by whatever run."""
+        self.tokens, self.price = 0, 0.0
         self._count(tokens_in, tokens_out)
 
     def facts(self) -> Mapping[str, object]:

@@ -101,6 +101,13 @@ def test_a_limit_stops_the_run_and_keeps_what_is_answered(limit: dict[str, Any])
             served.answer(asked(2), "generate", 4)
 
 
+def test_a_folder_begins_with_what_it_has_taken_however_often_it_is_asked() -> None:
+    served = Served(ServerSettings(model="m", price_in=10.0, price_out=20.0), None)
+    for spent, price in (((300, 30), 0.0036), ((300, 30), 0.0036), ((0, 0), 0.0)):
+        served.resume(*spent)
+        assert (served.tokens, served.price) == (sum(spent), pytest.approx(price))
+
+
 def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="no model"):
         ServerSettings()
