@@ -25,7 +25,7 @@ from datamodules.face_benchmark.dataset import QuestionDataset
 from datamodules.tables.csv import csv_text
 from lightning_modules import FaceXBenchEvaluator
 from lightning_modules.face_benchmark.prompts import Asked, prompt_key, prompt_of
-from lightning_modules.face_benchmark.results.outcome import Outcome, read_line, tokens_of
+from lightning_modules.face_benchmark.results.outcome import Outcome, read_again, read_line, tokens_of
 from lightning_modules.face_benchmark.results.scores import scores_of
 
 log = logging.getLogger(__name__)
@@ -41,8 +41,9 @@ class AnswerWriter(PredictionWriter[QuestionBatch]):
 
     Into the output folder go ``answers.jsonl``, a line for each question as soon as it is answered, ``settings.json``
     with all that an answer depends on, and at the end the tables and a sheet of questions. The same command goes on
-    with a folder: what was answered under the same model, words, pictures and settings is not asked again. A folder of
-    other settings is refused, and so is one that another run is writing.
+    with a folder: what was answered under the same model, words, pictures and settings is not asked again, and answers
+    to questions that are not asked now stay in it, but not in the tables. A folder of other settings is refused, and
+    so is one that another run is writing.
 
     Args:
         output: Folder; None takes the run's.
@@ -56,6 +57,7 @@ class AnswerWriter(PredictionWriter[QuestionBatch]):
         self._file: IO[str] | None = None
         self._order: dict[_Place, int] = {}
         self._answered: dict[_Place, Outcome] = {}
+        self._kept: list[Outcome] = []  # answers to questions that are not asked now
         self._failed: dict[str, str] = {}
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
@@ -78,14 +80,16 @@ class AnswerWriter(PredictionWriter[QuestionBatch]):
         trainer.strategy.barrier()
         dataset = data.dataset("test")
         self._order = {(row.question.key, row.rotation): place for place, row in enumerate(dataset.rows)}
-        self._answered = _still_right(_read_answers(folder), pl_module, dataset)
+        held = {(one.key, one.rotation): one for one in _read_answers(folder)}
+        self._kept = [one for place, one in held.items() if place not in self._order]
+        self._answered = _still_right(held, pl_module, dataset)
         trainer.strategy.barrier()  # nobody writes before all have looked
         data.exclude(self._answered)
-        pl_module.answerer.resume(*tokens_of(self._answered.values()))
+        pl_module.answerer.resume(*tokens_of([*self._answered.values(), *self._kept]))
         if self._answered:
             log.info("%d of %s are answered in %s", len(self._answered), number_of(len(dataset), "question"), folder)
         if trainer.is_global_zero:
-            _write_answers(folder, self._answered.values())
+            _write_answers(folder, [*self._answered.values(), *self._kept])
             if len(self._answered) == len(dataset):  # nothing is asked, so that no later hook is called
                 self._finish(folder, pl_module, list(self._answered.values()), dataset)
 
@@ -149,7 +153,7 @@ class AnswerWriter(PredictionWriter[QuestionBatch]):
             assert self._file is not None  # a test or prediction has started
             self._file.close()
             self._file = None
-            _write_answers(folder, outcomes)
+            _write_answers(folder, [*outcomes, *self._kept])
             for shard in folder.glob("answers.rank*.jsonl"):
                 shard.unlink()
             _report_failed(folder, failed)
@@ -166,12 +170,15 @@ class AnswerWriter(PredictionWriter[QuestionBatch]):
         settings = json.loads((folder / _SETTINGS).read_text(encoding="utf-8"))
         server = module.config.server
         price = server.price(*tokens_of(outcomes)) if server is not None else 0.0
-        write_tables(folder, self.title or str(settings["model"]), outcomes, settings, price)
+        write_tables(folder, self.title or str(settings["model"]), outcomes, settings, len(dataset), price)
         sheet = folder / "questions.png"
         if outcomes:
             with costs_itself(sheet):
                 write_image(draw_questions(outcomes, dataset), sheet)
-        log.info("%s answered: %s", number_of(len(outcomes), "question"), folder / "results.md")
+        told = number_of(len(outcomes), "question")
+        if len(outcomes) < len(dataset):
+            told = f"{len(outcomes)} of {number_of(len(dataset), 'question')}"
+        log.info("%s answered: %s", told, folder / "results.md")
 
 
 def _taken(folder: Path) -> FileLock:
@@ -223,10 +230,9 @@ def _read_answers(folder: Path) -> list[Outcome]:
 
 
 def _still_right(
-    outcomes: list[Outcome], module: FaceXBenchEvaluator, dataset: QuestionDataset
+    held: Mapping[_Place, Outcome], module: FaceXBenchEvaluator, dataset: QuestionDataset
 ) -> dict[_Place, Outcome]:
-    """Those whose question, words and pictures are as they were."""
-    held = {(one.key, one.rotation): one for one in outcomes}
+    """Those whose words and pictures are as they were, read by the questions as they are now."""
     if not held:
         return {}
     kept: dict[_Place, Outcome] = {}
@@ -240,8 +246,11 @@ def _still_right(
                 one = held[row.question.key, row.rotation]
                 words = prompt_key(Asked(row.question, prompt_of(row.question, module.config.setting), []))
                 if one.prompt == words and list(one.picture_hashes) == dataset.hashes(place):
-                    kept[one.key, one.rotation] = one
+                    kept[one.key, one.rotation] = read_again(one, row.question)
                 done(1)
+    if len(kept) < len(places):
+        changed = number_of(len(places) - len(kept), "question")
+        log.warning("warning: %s changed since they were answered, and are asked again", changed)
     return kept
 
 

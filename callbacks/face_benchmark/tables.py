@@ -27,7 +27,7 @@ _HEADER: Final = (
 
 
 def write_tables(
-    folder: Path, title: str, outcomes: Sequence[Outcome], settings: Mapping[str, Any], price: float = 0.0
+    folder: Path, title: str, outcomes: Sequence[Outcome], settings: Mapping[str, Any], asked: int, price: float = 0.0
 ) -> None:
     """Write ``results.md``, ``results.csv``, ``results.json`` and ``results.png``; nothing where nobody answered.
 
@@ -36,6 +36,7 @@ def write_tables(
         title: Name of the model.
         outcomes: All answers.
         settings: What they depend on.
+        asked: Questions, those that have no answer among them.
         price: Of all answers; 0 where none is known.
     """
     scores = scores_of(outcomes)
@@ -48,6 +49,7 @@ def write_tables(
     content = {
         "model": title,
         "settings": dict(settings),
+        "unanswered": asked - len(outcomes),
         **dict(zip(("tokens_in", "tokens_out"), tokens_of(outcomes), strict=True)),
         "price": price or None,
         "scores": [dict(zip(_HEADER, _row(one, frequent[one.kind, one.name]), strict=True)) for one in scores],
@@ -56,7 +58,7 @@ def write_tables(
                                               "same_option": turns.same_option._asdict()},
     }  # fmt: skip
     write_text(folder / "results.json", json.dumps(without_nan(content), indent=1, ensure_ascii=False) + "\n")
-    write_text(folder / "results.md", _markdown(title, scores, gaps, turns, settings, frequent, outcomes, price))
+    write_text(folder / "results.md", _markdown(title, scores, gaps, turns, settings, frequent, outcomes, asked, price))
     draw_categories(title, scores, frequent, comparable(outcomes), folder / "results.png")
 
 
@@ -76,7 +78,7 @@ def name_of(score: Score) -> str:
         return CATEGORIES.get(score.name, score.name)
     if score.kind == "task":
         return TASKS[score.name][0] if score.name in TASKS else score.name
-    return score.name
+    return _PICTURES.get(score.name, score.name) if score.kind == "images" else score.name
 
 
 def _row(score: Score, frequent: float) -> list[object]:
@@ -113,6 +115,7 @@ def _markdown(
     settings: Mapping[str, Any],
     frequent: Mapping[tuple[str, str], float],
     outcomes: Sequence[Outcome],
+    asked: int,
     price: float,
 ) -> str:
     header = ("part", "questions", "accuracy", "released rules", "unparsed", "refused", "chance", "frequent letter")
@@ -133,6 +136,7 @@ def _markdown(
     parts = [
         f"# {title}\n",
         f"{told}.\n",
+        _unanswered(len(outcomes), asked),
         _spent(outcomes, price),
         "\n",
         markdown_table(header, rows),
@@ -152,12 +156,19 @@ def _markdown(
     return "".join(parts)
 
 
+def _unanswered(answered: int, asked: int) -> str:
+    if answered == asked:
+        return ""
+    return f"{asked - answered} of {asked} questions have no answer: all figures are of the others.\n"
+
+
 def _spent(outcomes: Sequence[Outcome], price: float) -> str:
     asked, said = tokens_of(outcomes)
     cost = f"; price {price:.4g}" if price else ""
     return f"{asked:,} tokens of questions, {said:,} of answers{cost}.\n" if asked else ""
 
 
+_PICTURES: Final = {"multiple": "several pictures", "single": "one picture", "zero": "no picture"}
 _TOLD: Final = ("model_type", "setting", "scoring", "dtype", "pictures", "min_pixels", "max_pixels", "server")
 _REMARKS: Final = (
     "\nPublished figures are those of the table in the slides of 2025; the benchmark's README has "

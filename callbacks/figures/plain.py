@@ -65,4 +65,5 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         | --- | --- |
         | 1 | 2 |
     """
-    return "".join("| " + " | ".join(line) + " |\n" for line in (header, ["---"] * len(header), *rows))
+    lines = (header, ["---"] * len(header), *rows)
+    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)

@@ -67,11 +67,12 @@ class FaceXBenchDataModule(LightningDataModule):
         parts: list[SplitSummary] = []
         for split in splits:
             source = self.source(split)
-            counts = Counter(question.task for question in source.questions)
-            facts = [f"{len(names_of(source.questions))} pictures"]
-            parts.append(SplitSummary(split, len(source.questions), len(source.questions), dict(counts), facts))
+            wanted = _chosen(source.questions, self.settings)
+            counts = Counter(question.task for question in wanted)
+            facts = [f"{len(names_of(wanted))} pictures"]
+            parts.append(SplitSummary(split, len(wanted), len(wanted), dict(counts), facts))
             if isinstance(source, QuestionsOfFiles):
-                found += self._of_files(source, published)
+                found += self._of_files(source, wanted, published)
             elif isinstance(source, QuestionsOfFaces) and split == splits[-1]:
                 found += [
                     Finding("note", "tasks", f"no {TASKS[name][0]}: it needs {needed}")
@@ -80,11 +81,12 @@ class FaceXBenchDataModule(LightningDataModule):
                 ]
         return DataSummary("questions", parts, [*self.findings.found, *found])
 
-    def _of_files(self, source: QuestionsOfFiles, published: bool) -> list[Finding]:
-        names = names_of(source.questions)
-        paths = [str(source.folder / name) for name in names]
-        check_pictures(paths, names, self.findings)
-        return differences(source.questions, _different(paths)) if published else []
+    def _of_files(self, source: QuestionsOfFiles, wanted: Sequence[Question], published: bool) -> list[Finding]:
+        names = names_of(wanted)
+        check_pictures([str(source.folder / name) for name in names], names, self.findings)
+        if not published:
+            return []
+        return differences(source.questions, _different([str(source.folder / n) for n in names_of(source.questions)]))
 
     def source(self, split: SplitName) -> QuestionSource:
         """The questions of a split; those of files are a test alone.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple, cast, get_args
 
 from datamodules.common.errors import ConfigurationError, LabelError
@@ -62,13 +62,17 @@ def read_questions(root: str | Path, findings: Findings) -> QuestionFiles:
     elif place.is_dir():
         folder, files = place, [file for file in sorted(place.glob("*.json")) if not file.name.startswith(".")]
     else:
-        raise ConfigurationError(f"root {str(root)!r} does not exist; give a folder of question files, or one file")
+        raise ConfigurationError(
+            f"questions {str(root)!r} does not exist; give a folder of question files, or one file"
+        )
     questions = [question for file in files for question in _read_file(file, findings)]
     if not questions:
         findings.stop()
         near = [Path(file).parent for file in files_below(place, frozenset({".json"}))][:1] if place.is_dir() else []
         hint = f"; {near[0]} holds json files" if near and not files else ""
-        raise ConfigurationError(f"root {str(root)!r} holds no question (looked into {len(files)} json files){hint}")
+        raise ConfigurationError(
+            f"questions {str(root)!r} holds no question (looked into {len(files)} json files){hint}"
+        )
     return QuestionFiles(folder, questions)
 
 
@@ -151,6 +155,8 @@ def _question(head: _Head, number: str, entry: object, findings: Findings) -> Qu
     images = entry.get("image_paths", [])
     if not isinstance(images, list) or not all(isinstance(image, str) and image for image in images):
         raise LabelError(f"{source}: image_paths is {images!r}; it is a list of files relative to the folder")
+    if outside := next((image for image in images if _is_outside(image)), None):
+        raise LabelError(f"{source}: the picture {outside!r} lies outside the folder of the questions; put it below")
     if head.image_count != "zero" and not images:
         raise LabelError(f"{source}: image_paths is empty, and num_images of the file is {head.image_count}")
     return Question(
@@ -170,6 +176,12 @@ def _question(head: _Head, number: str, entry: object, findings: Findings) -> Qu
         template=f"{head.stem}/{template_of(text)}",
         groups=_groups(entry),
     )
+
+
+def _is_outside(image: str) -> bool:
+    """Whether a name leads out of the folder: a file of somebody else may name what is to be sent to no server."""
+    parts = PurePosixPath(image.replace("\\", "/"))
+    return parts.is_absolute() or ".." in parts.parts
 
 
 def _options(entry: Mapping[str, object], source: str) -> tuple[str, ...]:

@@ -59,9 +59,13 @@ class QuestionDataSettings(FaceListSettings):
 
     def check(self) -> None:
         """Refuse names that are none, and two sources."""
-        for name, own, known in (("categories", self.categories, CATEGORIES), ("tasks", self.tasks, TASKS)):
+        tasks = {key: title for key, (title, _) in TASKS.items()}
+        for name, own, titles in (("categories", self.categories, CATEGORIES), ("tasks", self.tasks, tasks)):
+            known = list(titles)
             if unknown := [one for one in own or [] if one not in known]:
-                raise ConfigurationError(f"{name} has {', '.join(unknown)}; the {name} are {', '.join(known)}")
+                keys = [f"{shown} is {key}" for key, shown in titles.items() if shown in unknown]
+                meant = f" ({'; '.join(keys)})" if keys else ""
+                raise ConfigurationError(f"{name} has {', '.join(unknown)}{meant}; the {name} are {', '.join(known)}")
             if own == []:
                 raise ConfigurationError(f"{name} is empty, so that nothing would be asked: name some, or leave it out")
         if self.questions is not None and (self.labels is not None or self.root is not None):

@@ -46,6 +46,12 @@ class Pair(NamedTuple):
     second: Outcome
 
     @property
+    def is_one_question(self) -> bool:
+        """Whether both were asked the same words and options, whatever pictures were shown."""
+        first, second = ((one.question, one.options, one.right) for one in self)
+        return first == second
+
+    @property
     def differs(self) -> bool:
         """Whether they mean other options."""
         return self.first.strict != self.second.strict
@@ -72,9 +78,13 @@ def run(command: str, arguments: Sequence[str]) -> int:
     set_up_console()
     folders = [Path(options.first).expanduser(), Path(options.second).expanduser()]
     first, second = (_answers(folder) for folder in folders)
-    pairs = [Pair(first[place], second[place]) for place in first if place in second]
+    both = [Pair(first[place], second[place]) for place in first if place in second]
+    pairs = [pair for pair in both if pair.is_one_question]
     if not pairs:
         raise CommandLineError(f"{folders[0]} and {folders[1]} have no question in common: name two results of one set")
+    if len(pairs) < len(both):
+        other = number_of(len(both) - len(pairs), "question")
+        _log.warning("warning: %s of the same number have other words or options there, and are left out", other)
     names = _names(folders)
     page = _page(names, pairs, options.most, _pictures(folders[0]))
     page.write(options.output)

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, Final, cast
 
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import nn
 from transformers import PreTrainedModel
@@ -16,6 +17,7 @@ from lightning_modules.face_benchmark.asking.network import Network
 from lightning_modules.nn.adapters import peft, without_adapters
 
 ADAPTERS: Final = "adapter_config.json"  # the file by which peft's folders are known
+_WEIGHTS: Final = ("adapter_model.safetensors", "adapter_model.bin")
 _BASE: Final = "base_model_name_or_path"
 
 
@@ -36,7 +38,8 @@ def save_adapters(network: Network, folder: Path, base: str) -> None:
     """
     library = peft()
     config = cast(Any, network.network).peft_config["default"]
-    config.base_model_name_or_path = base
+    place = Path(base).expanduser()
+    config.base_model_name_or_path = str(place.resolve()) if place.is_dir() else base
     config.save_pretrained(folder)
     state = library.get_peft_model_state_dict(network.network)
     save_file({name: value.contiguous() for name, value in state.items()}, folder / "adapter_model.safetensors")
@@ -45,9 +48,15 @@ def save_adapters(network: Network, folder: Path, base: str) -> None:
 def load_folder(weights: str, how: Loading) -> Loaded:
     """A network by its folder or name; from a folder of adapters, the network that it names with them merged in.
 
+    That may be a folder of adapters again.
+
     Raises:
         CheckpointError: If the folder cannot be read, or does not say what it stands beside.
     """
+    return _load(weights, how, ())
+
+
+def _load(weights: str, how: Loading, above: tuple[str, ...]) -> Loaded:
     folder = Path(weights).expanduser()
     file = folder / ADAPTERS
     if not file.is_file():
@@ -58,10 +67,14 @@ def load_folder(weights: str, how: Loading) -> Loaded:
         raise CheckpointError(f"{file} cannot be read ({error}): give a folder that peft wrote") from error
     if not base:
         raise CheckpointError(f'{file} does not say what its adapters stand beside: put a folder or name as "{_BASE}"')
-    loaded = load(_beside(folder, str(base)), how)
+    if str(folder.resolve()) in above:
+        raise CheckpointError(f"the adapters of {folder} stand beside themselves: put another folder as {_BASE!r}")
+    loaded = _load(_beside(folder, str(base)), how, (*above, str(folder.resolve())))
+    if not any((folder / name).is_file() for name in _WEIGHTS):
+        raise CheckpointError(f"{folder} has {ADAPTERS} without weights: put {_WEIGHTS[0]} beside it")
     try:
         adapted = peft().PeftModel.from_pretrained(loaded.network, str(folder))
-    except (ValueError, RuntimeError, KeyError, OSError) as error:
+    except (ValueError, RuntimeError, KeyError, OSError, SafetensorError) as error:
         raise CheckpointError(f"the adapters of {folder} do not fit {base}: {str(error).splitlines()[0]}") from error
     merged: nn.Module = adapted.merge_and_unload()
     return loaded._replace(network=cast(PreTrainedModel, merged.train(False)))

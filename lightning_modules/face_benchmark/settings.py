@@ -108,6 +108,10 @@ class EvaluatorSettings(MethodSettings):
             raise ConfigurationError(
                 "scoring is likelihood, and a server does not tell that of every letter: take generate"
             )
+        if self.server is not None and self.min_pixels is not None:
+            raise ConfigurationError(
+                f"min_pixels is {self.min_pixels}, and a server is sent pictures as they are: leave it out"
+            )
         if self.taught != "letter" and self.scoring == "likelihood":
             raise ConfigurationError(
                 f"{self.taught} is taught, and likelihood compares letters as the first of an answer; take generate"

@@ -12,6 +12,7 @@ from urllib.parse import urlparse
 
 from huggingface_hub import constants
 from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
 
 from datamodules.common.errors import CheckpointError
 
@@ -42,7 +43,7 @@ def read_pretrained(kind: Any, weights: str, **options: Any) -> Any:  # noqa: AN
             return kind.from_pretrained(str(folder), **options)
         with hub():
             return kind.from_pretrained(weights, **options)
-    except (OSError, ValueError, TypeError, RuntimeError, StrictDataclassError) as error:
+    except (OSError, ValueError, TypeError, RuntimeError, StrictDataclassError, SafetensorError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(
             f"{weights} is no model that transformers can read ({reason}): give a folder that save_pretrained wrote, "

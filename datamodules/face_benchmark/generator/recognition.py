@@ -68,6 +68,9 @@ def _number(show: Callable[[int], str]) -> Template:
         """Three pictures of one, two or three people, each as often."""
         right = random.randrange(3)
         people = random.sample(list(pool.photos), 3)
+        enough = [person for person, rows in pool.photos.items() if len(rows) >= 3]
+        if right == 0 and len(pool.photos[people[0]]) < 3 and enough:  # else a picture would be shown twice
+            people[0] = random.choice(enough)
         shown = {0: [0, 0, 0], 1: [0, 0, 1], 2: [0, 1, 2]}[right]
         rows: list[int] = []
         for number in shown:

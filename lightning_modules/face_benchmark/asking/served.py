@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _NO_KEY: Final = "none"  # what servers that want no key are given
+_REFUSED: Final = "refused: "  # how the reason begins of a question that the server will not answer
+_MOST_REFUSED: Final = 16  # at the beginning, before it is thought that the server takes no such questions
 
 
 class ServerError(AppraiseError, RuntimeError):
@@ -88,22 +90,35 @@ class Served(Answerer):
         self.price = 0.0
         self._server = server
         self._max_pixels = max_pixels
+        self._answers = 0
+        self._refused = 0
         self._lock = threading.Lock()
 
     def answer(self, asked: Sequence[Asked], scoring: Scoring, max_new_tokens: int) -> list[Answered]:
         """Ask; a question that the server refuses or does not answer in all retries is told as failed.
 
         Raises:
-            ServerError: If not one is answered because the server cannot be reached, or a limit is reached.
+            ServerError: If not one is answered because the server cannot be reached, it has refused all of the first
+                questions, or a limit is reached.
         """
         with ThreadPoolExecutor(self._server.concurrency) as pool:
             found = list(pool.map(lambda one: self._ask(one, max_new_tokens), asked))
-        stopped = next((one.failed for one in found if one.failed.startswith(_LIMIT)), "")
-        if asked and all(one.failed for one in found):
+        self._answers += sum(not one.failed for one in found)
+        self._refused += sum(one.failed.startswith(_REFUSED) for one in found)
+        if stopped := next((one.failed for one in found if one.failed.startswith(_LIMIT)), ""):
+            if all(one.failed for one in found):
+                raise ServerError(stopped)
+        elif asked and all(one.failed for one in found) and not self._may_go_on(found):
             raise ServerError(
-                stopped or f"{self._server.base_url} answers nothing ({found[0].failed}): see that it runs and is meant"
+                f"{self._server.base_url} answers nothing ({found[0].failed}): see that it runs and is meant, and that "
+                f"{self._server.key_variable} holds its key where it wants one"
             )
         return found
+
+    def _may_go_on(self, found: Sequence[Answered]) -> bool:
+        """Whether a batch without an answer is one of questions that were refused by what they say."""
+        known = self._answers > 0 or self._refused < _MOST_REFUSED
+        return known and all(one.failed.startswith(_REFUSED) for one in found)
 
     def resume(self, tokens_in: int, tokens_out: int) -> None:
         """Begin with what the answers of a folder have taken, by whatever run."""
@@ -137,6 +152,8 @@ class Served(Answerer):
             )
             choice = reply.choices[0]
             text, reason = choice.message.content or choice.message.refusal or "", choice.finish_reason
+        except (_openai().BadRequestError, _openai().UnprocessableEntityError) as error:
+            return Answered("", failed=one_line(f"{_REFUSED}{error}")[:300])
         except _openai().OpenAIError as error:
             return Answered("", failed=one_line(f"{type(error).__name__}: {error}")[:300])
         except (AttributeError, IndexError, TypeError, ValueError) as error:  # a reply of another form

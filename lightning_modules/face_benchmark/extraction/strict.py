@@ -22,32 +22,55 @@ class Extracted(NamedTuple):
     refused: bool = False
 
 
-# What models write around an answer: their thoughts, emphasis, LaTeX.
-_THOUGHTS: Final = re.compile(r"<think(?:ing)?>.*?</think(?:ing)?>|^.*</think(?:ing)?>", re.DOTALL | re.IGNORECASE)
+# What models write around an answer: their thoughts (those that were cut off are no answer), emphasis, LaTeX.
+_THOUGHTS: Final = re.compile(
+    r"<think(?:ing)?>.*?</think(?:ing)?>|^.*</think(?:ing)?>|<think(?:ing)?>.*$", re.DOTALL | re.IGNORECASE
+)
 _DRESS: Final = re.compile(r"\\(?:boxed|text|mathrm|textbf)\s*|[*_`$#{}\"\u201c\u201d\u00ab\u00bb\u300c\u300d]+")
 _BRACKETS: Final = str.maketrans("\u3010\u3011\u3014\u3015\u3008\u3009\u300a\u300b\u300e\u300f[]<>", "()()()()()()()")
 
-_WORD_FOR_ANSWER: Final = (
-    r"answer|option|choice|respuesta|opci[o\u00f3]n|r[e\u00e9]ponse|choix|antwort|risposta|resposta"
-    r"|\u043e\u0442\u0432\u0435\u0442|\u7b54\u6848|\u9009\u9879|\u9078\u9805|\u6b63\u89e3|\u7b54\u3048|\uc815\ub2f5"
+_ANSWER: Final = (
+    r"answer|respuesta|r[e\u00e9]ponse|antwort|risposta|resposta|\u043e\u0442\u0432\u0435\u0442|\u7b54\u6848"
+    r"|\u6b63\u89e3|\u7b54\u3048|\uc815\ub2f5"
+)
+_OPTION: Final = r"option|choice|opci[o\u00f3]n|choix|\u9009\u9879|\u9078\u9805"
+_BE: Final = (
+    r":|=|-|\u2013|\u2014|>|would|should|must|be|is|was|es|est|ist|\u00e8|\u00e9|\u662f|\u4e3a|\u70ba|\u306f|\uc740"
 )
 _IS: Final = (
-    r"(?:\s|:|=|-|\u2013|\u2014|>|would|should|must|be|is|was|es|est|ist|\u00e8|\u00e9|\u662f|\u4e3a|\u70ba|\u306f|\uc740"
-    r"|the|correct|right|best|final|likely|most|therefore|thus|option|choice|letter|la|die|der|,|\()*"
+    rf"(?:\s|{_BE}|the|correct|right|best|final|likely|most|therefore|thus|option|choice|letter|la|die|der|,|\()*"
 )
-# "the final answer is (C)", "option C", and "C is the correct answer"
-_STATED: Final = re.compile(rf"(?:{_WORD_FOR_ANSWER})s?(?!\w){_IS}(?<![A-Za-z])([A-Z])(?![A-Za-z])", re.IGNORECASE)
+# "the final answer is (C)", "the option is C" and "C is the correct answer"; "option C" alone does not say that it is
+_STATED: Final = re.compile(
+    rf"(?:(?:{_ANSWER})(?![a-z])|(?:{_OPTION})(?![a-z])\s*(?:{_BE})(?!\w)){_IS}(?<![A-Za-z])([A-Z])(?![A-Za-z])",
+    re.IGNORECASE,
+)
 _STATED_AFTER: Final = re.compile(
     r"(?<![A-Za-z])([A-Z])\)?\s+(?:is|would be|must be|seems)\s+(?:the\s+)?(?:correct|right|best|answer|most likely)"
 )
+_AND: Final = r"(?:,|/|&|\b(?:or|and|nor)\b|\u6216|\u548c)"
 _DENIED: Final = re.compile(
-    r"\b(?:not|isn't|cannot be|can't be|neither|rather than|instead of|rules? out)\W+\(?$", re.IGNORECASE
+    r"\b(?:not|isn't|cannot be|can't be|neither|rather than|instead of|rules? out)\W+"
+    rf"\(?(?:[A-Z]\)?\s*{_AND}\s*\(?)*$",
+    re.IGNORECASE,
 )
+_WRONG: Final = r"(?:also\s+|both\s+|all\s+)?(?:wrong|incorrect|false|out|ruled|excluded|impossible|unlikely)"
+_DENIED_AFTER: Final = re.compile(
+    rf"\)?(?:\s*{_AND}\s*\(?[A-Z]\)?)+\s+(?:(?:are|were|can|could|do)(?:n't|\s+not)\b|cannot\b|(?:are|were)\s+{_WRONG})"
+    rf"|\)?\s+(?:(?:is|was|can|could|does)(?:n't|\s+not)\b|cannot\b|(?:is|was)\s+{_WRONG})"
+)
+# another letter follows, of which nothing more is said
+_GOES_ON: Final = re.compile(rf"\)?\s*{_AND}\s*(?:or\s+|and\s+)?\(?([A-Z])(?![A-Za-z'])(?!\)?\s+(?:is|are)\b)")
 _WHOLE: Final = re.compile(r"\(?([A-Za-z])\s*[).:,;!\u3001\u3002]*")
-_LEADING: Final = re.compile(r"(?:\(([A-Za-z])\)|([A-Z])\s*[).:,;\u3001\u3002-])(?=\s|$|\S)")
-# in brackets; a capital that stands alone; "A", which may be an article, at the end or before a mark
+_LEADING: Final = re.compile(r"(?:\(([A-Za-z])\)|([A-Z])\s*[).:,;\u3001\u3002]|([A-Z])\s*[-\u2013]\s)")
+# in brackets; after "option"; a capital that stands alone, at the beginning or before a mark, an end, a reason or
+# another letter: "vitamin C" is no option; "A", which may be an article, at an end, before a mark or another letter
+_ENDS: Final = rf"(?=\s*(?:$|[).:;,!?/\n\u3001\u3002]|{_AND}\s*\(?[A-Z](?![A-Za-z])"
 _MARKED: Final = re.compile(
-    r"\(([A-Za-z])\)|(?<![A-Za-z0-9.])([B-HJ-Z])(?![A-Za-z0-9'])|(?<![A-Za-z0-9.])(A)(?=[).:]|\s*$)"
+    rf"\(([A-Za-z])\)|(?:{_OPTION})\s*\(?((?i:[a-z]))(?![A-Za-z])|^([B-HJ-Z])(?![A-Za-z0-9'])"
+    rf"|(?<![A-Za-z0-9.])([B-HJ-Z])(?![A-Za-z0-9']){_ENDS}|(?:because|since|as|for|is|are|shows?)\b))"
+    rf"|(?<![A-Za-z0-9.])(A)(?![A-Za-z0-9']){_ENDS}))",
+    re.MULTILINE,
 )
 _REFUSES: Final = re.compile(
     r"\b(?:sorry|apologi[sz]e|as an ai|i(?:'m| am) (?:not able|unable)|unable to"
@@ -82,7 +105,10 @@ def strict_letter(text: str, options: Sequence[str]) -> Extracted:
     """
     answer = _plain(text)
     letters = LETTERS[: len(options)]
-    for rule in (_stated, _whole, _leading):
+    stated = _stated(answer, letters)
+    if stated is not None:
+        return Extracted(stated or None)
+    for rule in (_whole, _leading):
         if letter := rule(answer, letters):
             return Extracted(letter)
     if exact := [one for one, option in zip(letters, options, strict=True) if _same(answer, option)]:
@@ -101,16 +127,21 @@ def _plain(text: str) -> str:
 
 
 def _stated(answer: str, letters: str) -> str | None:
-    """The last letter that is said to be the answer."""
+    """The last letter that is said to be the answer; empty where several are, None where none is."""
     found = [
-        (match.start(1), match[1].upper())
+        (match.start(1), match[1].upper(), match.end(1))
         for pattern in (_STATED, _STATED_AFTER)
         for match in pattern.finditer(answer)
         if match[1].upper() in letters
         and not _is_article(answer, match)
         and not _DENIED.search(answer[: match.start(1)])
+        and not _DENIED_AFTER.match(answer, match.end(1))
     ]
-    return max(found)[1] if found else None
+    if not found:
+        return None
+    _, letter, end = max(found)
+    another = _GOES_ON.match(answer, end)
+    return "" if another and another[1] in letters and another[1] != letter else letter
 
 
 def _is_article(answer: str, match: re.Match[str]) -> bool:
@@ -127,18 +158,21 @@ def _whole(answer: str, letters: str) -> str | None:
 
 
 def _leading(answer: str, letters: str) -> str | None:
-    """A marked letter that the answer begins with, unless others are marked likewise: that is a list of all."""
+    """A marked letter that the answer begins with, unless it is denied, or others are marked: that is a list of all."""
     match = _LEADING.match(answer)
-    if match is None or len(set(_marks(answer, letters))) > 1:
+    if match is None:
         return None
-    letter = (match[1] or match[2]).upper()
-    return letter if letter in letters else None
+    letter = next(one for one in match.groups() if one).upper()
+    others = set(_marks(answer, letters)) - {letter}
+    denied = _DENIED_AFTER.match(answer, match.end(match.lastindex or 0))
+    return letter if letter in letters and not others and not denied else None
 
 
 def _marks(part: str, letters: str) -> Iterator[str]:
     for match in _MARKED.finditer(part):
         letter = next(one for one in match.groups() if one).upper()
-        if letter in letters and not _DENIED.search(part[: match.start()]):
+        end = match.end(match.lastindex or 0)
+        if letter in letters and not _DENIED.search(part[: match.start()]) and not _DENIED_AFTER.match(part, end):
             yield letter
 
 

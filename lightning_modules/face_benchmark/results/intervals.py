@@ -44,7 +44,8 @@ def accuracy(right: NDArray[np.bool_], clusters: Clusters) -> Estimate:
     """Share of questions that are right, with Wilson's interval of their effective number.
 
     That is as many independent questions as would have the variance of the share by clusters, see `mean_variance`;
-    where all or none are right, which shows no variance, as many as there are clusters of the coarser kind.
+    where all or none are right, which shows no variance, as many as there are clusters of the coarser kind. A kind of
+    which all questions are one cluster says nothing, and the other one counts.
 
     Args:
         right: bool ``(N,)``.
@@ -61,7 +62,7 @@ def accuracy(right: NDArray[np.bool_], clusters: Clusters) -> Estimate:
         return wilson(0, 0)
     share = float(right.mean())
     if share in (0.0, 1.0):
-        effective = float(min(len(set(part.tolist())) for part in clusters[:2]))
+        effective = _number(clusters)
     else:
         effective = share * (1 - share) / max(mean_variance(right.astype(np.float64), clusters), _LEAST)
     effective = min(max(effective, 1.0), float(n))
@@ -72,6 +73,8 @@ def accuracy(right: NDArray[np.bool_], clusters: Clusters) -> Estimate:
 def difference(first: NDArray[np.bool_], second: NDArray[np.bool_], clusters: Clusters) -> Estimate:
     """Accuracy of the first less that of the second on the same questions, paired, with 1.96 deviations on either side.
 
+    Where all pairs are alike, which shows no variance, by Wilson's bound of the share of other pairs.
+
     Args:
         first: bool ``(N,)``.
         second: bool ``(N,)``.
@@ -80,8 +83,19 @@ def difference(first: NDArray[np.bool_], second: NDArray[np.bool_], clusters: Cl
     if len(first) == 0:
         return Estimate(math.nan, math.nan, math.nan, 0)
     paired = first.astype(np.float64) - second.astype(np.float64)
+    if np.all(paired == paired[0]):
+        other = 1 - _wilson_of(1.0, _number(clusters)).low
+        value = float(paired[0])
+        width = other if value == 0 else 2 * other
+        return Estimate(value, max(-1.0, value - width), min(1.0, value + width), len(paired))
     value, half = float(paired.mean()), NORMAL * math.sqrt(mean_variance(paired, clusters))
     return Estimate(value, max(-1.0, value - half), min(1.0, value + half), len(paired))
+
+
+def _number(clusters: Clusters) -> float:
+    """Clusters of the coarser kind of which there are several; 1 where there is none."""
+    numbers = [len(set(part.tolist())) for part in clusters[:2]]
+    return float(min((number for number in numbers if number > 1), default=1))
 
 
 def mean_variance(values: NDArray[np.float64], clusters: Clusters) -> float:

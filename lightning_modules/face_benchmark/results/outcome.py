@@ -119,6 +119,12 @@ def outcome_of(
     )
 
 
+def read_again(one: Outcome, question: Question) -> Outcome:
+    """An answer of before, read by the question as it stands now: what is right may have been mended since."""
+    said = Answered(one.text, one.log_probabilities, one.tokens_in, one.tokens_out, one.cut)
+    return outcome_of(question, one.rotation, one.picture_hashes, one.prompt, said, one.seconds)
+
+
 def tokens_of(outcomes: Iterable[Outcome]) -> tuple[int, int]:
     """Tokens of all questions, and of all answers."""
     own = [(one.tokens_in, one.tokens_out) for one in outcomes]

@@ -126,6 +126,39 @@ def test_what_is_answered_is_not_asked_again(tmp_path: Path, monkeypatch: pytest
     assert timeless(tmp_path / "parts") == timeless(tmp_path / "whole")
 
 
+def test_answers_to_questions_that_are_not_asked_now_are_kept(tmp_path: Path) -> None:
+    asked(tmp_path, script="oracle")
+    before = timeless(tmp_path)
+    asked(tmp_path, drawn(tasks=["gender"], limit=2), script="oracle")
+    assert "| **all** | 2 |" in (tmp_path / "results.md").read_text()
+    assert sorted(timeless(tmp_path), key=str) == sorted(before, key=str)
+
+
+def test_an_answer_is_read_again_where_what_is_right_was_mended(tmp_path: Path) -> None:
+    folder = write_benchmark(tmp_path / "benchmark", files=1)
+    asked(tmp_path / "out", FaceXBenchDataModule(questions=str(folder)), script="always_a")
+    (file,) = folder.glob("*.json")
+    content = json.loads(file.read_text())
+    for entry in content["questions"].values():
+        entry["correct_answer_option"] = "A"
+    file.write_text(json.dumps(content))
+    asked(tmp_path / "out", FaceXBenchDataModule(questions=str(folder)), script="always_a")
+    assert all(one.is_right for one in answers(tmp_path / "out"))
+    assert "| **all** | 4 | 100.0" in (tmp_path / "out" / "results.md").read_text()
+
+
+def test_a_part_of_a_download_can_be_asked(tmp_path: Path) -> None:
+    """Pictures of questions that are not wanted may be missing."""
+    folder = write_benchmark(tmp_path / "benchmark", files=2)
+    second = json.loads((folder / "set1_multiple_mcq.json").read_text())
+    (folder / "set1_multiple_mcq.json").write_text(json.dumps({**second, "sub-category": "headpose"}))
+    for picture in (folder / "images" / "set1_multiple_mcq").iterdir():
+        picture.unlink()
+    wanted = json.loads((folder / "set0_multiple_mcq.json").read_text())["sub-category"]
+    asked(tmp_path / "out", FaceXBenchDataModule(questions=str(folder), tasks=[wanted]), script="oracle")
+    assert len(answers(tmp_path / "out")) == 4
+
+
 def test_answers_of_other_settings_are_refused(tmp_path: Path) -> None:
     asked(tmp_path)
     before = (tmp_path / "answers.jsonl").read_bytes()
@@ -168,6 +201,9 @@ def test_pictures_that_cannot_be_read(tmp_path: Path) -> None:
     asked(tmp_path / "skipped", data)
     assert [one.key[-1] for one in answers(tmp_path / "skipped")] == ["1", "4"]
     assert len((tmp_path / "skipped" / "unreadable.csv").read_text().splitlines()) == 3
+    told = "2 of 4 questions have no answer: all figures are of the others."
+    assert told in (tmp_path / "skipped" / "results.md").read_text()
+    assert json.loads((tmp_path / "skipped" / "results.json").read_text())["unanswered"] == 2
     assert issubclass(ImageError, OSError)
 
 

@@ -96,6 +96,35 @@ def test_adapters_move_with_the_model_beside_them(tmp_path: Path, base: str) -> 
     assert load_folder(str(folder), Loading()).network is not None
 
 
+def test_adapters_taught_on_adapters_are_read_back(tmp_path: Path, base: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    taught(tmp_path / "first", weights=base, adapter_rank=2)
+    monkeypatch.chdir(tmp_path)
+    model = taught(tmp_path / "second", weights="first/adapters", adapter_rank=2)
+    monkeypatch.chdir("/")  # a base that was named relatively is found from elsewhere too
+    folder = tmp_path / "second" / "adapters"
+    again = Network(load_folder(str(folder), Loading()), None, None, "second")
+    for one, other in zip(answers(again), answers(network_of(model)), strict=True):
+        assert one == pytest.approx(other, abs=1e-5)
+    config = folder / "adapter_config.json"
+    config.write_text(config.read_text().replace(str(tmp_path / "first" / "adapters"), str(folder)))
+    with pytest.raises(CheckpointError, match="stand beside themselves"):
+        load_folder(str(folder), Loading())
+
+
+def test_broken_weights_are_named_in_a_sentence(tmp_path: Path, base: str) -> None:
+    taught(tmp_path / "run", weights=base, adapter_rank=2)
+    adapters = tmp_path / "run" / "adapters" / "adapter_model.safetensors"
+    for file, told in ((adapters, "do not fit"), (Path(base) / "model.safetensors", "is no model that transformers")):
+        whole = file.read_bytes()
+        file.write_bytes(whole[:100])
+        with pytest.raises(CheckpointError, match=told):
+            load_folder(str(adapters.parent), Loading())
+        file.write_bytes(whole)
+    adapters.unlink()
+    with pytest.raises(CheckpointError, match=r"without weights: put adapter_model\.safetensors beside it"):
+        load_folder(str(adapters.parent), Loading())
+
+
 def test_adapters_of_nothing_are_refused(tmp_path: Path, base: str) -> None:
     with pytest.raises(ConfigurationError, match="adapter_targets names 'nothing'"):
         FaceXBenchEvaluator(weights=base, adapter_rank=2, adapter_targets=("nothing",))

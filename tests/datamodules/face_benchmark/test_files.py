@@ -57,6 +57,8 @@ WRONG = {
     "27 options": (question(["a.png"], "A", options=[str(n) for n in range(27)]), "options is 27 of them"),
     "an empty option": (question(["a.png"], "A", options=["x", ""]), "each needs a text"),
     "no pictures": (question([], "A"), "image_paths is empty"),
+    "a picture elsewhere": (question(["../a.png"], "A"), "'../a.png' lies outside the folder"),
+    "a picture by its whole path": (question(["/etc/a.png"], "A"), "'/etc/a.png' lies outside the folder"),
     "a text for pictures": (question(["a.png"], "A", image_paths="a.png"), "image_paths is 'a.png'"),
     "no question": (question(["a.png"], "A", question_text=" "), "question_text is ' '"),
     "a text": ("Who?", "is no question"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -97,3 +98,12 @@ def test_a_torn_last_line_is_left_out(appraise: Command, two: tuple[str, str]) -
     file = Path(two[1]) / "answers.jsonl"
     file.write_text(file.read_text()[:-30])
     assert appraise("compare", *two).out.startswith("9 questions answered by both")
+
+
+def test_other_questions_of_the_same_number_are_left_out(appraise: Command, workdir: Path) -> None:
+    both = [outcome(f"set/{place}", True) for place in range(3)]
+    first = result(workdir / "one", both)
+    second = result(workdir / "two", [*both[:2], replace(both[2], options=both[2].options[::-1])])
+    ran = appraise("compare", first, second)
+    assert "2 questions answered by both" in ran.out
+    assert "1 question of the same number have other words or options there" in ran.err

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from PIL import Image
 
-Behaviour = Literal["answer", "stall", "fail", "busy", "cut", "odd", "refuse", "wrong_key"]
+Behaviour = Literal["answer", "stall", "fail", "busy", "cut", "odd", "refuse", "wrong_key", "policy"]
 
 
 class ChatServer(ThreadingHTTPServer):
@@ -82,6 +82,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(429, {"error": {"message": "slow down"}}, {"Retry-After": "0"})
         elif what == "wrong_key":
             self._send(401, {"error": {"message": "no such key"}})
+        elif what == "policy":
+            self._send(400, {"error": {"message": "content policy"}})
         elif what == "odd":
             self._send(200, {"hello": "world"})
         else:

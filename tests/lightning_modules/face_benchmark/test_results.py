@@ -104,8 +104,22 @@ def test_a_difference_is_paired() -> None:
     found = difference(first, second, alone(500))
     assert found.high - found.low < 0.03
     assert found.low <= found.value <= found.high
-    nothing = difference(first, first, alone(500))
-    assert (nothing.value, nothing.low, nothing.high) == (0, 0, 0)
+    nothing = difference(first, first, alone(500))  # that all agree is no certainty
+    assert nothing.value == 0
+    assert -nothing.low == nothing.high == pytest.approx(0.0076, abs=1e-4)
+    every, none = np.ones(4, dtype=bool), np.zeros(4, dtype=bool)
+    for value, found in ((1, difference(every, none, alone(4))), (-1, difference(none, every, alone(4)))):
+        assert found.value == value
+        assert abs(found.low + found.high) / 2 == pytest.approx(0.51, abs=0.01)
+
+
+def test_questions_of_one_template_are_as_many_as_their_pictures() -> None:
+    """Nothing is known of other templates, whether all or nearly all are right."""
+    one = Clusters(np.zeros(200, dtype=np.int64), np.arange(200), np.arange(200))
+    right = np.ones(200, dtype=bool)
+    assert accuracy(right, one).low == pytest.approx(0.981, abs=0.001)
+    right[0] = False
+    assert accuracy(right, one).low == pytest.approx(0.972, abs=0.002)
 
 
 def mixed() -> list[Outcome]:

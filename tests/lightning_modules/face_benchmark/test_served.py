@@ -58,10 +58,28 @@ def test_a_question_that_fails_every_time_is_told_and_the_others_are_answered() 
     assert [one.text for one in found[1:]] == ["(B)", "(B)"]
 
 
-@pytest.mark.parametrize(("fault", "told"), [("odd", "answers nothing"), ("wrong_key", "AuthenticationError")])
+@pytest.mark.parametrize(
+    ("fault", "told"), [("odd", "answers nothing"), ("wrong_key", "AuthenticationError.* OPENAI_API_KEY holds its key")]
+)
 def test_a_server_that_cannot_be_used_is_an_error(fault: Behaviour, told: str) -> None:
     with serving([fault] * 20) as server, pytest.raises(ServerError, match=told):
         client(server).answer(asked(3), "generate", 4)
+
+
+def test_questions_that_are_refused_by_what_they_say_do_not_stop_the_others() -> None:
+    with serving(["policy"] * 2) as server:
+        served = client(server, concurrency=1)
+        found = served.answer(asked(2), "generate", 4)
+        assert [one.failed.split(":")[0] for one in found] == ["refused", "refused"]
+        assert served.answer(asked(1), "generate", 4)[0].text == "(B)"
+
+
+def test_a_server_that_refuses_all_of_the_first_questions_is_an_error() -> None:
+    with serving(["policy"] * 16) as server:
+        served = client(server)
+        served.answer(asked(8), "generate", 4)
+        with pytest.raises(ServerError, match=r"answers nothing \(refused: .*content policy"):
+            served.answer(asked(8), "generate", 4)
 
 
 def test_a_server_that_is_not_there_is_an_error() -> None:
