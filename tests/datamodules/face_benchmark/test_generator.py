@@ -279,6 +279,19 @@ def test_tasks_that_faces_do_not_allow_say_what_they_need() -> None:
         data.dataset("test")
 
 
+def test_names_as_they_are_shown_are_told_their_keys() -> None:
+    with pytest.raises(ConfigurationError, match=r"tasks has Age Estimation \(Age Estimation is age\); the tasks are"):
+        FaceXBenchDataModule(tasks=["Age Estimation", "gender"])
+    with pytest.raises(ConfigurationError, match=r"\(Bias & Fairness is bias_fairness\)"):
+        FaceXBenchDataModule(categories=["Bias & Fairness"])
+
+
+def test_what_wanted_tasks_lack_is_told_alone() -> None:
+    data = FaceXBenchDataModule(tasks=["gender", "age"], per_task=2, demo=DEMO)
+    told = [finding.text for finding in data.data_summary().findings]
+    assert [one for one in told if "it needs" in one] == ["no Age Estimation: it needs labels of age"]
+
+
 def test_a_training_may_have_more_questions() -> None:
     data = FaceXBenchDataModule(per_task=3, train_per_task=8, tasks=["gender"], demo=DEMO)
     assert [len(data.dataset(split)) for split in ("train", "val", "test")] == [8, 3, 3]

@@ -55,6 +55,7 @@ def test_a_batch_of_padding_teaches_nothing(batch: QuestionBatch) -> None:
         ({"weights": "a", "script": "oracle"}, "weights and script each name who is asked"),
         ({"server": ServerSettings(model="m"), "scoring": "likelihood"}, "a server does not tell that of every letter"),
         ({"taught": "words_and_letter", "scoring": "likelihood"}, "compares letters as the first of an answer"),
+        ({"server": ServerSettings(model="m"), "min_pixels": 9}, "a server is sent pictures as they are"),
         ({"min_pixels": 9, "max_pixels": 4}, "min_pixels is 9, more than max_pixels 4"),
     ],
 )
